@@ -1,0 +1,94 @@
+"""Names, version bounds, packages and the native painting step."""
+
+import os
+
+import setuptools
+from setuptools.command import build_ext
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+
+# Lower bounds are versions that the tests were run with, all of them together
+# (BUILD.md says how). No upper bounds: none was found to be needed.
+_CORE = [
+    'absl-py>=2.3.0',
+    'chex>=0.1.91',
+    'dm-env>=1.6',
+    'flax>=0.12.0',
+    'jax>=0.8.0',
+    'mujoco>=3.3.7',
+    'numpy>=2.2.0',
+    'optax>=0.2.6',
+    'rlax>=0.1.8',
+]
+
+# What the driver and the experiments use to save, show and plot.
+_TRAIN = [
+    'matplotlib>=3.10.0',
+    'orbax-checkpoint>=0.11.26',
+    'pillow>=11.3.0',
+    'rich>=14.0.0',
+    'tensorboardX>=2.6.4',
+]
+
+_TEST = [
+    'hypothesis>=6.140.0',
+    'mypy>=1.18.1',
+    'pytest>=8.4.0',
+    'pytest-xdist>=3.8.0',
+    'ruff>=0.14.0',
+]
+
+# Plain C, loaded through ctypes: it needs no Python headers and opens
+# libmypaint when it runs, so it needs no libmypaint headers either. Contracted
+# multiply-adds would round differently from libmypaint's own arithmetic, and
+# pictures would no longer be equal bit for bit.
+_NATIVE_SOURCE = 'environments/painting/_native.c'
+_NATIVE = setuptools.Extension(
+    'environments.painting._native',
+    sources=[_NATIVE_SOURCE],
+    extra_compile_args=['-O3', '-ffp-contract=off', '-fPIC', '-pthread'],
+    extra_link_args=['-pthread'],
+    libraries=['dl', 'pthread', 'm'],
+    optional=True,  # Without a compiler the ctypes path draws the same pixels.
+)
+
+
+class BuildSharedLibrary(build_ext.build_ext):
+  """Builds the extension under a name that holds no Python version.
+
+  The library has no Python ABI, and one name means that a tree used with two
+  Pythons can never load a stale one.
+  """
+
+  def get_ext_filename(self, fullname: str) -> str:
+    return os.path.join(*fullname.split('.')) + '.so'
+
+
+def _readme() -> str:
+  path = os.path.join(_HERE, 'README.md')
+  if not os.path.exists(path):
+    return ''
+  with open(path, encoding='utf-8') as file:
+    return file.read()
+
+
+setuptools.setup(
+    name='spiral_jax',
+    version='0.1.0',
+    description='Agents that draw: SPIRAL (Ganin et al., 2018) in JAX.',
+    long_description=_readme(),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    license_files=['LICENSE'],
+    python_requires='>=3.11',
+    packages=setuptools.find_packages(
+        include=['spiral_jax', 'spiral_jax.*', 'environments', 'environments.*']
+    ),
+    package_data={'spiral_jax.datasets': ['embedded/**']},
+    # Only what is named above: pictures and notes stay in the repository.
+    include_package_data=False,
+    ext_modules=[_NATIVE],
+    cmdclass={'build_ext': BuildSharedLibrary},
+    install_requires=_CORE,
+    extras_require={'train': _TRAIN, 'test': _TEST},
+)
