@@ -1,0 +1,1 @@
+"""Black-box renderers as environments; imports neither jax nor spiral_jax."""

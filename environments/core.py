@@ -1,0 +1,347 @@
+"""The contract between agents and renderers, and environments over any of it.
+
+A renderer owns N canvases and draws one command on each. `RenderEnvironment`
+makes a dm_env environment of a renderer of one canvas, `BatchedEnvironment`
+one of N canvases that stay in step, since every episode has the same length.
+
+Axes: N canvases, H height, W width, C channels.
+"""
+
+from collections.abc import Mapping
+from typing import Optional, Protocol
+
+import dm_env
+from dm_env import specs
+import numpy as np
+import numpy.typing as npt
+
+
+class Part(specs.DiscreteArray):
+  """One part of a command: a `DiscreteArray` and two facts that agents use.
+
+  An action spec is a dict of parts. Its order is the order in which an agent
+  decides, so that a part may depend on those before it.
+  """
+
+  __slots__ = ('_grid_shape', '_counts_if')
+  __hash__ = None  # type: ignore[assignment]
+
+  def __init__(
+      self,
+      num_values: int,
+      *,
+      grid_shape: Optional[tuple[int, int]] = None,
+      counts_if: Optional[tuple[str, tuple[int, ...]]] = None,
+      name: Optional[str] = None,
+  ):
+    """Initialises a part whose values are `0 .. num_values - 1`, int32.
+
+    Args:
+      num_values: number of values.
+      grid_shape: (height, width) if the part is a location, whose value is
+        then the flat index `y * width + x`; None if it is not.
+      counts_if: (name of an earlier part, its values for which this part has
+        a meaning); None if it always has one.
+      name: of the part.
+
+    Raises:
+      ValueError: if `num_values` is not positive, or `grid_shape` does not
+        hold `num_values` cells.
+    """
+    super().__init__(num_values, dtype=np.int32, name=name)
+    if grid_shape is not None:
+      height, width = grid_shape
+      if height * width != num_values:
+        raise ValueError(
+            f'grid_shape {grid_shape} of part {name!r} has {height * width}'
+            f' cells, num_values is {num_values}; they must agree'
+        )
+      grid_shape = (int(height), int(width))
+    if counts_if is not None:
+      counts_if = (counts_if[0], tuple(int(value) for value in counts_if[1]))
+    self._grid_shape = grid_shape
+    self._counts_if = counts_if
+
+  @property
+  def grid_shape(self) -> Optional[tuple[int, int]]:
+    """(height, width) of a location, whose value is `y * width + x`."""
+    return self._grid_shape
+
+  @property
+  def counts_if(self) -> Optional[tuple[str, tuple[int, ...]]]:
+    """(earlier part, its values for which this part has a meaning)."""
+    return self._counts_if
+
+  def __repr__(self) -> str:
+    return (
+        f'Part({self.num_values}, grid_shape={self.grid_shape},'
+        f' counts_if={self.counts_if}, name={self.name!r})'
+    )
+
+  def __eq__(self, other: object) -> bool:
+    if not isinstance(other, Part):
+      return False
+    return (
+        self.num_values == other.num_values
+        and self.grid_shape == other.grid_shape
+        and self.counts_if == other.counts_if
+    )
+
+  def __reduce__(self):
+    return _unpickle_part, (
+        self.num_values, self.grid_shape, self.counts_if, self.name,
+    )
+
+
+class Renderer(Protocol):
+  """Owns N canvases and draws one command on each.
+
+  `step` may trust its command: the environments below check it.
+  """
+
+  @property
+  def count(self) -> int:
+    """Number of canvases, N."""
+
+  def action_spec(self) -> dict[str, Part]:
+    """Returns the parts of a command, in the order of decision."""
+
+  def canvas_spec(self) -> specs.BoundedArray:
+    """Returns the spec of one canvas: uint8 `[H, W, C]`, 0 to 255."""
+
+  def reset(self) -> np.ndarray:
+    """Clears all canvases; returns a fresh uint8 `[N, H, W, C]`."""
+
+  def step(self, command: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Draws one command, int `[N]` a part; returns as `reset` does."""
+
+
+class RenderEnvironment(dm_env.Environment):
+  """A dm_env environment over a renderer of one canvas.
+
+  An episode has a fixed number of commands. The observation is
+  `{'canvas': float32 [H, W, C] in [0, 1]}`, every reward is 0 (rewards come
+  from a discriminator or a distance, outside), the discount is 1 and 0 at the
+  last command.
+  """
+
+  def __init__(self, renderer: Renderer, episode_length: int):
+    """Initialises the environment, which owns the renderer from now on.
+
+    Args:
+      renderer: of one canvas.
+      episode_length: commands in an episode.
+
+    Raises:
+      ValueError: if the renderer has more canvases than one, or
+        `episode_length` is not positive.
+    """
+    if renderer.count != 1:
+      raise ValueError(
+          f'renderer has {renderer.count} canvases, RenderEnvironment takes'
+          ' one; use BatchedEnvironment'
+      )
+    self._batch = BatchedEnvironment(renderer, episode_length)
+
+  def reset(self) -> dm_env.TimeStep:
+    """Starts an episode on a clear canvas."""
+    return _first_of_batch(self._batch.reset())
+
+  def step(self, action: Mapping[str, npt.ArrayLike]) -> dm_env.TimeStep:
+    """Draws one command; starts an episode instead where dm_env says so.
+
+    Args:
+      action: an int, or an int array `[]`, for each part of `action_spec`.
+
+    Raises:
+      ValueError: if a part is missing, unknown, no int, or out of range.
+    """
+    if self._batch.needs_reset:
+      return self.reset()
+    command = check_command(self._batch.action_spec(), action, ())
+    return _first_of_batch(
+        self._batch.step({k: v[np.newaxis] for k, v in command.items()})
+    )
+
+  def action_spec(self) -> dict[str, Part]:
+    """Returns the parts of a command, in the order of decision."""
+    return self._batch.action_spec()
+
+  def observation_spec(self) -> dict[str, specs.BoundedArray]:
+    """Returns `{'canvas': spec of float32 [H, W, C] in [0, 1]}`."""
+    batched = self._batch.observation_spec()['canvas']
+    return {'canvas': batched.replace(shape=batched.shape[1:])}
+
+  def close(self) -> None:
+    """Frees what the renderer holds."""
+    self._batch.close()
+
+
+class BatchedEnvironment:
+  """Environments over the N canvases of one renderer, all in step.
+
+  As `RenderEnvironment`, with a leading axis N: the observation is
+  `{'canvas': [N, H, W, C]}`, rewards and discounts are float32 `[N]`. One
+  `step_type` holds for all, because every episode has the same length.
+  """
+
+  def __init__(
+      self,
+      renderer: Renderer,
+      episode_length: int,
+      dtype: npt.DTypeLike = np.float32,
+  ):
+    """Initialises the environment, which owns the renderer from now on.
+
+    Args:
+      renderer: of N canvases.
+      episode_length: commands in an episode.
+      dtype: of the observed canvas: float32 in [0, 1], or uint8, 0 to 255,
+        as the renderer gives it.
+
+    Raises:
+      ValueError: if `episode_length` is not positive or `dtype` is neither.
+    """
+    if episode_length < 1:
+      raise ValueError(
+          f'episode_length is {episode_length}, must be 1 command or more'
+      )
+    if np.dtype(dtype) not in (np.dtype(np.float32), np.dtype(np.uint8)):
+      raise ValueError(f'dtype is {dtype}, must be float32 or uint8')
+    self._renderer = renderer
+    self._episode_length = episode_length
+    self._dtype = np.dtype(dtype)
+    self._action_spec = renderer.action_spec()
+    self._commands_left = 0
+
+  @property
+  def count(self) -> int:
+    """Number of canvases, N."""
+    return self._renderer.count
+
+  @property
+  def needs_reset(self) -> bool:
+    """Whether the next `step` starts an episode and ignores its action."""
+    return self._commands_left == 0
+
+  def reset(self) -> dm_env.TimeStep:
+    """Starts an episode on N clear canvases."""
+    self._commands_left = self._episode_length
+    return dm_env.restart(self._observe(self._renderer.reset()))
+
+  def step(self, action: Mapping[str, npt.ArrayLike]) -> dm_env.TimeStep:
+    """Draws one command on each canvas, or starts an episode after a last.
+
+    Args:
+      action: an int array `[N]` for each part of `action_spec`.
+
+    Raises:
+      ValueError: if a part is missing, unknown, not `[N]` ints, or out of
+        range.
+    """
+    if self.needs_reset:
+      return self.reset()
+    command = check_command(self._action_spec, action, (self.count,))
+    observation = self._observe(self._renderer.step(command))
+    self._commands_left -= 1
+    reward = np.zeros(self.count, np.float32)
+    if self.needs_reset:
+      return dm_env.TimeStep(
+          dm_env.StepType.LAST, reward, np.zeros_like(reward), observation
+      )
+    return dm_env.TimeStep(
+        dm_env.StepType.MID, reward, np.ones_like(reward), observation
+    )
+
+  def action_spec(self) -> dict[str, Part]:
+    """Returns the parts of one canvas's command, in the order of decision."""
+    return dict(self._action_spec)
+
+  def observation_spec(self) -> dict[str, specs.BoundedArray]:
+    """Returns `{'canvas': spec of [N, H, W, C]}`."""
+    canvas = self._renderer.canvas_spec()
+    return {
+        'canvas': specs.BoundedArray(
+            shape=(self.count, *canvas.shape),
+            dtype=self._dtype,
+            minimum=0,
+            maximum=255 if self._dtype == np.uint8 else 1,
+            name='canvas',
+        )
+    }
+
+  def close(self) -> None:
+    """Frees what the renderer holds, where it has a `close`."""
+    getattr(self._renderer, 'close', lambda: None)()
+
+  def _observe(self, canvas: np.ndarray) -> dict[str, np.ndarray]:
+    if self._dtype == np.float32:
+      canvas = canvas.astype(np.float32) / np.float32(255)
+    return {'canvas': canvas}
+
+
+def check_command(
+    action_spec: Mapping[str, Part],
+    command: Mapping[str, npt.ArrayLike],
+    shape: tuple[int, ...],
+) -> dict[str, np.ndarray]:
+  """Returns a command as int32 arrays, in the order of its spec.
+
+  Args:
+    action_spec: the parts that a command has.
+    command: an int array of `shape` for each part.
+    shape: `[]` for one canvas, `[N]` for a batch.
+
+  Raises:
+    ValueError: that names the part, its value and its range.
+  """
+  unknown = [name for name in command if name not in action_spec]
+  if unknown:
+    raise ValueError(
+        f'action has an unknown part {unknown[0]!r}; the parts are'
+        f' {", ".join(action_spec)}'
+    )
+  checked = {}
+  for name, part in action_spec.items():
+    if name not in command:
+      raise ValueError(
+          f'action lacks part {name!r}, an int from 0 to'
+          f' {part.num_values - 1}; it has {", ".join(command) or "none"}'
+      )
+    value = np.asarray(command[name])
+    if not np.issubdtype(value.dtype, np.integer):
+      raise ValueError(
+          f'part {name!r} of the action has dtype {value.dtype}, must be an'
+          f' int from 0 to {part.num_values - 1}'
+      )
+    if value.shape != shape:
+      raise ValueError(
+          f'part {name!r} of the action has shape {value.shape}, must be'
+          f' {shape}, of ints from 0 to {part.num_values - 1}'
+      )
+    outside = (value < 0) | (value >= part.num_values)
+    if outside.any():
+      raise ValueError(
+          f'part {name!r} of the action is {value[outside].flat[0]}, must be'
+          f' from 0 to {part.num_values - 1}'
+      )
+    checked[name] = value.astype(np.int32)
+  return checked
+
+
+def _first_of_batch(time_step: dm_env.TimeStep) -> dm_env.TimeStep:
+  """Takes canvas 0 out of a batched time step; FIRST has no reward."""
+  first = time_step.first()
+  return dm_env.TimeStep(
+      step_type=time_step.step_type,
+      reward=None if first else float(time_step.reward[0]),
+      discount=None if first else float(time_step.discount[0]),
+      observation={k: v[0] for k, v in time_step.observation.items()},
+  )
+
+
+def _unpickle_part(num_values, grid_shape, counts_if, name) -> Part:
+  """Rebuilds a part: `__reduce__` cannot pass keyword-only arguments."""
+  return Part(
+      num_values, grid_shape=grid_shape, counts_if=counts_if, name=name
+  )
