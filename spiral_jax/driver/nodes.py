@@ -1,0 +1,294 @@
+"""The nodes of SPIRAL: actors, the two learners; functions are handed in.
+
+A handed function that also has `get_state` and `set_state` (keys, a place in a
+data set) is saved with its node.
+"""
+
+from collections.abc import Callable, Mapping
+import threading
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from spiral_jax.driver import channel as channel_lib
+from spiral_jax.driver import params as params_lib
+from spiral_jax.driver import program as program_lib
+from spiral_jax.driver import replay as replay_lib
+from spiral_jax.driver import state as state_lib
+
+Logs = Mapping[str, Any]  # Scalars by name: numbers or arrays `[]`.
+
+
+class Writer(Protocol):
+  """Where metrics go; see metrics.py."""
+
+  def write(self, step: int, values: Logs) -> None:
+    """Writes `values`, of update `step`."""
+
+
+class Rollout(Protocol):
+  """Acts for some commands: `rollout(params, version) -> Trajectory`."""
+
+  def __call__(self, params: Any, version: int) -> Any:
+    """Returns a `types.Trajectory` whose params_version is `version`."""
+
+
+class Actor:
+  """Rolls the latest policy out; feeds the policy learner and the replay."""
+
+  def __init__(self, name: str, *, rollout: Rollout,
+               params: params_lib.ParamsStore,
+               trajectories: channel_lib.Channel[Any],
+               replay: replay_lib.Replay | None = None,
+               final_examples: (
+                   Callable[[Any], replay_lib.Examples] | None) = None):
+    """Creates an actor.
+
+    Args:
+      name: unique in its program.
+      rollout: acts; called in this actor's thread only.
+      params: where the policy learner publishes.
+      trajectories: where trajectories go.
+      replay: where final canvases go; None if no discriminator learns.
+      final_examples: takes the replay's rows from a trajectory.
+    """
+    self.name = name
+    self._rollout = rollout
+    self._params = params
+    self._trajectories = trajectories
+    self._replay = replay
+    self._final_examples = final_examples
+    self._lock = threading.Lock()
+
+  def step(self) -> None:
+    """Makes one trajectory."""
+    params, version = self._params.latest()
+    with self._lock:
+      trajectory = self._rollout(params, version)
+    if self._replay is not None and self._final_examples is not None:
+      self._replay.insert(self._final_examples(trajectory))
+    self._trajectories.put(trajectory)
+
+  def get_state(self) -> Any:
+    """Returns the rollout's state."""
+    with self._lock:
+      return dict(rollout=_state_of(self._rollout))
+
+  def set_state(self, state: Any) -> None:
+    """Sets the rollout's state."""
+    with self._lock:
+      _set_state_of(self._rollout, state.get('rollout', {}))
+
+
+class PolicyLearner:
+  """Updates the policy on each trajectory and publishes it.
+
+  Version v of the parameters is that after v updates; version 0 is published
+  at once. What it logs beside the update's own logs: `frames`, commands that
+  the learner has seen, and `lag`, how many updates older than the learner's the
+  parameters were that acted.
+  """
+
+  def __init__(self, name: str, *,
+               update: Callable[[Any, Any, Any], tuple[Any, Logs]],
+               state: Any,
+               params_of: Callable[[Any], Any],
+               trajectories: channel_lib.Channel[Any],
+               published: params_lib.ParamsStore,
+               score_params: params_lib.ParamsStore | None = None,
+               metrics: Writer | None = None,
+               log_every: int = 1,
+               max_updates: int | None = None,
+               max_frames: int | None = None):
+    """Creates a learner and publishes version 0.
+
+    Args:
+      name: unique in its program; prefix of its metrics.
+      update: `(state, trajectory, score_params) -> (state, logs)`; may donate
+        `state`, so the caller must not use the one handed in any more.
+      state: learner state, a pytree of arrays.
+      params_of: the part of a state that is published; it is copied.
+      trajectories: where trajectories come from.
+      published: where the policy's parameters go.
+      score_params: where the discriminator's come from; None hands None on.
+      metrics: where logs go.
+      log_every: in updates; reading logs waits for the update to be computed.
+      max_updates: updates after which there is no more work.
+      max_frames: commands after which there is no more work.
+    """
+    self.name = name
+    self._learner = _Learner(name, update, state, params_of, published,
+                             metrics, log_every)
+    self._trajectories = trajectories
+    self._score_params = score_params
+    self._max_updates = max_updates
+    self._max_frames = max_frames
+    self._frames = 0
+
+  @property
+  def version(self) -> int:
+    """Number of updates made."""
+    return self._learner.version
+
+  @property
+  def frames(self) -> int:
+    """Number of commands learned from, T * B a trajectory."""
+    return self._frames
+
+  def step(self) -> None:
+    """Learns from one trajectory.
+
+    Raises:
+      StopProgram: after the last update.
+    """
+    self._stop_if_done()
+    trajectory = self._trajectories.get()
+    score_params = None
+    if self._score_params is not None:
+      score_params, _ = self._score_params.latest()
+    with self._learner.lock:
+      lag = self.version - int(trajectory.params_version)
+      logs = self._learner.update(trajectory, score_params)
+      self._frames += int(np.prod(trajectory.is_last.shape))
+    self._learner.log(dict(frames=self._frames, lag=lag, **logs))
+    self._stop_if_done()
+
+  def get_state(self) -> Any:
+    """Returns the learner's state and counters."""
+    with self._learner.lock:
+      return dict(**self._learner.get_state(), frames=self._frames)
+
+  def set_state(self, state: Any) -> None:
+    """Sets state and counters, and publishes."""
+    with self._learner.lock:
+      self._learner.set_state(state)
+      self._frames = int(state['frames'])
+
+  def _stop_if_done(self) -> None:
+    if ((self._max_updates is not None and self.version >= self._max_updates) or
+        (self._max_frames is not None and self._frames >= self._max_frames)):
+      raise program_lib.StopProgram()
+
+
+class DiscriminatorLearner:
+  """Updates the discriminator on samples of the replay and publishes it."""
+
+  def __init__(self, name: str, *,
+               update: Callable[[Any, Any, Any], tuple[Any, Logs]],
+               state: Any,
+               params_of: Callable[[Any], Any],
+               replay: replay_lib.Replay,
+               make_batch: Callable[[replay_lib.Examples], tuple[Any, Any]],
+               published: params_lib.ParamsStore,
+               metrics: Writer | None = None,
+               log_every: int = 1):
+    """Creates a learner and publishes version 0.
+
+    Args:
+      name: unique in its program; prefix of its metrics.
+      update: `(state, real, fake) -> (state, logs)`; may donate `state`.
+      state: learner state, a pytree of arrays.
+      params_of: the part of a state that is published; it is copied.
+      replay: where the agents' final canvases come from.
+      make_batch: `examples -> (real, fake)`: adds real images to a sample.
+      published: where the score's parameters go.
+      metrics: where logs go.
+      log_every: in updates.
+    """
+    self.name = name
+    self._learner = _Learner(name, update, state, params_of, published,
+                             metrics, log_every)
+    self._replay = replay
+    self._make_batch = make_batch
+
+  @property
+  def version(self) -> int:
+    """Number of updates made."""
+    return self._learner.version
+
+  def step(self) -> None:
+    """Learns from one sample."""
+    examples = self._replay.sample()
+    with self._learner.lock:
+      real, fake = self._make_batch(examples)
+      logs = self._learner.update(real, fake)
+    self._learner.log(logs)
+
+  def get_state(self) -> Any:
+    """Returns the learner's state and that of `make_batch`."""
+    with self._learner.lock:
+      return dict(**self._learner.get_state(),
+                  make_batch=_state_of(self._make_batch))
+
+  def set_state(self, state: Any) -> None:
+    """Sets what `get_state` returned, and publishes."""
+    with self._learner.lock:
+      self._learner.set_state(state)
+      _set_state_of(self._make_batch, state.get('make_batch', {}))
+
+
+class _Learner:
+  """What learners share: state under a lock, versions, publishing, logs."""
+
+  def __init__(self, name: str, update: Callable[..., tuple[Any, Logs]],
+               state: Any, params_of: Callable[[Any], Any],
+               published: params_lib.ParamsStore, metrics: Writer | None,
+               log_every: int):
+    if log_every < 1:
+      raise ValueError(
+          f'log_every of node {name!r} is {log_every}; must be at least 1')
+    self.lock = threading.Lock()
+    self.version = 0
+    self._name = name
+    self._update = update
+    self._state = state
+    self._params_of = params_of
+    self._published = published
+    self._metrics = metrics
+    self._log_every = log_every
+    self._publish()
+
+  def update(self, *batch: Any) -> Logs:
+    """Makes one update and publishes; the caller holds the lock."""
+    self._state, logs = self._update(self._state, *batch)
+    self.version += 1
+    self._publish()
+    return logs
+
+  def log(self, logs: Logs) -> None:
+    """Writes every `log_every`-th update's logs."""
+    if self._metrics is not None and self.version % self._log_every == 0:
+      self._metrics.write(
+          self.version, {f'{self._name}/{key}': logs[key] for key in logs})
+
+  def get_state(self) -> dict[str, Any]:
+    """Returns plain state; the caller holds the lock."""
+    return dict(learner=state_lib.to_plain(self._state), version=self.version)
+
+  def set_state(self, state: Any) -> None:
+    """Sets what `get_state` returned; the caller holds the lock."""
+    self._state = state_lib.from_plain(self._state, state['learner'])
+    self.version = int(state['version'])
+    self._publish()
+
+  def _publish(self) -> None:
+    self._published.publish(_copy(self._params_of(self._state)), self.version)
+
+
+@jax.jit
+def _copy(tree: Any) -> Any:
+  """Copies arrays: the originals are donated to the next update."""
+  return jax.tree.map(jnp.copy, tree)
+
+
+def _state_of(part: Any) -> Any:
+  if not isinstance(part, state_lib.Stateful):
+    return {}
+  return state_lib.to_plain(part.get_state())
+
+
+def _set_state_of(part: Any, state: Any) -> None:
+  if isinstance(part, state_lib.Stateful):
+    part.set_state(state_lib.from_plain(part.get_state(), state))

@@ -1,0 +1,311 @@
+"""A program of named nodes, and what runs it: threads, or lockstep.
+
+This is the one file that starts threads.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+import enum
+import logging
+import signal
+import threading
+from typing import Any, Protocol, TypeVar
+
+from spiral_jax.driver import channel as channel_lib
+from spiral_jax.driver import params as params_lib
+from spiral_jax.driver import replay as replay_lib
+from spiral_jax.driver import resource as resource_lib
+from spiral_jax.driver import state as state_lib
+
+_POLL_SECONDS = 0.1
+_PATIENCE_SECONDS = 5.0
+
+_logger = logging.getLogger(__name__)
+
+
+class StopProgram(Exception):
+  """A node raises this once there is no more work, after a whole step."""
+
+
+class NodeError(RuntimeError):
+  """A node failed; the message names it, `__cause__` is what it raised."""
+
+  def __init__(self, name: str, cause: BaseException):
+    super().__init__(
+        f'node {name!r} failed: {type(cause).__name__}: {cause}')
+    self.name = name
+
+
+class Stopped(enum.Enum):
+  """Why a program ended well."""
+  FINISHED = 'finished'  # A node raised StopProgram, or stop_when said so.
+  INTERRUPTED = 'interrupted'  # Ctrl-C.
+
+
+class Node(Protocol):
+  """A named worker.
+
+  A node may also have `close()`, called once when the program stops, which
+  must wake a step that waits; and be `state.Stateful`, to be part of
+  checkpoints.
+  """
+  name: str
+
+  def step(self) -> None:
+    """Does one unit of work; may wait on resources. Raises `StopProgram`."""
+
+
+N = TypeVar('N', bound=Node)
+R = TypeVar('R', bound=resource_lib.Resource)
+
+
+class Program:
+  """Nodes in the order in which lockstep runs them, and what they share.
+
+  A program is launched once: stopping closes its resources for good.
+  """
+
+  def __init__(self) -> None:
+    self.nodes: dict[str, Node] = {}
+    self.steps_per_round: dict[str, int] = {}
+    self.resources: dict[str, resource_lib.Resource] = {}
+    self.launched = False
+
+  def add(self, node: N, *, steps_per_round: int = 1) -> N:
+    """Adds and returns `node`.
+
+    Args:
+      node: runs in a thread of its own, or after the nodes added before it.
+      steps_per_round: its steps in each round of lockstep; threads ignore it.
+
+    Raises:
+      ValueError: if the name is taken, or steps_per_round below 1.
+    """
+    self._check_name(node.name)
+    if steps_per_round < 1:
+      raise ValueError(f'steps_per_round of node {node.name!r} is '
+                       f'{steps_per_round}; must be at least 1')
+    self.nodes[node.name] = node
+    self.steps_per_round[node.name] = steps_per_round
+    return node
+
+  def own(self, resource: R) -> R:
+    """Registers `resource`, closed when the program stops, and returns it."""
+    self._check_name(resource.name)
+    self.resources[resource.name] = resource
+    return resource
+
+  def channel(self, name: str, capacity: int) -> channel_lib.Channel[Any]:
+    """Makes and owns a `Channel`."""
+    return self.own(channel_lib.Channel(name, capacity))
+
+  def params(self, name: str) -> params_lib.ParamsStore:
+    """Makes and owns a `ParamsStore`."""
+    return self.own(params_lib.ParamsStore(name))
+
+  def replay(self, capacity: int, batch_size: int,
+             **settings: Any) -> replay_lib.Replay:
+    """Makes and owns a `Replay`; `settings` are those of its constructor."""
+    return self.own(replay_lib.Replay(capacity, batch_size, **settings))
+
+  def stateful(self) -> dict[str, state_lib.Stateful]:
+    """Returns the nodes and resources that have state, by name."""
+    parts: dict[str, Any] = {**self.resources, **self.nodes}
+    return {name: part for name, part in parts.items()
+            if isinstance(part, state_lib.Stateful)}
+
+  def _check_name(self, name: str) -> None:
+    if name in self.nodes or name in self.resources:
+      raise ValueError(f'name {name!r} is taken in this program; '
+                       'nodes and resources need names of their own')
+
+
+def launch(program: Program, *,
+           stop_when: Callable[[], bool] | threading.Event | None = None,
+           lockstep: bool = False,
+           on_round: Callable[[int], None] | None = None,
+           on_stop: Callable[[Stopped], None] | None = None) -> Stopped:
+  """Runs `program` until a node is done, `stop_when`, Ctrl-C or an error.
+
+  With threads each node runs in its own. In lockstep the calling thread runs
+  all, round after round, each node `steps_per_round` times in the order added:
+  the same program from the same state then gives the same results bit for bit.
+  Channels must be empty after each round, so that the nodes' states are all
+  there is.
+
+  Ctrl-C never breaks into a step: each node ends the one it is in (in lockstep,
+  all end the round). More Ctrl-C meanwhile change nothing. However the program
+  ends, its resources are closed and its threads joined before this returns.
+
+  Args:
+    program: not launched before.
+    stop_when: asked several times a second, or after each round; or an event.
+    lockstep: runs without threads.
+    on_round: in lockstep, called after each round with their number so far.
+    on_stop: called after a good end, threads joined, Ctrl-C still held off: the
+      place for a last checkpoint.
+
+  Returns:
+    Why it ended.
+
+  Raises:
+    NodeError: from the first exception that a node raised.
+    RuntimeError: if the program was launched before.
+  """
+  if program.launched:
+    raise RuntimeError('program was launched before and its channels are '
+                       'closed; build another')
+  program.launched = True
+  if isinstance(stop_when, threading.Event):
+    stop_when = stop_when.is_set
+  should_stop = stop_when or (lambda: False)
+  for part in (*program.resources.values(), *program.nodes.values()):
+    if hasattr(part, 'blocking'):
+      part.blocking = not lockstep
+  with _held_interrupt() as interrupted:
+    if lockstep:
+      stopped = _run_lockstep(program, should_stop, interrupted, on_round)
+    else:
+      stopped = _Threads(program).run(should_stop, interrupted)
+    if on_stop is not None:
+      on_stop(stopped)
+  return stopped
+
+
+@contextmanager
+def _held_interrupt() -> Iterator[Callable[[], bool]]:
+  """Turns Ctrl-C into a flag; yields a function that reads it.
+
+  A handler that sets a `threading.Event` can deadlock with the `wait` that it
+  interrupts, hence a list. Only the main thread may set handlers: elsewhere
+  Ctrl-C stays what it is.
+  """
+  received: list[int] = []
+  if threading.current_thread() is not threading.main_thread():
+    yield lambda: False
+    return
+
+  def handle(signum: int, frame: object) -> None:
+    del frame
+    received.append(signum)
+
+  before = signal.signal(signal.SIGINT, handle)
+  try:
+    yield lambda: bool(received)
+  finally:
+    signal.signal(signal.SIGINT, before)
+
+
+def _run_lockstep(program: Program, should_stop: Callable[[], bool],
+                  interrupted: Callable[[], bool],
+                  on_round: Callable[[int], None] | None) -> Stopped:
+  """Runs rounds in this thread."""
+  rounds = 0
+  try:
+    while True:
+      if interrupted():
+        return Stopped.INTERRUPTED
+      if should_stop():
+        return Stopped.FINISHED
+      done = False
+      # A round is always completed, so that one that goes on from its end has
+      # missed nothing.
+      for name, node in program.nodes.items():
+        for _ in range(program.steps_per_round[name]):
+          try:
+            node.step()
+          except StopProgram:
+            done = True
+            break
+          except Exception as error:
+            raise NodeError(name, error) from error
+      rounds += 1
+      if on_round is not None:
+        on_round(rounds)
+      if done:
+        return Stopped.FINISHED
+      _check_empty(program)
+  finally:
+    _close(program)
+
+
+def _check_empty(program: Program) -> None:
+  for name, resource in program.resources.items():
+    if isinstance(resource, channel_lib.Channel) and len(resource):
+      raise ValueError(f'channel {name!r} holds {len(resource)} items after a '
+                       'round of lockstep; match its ends by steps_per_round')
+
+
+def _close(program: Program) -> None:
+  for part in (*program.resources.values(), *program.nodes.values()):
+    if hasattr(part, 'close'):
+      part.close()
+
+
+class _Threads:
+  """One run of a program with a thread for each node."""
+
+  def __init__(self, program: Program):
+    self._program = program
+    self._stopping = threading.Event()
+    self._lock = threading.Lock()
+    self._error: NodeError | None = None
+
+  def run(self, should_stop: Callable[[], bool],
+          interrupted: Callable[[], bool]) -> Stopped:
+    """Starts the threads, waits for the end, joins them."""
+    threads = [threading.Thread(target=self._run_node, args=(node,), name=name)
+               for name, node in self._program.nodes.items()]
+    stopped = Stopped.FINISHED
+    try:
+      for thread in threads:
+        thread.start()
+      # Bounded waits: an unbounded one would keep Ctrl-C from being seen.
+      while not self._stopping.wait(_POLL_SECONDS):
+        if interrupted():
+          stopped = Stopped.INTERRUPTED
+          break
+        if should_stop():
+          break
+    finally:
+      self._stop()
+      _join([thread for thread in threads if thread.ident is not None])
+    if self._error is not None:
+      raise self._error from self._error.__cause__
+    return stopped
+
+  def _run_node(self, node: Node) -> None:
+    try:
+      while not self._stopping.is_set():
+        node.step()
+    except StopProgram:
+      pass
+    except resource_lib.ChannelClosed as error:
+      # Nothing but the stop closes resources, unless a node does by mistake.
+      if not self._stopping.is_set():
+        self._fail(node, error)
+    except BaseException as error:  # pylint: disable=broad-except
+      self._fail(node, error)
+    finally:
+      self._stop()
+
+  def _fail(self, node: Node, error: BaseException) -> None:
+    """Keeps the first error; later ones are often its consequences."""
+    with self._lock:
+      if self._error is None:
+        self._error = NodeError(node.name, error)
+        self._error.__cause__ = error
+      else:
+        _logger.warning('node %r failed too: %r', node.name, error)
+
+  def _stop(self) -> None:
+    self._stopping.set()
+    _close(self._program)
+
+
+def _join(threads: list[threading.Thread]) -> None:
+  for thread in threads:
+    thread.join(_PATIENCE_SECONDS)
+    if thread.is_alive():
+      _logger.warning('waiting for node %r to end its step', thread.name)
+      thread.join()

@@ -1,0 +1,135 @@
+"""Replay of the latest batches of examples, sampled uniformly.
+
+The discriminator of SPIRAL learns from the final canvases of the last 20
+batches (Ganin et al., 2018, appendix C).
+"""
+
+import collections
+from collections.abc import Mapping
+import math
+from typing import Any
+
+import numpy as np
+
+from spiral_jax.driver import resource
+from spiral_jax.driver import state as state_lib
+
+# Rows of examples by name, `[B, ...]` each: row i of one belongs to row i of
+# all others (a canvas and its target).
+Examples = Mapping[str, np.ndarray]
+
+
+class Replay(resource.Resource):
+  """The last `capacity` batches; `sample` is limited to a rate.
+
+  Sampling is uniform, with replacement, over all rows kept. It waits until
+  fewer than `samples_per_insert` batches were sampled for each one inserted,
+  as Reverb's rate limiter does, so that the discriminator can run ahead of the
+  actors only so far. Inserting never waits.
+  """
+
+  def __init__(self, capacity: int, batch_size: int, *,
+               samples_per_insert: float = math.inf, seed: int = 0,
+               name: str = 'replay'):
+    """Creates an empty replay.
+
+    Args:
+      capacity: how many batches are kept; the oldest goes first.
+      batch_size: rows in a sample.
+      samples_per_insert: upper bound on batches sampled per batch inserted;
+        infinite for no bound (then only the first insert is waited for).
+      seed: of the sampling.
+      name: unique in its program.
+    """
+    if capacity < 1 or batch_size < 1 or not samples_per_insert > 0:
+      raise ValueError(
+          f'replay {name!r} has capacity {capacity}, batch_size {batch_size}, '
+          f'samples_per_insert {samples_per_insert}; all must be positive')
+    super().__init__(name)
+    self.batch_size = batch_size
+    self.samples_per_insert = samples_per_insert
+    self._batches: collections.deque[dict[str, np.ndarray]] = (
+        collections.deque(maxlen=capacity))
+    self._rng = np.random.default_rng(seed)
+    self._inserts = 0
+    self._samples = 0
+
+  def __len__(self) -> int:
+    """Number of batches kept."""
+    return len(self._batches)
+
+  def insert(self, batch: Examples) -> None:
+    """Keeps `batch`, arrays `[B, ...]` that the caller no longer writes to.
+
+    Raises:
+      ChannelClosed: when closed.
+      ValueError: if the names differ from the batches' before, or the arrays
+        in their number of rows.
+    """
+    arrays = {name: np.asarray(array) for name, array in batch.items()}
+    if len({len(array) for array in arrays.values()}) != 1:
+      shapes = {name: array.shape for name, array in arrays.items()}
+      raise ValueError(f'{self.name!r} got arrays {shapes}; all need the same '
+                       'number of rows')
+    with self._condition:
+      if self._closed:
+        raise resource.ChannelClosed(self.name)
+      if self._batches and self._batches[0].keys() != arrays.keys():
+        raise ValueError(f'{self.name!r} holds {sorted(self._batches[0])}, '
+                         f'got {sorted(arrays)}; names must not change')
+      self._batches.append(arrays)
+      self._inserts += 1
+      self._condition.notify_all()
+
+  def sample(self) -> dict[str, np.ndarray]:
+    """Returns `batch_size` whole rows in fresh arrays `[batch_size, ...]`.
+
+    Raises:
+      ChannelClosed: when closed before or while waiting.
+    """
+    with self._condition:
+      self._wait_until(self._may_sample, 'waits for an insert')
+      self._samples += 1
+      ends = np.cumsum([_num_rows(batch) for batch in self._batches])
+      rows = self._rng.integers(ends[-1], size=self.batch_size)
+      batches = list(self._batches)
+    which = np.searchsorted(ends, rows, side='right')
+    places = rows - np.concatenate([[0], ends])[which]
+    return {
+        name: np.stack([batches[b][name][row] for b, row in zip(which, places)])
+        for name in batches[0]}
+
+  def get_state(self) -> dict[str, Any]:
+    """Returns contents, counters and random state, as plain state."""
+    with self._condition:
+      batches = list(self._batches)
+      counters = dict(inserts=self._inserts, samples=self._samples,
+                      rng=state_lib.rng_to_array(self._rng))
+    names = batches[0] if batches else ()
+    return dict(
+        examples={name: np.concatenate([batch[name] for batch in batches])
+                  for name in names},
+        num_rows=np.array([_num_rows(batch) for batch in batches], np.int64),
+        **counters)
+
+  def set_state(self, state: Mapping[str, Any]) -> None:
+    """Continues exactly where `get_state` was called."""
+    ends = np.cumsum(state['num_rows'])[:-1]
+    pieces = {name: np.split(np.asarray(rows), ends)
+              for name, rows in state.get('examples', {}).items()}
+    with self._condition:
+      self._batches.clear()
+      for i in range(len(state['num_rows'])):
+        self._batches.append({name: pieces[name][i] for name in pieces})
+      self._inserts = int(state['inserts'])
+      self._samples = int(state['samples'])
+      self._rng = state_lib.rng_from_array(state['rng'])
+      self._condition.notify_all()
+
+  def _may_sample(self) -> bool:
+    return self._inserts > 0 and (
+        self._samples < self.samples_per_insert * self._inserts)
+
+
+def _num_rows(batch: Examples) -> int:
+  return len(next(iter(batch.values())))
