@@ -1,0 +1,67 @@
+"""Datasets by name: images in memory, dark ink on white paper.
+
+For example, with the digits that come with the package:
+
+```python
+digits = datasets.load('mnist', 'train')
+batches = datasets.Batches(digits, batch_size=64, seed=0)
+images = next(batches).images  # uint8 [64, 64, 64, 1].
+```
+"""
+
+import difflib
+
+import numpy as np
+
+from spiral_jax.datasets import folder
+from spiral_jax.datasets import mnist
+from spiral_jax.datasets.batches import Batch
+from spiral_jax.datasets.batches import Batches
+from spiral_jax.datasets.types import ImageDataset
+
+__all__ = ('Batch', 'Batches', 'ImageDataset', 'NAMES', 'load')
+
+NAMES = ('mnist', 'folder')
+
+
+def load(name: str, split: str, *, data_dir: str | None = None,
+         size: int = 64, channels: int | None = None,
+         download: bool = False) -> ImageDataset:
+  """Returns a split of a dataset.
+
+  Args:
+    name: one of `NAMES`: 'mnist', or 'folder' for a folder of images.
+    split: 'train' or 'test'.
+    data_dir: where the data is; None means the digits that come with the
+      package, and is refused for 'folder'.
+    size: height and width of the images, pixels.
+    channels: 1 for grey, 3 for colour; None means 1 for 'mnist' and 3 for
+      'folder'. Grey digits in colour have three equal channels.
+    download: whether missing files of 'mnist' may be fetched.
+
+  Returns:
+    Images uint8 `[n, size, size, channels]`; labels int32 `[n]`, or None for
+    'folder'.
+
+  Raises:
+    FileNotFoundError: if data is missing.
+    ValueError: if data is damaged or an argument is out of range.
+    ConnectionError: if a download failed.
+  """
+  if channels not in (None, 1, 3):
+    raise ValueError(f'{channels} channels: choose 1 (grey) or 3 (colour)')
+  if name == 'mnist':
+    digits = mnist.load(
+        split, data_dir=data_dir, size=size, download=download)
+    if channels == 3:
+      return digits._replace(images=np.repeat(digits.images, 3, axis=-1))
+    return digits
+  if name == 'folder':
+    if data_dir is None:
+      raise ValueError("dataset 'folder' needs --data_dir: point it to a "
+                       'folder of images')
+    return folder.load(
+        split, data_dir=data_dir, size=size, channels=channels or 3)
+  close = difflib.get_close_matches(name.lower(), NAMES, cutoff=0.4) or NAMES
+  raise ValueError(
+      f"dataset '{name}' is unknown; close names: {', '.join(close)}")

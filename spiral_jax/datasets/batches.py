@@ -1,0 +1,112 @@
+"""An endless shuffled stream of batches that can be stopped and resumed.
+
+Axes: B batch, H height, W width, C channels.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from spiral_jax.datasets import types
+
+State = dict[str, np.ndarray]
+
+
+class Batch(NamedTuple):
+  """Some images of a dataset, the caller's own copies."""
+  images: np.ndarray         # uint8 [B, H, W, C].
+  indices: np.ndarray        # int32 [B], positions in the dataset.
+  labels: np.ndarray | None  # int32 [B], or None.
+
+
+class Batches(Iterator[Batch]):
+  """Draws batches without replacement, epoch after epoch.
+
+  Within an epoch each image comes exactly once. A batch may begin in one epoch
+  and end in the next, so all have the same size and no image is left out.
+
+  The order of an epoch is a function of seed and epoch alone, so the position
+  in the stream is three integers. It comes from raw Philox output, which NumPy
+  keeps stable between versions, unlike `Generator.permutation`.
+
+  Not thread-safe: give each consumer its own, with its own seed.
+  """
+
+  def __init__(self, dataset: types.ImageDataset, batch_size: int,
+               seed: int = 0):
+    """Stands at the beginning of the first epoch.
+
+    Args:
+      dataset: not copied.
+      batch_size: B; may exceed the number of images.
+      seed: of the order, 0 to 2**63 - 1.
+
+    Raises:
+      ValueError: if the dataset is empty or a number is out of range.
+    """
+    if not len(dataset.images):
+      raise ValueError('the dataset has no images: nothing to draw batches of')
+    if batch_size < 1:
+      raise ValueError(f'batch size {batch_size} is below 1')
+    if not 0 <= seed < 2**63:
+      raise ValueError(f'seed {seed} is outside 0 to 2**63 - 1')
+    self._dataset = dataset
+    self._batch_size = batch_size
+    self._seed = seed
+    self._epoch = 0
+    self._cursor = 0  # How many images of this epoch are drawn.
+    self._order = self._shuffled()
+
+  def __next__(self) -> Batch:
+    """Returns the next batch; never raises StopIteration."""
+    parts = []
+    missing = self._batch_size
+    while missing:
+      if self._cursor == len(self._order):
+        self._epoch += 1
+        self._cursor = 0
+        self._order = self._shuffled()
+      part = self._order[self._cursor:self._cursor + missing]
+      self._cursor += len(part)
+      missing -= len(part)
+      parts.append(part)
+    indices = np.concatenate(parts)
+    labels = self._dataset.labels
+    return Batch(
+        self._dataset.images[indices], indices,
+        None if labels is None else labels[indices])
+
+  def get_state(self) -> State:
+    """Returns the position in the stream: int64 scalars `[]` by name."""
+    return {
+        'seed': np.asarray(self._seed, np.int64),
+        'epoch': np.asarray(self._epoch, np.int64),
+        'cursor': np.asarray(self._cursor, np.int64),
+        'num_images': np.asarray(len(self._order), np.int64),
+    }
+
+  def set_state(self, state: Mapping[str, np.ndarray | int]) -> None:
+    """Goes on exactly where `get_state` was called, with its seed.
+
+    Args:
+      state: from `get_state` of a stream over the same images; the batch size
+        may differ.
+
+    Raises:
+      ValueError: if the state is of a dataset of another size.
+    """
+    if int(state['num_images']) != len(self._order):
+      raise ValueError(
+          f'the state is of a dataset of {int(state["num_images"])} images, '
+          f'this one has {len(self._order)}: resume with the same data')
+    self._seed = int(state['seed'])
+    self._epoch = int(state['epoch'])
+    self._cursor = int(state['cursor'])
+    self._order = self._shuffled()
+
+  def _shuffled(self) -> np.ndarray:
+    """Returns the order of the current epoch, int32 `[n]`."""
+    key = np.array([self._seed, self._epoch], np.uint64)
+    noise = np.random.Philox(key=key).random_raw(len(self._dataset.images))
+    return np.argsort(noise, kind='stable').astype(np.int32)

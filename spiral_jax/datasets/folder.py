@@ -1,0 +1,141 @@
+"""A folder of PNG or JPEG pictures, whatever their size and mode."""
+
+import pathlib
+import struct
+import zlib
+
+import numpy as np
+from PIL import Image
+from PIL import ImageOps
+
+from spiral_jax.datasets import types
+
+SPLITS = ('train', 'test')
+FITS = ('crop', 'pad')
+
+_SUFFIXES = ('.png', '.jpg', '.jpeg')
+_HELD_OUT_EVERY = 10
+# What pillow raises on damaged files, beside OSError.
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error,
+           zlib.error, Image.DecompressionBombError)
+
+
+def load(split: str, *, data_dir: str, size: int = 64, channels: int = 3,
+         fit: str = 'crop') -> types.ImageDataset:
+  """Returns the pictures below a folder, in the order of their names.
+
+  Args:
+    split: 'train' or 'test': the pictures below the folder of that name where
+      `data_dir` has both. Otherwise every tenth picture is for testing, and
+      the others for training.
+    data_dir: searched with its subfolders for `.png`, `.jpg` and `.jpeg`;
+      hidden files are passed over.
+    size: height and width of the result, pixels.
+    channels: 1 for grey (Rec. 601 luma), 3 for red, green, blue.
+    fit: how a picture that is not square becomes so: 'crop' keeps the middle,
+      'pad' adds white paper on two sides.
+
+  Returns:
+    Images uint8 `[n, size, size, channels]`, no labels. Transparent parts show
+    white paper; 16 bits a channel are rounded to 8; a camera's orientation
+    mark is obeyed.
+
+  Raises:
+    FileNotFoundError: if the folder is missing or has no pictures.
+    ValueError: if a picture is damaged, or an argument is out of range.
+  """
+  if split not in SPLITS:
+    raise ValueError(f"a folder of images has no split '{split}': choose one "
+                     f'of {", ".join(SPLITS)}')
+  if fit not in FITS:
+    raise ValueError(f"fit '{fit}' is none of {', '.join(FITS)}")
+  if channels not in (1, 3):
+    raise ValueError(f'{channels} channels: choose 1 (grey) or 3 (colour)')
+  if size < 1:
+    raise ValueError(f'image size {size} is below 1 pixel: choose the size of '
+                     'the canvas, such as 64')
+  paths = _paths(pathlib.Path(data_dir).expanduser(), split)
+  images = np.empty((len(paths), size, size, channels), np.uint8)
+  for i, path in enumerate(paths):
+    images[i] = read(path, size=size, channels=channels, fit=fit)
+  return types.ImageDataset(images, None)
+
+
+def read(path: pathlib.Path, *, size: int, channels: int,
+         fit: str = 'crop') -> np.ndarray:
+  """Returns one picture, uint8 `[size, size, channels]`; see `load`.
+
+  Raises:
+    ValueError: if the file is damaged, truncated or no picture.
+  """
+  try:
+    with Image.open(path) as image:
+      image.load()
+      upright = ImageOps.exif_transpose(image)
+      picture = _on_white(upright)
+  except FileNotFoundError:
+    raise
+  except _DAMAGE as error:
+    reason = ' '.join(str(error).split())
+    raise ValueError(
+        f'image {path} cannot be read ({reason}; {path.stat().st_size} bytes): '
+        'replace it or remove it from the folder') from error
+  white = (255, 255, 255)
+  if fit == 'crop':
+    square = ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)
+  else:
+    square = ImageOps.pad(
+        picture, (size, size), Image.Resampling.LANCZOS, color=white)
+  if channels == 1:
+    return np.asarray(square.convert('L'))[:, :, None]
+  return np.asarray(square)
+
+
+def _paths(folder: pathlib.Path, split: str) -> list[pathlib.Path]:
+  """Returns the pictures of a split, sorted."""
+  if not folder.is_dir():
+    raise FileNotFoundError(
+        f'data directory {folder} does not exist: point --data_dir to a folder '
+        f'of images ({", ".join(_SUFFIXES)})')
+  if all((folder / name).is_dir() for name in SPLITS):
+    paths = _pictures(folder / split)
+    where = folder / split
+  else:
+    held_out = split == 'test'
+    paths = [
+        path for i, path in enumerate(_pictures(folder))
+        if (i % _HELD_OUT_EVERY == _HELD_OUT_EVERY - 1) == held_out]
+    where = folder
+  if not paths:
+    raise FileNotFoundError(
+        f'{where} has no images for the {split} split: put '
+        f'{", ".join(_SUFFIXES)} files there, at least {_HELD_OUT_EVERY} '
+        'unless they are in folders train and test')
+  return paths
+
+
+def _pictures(folder: pathlib.Path) -> list[pathlib.Path]:
+  """Returns the pictures below a folder, sorted by name, none hidden."""
+  return sorted(
+      path for path in folder.rglob('*')
+      if path.suffix.lower() in _SUFFIXES and path.is_file() and not any(
+          part.startswith('.') for part in path.relative_to(folder).parts))
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+  """Returns a picture of any mode as RGB, on white where it is transparent."""
+  if image.mode.startswith('I'):
+    # Pillow's own conversion would clip 16 bits to 8 instead of scaling them.
+    values = np.asarray(image).astype(np.int64)
+    grey = Image.fromarray(
+        ((np.clip(values, 0, 65535) * 255 + 32767) // 65535).astype(np.uint8))
+    clear = image.info.get('transparency')
+    if isinstance(clear, int):
+      grey.putalpha(Image.fromarray(
+          np.where(values == clear, 0, 255).astype(np.uint8)))
+    image = grey
+  if image.has_transparency_data:
+    image = image.convert('RGBA')
+    paper = Image.new('RGBA', image.size, 'white')
+    return Image.alpha_composite(paper, image).convert('RGB')
+  return image.convert('RGB')

@@ -1,0 +1,64 @@
+"""The idx format of the MNIST files (yann.lecun.com/exdb/mnist).
+
+Two zero bytes, a type byte (8: unsigned bytes), the number of dimensions,
+each dimension as a big-endian 32-bit integer, then the items.
+"""
+
+import gzip
+import math
+import pathlib
+import struct
+import zlib
+
+import numpy as np
+
+_UNSIGNED_BYTE = 8
+
+
+def read(path: pathlib.Path, dimensions: int) -> np.ndarray:
+  """Returns the array in an idx file of unsigned bytes.
+
+  Args:
+    path: the file, packed with gzip if its name ends in `.gz`.
+    dimensions: how many axes it must have: 3 for images, 1 for labels.
+
+  Returns:
+    uint8 array of `dimensions` axes.
+
+  Raises:
+    ValueError: if the file is truncated, too long, or of another kind.
+  """
+  content = _content(path)
+  header = 4 + 4 * dimensions
+  kind = bytes([0, 0, _UNSIGNED_BYTE, dimensions])
+  if content[:4] != kind[:len(content)]:
+    raise ValueError(
+        f'{path} starts with bytes {content[:4].hex(" ")}, not {kind.hex(" ")} '
+        f'(unsigned bytes, {dimensions} dimensions): it is not the MNIST file '
+        'of its name; put the original there')
+  if len(content) < header:
+    raise ValueError(_wrong_length(path, len(content), header))
+  shape = struct.unpack(f'>{dimensions}I', content[4:header])
+  if len(content) != header + math.prod(shape):
+    raise ValueError(
+        _wrong_length(path, len(content), header + math.prod(shape)))
+  return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+
+
+def _content(path: pathlib.Path) -> bytes:
+  """Returns the bytes of a file, unpacked."""
+  content = path.read_bytes()
+  if path.suffix != '.gz':
+    return content
+  try:
+    return gzip.decompress(content)
+  except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    raise ValueError(
+        f'{path} is truncated or no gzip file ({error}; {len(content)} bytes): '
+        'delete it and fetch it again') from error
+
+
+def _wrong_length(path: pathlib.Path, actual: int, expected: int) -> str:
+  fault = 'truncated' if actual < expected else 'too long'
+  return (f'{path} is {fault}: {actual} bytes where its header promises '
+          f'{expected}; delete it and fetch it again')
