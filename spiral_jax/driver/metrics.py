@@ -1,0 +1,237 @@
+"""Where metrics go: JSON lines, TensorBoard, the terminal.
+
+A writer takes `write(step, values)`: scalars by name, Python numbers or arrays
+`[]`. Writers may be shared by threads.
+"""
+
+import collections
+from collections.abc import Mapping
+import json
+import math
+import os
+import pathlib
+import threading
+import time
+from typing import Any, Protocol
+
+import numpy as np
+import rich.console
+import rich.progress
+
+Values = Mapping[str, Any]
+
+
+class Writer(Protocol):
+  """Takes metrics; see the module's docstring."""
+
+  def write(self, step: int, values: Values) -> None:
+    """Writes `values`, of update `step`."""
+
+  def close(self) -> None:
+    """Writes what is held back; there is no writing after it."""
+
+
+class Fanout:
+  """Hands what it gets to several writers."""
+
+  def __init__(self, *writers: Writer):
+    self._writers = writers
+
+  def write(self, step: int, values: Values) -> None:
+    """Writes to all, reading arrays from their device once."""
+    numbers = _numbers(values)
+    for writer in self._writers:
+      writer.write(step, numbers)
+
+  def close(self) -> None:
+    """Closes all."""
+    for writer in self._writers:
+      writer.close()
+
+
+class JsonLines:
+  """A file with one JSON object a line: step, seconds, then the values.
+
+  `seconds` are those that the run took so far, over all its resumptions.
+  Numbers that aren't finite become null. The writer's state is its place in
+  the file: what was written after a checkpoint is cut off by `set_state`.
+  """
+
+  def __init__(self, path: str | os.PathLike[str]):
+    """Opens `path` to append, making its folder."""
+    pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
+    self._lock = threading.Lock()
+    self._file = open(path, 'ab')
+    self._start = time.monotonic()
+
+  def write(self, step: int, values: Values) -> None:
+    """Appends a line and flushes it."""
+    numbers = {
+        name: value if math.isfinite(value) else None
+        for name, value in _numbers(values).items()
+    }
+    with self._lock:
+      seconds = round(time.monotonic() - self._start, 3)
+      record = dict(step=step, seconds=seconds, **numbers)
+      self._file.write(json.dumps(record).encode() + b'\n')
+      self._file.flush()
+
+  def get_state(self) -> dict[str, Any]:
+    """Returns the length of the file and the seconds run."""
+    with self._lock:
+      seconds = time.monotonic() - self._start
+      return dict(length=self._file.tell(), seconds=seconds)
+
+  def set_state(self, state: Mapping[str, Any]) -> None:
+    """Cuts the file off where it was and lets seconds run on."""
+    with self._lock:
+      self._file.truncate(min(int(state['length']), self._file.tell()))
+      self._file.seek(0, os.SEEK_END)
+      self._start = time.monotonic() - float(state['seconds'])
+
+  def close(self) -> None:
+    """Closes the file."""
+    self._file.close()
+
+
+class TensorBoard:
+  """Event files for TensorBoard.
+
+  After a resumption from a checkpoint, curves show twice what was written
+  between that checkpoint and the end of the run before.
+  """
+
+  def __init__(self, path: str | os.PathLike[str]):
+    """Opens a new event file in folder `path`."""
+    import tensorboardX  # Late: it isn't needed where this writer isn't.
+
+    self._lock = threading.Lock()
+    self._writer = tensorboardX.SummaryWriter(str(path))
+
+  def write(self, step: int, values: Values) -> None:
+    """Adds one scalar each."""
+    with self._lock:
+      for name, value in _numbers(values).items():
+        self._writer.add_scalar(name, value, step)
+
+  def close(self) -> None:
+    """Flushes and closes the event file."""
+    self._writer.close()
+
+
+class Progress:
+  """Shows frames, frames a second, chosen metrics and the time left.
+
+  On a terminal, a line with a bar that is redrawn; elsewhere a plain line every
+  so often. Values are read from their device only when shown.
+  """
+
+  def __init__(
+      self,
+      frames: str,
+      columns: Mapping[str, str],
+      *,
+      total_frames: int | None = None,
+      total_seconds: float | None = None,
+      plain_every_seconds: float = 10.0,
+      console: rich.console.Console | None = None,
+  ):
+    """Starts the display.
+
+    Args:
+      frames: name of the metric that counts frames.
+      columns: label -> name of the metric shown under it.
+      total_frames: where the run ends; None if nowhere.
+      total_seconds: when the run ends, from now; None if never. With both, the
+        earlier end counts.
+      plain_every_seconds: period of plain lines.
+      console: standard output by default.
+    """
+    self._frames = frames
+    self._columns = dict(columns)
+    self._total_frames = total_frames
+    self._total_seconds = total_seconds
+    self._console = console or rich.console.Console()
+    self._live = self._console.is_terminal
+    self._period = 0.5 if self._live else plain_every_seconds
+    self._lock = threading.Lock()
+    self._start = time.monotonic()
+    self._shown = self._start
+    self._latest: dict[str, Any] = {}
+    # (seconds, frames) of recent writes: a rate over a minute or so.
+    self._recent: collections.deque[tuple[float, int]] = collections.deque(
+        maxlen=120
+    )
+    self._bar = rich.progress.Progress(
+        rich.progress.BarColumn(bar_width=20),
+        rich.progress.TextColumn('{task.description}'),
+        console=self._console,
+        auto_refresh=False,
+    )
+    self._task = self._bar.add_task('starting', total=1.0)
+    if self._live:
+      self._bar.start()
+
+  def write(self, step: int, values: Values) -> None:
+    """Takes what is shown; redraws if it is time."""
+    del step
+    names = (self._frames, *self._columns.values())
+    with self._lock:
+      self._latest.update({n: values[n] for n in names if n in values})
+      now = time.monotonic()
+      if now - self._shown >= self._period:
+        self._shown = now
+        self._show(now)
+
+  def close(self) -> None:
+    """Shows the last values and ends the display."""
+    with self._lock:
+      if self._latest:
+        self._show(time.monotonic())
+      if self._live:
+        self._bar.stop()
+
+  def _show(self, now: float) -> None:
+    latest = _numbers(self._latest)
+    frames = int(latest.get(self._frames, 0))
+    self._recent.append((now, frames))
+    seconds = now - self._recent[0][0]
+    rate = (frames - self._recent[0][1]) / seconds if seconds else 0.0
+    cells = [f'{frames:,} frames', f'{rate:,.0f}/s']
+    cells += [
+        f'{label} {latest[name]:.4g}'
+        for label, name in self._columns.items()
+        if name in latest
+    ]
+    share, left = self._ends(now, frames, rate)
+    if left is not None:
+      minutes, seconds = divmod(int(left), 60)
+      cells.append(f'{minutes}:{seconds:02d} left')
+    line = '  '.join(cells)
+    if self._live:
+      self._bar.update(self._task, completed=share, description=line)
+      self._bar.refresh()
+    else:
+      self._console.print(line, highlight=False, soft_wrap=True)
+
+  def _ends(
+      self, now: float, frames: int, rate: float
+  ) -> tuple[float, float | None]:
+    """Returns (share done, seconds left or None)."""
+    ends = []
+    if self._total_frames:
+      left = (self._total_frames - frames) / rate if rate else math.inf
+      ends.append((left, frames / self._total_frames))
+    if self._total_seconds:
+      passed = now - self._start
+      left = self._total_seconds - passed
+      ends.append((left, passed / self._total_seconds))
+    if not ends:
+      return 0.0, None
+    left, share = min(ends)
+    return min(share, 1.0), max(left, 0.0) if math.isfinite(left) else None
+
+
+def _numbers(values: Values) -> dict[str, Any]:
+  """Returns Python numbers; waits for arrays that are still computed."""
+  return {name: np.asarray(value).item() for name, value in values.items()}
