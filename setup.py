@@ -1,16 +1,15 @@
 """Names, version bounds, packages and the native painting step."""
 
+import glob
 import os
 
 import setuptools
 from setuptools.command import build_ext
 
-_HERE = os.path.dirname(os.path.abspath(__file__))
-
 # Lower bounds are versions that the tests were run with, all of them together
 # (BUILD.md says how). No upper bounds: none was found to be needed.
 _CORE = [
-    'absl-py>=2.3.0',
+    'absl-py>=2.3.1',
     'chex>=0.1.91',
     'dm-env>=1.6',
     'flax>=0.12.0',
@@ -42,13 +41,13 @@ _TEST = [
 # libmypaint when it runs, so it needs no libmypaint headers either. Contracted
 # multiply-adds would round differently from libmypaint's own arithmetic, and
 # pictures would no longer be equal bit for bit.
-_NATIVE_SOURCE = 'environments/painting/_native.c'
 _NATIVE = setuptools.Extension(
     'environments.painting._native',
-    sources=[_NATIVE_SOURCE],
+    sources=sorted(glob.glob('environments/painting/csrc/*.c')),
+    depends=sorted(glob.glob('environments/painting/csrc/*.h')),
     extra_compile_args=['-O3', '-ffp-contract=off', '-fPIC', '-pthread'],
     extra_link_args=['-pthread'],
-    libraries=['dl', 'pthread', 'm'],
+    libraries=['dl', 'm'],
     optional=True,  # Without a compiler the ctypes path draws the same pixels.
 )
 
@@ -64,20 +63,10 @@ class BuildSharedLibrary(build_ext.build_ext):
     return os.path.join(*fullname.split('.')) + '.so'
 
 
-def _readme() -> str:
-  path = os.path.join(_HERE, 'README.md')
-  if not os.path.exists(path):
-    return ''
-  with open(path, encoding='utf-8') as file:
-    return file.read()
-
-
 setuptools.setup(
     name='spiral_jax',
     version='0.1.0',
     description='Agents that draw: SPIRAL (Ganin et al., 2018) in JAX.',
-    long_description=_readme(),
-    long_description_content_type='text/markdown',
     license='Apache-2.0',
     license_files=['LICENSE'],
     python_requires='>=3.11',

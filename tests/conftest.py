@@ -1,0 +1,30 @@
+"""Settings that all tests share."""
+
+import os
+import pathlib
+
+import hypothesis
+import pytest
+
+# The figures that tests compare with were computed on a CPU. This comes before
+# the first import of jax; JAX_PLATFORMS set by hand wins.
+os.environ.setdefault('JAX_PLATFORMS', 'cpu')
+
+# Examples are the same in every run, and the first of them may have to wait
+# for a compiler.
+hypothesis.settings.register_profile(
+    'tests', deadline=None, derandomize=True, print_blob=False
+)
+hypothesis.settings.load_profile('tests')
+
+
+@pytest.fixture(scope='session')
+def data_folder() -> pathlib.Path:
+  """Returns the folder that SPIRAL_JAX_DATA names, or skips the test.
+
+  It may hold the official archives in `mnist/`, `omniglot/` and `faces/`.
+  """
+  folder = os.environ.get('SPIRAL_JAX_DATA')
+  if not folder:
+    pytest.skip('needs SPIRAL_JAX_DATA, a folder with the official archives')
+  return pathlib.Path(folder)
