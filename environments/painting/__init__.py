@@ -1,0 +1,66 @@
+"""Brush strokes on a canvas, drawn by libmypaint.
+
+`make` gives a dm_env environment of one canvas, `make_batch` one of many that
+are drawn in one call.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from environments import core
+from environments.painting import renderer as renderer_lib
+from environments.painting import settings as settings_lib
+
+PaintingRenderer = renderer_lib.PaintingRenderer
+PaintingSettings = settings_lib.PaintingSettings
+
+
+def make(**settings: Any) -> core.RenderEnvironment:
+  """Returns an environment of one canvas.
+
+  Args:
+    **settings: fields of `PaintingSettings`: canvas_size=64, grid_size=32,
+      brush='classic/pen', brush_sizes=(1, 2, 3), colour=False, pressure=True,
+      episode_length=20, background='white', brushes_path=None.
+
+  Returns:
+    A dm_env environment whose actions are dicts of ints (flag, end, control,
+    size, pressure, red, green, blue: those that apply) and whose observation
+    has `canvas`, float32 in [0, 1], `[H, W, C]`.
+
+  Raises:
+    As `PaintingSettings` and `PaintingRenderer` do.
+  """
+  checked = PaintingSettings(**settings)
+  return core.RenderEnvironment(
+      PaintingRenderer(checked, count=1), checked.episode_length
+  )
+
+
+def make_batch(
+    count: int,
+    *,
+    dtype: npt.DTypeLike = np.float32,
+    num_threads: int = 1,
+    **settings: Any,
+) -> core.BatchedEnvironment:
+  """Returns an environment of N = `count` canvases that stay in step.
+
+  Args:
+    count: number of canvases.
+    dtype: of the observed canvases `[N, H, W, C]`: float32 in [0, 1], or
+      uint8, 0 to 255.
+    num_threads: that share the canvases.
+    **settings: as for `make`.
+
+  Raises:
+    As `make` does.
+  """
+  checked = PaintingSettings(**settings)
+  return core.BatchedEnvironment(
+      PaintingRenderer(checked, count, num_threads=num_threads),
+      checked.episode_length,
+      dtype,
+  )

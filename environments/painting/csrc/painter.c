@@ -1,0 +1,212 @@
+/* N canvases, each with a brush: one call draws one command on each.
+ *
+ * The functions without `static` are what environments/painting/native.py
+ * calls through ctypes, which releases Python's lock meanwhile. What a
+ * command means (its curve, pressures and settings) is computed there.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libmypaint.h"
+#include "surface.h"
+
+enum { kMaxThreads = 64 };
+
+/* Seconds between two points of a stroke. It went through a float in the
+ * environment that this one must match, which makes it greater than 0.1 and
+ * so, in libmypaint, a pen that was lifted. */
+static const double kSecondsPerPoint = 0.1f;
+
+typedef struct {
+  MyPaintBrush *brush;  /* Null before the first episode. */
+  Surface surface;
+} Canvas;
+
+typedef struct {
+  LibMyPaint library;
+  int count;
+  int channels;         /* 1 or 3. */
+  char *brush_json;
+  Canvas canvases[];    /* [count] */
+} Painter;
+
+/* One command on each canvas; `num_points` points are a stroke. */
+typedef struct {
+  const uint8_t *is_paint;      /* [count]; 0 is a move without ink. */
+  const uint8_t *is_jump;       /* [count]; 1 where no stroke came before. */
+  const float *log_radius;      /* [count] */
+  const float *hsv;             /* [count, 3], or null to keep the colour. */
+  const float *points;          /* [count, num_points, 3]: x, y, pressure. */
+  int num_points;
+} Commands;
+
+/* A batch's work, shared out canvas by canvas. */
+typedef struct {
+  Painter *painter;
+  const Commands *commands;     /* Null to start an episode. */
+  float initial_log_radius;
+  uint8_t *pixels;              /* [count, size, size, channels] */
+  atomic_int next;
+  atomic_int failed;
+} Batch;
+
+static void stroke_to(const Painter *painter, Canvas *canvas,
+                      const float *point) {
+  painter->library.brush_stroke_to(canvas->brush, &canvas->surface.base,
+                                   point[0], point[1], point[2], 0.0f, 0.0f,
+                                   kSecondsPerPoint);
+}
+
+static void lift_to(const Painter *painter, Canvas *canvas, float x, float y) {
+  const float point[3] = {x, y, 0.0f};
+  painter->library.brush_reset(canvas->brush);
+  painter->library.brush_new_stroke(canvas->brush);
+  stroke_to(painter, canvas, point);
+}
+
+static void set_brush(const Painter *painter, Canvas *canvas, float log_radius,
+                      const float *hsv) {
+  MyPaintBrush *brush = canvas->brush;
+  const LibMyPaint *library = &painter->library;
+  library->brush_set_base_value(brush, kRadiusLogarithmic, log_radius);
+  if (hsv == NULL) return;
+  library->brush_set_base_value(brush, kColorH, hsv[0]);
+  library->brush_set_base_value(brush, kColorS, hsv[1]);
+  library->brush_set_base_value(brush, kColorV, hsv[2]);
+}
+
+/* A brush's random generator and its slow tracking outlive its reset: only a
+ * new brush makes an episode independent of the one before. */
+static int start_episode(const Painter *painter, Canvas *canvas,
+                         float log_radius) {
+  static const float kBlack[3] = {0.0f, 0.0f, 0.0f};
+  const LibMyPaint *library = &painter->library;
+  if (canvas->brush != NULL) library->brush_unref(canvas->brush);
+  canvas->brush = library->brush_new();
+  if (canvas->brush == NULL ||
+      !library->brush_from_string(canvas->brush, painter->brush_json))
+    return -1;
+  surface_clear(&canvas->surface);
+  lift_to(painter, canvas, 0.0f, 0.0f);
+  set_brush(painter, canvas, log_radius, kBlack);
+  return 0;
+}
+
+static void draw(const Painter *painter, Canvas *canvas,
+                 const Commands *commands, int index) {
+  const int num_points = commands->num_points;
+  const float *points = commands->points + (size_t)index * num_points * 3;
+  if (!commands->is_paint[index]) {
+    const float *end = points + (num_points - 1) * 3;
+    lift_to(painter, canvas, end[0], end[1]);
+    return;
+  }
+  set_brush(painter, canvas, commands->log_radius[index],
+            commands->hsv == NULL ? NULL : commands->hsv + index * 3);
+  /* After a jump the start point is drawn to as well, so that libmypaint
+   * takes the stroke's first pressure from there. */
+  for (int i = commands->is_jump[index] ? 0 : 1; i < num_points; ++i)
+    stroke_to(painter, canvas, points + i * 3);
+}
+
+static void *work(void *argument) {
+  Batch *batch = argument;
+  Painter *painter = batch->painter;
+  for (;;) {
+    const int index = atomic_fetch_add(&batch->next, 1);
+    if (index >= painter->count) return NULL;
+    Canvas *canvas = painter->canvases + index;
+    if (batch->commands != NULL)
+      draw(painter, canvas, batch->commands, index);
+    else if (start_episode(painter, canvas, batch->initial_log_radius) != 0)
+      atomic_store(&batch->failed, 1);
+    const int size = canvas->surface.size;
+    surface_read(&canvas->surface, painter->channels,
+                 batch->pixels +
+                     (size_t)index * size * size * painter->channels);
+  }
+}
+
+/* Works in the calling thread and up to `num_threads - 1` others. */
+static void run(Batch *batch, int num_threads) {
+  pthread_t threads[kMaxThreads];
+  int started = 0;
+  if (num_threads > kMaxThreads) num_threads = kMaxThreads;
+  if (num_threads > batch->painter->count) num_threads = batch->painter->count;
+  while (started < num_threads - 1 &&
+         pthread_create(threads + started, NULL, work, batch) == 0)
+    ++started;
+  work(batch);
+  for (int i = 0; i < started; ++i) pthread_join(threads[i], NULL);
+}
+
+void painter_free(Painter *painter) {
+  for (int i = 0; i < painter->count; ++i) {
+    Canvas *canvas = painter->canvases + i;
+    if (canvas->brush != NULL) painter->library.brush_unref(canvas->brush);
+    surface_free(&canvas->surface);
+  }
+  free(painter->brush_json);
+  free(painter);
+}
+
+/* Returns null and sets `error` where the library does not load or memory
+ * runs out. The pixels are undefined until the first `painter_reset`. */
+Painter *painter_new(const char *library_path, const char *brush_json,
+                     int count, int size, int channels, int is_white,
+                     const char **error) {
+  *error = "out of memory";
+  Painter *painter = calloc(1, sizeof(Painter) + count * sizeof(Canvas));
+  if (painter == NULL) return NULL;
+  const char *load_error = libmypaint_load(library_path, &painter->library);
+  if (load_error != NULL) {
+    *error = load_error;
+    free(painter);
+    return NULL;
+  }
+  painter->channels = channels;
+  painter->brush_json = malloc(strlen(brush_json) + 1);
+  if (painter->brush_json != NULL) strcpy(painter->brush_json, brush_json);
+  int failed = painter->brush_json == NULL;
+  for (; painter->count < count && !failed; ++painter->count)
+    failed = surface_init(&painter->canvases[painter->count].surface, size,
+                          is_white) != 0;
+  if (failed) {
+    painter_free(painter);
+    return NULL;
+  }
+  return painter;
+}
+
+/* Starts an episode on every canvas. Returns 0, or -1 where libmypaint does
+ * not take the brush. */
+int painter_reset(Painter *painter, float log_radius, int num_threads,
+                  uint8_t *pixels) {
+  Batch batch = {
+      .painter = painter,
+      .initial_log_radius = log_radius,
+      .pixels = pixels,
+  };
+  run(&batch, num_threads);
+  return atomic_load(&batch.failed) ? -1 : 0;
+}
+
+/* Draws one command on every canvas; see Commands for the arrays. */
+void painter_draw(Painter *painter, const uint8_t *is_paint,
+                  const uint8_t *is_jump, const float *log_radius,
+                  const float *hsv, const float *points, int num_points,
+                  int num_threads, uint8_t *pixels) {
+  const Commands commands = {
+      .is_paint = is_paint,
+      .is_jump = is_jump,
+      .log_radius = log_radius,
+      .hsv = hsv,
+      .points = points,
+      .num_points = num_points,
+  };
+  Batch batch = {.painter = painter, .commands = &commands, .pixels = pixels};
+  run(&batch, num_threads);
+}

@@ -1,0 +1,265 @@
+#include "surface.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "blend.h"
+#include "dab.h"
+
+static inline float clamp01(float value) {
+  return value > 1.0f ? 1.0f : value < 0.0f ? 0.0f : value;
+}
+
+/* Of a length in pixels; tiles left of and above the canvas are negative. */
+static inline int tile_at(float position) {
+  return (int)floorf(floorf(position) / kTileSize);
+}
+
+static Tile *find_tile(Surface *surface, int across, int down) {
+  const int count = surface->tiles_across;
+  if (across < 0 || down < 0 || across >= count || down >= count) return NULL;
+  return surface->tiles + down * count + across;
+}
+
+static void fill(uint16_t *plane, uint16_t value) {
+  for (int i = 0; i < kTilePixels; ++i) plane[i] = value;
+}
+
+/* From now on green and blue have planes of their own. */
+static void end_grey(Surface *surface) {
+  if (!surface->is_grey) return;
+  surface->is_grey = 0;
+  const int count = surface->tiles_across * surface->tiles_across;
+  for (Tile *tile = surface->tiles; tile < surface->tiles + count; ++tile) {
+    memcpy(tile->green, tile->red, sizeof tile->red);
+    memcpy(tile->blue, tile->red, sizeof tile->red);
+  }
+}
+
+/* A dab's colour and the strength of each way to blend it. */
+typedef struct {
+  uint16_t color[3];
+  uint16_t alpha;      /* Below 1.0 where the brush erases or smudges. */
+  uint16_t over, lock_alpha, colorize;
+} Paint;
+
+static void stamp(Surface *surface, Tile *tile, const DabShape *dab,
+                  const Paint *paint) {
+  uint16_t mask[kTilePixels];
+  const Box box = dab_mask(dab, mask);
+  uint16_t *const planes[3] = {tile->red, tile->green, tile->blue};
+  const int num_planes = surface->is_grey ? 1 : 3;
+  if (paint->over) {
+    for (int c = 0; c < num_planes; ++c)
+      blend_over(planes[c], mask, box, paint->color[c], paint->alpha,
+                 paint->over);
+    if (!surface->is_opaque)
+      blend_over(tile->alpha, mask, box, kOne, paint->alpha, paint->over);
+  }
+  if (paint->lock_alpha)
+    for (int c = 0; c < num_planes; ++c)
+      blend_lock_alpha(planes[c], tile->alpha, mask, box, paint->color[c],
+                       paint->lock_alpha);
+  if (paint->colorize)
+    blend_colorize(tile, mask, box, paint->color, paint->colorize);
+}
+
+static int draw_dab(MyPaintSurface *self, float x, float y, float radius,
+                    float red, float green, float blue, float opaque,
+                    float hardness, float alpha, float aspect_ratio,
+                    float angle, float lock_alpha, float colorize) {
+  Surface *surface = (Surface *)self;
+  opaque = clamp01(opaque);
+  hardness = clamp01(hardness);
+  lock_alpha = clamp01(lock_alpha);
+  colorize = clamp01(colorize);
+  alpha = clamp01(alpha);
+  /* Too small or too faint: libmypaint's limits. */
+  if (radius < 0.1f || hardness == 0.0f || opaque == 0.0f) return 0;
+
+  const float normal = (1.0f - lock_alpha) * (1.0f - colorize);
+  const Paint paint = {
+      .color = {(uint16_t)(clamp01(red) * kOne),
+                (uint16_t)(clamp01(green) * kOne),
+                (uint16_t)(clamp01(blue) * kOne)},
+      .alpha = (uint16_t)(alpha * kOne),
+      .over = (uint16_t)(normal * opaque * kOne),
+      .lock_alpha = alpha == 0.0f
+          ? 0
+          : (uint16_t)(lock_alpha * opaque * (1.0f - colorize) * kOne),
+      .colorize = (uint16_t)(colorize * opaque * kOne),
+  };
+  if (paint.color[0] != paint.color[1] || paint.color[0] != paint.color[2] ||
+      paint.colorize)
+    end_grey(surface);
+  if (paint.alpha != kOne && paint.over) surface->is_opaque = 0;
+
+  const float fringe = radius + 1.0f;
+  const int x1 = tile_at(x + fringe), y1 = tile_at(y + fringe);
+  for (int down = tile_at(y - fringe); down <= y1; ++down) {
+    for (int across = tile_at(x - fringe); across <= x1; ++across) {
+      Tile *tile = find_tile(surface, across, down);
+      if (tile == NULL) continue;
+      const DabShape dab = {
+          .x = x - across * kTileSize,
+          .y = y - down * kTileSize,
+          .radius = radius,
+          .hardness = hardness,
+          .aspect_ratio = aspect_ratio < 1.0f ? 1.0f : aspect_ratio,
+          .angle = angle,
+      };
+      stamp(surface, tile, &dab, &paint);
+    }
+  }
+  return 1;
+}
+
+static uint32_t masked_sum(const uint16_t *plane, const uint16_t *mask,
+                           Box box) {
+  uint32_t sum = 0;
+  for (int y = box.y; y < box.y + box.height; ++y) {
+    const int start = y * kTileSize + box.x;
+    for (int i = start; i < start + box.width; ++i)
+      sum += (uint32_t)mask[i] * plane[i] / kOne;
+  }
+  return sum;
+}
+
+static uint32_t mask_sum(const uint16_t *mask, Box box) {
+  uint32_t sum = 0;
+  for (int y = box.y; y < box.y + box.height; ++y) {
+    const int start = y * kTileSize + box.x;
+    for (int i = start; i < start + box.width; ++i) sum += mask[i];
+  }
+  return sum;
+}
+
+/* The mean colour under a soft round dab, for brushes that smudge. Sums are
+ * integers within a tile and floats across tiles, as in libmypaint; beyond
+ * the canvas everything has the background's colour. */
+static void get_color(MyPaintSurface *self, float x, float y, float radius,
+                      float *red, float *green, float *blue, float *alpha) {
+  Surface *surface = (Surface *)self;
+  if (radius < 1.0f) radius = 1.0f;
+  float weight = 0.0f, sums[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+  const float fringe = radius + 1.0f;
+  const int x1 = tile_at(x + fringe), y1 = tile_at(y + fringe);
+  uint16_t mask[kTilePixels];
+  for (int down = tile_at(y - fringe); down <= y1; ++down) {
+    for (int across = tile_at(x - fringe); across <= x1; ++across) {
+      const DabShape dab = {
+          .x = x - across * kTileSize,
+          .y = y - down * kTileSize,
+          .radius = radius,
+          .hardness = 0.5f,
+          .aspect_ratio = 1.0f,
+          .angle = 0.0f,
+      };
+      const Box box = dab_mask(&dab, mask);
+      const uint32_t total = mask_sum(mask, box);
+      weight += total;
+      const Tile *tile = find_tile(surface, across, down);
+      if (tile == NULL) {
+        /* Background is 0 or 1.0, so that no product rounds. */
+        for (int c = 0; c < 4; ++c)
+          sums[c] += surface->background ? total : 0;
+        continue;
+      }
+      const uint16_t *const planes[4] = {
+          tile->red,
+          surface->is_grey ? tile->red : tile->green,
+          surface->is_grey ? tile->red : tile->blue,
+          tile->alpha,
+      };
+      for (int c = 0; c < 4; ++c) sums[c] += masked_sum(planes[c], mask, box);
+    }
+  }
+  const float mean_alpha = sums[3] / weight;
+  *alpha = clamp01(mean_alpha);
+  if (mean_alpha > 0.0f) {
+    *red = clamp01(sums[0] / weight / mean_alpha);
+    *green = clamp01(sums[1] / weight / mean_alpha);
+    *blue = clamp01(sums[2] / weight / mean_alpha);
+  } else {
+    /* What libmypaint answers where nothing has been painted. */
+    *red = 0.0f;
+    *green = 1.0f;
+    *blue = 0.0f;
+  }
+}
+
+int surface_init(Surface *surface, int size, int is_white) {
+  const int across = (size + kTileSize - 1) / kTileSize;
+  *surface = (Surface){
+      .base = {.draw_dab = draw_dab, .get_color = get_color, .refcount = 1},
+      .size = size,
+      .tiles_across = across,
+      .background = is_white ? kOne : 0,
+      .tiles = malloc((size_t)across * across * sizeof(Tile)),
+  };
+  if (surface->tiles == NULL) return -1;
+  surface_clear(surface);
+  return 0;
+}
+
+void surface_free(Surface *surface) {
+  free(surface->tiles);
+  surface->tiles = NULL;
+}
+
+void surface_clear(Surface *surface) {
+  const int count = surface->tiles_across * surface->tiles_across;
+  for (Tile *tile = surface->tiles; tile < surface->tiles + count; ++tile) {
+    fill(tile->red, surface->background);
+    fill(tile->alpha, surface->background);
+  }
+  surface->is_grey = 1;
+  surface->is_opaque = surface->background == kOne;
+}
+
+static inline uint8_t to_byte(uint32_t value) {
+  return (uint8_t)((255 * value + kOne / 2) / kOne);
+}
+
+VECTORISED
+static void read_opaque(const uint16_t *restrict plane, int width,
+                        int channels, uint8_t *restrict pixels) {
+  if (channels == 1)
+    for (int x = 0; x < width; ++x) pixels[x] = to_byte(plane[x]);
+  else
+    for (int x = 0; x < width; ++x) pixels[x * channels] = to_byte(plane[x]);
+}
+
+static void read_transparent(const uint16_t *plane, const uint16_t *alpha,
+                             int width, int channels, uint8_t *pixels) {
+  for (int x = 0; x < width; ++x) {
+    const uint32_t a = alpha[x];
+    pixels[x * channels] =
+        a == 0 ? 0 : to_byte(((uint32_t)plane[x] * kOne + a / 2) / a);
+  }
+}
+
+void surface_read(Surface *surface, int channels, uint8_t *pixels) {
+  const int size = surface->size;
+  for (int y = 0; y < size; ++y) {
+    for (int x = 0; x < size; x += kTileSize) {
+      const Tile *tile = find_tile(surface, x / kTileSize, y / kTileSize);
+      const uint16_t *const planes[3] = {
+          tile->red,
+          surface->is_grey ? tile->red : tile->green,
+          surface->is_grey ? tile->red : tile->blue,
+      };
+      const int row = y % kTileSize * kTileSize;
+      const int width = size - x < kTileSize ? size - x : kTileSize;
+      uint8_t *out = pixels + ((size_t)y * size + x) * channels;
+      for (int c = 0; c < channels; ++c) {
+        if (surface->is_opaque)
+          read_opaque(planes[c] + row, width, channels, out + c);
+        else
+          read_transparent(planes[c] + row, tile->alpha + row, width, channels,
+                           out + c);
+      }
+    }
+  }
+}

@@ -1,0 +1,51 @@
+/* A canvas that libmypaint's brushes draw on: stamps each dab at once.
+ *
+ * Pixels are 15-bit fixed point (1.0 is 1 << 15), premultiplied by alpha, in
+ * tiles of 64 x 64 with a plane for each channel. The arithmetic is that of
+ * libmypaint's tiled surface to the last bit, its tiles included: dabs are
+ * rasterised in coordinates relative to a tile, and `get_color` sums tile by
+ * tile, both of which round differently elsewhere.
+ */
+#ifndef PAINTING_SURFACE_H_
+#define PAINTING_SURFACE_H_
+
+#include <stdint.h>
+
+#include "libmypaint.h"
+
+enum {
+  kTileSize = 64,                       /* Pixels; libmypaint's constant. */
+  kTilePixels = kTileSize * kTileSize,
+  kOne = 1 << 15,                       /* 1.0 in fixed point. */
+};
+
+typedef struct {
+  uint16_t red[kTilePixels];
+  uint16_t green[kTilePixels];
+  uint16_t blue[kTilePixels];
+  uint16_t alpha[kTilePixels];
+} Tile;
+
+typedef struct {
+  MyPaintSurface base;   /* First: brushes hold a pointer to it. */
+  int size;              /* Height and width, pixels. */
+  int tiles_across;      /* Tiles in a row and in a column. */
+  uint16_t background;   /* Every channel's value on a clear canvas. */
+  /* Only grey so far: green and blue equal red, and their planes are stale. */
+  int is_grey;
+  /* Every alpha is 1.0: normal dabs leave it so, nothing needs dividing. */
+  int is_opaque;
+  Tile *tiles;           /* [tiles_across * tiles_across], row by row. */
+} Surface;
+
+/* Returns 0, or -1 where memory ran out. A white canvas is opaque, any other
+ * is transparent. */
+int surface_init(Surface *surface, int size, int is_white);
+void surface_free(Surface *surface);
+void surface_clear(Surface *surface);
+
+/* Writes the canvas, alpha divided out: uint8 [size, size, channels], with
+ * red alone if `channels` is 1, or red, green, blue if it is 3. */
+void surface_read(Surface *surface, int channels, uint8_t *pixels);
+
+#endif  /* PAINTING_SURFACE_H_ */

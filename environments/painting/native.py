@@ -1,0 +1,127 @@
+"""Canvases painted by the native step: see csrc/painter.c."""
+
+import ctypes
+import functools
+import pathlib
+
+import numpy as np
+
+from environments.painting import library
+from environments.painting import strokes as strokes_lib
+
+_EXTENSION = pathlib.Path(__file__).with_name('_native.so')
+
+
+def is_built() -> bool:
+  """Whether the extension was built, which needs a C compiler."""
+  return _EXTENSION.is_file()
+
+
+class NativeCanvases:
+  """N canvases; draws a batch of commands in one call without Python's lock.
+
+  Implements `renderer.Canvases`.
+  """
+
+  def __init__(
+      self,
+      brush: bytes,
+      count: int,
+      size: int,
+      channels: int,
+      is_white: bool,
+      num_threads: int = 1,
+  ):
+    """Initialises canvases, which `reset` must clear before the first draw.
+
+    Args:
+      brush: JSON text of a libmypaint brush.
+      count: N.
+      size: height and width, pixels.
+      channels: 1 or 3.
+      is_white: whether a clear canvas is white, otherwise transparent.
+      num_threads: that share the canvases of a call.
+
+    Raises:
+      ImportError: if libmypaint is missing or does not load.
+    """
+    self._shape = (count, size, size, channels)
+    self._num_threads = num_threads
+    self._painter = None
+    self._functions = _functions()
+    error = ctypes.c_char_p()
+    self._painter = self._functions.painter_new(
+        library.find_libmypaint().encode(), brush, count, size, channels,
+        is_white, ctypes.byref(error),
+    )
+    if not self._painter:
+      raise ImportError(f'native painting step: {error.value.decode()}')
+
+  def __del__(self):
+    self.close()
+
+  def close(self) -> None:
+    """Frees the canvases."""
+    if self._painter:
+      self._functions.painter_free(self._painter)
+      self._painter = None
+
+  def reset(self, log_radius: float) -> np.ndarray:
+    """Clears all canvases and takes new brushes.
+
+    Args:
+      log_radius: natural logarithm of the brushes' radius in pixels.
+
+    Returns:
+      Canvases, uint8 `[N, H, W, C]`.
+
+    Raises:
+      ValueError: if libmypaint does not take the brush.
+    """
+    pixels = np.empty(self._shape, np.uint8)
+    if self._functions.painter_reset(
+        self._painter, log_radius, self._num_threads, _pointer(pixels)
+    ):
+      raise ValueError('libmypaint does not take the brush: is it a .myb file?')
+    return pixels
+
+  def draw(self, strokes: strokes_lib.Strokes) -> np.ndarray:
+    """Draws one command on each canvas; returns them as `reset` does."""
+    pixels = np.empty(self._shape, np.uint8)
+    self._functions.painter_draw(
+        self._painter,
+        _pointer(strokes.is_paint),
+        _pointer(strokes.is_jump),
+        _pointer(strokes.log_radius),
+        None if strokes.hsv is None else _pointer(strokes.hsv),
+        _pointer(strokes.points),
+        strokes.points.shape[1],
+        self._num_threads,
+        _pointer(pixels),
+    )
+    return pixels
+
+
+def _pointer(array: np.ndarray) -> int:
+  return array.ctypes.data
+
+
+@functools.cache
+def _functions() -> ctypes.CDLL:
+  """Loads the extension and declares what it takes and returns."""
+  functions = ctypes.CDLL(str(_EXTENSION))
+  pointer, integer, real = ctypes.c_void_p, ctypes.c_int, ctypes.c_float
+  text = ctypes.c_char_p
+  functions.painter_new.restype = pointer
+  functions.painter_new.argtypes = [
+      text, text, integer, integer, integer, integer, pointer,
+  ]
+  functions.painter_free.restype = None
+  functions.painter_free.argtypes = [pointer]
+  functions.painter_reset.restype = integer
+  functions.painter_reset.argtypes = [pointer, real, integer, pointer]
+  functions.painter_draw.restype = None
+  functions.painter_draw.argtypes = (
+      [pointer] * 6 + [integer, integer] + [pointer]
+  )
+  return functions

@@ -1,0 +1,260 @@
+"""Canvases painted without a compiler: libmypaint's own surface, by ctypes.
+
+Slower than native.py, for machines on which the extension was not built. The
+pixels are the same.
+"""
+
+import ctypes
+import functools
+
+import numpy as np
+
+from environments.painting import library
+from environments.painting import strokes as strokes_lib
+
+# Seconds between two points of a stroke. It went through a C float in the
+# environment that this one matches, which makes it greater than 0.1 and so, in
+# libmypaint, a pen that was lifted.
+_SECONDS_PER_POINT = ctypes.c_float(0.1).value
+
+# Indices of brush settings, from mypaint-brush-settings-gen.h.
+_RADIUS_LOGARITHMIC = 3
+_COLOR_H, _COLOR_S, _COLOR_V = 20, 21, 22
+
+_TILE_SIZE = 64  # Pixels; libmypaint's constant.
+_ONE = 1 << 15  # 1.0 in libmypaint's fixed point.
+
+
+class _TileRequest(ctypes.Structure):
+  """MyPaintTileRequest of mypaint-tiled-surface.h."""
+
+  _fields_ = [
+      ('tx', ctypes.c_int),
+      ('ty', ctypes.c_int),
+      ('readonly', ctypes.c_int),
+      ('buffer', ctypes.c_void_p),
+      ('context', ctypes.c_void_p),
+      ('thread_id', ctypes.c_int),
+      ('mipmap_level', ctypes.c_int),
+  ]
+
+
+class _TiledSurface(ctypes.Structure):
+  """MyPaintTiledSurface, which libmypaint fills in; only its size matters."""
+
+  _fields_ = [
+      ('functions', ctypes.c_void_p * 6),
+      ('refcount', ctypes.c_int),
+      ('tile_request_functions', ctypes.c_void_p * 2),
+      ('surface_do_symmetry', ctypes.c_int),
+      ('surface_center_x', ctypes.c_float),
+      ('operation_queue', ctypes.c_void_p),
+      ('dirty_bbox', ctypes.c_int * 4),
+      ('threadsafe_tile_requests', ctypes.c_int),
+      ('tile_size', ctypes.c_int),
+  ]
+
+
+_TileFunction = ctypes.CFUNCTYPE(
+    None, ctypes.c_void_p, ctypes.POINTER(_TileRequest)
+)
+
+
+class PortableCanvases:
+  """N canvases, drawn one after another.
+
+  Implements `renderer.Canvases`.
+  """
+
+  def __init__(
+      self, brush: bytes, count: int, size: int, channels: int, is_white: bool
+  ):
+    """Initialises canvases, which `reset` must clear before the first draw.
+
+    Args:
+      brush: JSON text of a libmypaint brush.
+      count: N.
+      size: height and width, pixels.
+      channels: 1 or 3.
+      is_white: whether a clear canvas is white, otherwise transparent.
+
+    Raises:
+      ImportError: if libmypaint is missing.
+    """
+    self._canvases: list[_Canvas] = []
+    self._brush = brush
+    self._size = size
+    self._channels = channels
+    self._background = _ONE if is_white else 0
+    across = -(-size // _TILE_SIZE)
+    self._tiles = np.empty(
+        (count, across, across, _TILE_SIZE, _TILE_SIZE, 4), np.uint16
+    )
+    for tiles in self._tiles:
+      self._canvases.append(_Canvas(tiles, self._background))
+
+  def close(self) -> None:
+    """Frees the canvases."""
+    for canvas in self._canvases:
+      canvas.close()
+    self._canvases.clear()
+
+  def reset(self, log_radius: float) -> np.ndarray:
+    """Clears all canvases and takes new brushes.
+
+    Args:
+      log_radius: natural logarithm of the brushes' radius in pixels.
+
+    Returns:
+      Canvases, uint8 `[N, H, W, C]`.
+
+    Raises:
+      ValueError: if libmypaint does not take the brush.
+    """
+    self._tiles[:] = self._background
+    for canvas in self._canvases:
+      canvas.take_new_brush(self._brush)
+      canvas.lift_to(0.0, 0.0)
+      canvas.set_brush(log_radius, (0.0, 0.0, 0.0))
+    return self._read()
+
+  def draw(self, strokes: strokes_lib.Strokes) -> np.ndarray:
+    """Draws one command on each canvas; returns them as `reset` does."""
+    for index, canvas in enumerate(self._canvases):
+      points = strokes.points[index].tolist()
+      if not strokes.is_paint[index]:
+        canvas.lift_to(*points[-1][:2])
+        continue
+      hsv = None if strokes.hsv is None else strokes.hsv[index].tolist()
+      canvas.set_brush(float(strokes.log_radius[index]), hsv)
+      # After a jump the start point is drawn to as well, so that libmypaint
+      # takes the stroke's first pressure from there.
+      canvas.draw(points if strokes.is_jump[index] else points[1:])
+    return self._read()
+
+  def _read(self) -> np.ndarray:
+    """Returns the canvases with alpha divided out, uint8 `[N, H, W, C]`."""
+    count, across = self._tiles.shape[:2]
+    width = across * _TILE_SIZE
+    fixed = self._tiles.swapaxes(2, 3).reshape(count, width, width, 4)
+    fixed = fixed[:, : self._size, : self._size].astype(np.uint32)
+    alpha = fixed[..., 3:]
+    straight = fixed[..., : self._channels] * _ONE + alpha // 2
+    straight = np.where(alpha == 0, 0, straight // np.maximum(alpha, 1))
+    return ((255 * straight + _ONE // 2) // _ONE).astype(np.uint8)
+
+
+class _Canvas:
+  """One of libmypaint's tiled surfaces and the brush that draws on it."""
+
+  def __init__(self, tiles: np.ndarray, background: int):
+    """Initialises a surface on `tiles`, uint16 `[T, T, 64, 64, 4]`."""
+    self._library = _library()
+    self._brush = None
+    self._surface = _TiledSurface()
+    self._surface_pointer = ctypes.addressof(self._surface)
+    # Held here: libmypaint keeps their addresses.
+    self._tile_functions = _tile_functions(tiles, background)
+    self._library.mypaint_tiled_surface_init(
+        self._surface_pointer, *self._tile_functions
+    )
+
+  def __del__(self):
+    self.close()
+
+  def close(self) -> None:
+    if self._brush:
+      self._library.mypaint_brush_unref(self._brush)
+      self._brush = None
+    if self._surface_pointer:
+      self._library.mypaint_tiled_surface_destroy(self._surface_pointer)
+      self._surface_pointer = None
+
+  def take_new_brush(self, json: bytes) -> None:
+    """A brush's random generator and slow tracking outlive its reset."""
+    if self._brush:
+      self._library.mypaint_brush_unref(self._brush)
+    self._brush = self._library.mypaint_brush_new()
+    if not self._library.mypaint_brush_from_string(self._brush, json):
+      raise ValueError('libmypaint does not take the brush: is it a .myb file?')
+
+  def lift_to(self, x: float, y: float) -> None:
+    self._library.mypaint_brush_reset(self._brush)
+    self._library.mypaint_brush_new_stroke(self._brush)
+    self.draw([(x, y, 0.0)])
+
+  def set_brush(self, log_radius: float, hsv) -> None:
+    set_value = self._library.mypaint_brush_set_base_value
+    set_value(self._brush, _RADIUS_LOGARITHMIC, log_radius)
+    if hsv is not None:
+      for setting, value in zip((_COLOR_H, _COLOR_S, _COLOR_V), hsv):
+        set_value(self._brush, setting, value)
+
+  def draw(self, points) -> None:
+    """Draws to each point (x, y, pressure) in turn."""
+    stroke_to = self._library.mypaint_brush_stroke_to
+    brush, surface = self._brush, self._surface_pointer
+    self._library.mypaint_surface_begin_atomic(surface)
+    for x, y, pressure in points:
+      stroke_to(brush, surface, x, y, pressure, 0.0, 0.0, _SECONDS_PER_POINT)
+    self._library.mypaint_surface_end_atomic(surface, None)
+
+
+def _tile_functions(tiles: np.ndarray, background: int):
+  """Returns what libmypaint calls before and after it uses a tile.
+
+  Not methods of the canvas: it would hold itself alive through them.
+  """
+  across = len(tiles)
+  beyond = np.full(tiles.shape[2:], background, np.uint16)
+  beyond_address = beyond.ctypes.data
+  addresses = [[tile.ctypes.data for tile in row] for row in tiles]
+
+  @_TileFunction
+  def start(unused_surface, request):
+    request = request.contents
+    if 0 <= request.tx < across and 0 <= request.ty < across:
+      request.buffer = addresses[request.ty][request.tx]
+    else:
+      request.buffer = beyond_address
+
+  @_TileFunction
+  def end(unused_surface, request):
+    # What was drawn beyond the canvas is forgotten: brushes that pick up
+    # colour find background there.
+    if request.contents.buffer == beyond_address:
+      beyond.fill(background)
+
+  return start, end
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
+  """Loads libmypaint and declares what its functions take and return."""
+  functions = ctypes.CDLL(library.find_libmypaint())
+  pointer, integer, real = ctypes.c_void_p, ctypes.c_int, ctypes.c_float
+  for name, restype, argtypes in (
+      ('mypaint_brush_new', pointer, []),
+      ('mypaint_brush_unref', None, [pointer]),
+      ('mypaint_brush_from_string', integer, [pointer, ctypes.c_char_p]),
+      ('mypaint_brush_reset', None, [pointer]),
+      ('mypaint_brush_new_stroke', None, [pointer]),
+      ('mypaint_brush_set_base_value', None, [pointer, integer, real]),
+      (
+          'mypaint_brush_stroke_to',
+          integer,
+          [pointer, pointer, real, real, real, real, real, ctypes.c_double],
+      ),
+      (
+          'mypaint_tiled_surface_init',
+          None,
+          [pointer, _TileFunction, _TileFunction],
+      ),
+      ('mypaint_tiled_surface_destroy', None, [pointer]),
+      ('mypaint_surface_begin_atomic', None, [pointer]),
+      ('mypaint_surface_end_atomic', None, [pointer, pointer]),
+  ):
+    function = getattr(functions, name)
+    function.restype = restype
+    function.argtypes = argtypes
+  return functions

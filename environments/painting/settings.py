@@ -1,0 +1,106 @@
+"""What a painting environment can be told, and the commands it then takes."""
+
+import dataclasses
+import math
+from typing import Optional
+
+from environments import core
+
+NUM_PRESSURES = 10
+NUM_SHADES = 20
+MOVE, PAINT = 0, 1
+
+
+@dataclasses.dataclass(frozen=True)
+class PaintingSettings:
+  """Settings of a painting environment.
+
+  Attributes:
+    canvas_size: height and width of the canvas, pixels.
+    grid_size: locations in a row and in a column; location (y, x) lies at
+      pixel `canvas_size / grid_size * (y, x)`.
+    brush: name of a libmypaint brush, its path below the brushes folder
+      without `.myb`.
+    brush_sizes: radii that a command can choose from, pixels. With only one,
+      commands have no part `size`.
+    colour: whether commands choose red, green and blue, and the canvas has
+      three channels; otherwise ink is black and the canvas has one.
+    pressure: whether commands choose a pressure; otherwise it is full.
+    episode_length: commands in an episode.
+    background: 'white', or 'transparent', which is seen as black and on which
+      ink keeps its full colour however thin it is.
+    brushes_path: folder of the brushes, or None to look in the usual places.
+  """
+
+  canvas_size: int = 64
+  grid_size: int = 32
+  brush: str = 'classic/pen'
+  brush_sizes: tuple[float, ...] = (1, 2, 3)
+  colour: bool = False
+  pressure: bool = True
+  episode_length: int = 20
+  background: str = 'white'
+  brushes_path: Optional[str] = None
+
+  def __post_init__(self) -> None:
+    """Checks the values.
+
+    Raises:
+      ValueError: that names the setting, its value and what it may be.
+    """
+    for name, low, high in (
+        ('canvas_size', 1, 8192),
+        ('grid_size', 1, 4096),
+        ('episode_length', 1, None),
+    ):
+      value = getattr(self, name)
+      is_int = isinstance(value, int) and not isinstance(value, bool)
+      if not is_int or value < low or (high is not None and value > high):
+        span = f'from {low} to {high}' if high else f'{low} or more'
+        raise ValueError(f'{name} is {value!r}, must be an int, {span}')
+    sizes = self.brush_sizes
+    if not isinstance(sizes, (tuple, list)) or not sizes:
+      raise ValueError(
+          f'brush_sizes is {sizes!r}, must be a tuple of one radius or more,'
+          ' in pixels, as (1, 2, 3)'
+      )
+    object.__setattr__(self, 'brush_sizes', tuple(sizes))
+    for size in sizes:
+      if not 0 < size < math.inf:
+        raise ValueError(
+            f'brush_sizes has {size!r}, must be radii above 0, in pixels'
+        )
+    if self.background not in ('white', 'transparent'):
+      raise ValueError(
+          f"background is {self.background!r}, must be 'white' or"
+          " 'transparent'"
+      )
+
+  @property
+  def channels(self) -> int:
+    """Channels of the canvas: 3 in colour, otherwise 1."""
+    return 3 if self.colour else 1
+
+  def action_spec(self) -> dict[str, core.Part]:
+    """Returns the parts of a command, in the order of decision."""
+    grid = (self.grid_size, self.grid_size)
+    cells = self.grid_size**2
+    ink = ('flag', (PAINT,))
+    spec = {
+        'flag': core.Part(2, name='flag'),
+        'end': core.Part(cells, grid_shape=grid, name='end'),
+        'control': core.Part(
+            cells, grid_shape=grid, counts_if=ink, name='control'
+        ),
+    }
+    if len(self.brush_sizes) > 1:
+      num_sizes = len(self.brush_sizes)
+      spec['size'] = core.Part(num_sizes, counts_if=ink, name='size')
+    if self.pressure:
+      spec['pressure'] = core.Part(
+          NUM_PRESSURES, counts_if=ink, name='pressure'
+      )
+    if self.colour:
+      for name in ('red', 'green', 'blue'):
+        spec[name] = core.Part(NUM_SHADES, counts_if=ink, name=name)
+    return spec
