@@ -263,6 +263,7 @@ class _Threads:
       # Bounded waits: an unbounded one would keep Ctrl-C from being seen.
       while not self._stopping.wait(_POLL_SECONDS):
         if interrupted():
+          _logger.warning('interrupted: ending the steps under way')
           stopped = Stopped.INTERRUPTED
           break
         if should_stop():
