@@ -115,7 +115,7 @@ def load(
     )
   ocp = _orbax()
   manager = ocp.CheckpointManager(
-      path, options=ocp.CheckpointManagerOptions(read_only=True, create=False)
+      path, options=ocp.CheckpointManagerOptions(create=False)
   )
   steps = sorted(manager.all_steps())
   if not steps or (step is not None and step not in steps):

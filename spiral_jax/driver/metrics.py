@@ -158,9 +158,9 @@ class Progress:
     self._start = time.monotonic()
     self._shown = self._start
     self._latest: dict[str, Any] = {}
-    # (seconds, frames) of recent writes: a rate over a minute or so.
+    # (seconds, frames) where shown in the last minute: the rate is theirs.
     self._recent: collections.deque[tuple[float, int]] = collections.deque(
-        maxlen=120
+        maxlen=max(2, round(60 / self._period))
     )
     self._bar = rich.progress.Progress(
         rich.progress.BarColumn(bar_width=20),
@@ -179,21 +179,22 @@ class Progress:
     with self._lock:
       self._latest.update({n: values[n] for n in names if n in values})
       now = time.monotonic()
-      if now - self._shown >= self._period:
+      known = self._frames in self._latest
+      if known and now - self._shown >= self._period:
         self._shown = now
         self._show(now)
 
   def close(self) -> None:
     """Shows the last values and ends the display."""
     with self._lock:
-      if self._latest:
+      if self._frames in self._latest:
         self._show(time.monotonic())
       if self._live:
         self._bar.stop()
 
   def _show(self, now: float) -> None:
     latest = _numbers(self._latest)
-    frames = int(latest.get(self._frames, 0))
+    frames = int(latest[self._frames])
     self._recent.append((now, frames))
     seconds = now - self._recent[0][0]
     rate = (frames - self._recent[0][1]) / seconds if seconds else 0.0

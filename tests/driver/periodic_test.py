@@ -1,4 +1,3 @@
-import threading
 import time
 
 import pytest
@@ -44,8 +43,15 @@ def test_threads_call_by_the_clock_and_stop_without_waiting_it_out():
   program_lib.launch(program, stop_when=lambda: often.value >= 5)
   assert time.monotonic() - start < 3
   assert often.value >= 5 and seldom.value == 0
-  assert threading.active_count() == 1 or 'often' not in [
-      thread.name for thread in threading.enumerate()]
+
+
+def test_with_rounds_only_threads_never_call():
+  program = program_lib.Program()
+  never, often = Counter(), Counter()
+  program.add(periodic.Periodic('never', never, every_rounds=1))
+  program.add(periodic.Periodic('often', often, every_seconds=0.01))
+  program_lib.launch(program, stop_when=lambda: often.value >= 3)
+  assert never.value == 0
 
 
 def test_lockstep_calls_by_rounds():

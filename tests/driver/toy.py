@@ -1,7 +1,7 @@
 """A small program that learns something, to run whole or to be killed.
 
-As a script: `python -m tests.driver.toy FOLDER UPDATES` runs it in lockstep
-with checkpoints, from the latest one in the folder if there is any.
+As a script: `python -m tests.driver.toy FOLDER` runs it in lockstep without
+end, with checkpoints, from the latest one in the folder if there is any.
 """
 
 import functools
@@ -138,4 +138,4 @@ def run(folder, updates, every_rounds=2):
 
 
 if __name__ == '__main__':
-  run(sys.argv[1], int(sys.argv[2]))
+  run(sys.argv[1], None)

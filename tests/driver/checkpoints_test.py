@@ -1,0 +1,206 @@
+import json
+import logging
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from spiral_jax.driver import checkpoints
+from spiral_jax.driver import state as state_lib
+from tests.driver import toy
+from tests.driver.program_test import ROOT
+from tests.driver.program_test import assert_equal
+from tests.driver.program_test import child_environment
+
+DTYPES = ['bool', 'int8', 'uint8', 'int16', 'uint16', 'int32', 'uint32',
+          'int64', 'uint64', 'float16', 'bfloat16', 'float32', 'float64']
+
+
+def test_round_trip_of_all_dtypes(tmp_path):
+  rng = np.random.default_rng(0)
+  arrays = {dtype: (100 * rng.random((2, 3))).astype(jnp.dtype(dtype))
+            for dtype in DTYPES}
+  state = dict(
+      arrays=arrays,
+      scalars={dtype: array[0, 0, ...] for dtype, array in arrays.items()},
+      empty=dict(a=np.zeros((0, 3), np.uint8), below={'b': np.zeros(0)}),
+      extremes=np.array([0, 2**64 - 1], np.uint64),
+      nan=np.array([np.nan, -np.inf, -0.0], np.float32),
+      large=rng.random((300, 400)),
+      key=np.asarray(jax.random.PRNGKey(2**31 + 5)),
+      rng=state_lib.rng_to_array(rng),
+      number=2**40, half=0.1, yes=True,
+      names={'a/b': np.ones(1), 'a.b': np.zeros(1), 'layers_0': np.ones(2)})
+  checkpoints.Checkpoints(tmp_path).save(3, state)
+  checkpoint = checkpoints.load(tmp_path)
+  assert checkpoint.step == 3
+  leaves, structure = jax.tree.flatten(state)
+  restored, restored_structure = jax.tree.flatten(checkpoint.state)
+  assert structure == restored_structure
+  for one, two in zip(leaves, restored):
+    assert np.asarray(one).dtype == np.asarray(two).dtype
+    assert np.asarray(one).tobytes() == np.asarray(two).tobytes()
+  assert type(checkpoint.state['number']) is int
+  assert type(checkpoint.state['yes']) is bool
+  again = state_lib.rng_from_array(checkpoint.state['rng'])
+  assert again.random() == rng.random()
+
+
+def test_learner_state_comes_back_in_its_own_structure(tmp_path):
+  learned = toy.learned(5)
+  kept = checkpoints.Checkpoints(tmp_path)
+  kept.save(0, {'policy': state_lib.to_plain(learned)})
+  _, state = kept.restore()
+  restored = state_lib.from_plain(toy.learned(6), state['policy'])
+  assert isinstance(restored, toy.Learned)
+  assert_equal(restored, learned)
+  assert all(isinstance(x, jax.Array) for x in jax.tree.leaves(restored))
+
+
+def test_keeps_the_latest(tmp_path):
+  kept = checkpoints.Checkpoints(tmp_path, max_to_keep=2)
+  assert kept.latest_step() is None
+  for step in (1, 5, 9):
+    kept.save(step, {'x': np.array(step)})
+  assert kept.latest_step() == 9
+  assert sorted(p.name for p in tmp_path.iterdir() if p.is_dir()) == ['5', '9']
+  assert checkpoints.load(tmp_path).state['x'] == 9
+  assert checkpoints.load(tmp_path, 5).state['x'] == 5
+  again = checkpoints.Checkpoints(tmp_path, max_to_keep=2)
+  assert again.latest_step() == 9
+
+
+def test_saving_a_step_twice_keeps_the_first_and_an_earlier_one_is_an_error(
+    tmp_path):
+  kept = checkpoints.Checkpoints(tmp_path)
+  kept.save(5, {'x': np.array(1)})
+  kept.save(5, {'x': np.array(2)})
+  assert checkpoints.load(tmp_path).state['x'] == 1
+  with pytest.raises(ValueError, match='holds checkpoint 5, later than 3'):
+    kept.save(3, {'x': np.array(2)})
+
+
+def test_missing_checkpoints_are_named_and_nothing_is_made(tmp_path):
+  folder = tmp_path / 'nowhere'
+  with pytest.raises(FileNotFoundError, match=f'no checkpoint folder {folder}'):
+    checkpoints.load(folder)
+  assert not folder.exists()
+  folder.mkdir()
+  with pytest.raises(FileNotFoundError, match='steps there: none'):
+    checkpoints.load(folder)
+  checkpoints.Checkpoints(folder).save(4, {'x': np.ones(1)})
+  with pytest.raises(FileNotFoundError, match=r'no checkpoint 3 in .*: \[4\]'):
+    checkpoints.load(folder, 3)
+
+
+def test_config_of_another_run_is_refused(tmp_path):
+  config = dict(agent=dict(size=64, parts=('flag', 'end')), seed=1)
+  checkpoints.Checkpoints(tmp_path, config).save(1, {'x': np.ones(1)})
+  assert checkpoints.load(tmp_path).config == json.loads(json.dumps(config))
+  checkpoints.Checkpoints(tmp_path, config).restore()
+  config['agent']['size'] = 32
+  with pytest.raises(ValueError) as raised:
+    checkpoints.Checkpoints(tmp_path, config).restore()
+  message = str(raised.value)
+  assert 'agent.size=64, now it is 32' in message and '\n' not in message
+
+
+def test_check_config():
+  checkpoints.check_config({'a': (1, 2)}, {'a': [1, 2]})
+  checkpoints.check_config({'a': 1, 'b': {'c': 1}}, {'a': 1, 'b': {'c': 2}},
+                           ignore=('b.c',))
+  with pytest.raises(ValueError, match=r'with b=\(unset\), now it is 2'):
+    checkpoints.check_config({'a': 1}, {'a': 1, 'b': 2})
+  with pytest.raises(ValueError, match=r'with a=1, now it is \(unset\)'):
+    checkpoints.check_config({'a': 1}, {})
+
+
+@pytest.mark.parametrize('damage', ['truncate', 'remove', 'flip'])
+def test_damaged_checkpoint_is_named(tmp_path, damage):
+  kept = checkpoints.Checkpoints(tmp_path)
+  for step in (1, 2):
+    kept.save(step, {'x': np.random.default_rng(0).random(5000)})
+  files = [p for p in (tmp_path / '2').rglob('*')
+           if p.is_file() and '/d/' in p.as_posix()]
+  for file in files:
+    content = file.read_bytes()
+    if damage == 'remove':
+      file.unlink()
+    elif damage == 'truncate':
+      file.write_bytes(content[:len(content) // 2])
+    else:
+      file.write_bytes(bytes(255 - byte for byte in content))
+  assert files
+  with pytest.raises(ValueError, match=r'/2 is damaged .* earlier one: \[1\]'):
+    checkpoints.load(tmp_path)
+  np.testing.assert_array_equal(
+      checkpoints.load(tmp_path, 1).state['x'],
+      np.random.default_rng(0).random(5000))
+
+
+def test_incomplete_checkpoint_is_skipped_and_cleaned_up(tmp_path):
+  kept = checkpoints.Checkpoints(tmp_path)
+  kept.save(1, {'x': np.ones(1)})
+  # What a save that was killed leaves.
+  torn = tmp_path / '2.orbax-checkpoint-tmp'
+  (torn / 'state').mkdir(parents=True)
+  (torn / 'state' / 'part').write_bytes(b'x')
+  assert checkpoints.load(tmp_path).step == 1
+  again = checkpoints.Checkpoints(tmp_path)
+  assert again.latest_step() == 1
+  again.save(2, {'x': np.zeros(1)})
+  assert not torn.exists()
+  assert checkpoints.load(tmp_path).step == 2
+
+
+def test_orbax_is_quiet_where_absl_is_not(tmp_path, caplog):
+  with caplog.at_level(logging.INFO):
+    checkpoints.Checkpoints(tmp_path).save(1, {'x': np.ones(1)})
+    checkpoints.load(tmp_path)
+  assert not caplog.records
+
+
+def test_killed_and_resumed_is_as_if_never_killed(tmp_path):
+  folder = tmp_path / 'killed'
+  for kill in range(2):
+    process = subprocess.Popen(
+        [sys.executable, '-m', 'tests.driver.toy', str(folder)], cwd=ROOT,
+        env=child_environment(), stderr=subprocess.PIPE)
+    before = latest(folder)
+    deadline = time.monotonic() + 60
+    while latest(folder) < before + 20 and time.monotonic() < deadline:
+      time.sleep(0.003)
+    time.sleep(0.023 * kill)  # Another place within a save or a round.
+    process.send_signal(signal.SIGKILL)
+    errors = process.communicate()[1]
+    assert process.returncode == -signal.SIGKILL, errors
+    assert before + 20 <= latest(folder)
+  updates = latest(folder) + 20
+  resumed = toy.run(folder, updates)
+  whole = toy.run(tmp_path / 'whole', updates, every_rounds=1000)
+  assert_equal(resumed, whole)
+  assert (lines(folder / 'metrics.jsonl')
+          == lines(tmp_path / 'whole' / 'metrics.jsonl'))
+  assert len(lines(folder / 'metrics.jsonl')) == 2 * updates
+
+
+def latest(folder: pathlib.Path) -> int:
+  folder = folder / 'checkpoints'
+  if not folder.exists():
+    return 0
+  return max((int(p.name) for p in folder.iterdir() if p.name.isdigit()),
+             default=0)
+
+
+def lines(path):
+  """Records of metrics without what the clock says."""
+  records = [json.loads(line) for line in path.read_text().splitlines()]
+  for record in records:
+    assert record.pop('seconds') >= 0
+  return records

@@ -1,0 +1,153 @@
+import io
+import json
+import threading
+
+import jax.numpy as jnp
+import numpy as np
+import rich.console
+
+from spiral_jax.driver import metrics
+
+
+def read(path):
+  return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_json_lines(tmp_path):
+  path = tmp_path / 'new' / 'metrics.jsonl'
+  writer = metrics.JsonLines(path)
+  writer.write(3, {'loss': jnp.float32(0.5), 'frames': 7,
+                   'lag': np.int32(2), 'bad': np.nan})
+  record, = read(path)  # Flushed already.
+  assert record.pop('seconds') >= 0
+  assert record == dict(step=3, loss=0.5, frames=7, lag=2, bad=None)
+  assert isinstance(record['lag'], int)
+  writer.close()
+  writer = metrics.JsonLines(path)
+  writer.write(4, {'loss': 1})
+  writer.close()
+  assert [record['step'] for record in read(path)] == [3, 4]
+
+
+def test_json_lines_go_on_where_the_checkpoint_was(tmp_path):
+  path = tmp_path / 'metrics.jsonl'
+  writer = metrics.JsonLines(path)
+  writer.write(1, {'x': 1})
+  state = writer.get_state()
+  writer.write(2, {'x': 2})
+  writer.close()
+  with open(path, 'ab') as file:
+    file.write(b'{"step": 3, "x"')  # Killed while it wrote.
+  writer = metrics.JsonLines(path)
+  writer.set_state({**state, 'seconds': 1000.0})
+  writer.write(2, {'x': 20})
+  writer.close()
+  assert [(r['step'], r['x']) for r in read(path)] == [(1, 1), (2, 20)]
+  assert 1000 <= read(path)[1]['seconds'] < 1010
+
+
+def test_json_lines_of_a_run_moved_elsewhere(tmp_path):
+  writer = metrics.JsonLines(tmp_path / 'metrics.jsonl')
+  writer.set_state(dict(length=500, seconds=1.0))
+  writer.write(9, {'x': 1})
+  writer.close()
+  assert len(read(tmp_path / 'metrics.jsonl')) == 1
+
+
+def test_json_lines_are_whole_when_threads_write(tmp_path):
+  path = tmp_path / 'metrics.jsonl'
+  writer = metrics.JsonLines(path)
+  def write(name):
+    for step in range(200):
+      writer.write(step, {name: step})
+  threads = [threading.Thread(target=write, args=(n,)) for n in 'abc']
+  for thread in threads:
+    thread.start()
+  for thread in threads:
+    thread.join()
+  writer.close()
+  records = read(path)
+  for name in 'abc':
+    assert [r[name] for r in records if name in r] == list(range(200))
+
+
+def test_tensorboard_leaves_an_event_file_and_no_thread(tmp_path):
+  before = threading.active_count()
+  writer = metrics.TensorBoard(tmp_path)
+  writer.write(1, {'policy/loss': jnp.float32(0.5)})
+  writer.close()
+  file, = tmp_path.glob('events.out.tfevents.*')
+  assert b'policy/loss' in file.read_bytes()
+  assert threading.active_count() == before
+
+
+def test_fanout_reads_arrays_once():
+  class Memory:
+
+    def __init__(self):
+      self.calls, self.closed = [], False
+
+    def write(self, step, values):
+      self.calls.append((step, values))
+
+    def close(self):
+      self.closed = True
+
+  one, two = Memory(), Memory()
+  fanout = metrics.Fanout(one, two)
+  fanout.write(1, {'x': jnp.float32(2)})
+  fanout.close()
+  assert one.calls == two.calls == [(1, {'x': 2.0})]
+  assert type(one.calls[0][1]['x']) is float
+  assert one.closed and two.closed
+
+
+def progress(monkeypatch, *, terminal, **settings):
+  """Returns (progress, output, clock to set)."""
+  clock = [0.0]
+  monkeypatch.setattr(metrics.time, 'monotonic', lambda: clock[0])
+  output = io.StringIO()
+  console = rich.console.Console(
+      file=output, force_terminal=terminal, width=100, color_system=None)
+  shown = metrics.Progress(
+      'policy/frames', {'score': 'policy/score'}, console=console, **settings)
+  return shown, output, clock
+
+
+def test_progress_prints_plain_lines_where_there_is_no_terminal(monkeypatch):
+  shown, output, clock = progress(
+      monkeypatch, terminal=False, total_frames=10_000)
+  for second in range(0, 35):
+    clock[0] = float(second)
+    shown.write(second, {'other': 5})
+    shown.write(second, {'policy/frames': 100 * second,
+                         'policy/score': jnp.float32(0.25)})
+  lines = output.getvalue().splitlines()
+  assert len(lines) == 3
+  assert lines[-1] == '3,000 frames  100/s  score 0.25  1:10 left'
+  for second in range(35, 200):  # Slower now: the rate is of the last minute.
+    clock[0] = float(second)
+    shown.write(second, {'policy/frames': 3400 + 50 * (second - 34)})
+  assert '  50/s  ' in output.getvalue().splitlines()[-1]
+  shown.close()
+  assert output.getvalue().splitlines()[-1].startswith('11,650 frames  50/s')
+
+
+def test_progress_shows_the_earlier_end(monkeypatch):
+  shown, output, clock = progress(
+      monkeypatch, terminal=False, total_frames=10**9, total_seconds=90.0)
+  for second in (10, 20):
+    clock[0] = float(second)
+    shown.write(1, {'policy/frames': 100 * second})
+  assert '1:10 left' in output.getvalue().splitlines()[-1]
+
+
+def test_progress_redraws_on_a_terminal(monkeypatch):
+  shown, output, clock = progress(
+      monkeypatch, terminal=True, total_seconds=60.0)
+  before = threading.active_count()
+  clock[0] = 1.0
+  shown.write(1, {'policy/frames': 5})
+  assert '5 frames' in output.getvalue()
+  shown.close()
+  assert threading.active_count() == before
