@@ -35,6 +35,7 @@ _TEST = [
     'pytest>=8.4.0',
     'pytest-xdist>=3.8.0',
     'ruff>=0.14.0',
+    'setuptools>=77.0.3',  # Runs setup.py in a test.
 ]
 
 # Plain C, loaded through ctypes: it needs no Python headers and opens

@@ -1,0 +1,121 @@
+"""What setup.py declares, against what lies in the tree."""
+
+import ast
+import ctypes
+import fnmatch
+import os
+import pathlib
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+from unittest import mock
+
+import pytest
+
+setuptools = pytest.importorskip('setuptools')
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+# Where a library is not imported by the name under which it is installed.
+DISTRIBUTIONS = {
+    'PIL': 'pillow',
+    'absl': 'absl-py',
+    'dm_env': 'dm-env',
+    'orbax': 'orbax-checkpoint',
+}
+# Usable with the core requirements alone.
+CORE_FOLDERS = (
+    'environments',
+    'spiral_jax/agents',
+    'spiral_jax/losses',
+    'spiral_jax/networks',
+)
+
+
+@pytest.fixture(name='declared', scope='module')
+def _declared() -> dict:
+  """Returns the keyword arguments of `setuptools.setup` in setup.py."""
+  folder = os.getcwd()
+  os.chdir(ROOT)
+  try:
+    with mock.patch.object(setuptools, 'setup') as setup:
+      runpy.run_path('setup.py')
+  finally:
+    os.chdir(folder)
+  return setup.call_args.kwargs
+
+
+def test_every_folder_with_code_is_a_package(declared):
+  folders = {
+      str(path.parent.relative_to(ROOT)).replace(os.sep, '.')
+      for name in ('spiral_jax', 'environments')
+      for path in (ROOT / name).rglob('*.py')
+  }
+  assert set(declared['packages']) == folders
+
+
+def test_every_embedded_file_is_installed(declared):
+  data = declared['package_data']['spiral_jax.datasets']
+  folder = ROOT / 'spiral_jax' / 'datasets'
+  files = [p for p in (folder / 'embedded').rglob('*') if p.is_file()]
+  assert files
+  for file in files:
+    name = str(file.relative_to(folder))
+    assert any(fnmatch.fnmatch(name, pattern) for pattern in data), name
+
+
+def test_every_requirement_has_a_lower_bound_and_no_other(declared):
+  extras = declared['extras_require'].values()
+  for requirement in sum(extras, declared['install_requires']):
+    assert re.fullmatch(r'[\w-]+>=[\d.]+', requirement)
+
+
+def test_every_imported_library_is_declared(declared):
+  core = _names(declared['install_requires'])
+  extra = sum(map(_names, declared['extras_require'].values()), [])
+  for folder in ('environments', 'spiral_jax', 'experiments'):
+    for path in (ROOT / folder).rglob('*.py'):
+      is_core = str(path.relative_to(ROOT)).startswith(CORE_FOLDERS)
+      for library in _libraries(path):
+        assert library in (core if is_core else core + extra), path
+
+
+@pytest.mark.parametrize('compiler, is_built', [(None, True), ('false', False)])
+def test_native_step_is_built_where_there_is_a_compiler(
+    tmp_path, compiler, is_built
+):
+  if is_built and not shutil.which('cc'):
+    pytest.skip('no C compiler')
+  environment = {**os.environ, **({'CC': compiler} if compiler else {})}
+  target = tmp_path / 'lib'
+  subprocess.run(
+      [sys.executable, 'setup.py', '-q', 'build_ext', '--build-lib', target,
+       '--build-temp', tmp_path / 'temp'],
+      cwd=ROOT,
+      env=environment,
+      check=True,
+      capture_output=True,
+  )
+  library = target / 'environments' / 'painting' / '_native.so'
+  assert library.exists() == is_built
+  if is_built:
+    ctypes.CDLL(str(library))
+
+
+def _names(requirements: list[str]) -> list[str]:
+  return [re.split('[><=]', requirement)[0] for requirement in requirements]
+
+
+def _libraries(path: pathlib.Path) -> set[str]:
+  """Returns what must be installed for a file's imports."""
+  local = {'environments', 'spiral_jax'}
+  local |= {p.stem for p in (ROOT / 'experiments').glob('*.py')}
+  found = set()
+  for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+    if isinstance(node, ast.Import):
+      found |= {alias.name.split('.')[0] for alias in node.names}
+    elif isinstance(node, ast.ImportFrom):
+      found.add(str(node.module).split('.')[0])
+  found -= local | sys.stdlib_module_names
+  return {DISTRIBUTIONS.get(name, name) for name in found}
