@@ -1,0 +1,1 @@
+"""SPIRAL in JAX: agents that write programs for a renderer."""

@@ -1,0 +1,250 @@
+"""The agent: pure functions around the policy network.
+
+Axes: T time (commands), B batch, H height, W width, C channels, Z noise.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from spiral_jax import types
+from spiral_jax.agents import config as config_lib
+from spiral_jax.networks import heads
+from spiral_jax.networks import parts as parts_lib
+from spiral_jax.networks import policy
+from spiral_jax.networks import torso
+
+
+class Agent(NamedTuple):
+  """Pure functions; nothing is remembered between calls.
+
+  Attributes:
+    init: (key) -> params.
+    initial_state: (batch size) -> AgentState at the start of episodes.
+    step: (params, state, observation, key, greedy=False) ->
+      (StepOutput, next state).  The key is consumed.
+    unroll: (params, trajectory) -> UnrollOutput: the commands of the
+      trajectory as these parameters see them.
+    parts: of a command, in the order of decision.
+  """
+
+  init: Callable[[chex.PRNGKey], types.Params]
+  initial_state: Callable[[int], types.AgentState]
+  step: Callable[..., tuple[types.StepOutput, types.AgentState]]
+  unroll: Callable[[types.Params, types.Trajectory], types.UnrollOutput]
+  parts: tuple[parts_lib.Part, ...]
+
+
+def make_agent(
+  action_spec: types.ActionSpec,
+  canvas_shape: tuple[int, int, int],
+  config: config_lib.AgentConfig = config_lib.AgentConfig(),
+) -> Agent:
+  """Returns an agent for commands of `action_spec` on such canvases.
+
+  Args:
+    action_spec: the parts of a command in the order of decision.
+    canvas_shape: (height, width, channels).
+    config: of the network.
+
+  Raises:
+    ValueError: if the network cannot be built for these shapes.
+  """
+  parts = tuple(
+    parts_lib.Part(
+      name, spec.num_values, types.grid_shape(spec), types.counts_if(spec)
+    )
+    for name, spec in action_spec.items()
+  )
+  _check(parts, canvas_shape, config)
+  network = _make_network(parts, config)
+  height, width, channels = canvas_shape
+
+  def initial_state(batch: int) -> types.AgentState:
+    zeros = jnp.zeros((batch, config.core_size))
+    none = jnp.full((batch,), types.NO_COMMAND, jnp.int32)
+    return types.AgentState(
+      core=(zeros, zeros), previous={part.name: none for part in parts}
+    )
+
+  def apply(params, canvas, target, noise, previous, core, action, **kwargs):
+    """Applies the network to `[T, B, ...]`."""
+    time_and_batch = canvas.shape[:2]
+    images = []
+    if not config.blind:
+      images.append(to_float(canvas))
+    if config.conditional:
+      if target is None:
+        raise ValueError(
+          'the agent is conditional but the observation has no target; give '
+          'one, or build the agent with AgentConfig(conditional=False)'
+        )
+      images.append(jnp.broadcast_to(to_float(target), canvas.shape))
+    if not images:
+      images.append(jnp.zeros((*canvas.shape[:-1], 0)))
+    if config.noise_size and noise is None:
+      raise ValueError(
+        f'the agent takes {config.noise_size} noise inputs but the '
+        'observation has none; draw them with `sample_noise`'
+      )
+    if not config.noise_size:
+      noise = jnp.zeros((0,))
+    return network.apply(
+      params,
+      jnp.concatenate(images, axis=-1),
+      jnp.broadcast_to(noise, (*time_and_batch, config.noise_size)),
+      previous,
+      core,
+      action,
+      **kwargs,
+    )
+
+  def init(key: chex.PRNGKey) -> types.Params:
+    state = initial_state(1)
+    image_channels = channels * (config.conditional + (not config.blind))
+    return network.init(
+      key,
+      jnp.zeros((1, 1, height, width, image_channels)),
+      jnp.zeros((1, 1, config.noise_size)),
+      jax.tree.map(lambda x: x[None], dict(state.previous)),
+      state.core,
+      None,
+      jax.random.key(0),
+    )
+
+  def step(
+    params: types.Params,
+    state: types.AgentState,
+    observation: types.Observation,
+    key: chex.PRNGKey,
+    greedy: bool = False,
+  ) -> tuple[types.StepOutput, types.AgentState]:
+    timed = jax.tree.map(lambda x: x[None], observation)
+    previous = {part.name: state.previous[part.name] for part in parts}
+    action, log_prob, _, _, value, core = apply(
+      params,
+      timed.canvas,
+      timed.target,
+      timed.noise,
+      jax.tree.map(lambda x: x[None], previous),
+      state.core,
+      None,
+      key=key,
+      greedy=greedy,
+    )
+    action, log_prob, value = jax.tree.map(
+      lambda x: x[0], (action, log_prob, value)
+    )
+    output = types.StepOutput(action, log_prob, value)
+    return output, types.AgentState(core, action)
+
+  def unroll(
+    params: types.Params, trajectory: types.Trajectory
+  ) -> types.UnrollOutput:
+    action = {part.name: trajectory.action[part.name] for part in parts}
+    previous = {
+      name: jnp.concatenate(
+        [trajectory.initial_state.previous[name][None], values[:-1]]
+      )
+      for name, values in action.items()
+    }
+    _, log_prob, entropy, counts, value, _ = apply(
+      params,
+      trajectory.canvas[:-1],
+      trajectory.target,
+      trajectory.noise,
+      previous,
+      trajectory.initial_state.core,
+      action,
+      key=None,
+    )
+    return types.UnrollOutput(log_prob, value, entropy, counts)
+
+  return Agent(init, initial_state, step, unroll, parts)
+
+
+def to_float(image: chex.Array) -> chex.Array:
+  """Returns `image`, uint8 or float, as floats in [0, 1]."""
+  if jnp.issubdtype(image.dtype, jnp.integer):
+    return image.astype(jnp.float32) / 255.0
+  return image
+
+
+def _make_network(
+  parts: tuple[parts_lib.Part, ...], config: config_lib.AgentConfig
+) -> policy.Policy:
+  torso_class = {'conv': torso.ConvTorso, 'patches': torso.PatchTorso}
+  return policy.Policy(
+    parts=parts,
+    torso=torso_class[config.torso](
+      config.channels,
+      config.torso_blocks,
+      config.hidden_size,
+      config.map_size,
+    ),
+    map_size=config.map_size,
+    core_size=config.core_size,
+    decoder=heads.Decoder(
+      parts=parts,
+      embedding_size=config.embedding_size,
+      spatial=config.location_head == 'spatial',
+      channels=config.channels,
+      num_blocks=config.head_blocks,
+    ),
+    embedding_size=config.embedding_size,
+    mark_location=config.torso == 'patches',
+  )
+
+
+def _check(parts, canvas_shape, config) -> None:
+  """Raises ValueError, with the remedy, where the network cannot be built."""
+  for field, value, known in (
+    ('torso', config.torso, ('conv', 'patches')),
+    ('location_head', config.location_head, ('deconv', 'spatial')),
+  ):
+    if value not in known:
+      raise ValueError(f'{field} is {value!r}; give one of {known}')
+  height, width, _ = canvas_shape
+  factor, rest = divmod(height, config.map_size)
+  if height != width or rest or not factor:
+    raise ValueError(
+      f'a canvas of {height} x {width} pixels does not divide into '
+      f'{config.map_size} x {config.map_size} cells; choose a square canvas '
+      f'whose size is a multiple of map_size={config.map_size}'
+    )
+  if config.torso == 'conv' and factor & (factor - 1):
+    raise ValueError(
+      f"torso 'conv' halves the canvas down to {config.map_size} cells; "
+      f'{height} pixels is not that times a power of two'
+    )
+  seen: set[str] = set()
+  for part in parts:
+    if part.counts_if is not None and part.counts_if[0] not in seen:
+      raise ValueError(
+        f'part {part.name!r} counts if {part.counts_if[0]!r} has a value, but '
+        f'that is not decided earlier; the order is {[p.name for p in parts]}'
+      )
+    seen.add(part.name)
+    if part.grid_shape is None:
+      continue
+    rows, columns = part.grid_shape
+    if config.location_head == 'spatial' or config.torso == 'patches':
+      fits = rows == columns and rows % config.map_size == 0
+      remedy = f'a multiple of map_size={config.map_size}'
+    else:
+      fits = rows == columns and rows >= 4 and not rows & (rows - 1)
+      remedy = 'a power of two from 4 on'
+    if not fits:
+      raise ValueError(
+        f'part {part.name!r} has a grid of {rows} x {columns} cells; with '
+        f'location_head={config.location_head!r}, torso={config.torso!r} it '
+        f'must be square and {remedy}'
+      )
+    if config.location_head == 'deconv' and config.core_size % 16:
+      raise ValueError(
+        f'core_size is {config.core_size}; the deconv location head reshapes '
+        'it to 4 x 4, so choose a multiple of 16'
+      )

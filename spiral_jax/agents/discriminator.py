@@ -1,0 +1,181 @@
+"""The discriminator and its learner: pure functions.
+
+Axes: B batch, N images, H height, W width, C channels.
+"""
+
+from collections.abc import Callable
+import functools
+from typing import Any, NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import optax
+
+from spiral_jax import types
+from spiral_jax.agents import agent as agent_lib
+from spiral_jax.agents import config as config_lib
+from spiral_jax.losses import wgan
+from spiral_jax.networks import discriminator as networks
+
+
+class Discriminator(NamedTuple):
+  """Pure functions.
+
+  Attributes:
+    init: (key) -> params.
+    score: (params, images float `[N, H, W, C]`, targets likewise or None) ->
+      scores `[N]`: higher is closer to the data.
+    power_iterate: (params) -> params whose estimates of spectral norms are one
+      step closer; the identity without spectral normalisation.
+  """
+
+  init: Callable[[chex.PRNGKey], types.Params]
+  score: Callable[[types.Params, chex.Array, chex.Array | None], chex.Array]
+  power_iterate: Callable[[types.Params], types.Params]
+
+
+class DiscriminatorState(NamedTuple):
+  """Everything that the discriminator learner needs to go on."""
+
+  params: types.Params
+  opt_state: optax.OptState
+  key: chex.PRNGKey
+
+
+class DiscriminatorLearner(NamedTuple):
+  """Pure functions.
+
+  Attributes:
+    init: (key) -> DiscriminatorState.
+    update: (state, real, fake, target=None) -> (state, logs), images uint8 or
+      float `[B, H, W, C]`; jitted, and the state is donated.
+  """
+
+  init: Callable[[chex.PRNGKey], DiscriminatorState]
+  update: Callable[..., tuple[DiscriminatorState, types.Logs]]
+
+
+def make_discriminator(
+  canvas_shape: tuple[int, int, int],
+  conditional: bool = False,
+  config: config_lib.DiscriminatorConfig = config_lib.DiscriminatorConfig(),
+) -> Discriminator:
+  """Returns a discriminator of such canvases.
+
+  Args:
+    canvas_shape: (height, width, channels).
+    conditional: the target is concatenated to the canvas as channels.
+    config: of the network.
+
+  Raises:
+    ValueError: if the network cannot be built for this shape.
+  """
+  height, width, channels = canvas_shape
+  if height % config.patch_size or width % config.patch_size:
+    raise ValueError(
+      f'a canvas of {height} x {width} pixels does not divide into patches of '
+      f'{config.patch_size} pixels; change patch_size'
+    )
+  network = networks.Discriminator(
+    channels=config.channels,
+    patch_size=config.patch_size,
+    spectral_norm=config.loss == 'logistic',
+  )
+  blank = jnp.zeros((1, height, width, channels * (1 + conditional)))
+
+  def init(key: chex.PRNGKey) -> types.Params:
+    return network.init(key, blank)
+
+  def score(
+    params: types.Params,
+    images: chex.Array,
+    targets: chex.Array | None = None,
+  ) -> chex.Array:
+    if conditional:
+      if targets is None:
+        raise ValueError('a conditional discriminator needs targets')
+      images = jnp.concatenate([images, targets], axis=-1)
+    return network.apply(params, images)
+
+  def power_iterate(params: types.Params) -> types.Params:
+    if config.loss != 'logistic':
+      return params
+    _, stats = network.apply(
+      params, blank, update_stats=True, mutable=['batch_stats']
+    )
+    return {**params, **stats}
+
+  return Discriminator(init, score, power_iterate)
+
+
+def make_discriminator_learner(
+  discriminator: Discriminator,
+  config: config_lib.DiscriminatorConfig = config_lib.DiscriminatorConfig(),
+) -> DiscriminatorLearner:
+  """Returns a learner of `discriminator`'s parameters.
+
+  Raises:
+    ValueError: if a field of `config` is out of its range.
+  """
+  if config.loss not in ('wgan', 'logistic'):
+    raise ValueError(
+      f"loss is {config.loss!r}; give one of ('wgan', 'logistic')"
+    )
+  optimiser = optax.adam(
+    config.learning_rate, b1=config.beta1, b2=config.beta2
+  )
+
+  def init(key: chex.PRNGKey) -> DiscriminatorState:
+    init_key, key = jax.random.split(key)
+    params = discriminator.init(init_key)
+    return DiscriminatorState(params, optimiser.init(params['params']), key)
+
+  def loss(
+    weights: Any, params: types.Params, key, real, fake, target
+  ) -> tuple[chex.Array, wgan.DiscriminatorLoss]:
+    def score(images):
+      return discriminator.score(
+        {**params, 'params': weights}, images, target
+      )
+
+    if config.loss == 'wgan':
+      terms = wgan.wgan_loss(
+        score,
+        key,
+        real,
+        fake,
+        penalty_weight=config.penalty_weight,
+        offset_weight=config.offset_weight,
+      )
+    else:
+      terms = wgan.logistic_loss(
+        score, real, fake, offset_weight=config.offset_weight
+      )
+    return terms.total, terms
+
+  @functools.partial(jax.jit, donate_argnums=0)
+  def update(
+    state: DiscriminatorState,
+    real: chex.Array,
+    fake: chex.Array,
+    target: chex.Array | None = None,
+  ) -> tuple[DiscriminatorState, types.Logs]:
+    real, fake, target = jax.tree.map(
+      agent_lib.to_float, (real, fake, target)
+    )
+    loss_key, key = jax.random.split(state.key)
+    params = discriminator.power_iterate(state.params)
+    gradients, terms = jax.grad(loss, has_aux=True)(
+      params['params'], params, loss_key, real, fake, target
+    )
+    updates, opt_state = optimiser.update(gradients, state.opt_state)
+    weights = optax.apply_updates(params['params'], updates)
+    logs = {
+      f'discriminator_{name}': value
+      for name, value in terms._asdict().items()
+    }
+    state = DiscriminatorState({**params, 'params': weights}, opt_state, key)
+    return state, logs
+
+  return DiscriminatorLearner(init, update)

@@ -1,0 +1,333 @@
+"""The policy learner: (state, trajectory, score parameters) -> next state.
+
+Axes: T time (commands), B batch, P parts.
+"""
+
+from collections.abc import Callable
+import functools
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from spiral_jax import types
+from spiral_jax.agents import agent as agent_lib
+from spiral_jax.agents import config as config_lib
+from spiral_jax.losses import policy_gradient
+from spiral_jax.losses import rewards as rewards_lib
+
+# (score parameters, canvases float [N, H, W, C], targets likewise or None)
+# -> scores [N].
+Score = Callable[
+  [types.Params, chex.Array, chex.Array | None], chex.Array
+]
+
+
+class LearnerState(NamedTuple):
+  """Everything that the policy learner needs to go on."""
+
+  params: types.Params
+  opt_state: optax.OptState
+  reward_scale: rewards_lib.RunningDeviation
+  key: chex.PRNGKey
+  frames: chex.Array  # int32 `[]`, commands learned from.
+
+
+class Learner(NamedTuple):
+  """Pure functions.
+
+  Attributes:
+    init: (key) -> LearnerState.
+    update: (state, trajectory, score_params) -> (state, logs).  The state is
+      donated: use only the one that is returned.
+  """
+
+  init: Callable[[chex.PRNGKey], LearnerState]
+  update: Callable[
+    [LearnerState, types.Trajectory, types.Params],
+    tuple[LearnerState, types.Logs],
+  ]
+
+
+def make_learner(
+  agent: agent_lib.Agent,
+  score: Score | None = None,
+  config: config_lib.LearnerConfig = config_lib.LearnerConfig(),
+) -> Learner:
+  """Returns a learner of `agent`'s parameters.
+
+  Args:
+    agent: whose commands earn the rewards.
+    score: of a discriminator; None with `config.reward` 'l2'.
+    config: of the learner.
+
+  Raises:
+    ValueError: if a field of `config` is out of its range.
+  """
+  _check(config, score)
+  maxima = np.log([part.num_values for part in agent.parts])
+
+  def learning_rate(frames):
+    if not config.decay_frames:
+      return config.learning_rate
+    left = jnp.maximum(1.0 - frames / config.decay_frames, 0.0)
+    return config.learning_rate * left
+
+  optimiser = optax.chain(
+    optax.clip_by_global_norm(config.max_gradient_norm),
+    optax.scale_by_adam(eps=config.adam_epsilon),
+  )
+
+  def init(key: chex.PRNGKey) -> LearnerState:
+    init_key, key = jax.random.split(key)
+    params = agent.init(init_key)
+    return LearnerState(
+      params=params,
+      opt_state=optimiser.init(params),
+      reward_scale=rewards_lib.RunningDeviation.init(),
+      key=key,
+      frames=jnp.zeros((), jnp.int32),
+    )
+
+  @jax.jit
+  def prepare(trajectory, score_params, reward_scale, key):
+    """What is computed once a batch, before its gradient steps."""
+    rewards, reward_scale, logs = _rewards(
+      trajectory, score, score_params, reward_scale, config
+    )
+    targets = _fixed_targets(trajectory, rewards, config)
+    shuffle_key, key = jax.random.split(key)
+    order = _minibatches(shuffle_key, trajectory.is_last.shape[1], config)
+    return targets, reward_scale, logs, order, key
+
+  @functools.partial(jax.jit, donate_argnums=(0, 1))
+  def gradient_step(params, opt_state, rate, trajectory, targets, columns):
+    loss = functools.partial(
+      _LOSSES[config.algorithm], agent=agent, config=config, maxima=maxima
+    )
+    piece = _take_columns((trajectory, targets), columns)
+    gradients, logs = jax.grad(loss, has_aux=True)(params, *piece)
+    updates, opt_state = optimiser.update(gradients, opt_state)
+    updates = jax.tree.map(lambda u: -rate * u, updates)
+    logs['gradient_norm'] = optax.global_norm(gradients)
+    return optax.apply_updates(params, updates), opt_state, logs
+
+  def update(
+    state: LearnerState,
+    trajectory: types.Trajectory,
+    score_params: types.Params,
+  ) -> tuple[LearnerState, types.Logs]:
+    targets, reward_scale, logs, order, key = prepare(
+      trajectory, score_params, state.reward_scale, state.key
+    )
+    params, opt_state = state.params, state.opt_state
+    rate = learning_rate(state.frames)
+    # A Python loop: inside `lax.scan`, XLA's CPU convolutions run 30 times
+    # slower (jaxlib 0.10).
+    for columns in order:
+      params, opt_state, step_logs = gradient_step(
+        params, opt_state, rate, trajectory, targets, columns
+      )
+    next_state = LearnerState(
+      params=params,
+      opt_state=opt_state,
+      reward_scale=reward_scale,
+      key=key,
+      frames=state.frames + trajectory.is_last.size,
+    )
+    return next_state, logs | step_logs
+
+  return Learner(init, update)
+
+
+def _rewards(trajectory, score, score_params, reward_scale, config):
+  """Returns rewards `[T, B]`, the next scale, and logs."""
+  target = trajectory.target
+  if config.reward_at == 'end':
+    canvas = trajectory.canvas[-1:]
+  else:
+    canvas = trajectory.canvas
+  canvas = agent_lib.to_float(canvas)
+  if target is not None:
+    target = agent_lib.to_float(target)
+  if config.reward == 'l2':
+    scores = rewards_lib.negative_l2(canvas, target)
+  else:
+    scores = _score_all(score, score_params, canvas, target)
+  if config.reward_at == 'end':
+    rewards = rewards_lib.final_rewards(scores[0], trajectory.is_last)
+    spread = scores[0]
+  else:
+    rewards = spread = rewards_lib.difference_rewards(scores)
+  reward_scale = reward_scale.update(spread)
+  logs = {
+    'score': jnp.mean(scores[-1]),
+    'reward_deviation': reward_scale.deviation(),
+  }
+  if target is not None:
+    logs['l2'] = -jnp.mean(rewards_lib.negative_l2(canvas[-1], target))
+  if config.scale_rewards:
+    rewards = rewards / reward_scale.deviation()
+  if config.stroke_start_cost:
+    paints = trajectory.action['flag'] == 1
+    was_painting = trajectory.initial_state.previous['flag'] == 1
+    penalty = rewards_lib.stroke_start_penalties(paints, was_painting)
+    rewards += config.stroke_start_cost * penalty
+    logs['stroke_starts'] = -jnp.mean(jnp.sum(penalty, axis=0))
+  if config.blank_page_cost:
+    penalty = rewards_lib.blank_page_penalties(
+      trajectory.canvas[-1], 255, trajectory.is_last
+    )
+    rewards += config.blank_page_cost * penalty
+    logs['blank_pages'] = -jnp.mean(jnp.sum(penalty, axis=0))
+  logs['reward'] = jnp.mean(jnp.sum(rewards, axis=0))
+  return jax.lax.stop_gradient(rewards), reward_scale, logs
+
+
+def _score_all(score, score_params, canvas, target):
+  """Returns the scores `[T, B]` of canvases `[T, B, H, W, C]`."""
+  flat = canvas.reshape(-1, *canvas.shape[2:])
+  if target is not None:
+    target = jnp.broadcast_to(target, canvas.shape).reshape(flat.shape)
+  return score(score_params, flat, target).reshape(canvas.shape[:2])
+
+
+def _discounts(trajectory, config):
+  return config.discount * (1.0 - trajectory.is_last.astype(jnp.float32))
+
+
+def _fixed_targets(trajectory, rewards, config):
+  """Returns what the loss of `config.algorithm` is given beside commands."""
+  if config.algorithm == 'vtrace':
+    return rewards
+  targets = policy_gradient.lambda_targets(
+    rewards,
+    _discounts(trajectory, config),
+    trajectory.value,
+    trajectory.bootstrap,
+    lambda_=config.lambda_,
+  )
+  if config.normalise_advantages:
+    targets = targets._replace(
+      advantages=policy_gradient.normalise(targets.advantages)
+    )
+  return targets
+
+
+def _vtrace_loss(params, trajectory, rewards, *, agent, config, maxima):
+  """Off-policy actor-critic, one gradient step."""
+  out = agent.unroll(params, trajectory)
+  targets = policy_gradient.vtrace_targets(
+    rewards,
+    _discounts(trajectory, config),
+    out.value,
+    trajectory.bootstrap,
+    jax.lax.stop_gradient(out.log_prob) - trajectory.log_prob,
+    lambda_=config.lambda_,
+  )
+  advantages = targets.advantages
+  if config.normalise_advantages:
+    advantages = policy_gradient.normalise(advantages)
+  policy_loss = policy_gradient.policy_gradient_loss(out.log_prob, advantages)
+  return _total(policy_loss, out, trajectory, targets, config, maxima)
+
+
+def _clipped_loss(params, trajectory, targets, *, agent, config, maxima):
+  """Clipped surrogate on one minibatch; its targets are those of the batch."""
+  out = agent.unroll(params, trajectory)
+  policy_loss = policy_gradient.clipped_surrogate_loss(
+    out.log_prob - trajectory.log_prob, targets.advantages, clip=config.clip
+  )
+  return _total(policy_loss, out, trajectory, targets, config, maxima)
+
+
+_LOSSES = {'vtrace': _vtrace_loss, 'clipped': _clipped_loss}
+
+
+def _total(policy_loss, out, trajectory, targets, config, maxima):
+  """Adds the terms that every algorithm has; returns (loss, logs)."""
+  value_loss = policy_gradient.value_loss(out.value, targets.returns)
+  entropy_shares = policy_gradient.mean_entropy(
+    out.entropy, out.counts, maxima
+  )
+  entropy = policy_gradient.mean_entropy(out.entropy, out.counts)
+  bonus = entropy_shares if config.entropy_shares else entropy
+  total = (
+    policy_loss + config.value_cost * value_loss - config.entropy_cost * bonus
+  )
+  log_ratio = out.log_prob - trajectory.log_prob
+  logs = {
+    'loss': total,
+    'policy_loss': policy_loss,
+    'value_loss': value_loss,
+    'value_explained': 1.0
+    - 2.0 * value_loss / (jnp.var(targets.returns) + 1e-8),
+    'entropy': entropy,
+    'entropy_share': entropy_shares / jnp.mean(jnp.sum(out.counts, axis=-1)),
+    'log_ratio': jnp.mean(jnp.abs(log_ratio)),
+  }
+  return total, logs
+
+
+def _minibatches(key, batch, config) -> chex.Array:
+  """Returns the columns of each gradient step, `[steps, B / minibatches]`."""
+  if batch % config.minibatches:
+    raise ValueError(
+      f'a batch of {batch} episodes does not divide into '
+      f'{config.minibatches} minibatches; change batch_size or minibatches'
+    )
+  orders = [
+    jax.random.permutation(epoch_key, batch)
+    for epoch_key in jax.random.split(key, config.epochs)
+  ]
+  return jnp.concatenate(orders).reshape(
+    config.epochs * config.minibatches, -1
+  )
+
+
+def _take_columns(data, columns):
+  """Returns whole episodes: `columns` of the batch axis."""
+  trajectory, targets = data
+
+  def timed(x):  # [T, B, ...]
+    return x[:, columns]
+
+  def untimed(x):  # [B, ...]
+    return x[columns]
+
+  piece = trajectory._replace(
+    canvas=timed(trajectory.canvas),
+    action=jax.tree.map(timed, trajectory.action),
+    log_prob=timed(trajectory.log_prob),
+    value=timed(trajectory.value),
+    is_last=timed(trajectory.is_last),
+    bootstrap=untimed(trajectory.bootstrap),
+    initial_state=jax.tree.map(untimed, trajectory.initial_state),
+    target=jax.tree.map(untimed, trajectory.target),
+    noise=jax.tree.map(untimed, trajectory.noise),
+  )
+  return piece, jax.tree.map(timed, targets)
+
+
+def _check(config: config_lib.LearnerConfig, score: Score | None) -> None:
+  for field, known in (
+    ('reward', ('discriminator', 'l2')),
+    ('reward_at', ('end', 'step')),
+    ('algorithm', ('vtrace', 'clipped')),
+  ):
+    value = getattr(config, field)
+    if value not in known:
+      raise ValueError(f'{field} is {value!r}; give one of {known}')
+  if config.reward == 'discriminator' and score is None:
+    raise ValueError(
+      "reward is 'discriminator' but there is no score; pass "
+      "make_discriminator(...).score, or set reward='l2'"
+    )
+  if config.algorithm == 'vtrace' and config.epochs * config.minibatches > 1:
+    raise ValueError(
+      f'epochs={config.epochs}, minibatches={config.minibatches} need '
+      "algorithm='clipped'; 'vtrace' takes one step a batch"
+    )

@@ -1,0 +1,168 @@
+"""Losses of an actor-critic: pure functions of arrays.
+
+Axes: T time (commands), B batch, P parts of a command.  Rewards, discounts
+and log-probabilities at index t belong to command t; `values[t]` to what was
+seen before it.  A discount is 0 at the last command of an episode: nothing
+leaks into the next.
+"""
+
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import rlax
+
+
+class Targets(NamedTuple):
+  """What a learner fits, `[T, B]` each; no gradient flows through them."""
+
+  advantages: chex.Array  # Multiplies the gradient of log-probabilities.
+  returns: chex.Array  # The value function's target.
+
+
+def vtrace_targets(
+  rewards: chex.Array,
+  discounts: chex.Array,
+  values: chex.Array,
+  bootstrap: chex.Array,
+  log_ratios: chex.Array,
+  *,
+  lambda_: float = 1.0,
+  clip_rho: float = 1.0,
+) -> Targets:
+  """Returns V-trace targets (Espeholt et al., arXiv:1802.01561, eq. 1).
+
+  With `log_ratios` of zero and `lambda_` of one these are the Monte-Carlo
+  returns and advantages of plain A2C (eq. 3 of Ganin et al.).
+
+  Args:
+    rewards: `[T, B]`.
+    discounts: `[T, B]`, 0 at the end of an episode.
+    values: `[T, B]`.
+    bootstrap: `[B]`, value of the canvas after the last command.
+    log_ratios: `[T, B]`, log-prob of the learner less that of the behaviour.
+    lambda_: mixes in bootstrapped values, in [0, 1].
+    clip_rho: bound of the importance weights, no unit.
+
+  Raises:
+    AssertionError: when traced, if the shapes differ.
+  """
+  chex.assert_equal_shape([rewards, discounts, values, log_ratios])
+  next_values = jnp.concatenate([values[1:], bootstrap[None]])
+
+  def targets(*sequences):  # Of one canvas, `[T]` each.
+    return rlax.vtrace_td_error_and_advantage(
+      *sequences,
+      lambda_=lambda_,
+      clip_rho_threshold=clip_rho,
+      clip_pg_rho_threshold=clip_rho,
+    )
+
+  out = jax.vmap(targets, in_axes=1, out_axes=1)(
+    values, next_values, rewards, discounts, jnp.exp(log_ratios)
+  )
+  return jax.lax.stop_gradient(
+    Targets(advantages=out.pg_advantage, returns=out.errors + values)
+  )
+
+
+def lambda_targets(
+  rewards: chex.Array,
+  discounts: chex.Array,
+  values: chex.Array,
+  bootstrap: chex.Array,
+  *,
+  lambda_: float = 0.95,
+) -> Targets:
+  """Returns generalised advantages (Schulman et al., arXiv:1506.02438).
+
+  Args:
+    rewards: `[T, B]`.
+    discounts: `[T, B]`, 0 at the end of an episode.
+    values: `[T, B]`.
+    bootstrap: `[B]`, value of the canvas after the last command.
+    lambda_: 1 for Monte-Carlo returns, 0 for one-step differences.
+
+  Raises:
+    AssertionError: when traced, if the shapes differ.
+  """
+  chex.assert_equal_shape([rewards, discounts, values])
+  all_values = jnp.concatenate([values, bootstrap[None]])
+  advantages = jax.vmap(
+    lambda r, d, v: rlax.truncated_generalized_advantage_estimation(
+      r, d, lambda_, v, stop_target_gradients=True
+    ),
+    in_axes=1,
+    out_axes=1,
+  )(rewards, discounts, all_values)
+  return jax.lax.stop_gradient(Targets(advantages, advantages + values))
+
+
+def normalise(
+  advantages: chex.Array, minimum: float = 1e-6
+) -> chex.Array:
+  """Returns `advantages` of any shape with mean 0 and deviation 1."""
+  centred = advantages - jnp.mean(advantages)
+  return centred / (jnp.std(advantages) + minimum)
+
+
+def policy_gradient_loss(
+  log_probs: chex.Array, advantages: chex.Array
+) -> chex.Array:
+  """Returns minus the mean of log-prob times advantage, a scalar `[]`.
+
+  Eq. 3 of Ganin et al.  (arXiv:1804.01118).
+
+  Args:
+    log_probs: `[T, B]`, with gradients.
+    advantages: `[T, B]`.
+  """
+  chex.assert_equal_shape([log_probs, advantages])
+  return -jnp.mean(log_probs * jax.lax.stop_gradient(advantages))
+
+
+def clipped_surrogate_loss(
+  log_ratios: chex.Array, advantages: chex.Array, *, clip: float = 0.2
+) -> chex.Array:
+  """Returns eq. 7 of Schulman et al. (arXiv:1707.06347), negated, `[]`.
+
+  Its gradient at `log_ratios` of zero is that of `policy_gradient_loss`.
+
+  Args:
+    log_ratios: `[T, B]`, log-prob of the learner (with gradients) less that of
+      the behaviour.
+    advantages: `[T, B]`.
+    clip: how far a ratio may move from one and still be pushed, no unit.
+  """
+  chex.assert_equal_shape([log_ratios, advantages])
+  ratios = jnp.exp(log_ratios)
+  advantages = jax.lax.stop_gradient(advantages)
+  clipped = jnp.clip(ratios, 1.0 - clip, 1.0 + clip)
+  return -jnp.mean(jnp.minimum(ratios * advantages, clipped * advantages))
+
+
+def value_loss(values: chex.Array, returns: chex.Array) -> chex.Array:
+  """Returns half the mean squared error of `values` `[T, B]`, a scalar `[]`."""
+  chex.assert_equal_shape([values, returns])
+  return 0.5 * jnp.mean((values - jax.lax.stop_gradient(returns)) ** 2)
+
+
+def mean_entropy(
+  entropies: chex.Array,
+  counts: chex.Array,
+  maxima: chex.Array | None = None,
+) -> chex.Array:
+  """Returns the entropy of a command, summed over the parts that count, `[]`.
+
+  Args:
+    entropies: of each part, `[T, B, P]`, nats.
+    counts: 1 where a part has a meaning, else 0, `[T, B, P]`.
+    maxima: `[P]`; where given, each part's entropy is taken as its share of
+      this (its maximum), so that a part of 1,024 values is not held to more
+      than a part of 2.
+  """
+  chex.assert_equal_shape([entropies, counts])
+  if maxima is not None:
+    entropies = entropies / maxima
+  return jnp.mean(jnp.sum(entropies * counts, axis=-1))

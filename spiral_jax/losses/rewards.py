@@ -1,0 +1,124 @@
+"""From scores of canvases to rewards of commands: pure functions of arrays.
+
+Axes: T time (commands), B batch, H height, W width, C channels.  `scores[t]`
+belongs to the canvas before command t, `scores[T]` to the result.
+"""
+
+from typing import NamedTuple
+
+import chex
+import jax.numpy as jnp
+
+
+def final_rewards(
+  final_score: chex.Array, is_last: chex.Array
+) -> chex.Array:
+  """Returns the score of each finished canvas at its last command, else 0.
+
+  Eq. 4 of Ganin et al. (arXiv:1804.01118).
+
+  Args:
+    final_score: of the result, `[B]`.
+    is_last: bool `[T, B]`.
+
+  Returns:
+    Rewards `[T, B]`, in score units.
+
+  Raises:
+    AssertionError: when traced, if the shapes do not belong together.
+  """
+  chex.assert_shape(final_score, (is_last.shape[1],))
+  return jnp.where(is_last, final_score, 0.0)
+
+
+def difference_rewards(scores: chex.Array) -> chex.Array:
+  """Returns what each command added to the score of its canvas.
+
+  Temporal credit assignment of Mellor et al. (arXiv:1910.01007): over an
+  episode, the rewards add up to the final score less the blank page's.
+
+  Args:
+    scores: `[T + 1, B]`.
+
+  Returns:
+    Rewards `[T, B]`, in score units.
+  """
+  return scores[1:] - scores[:-1]
+
+
+def negative_l2(canvas: chex.Array, target: chex.Array) -> chex.Array:
+  """Returns minus the mean squared error a pixel, a score `[...]`.
+
+  Args:
+    canvas: float images `[..., H, W, C]` in [0, 1].
+    target: the images to match, broadcast against `canvas`.
+  """
+  return -jnp.mean((canvas - target) ** 2, axis=(-3, -2, -1))
+
+
+def stroke_start_penalties(
+  paints: chex.Array, was_painting: chex.Array
+) -> chex.Array:
+  """Returns -1 where a command starts a continuous sequence of strokes.
+
+  Section 4.3 of Ganin et al.: encourages a single continuous motion.
+
+  Args:
+    paints: bool `[T, B]`, whether the command paints.
+    was_painting: bool `[B]`, whether the command before the first one did.
+
+  Returns:
+    `[T, B]`, to be multiplied with a weight in reward units.
+  """
+  before = jnp.concatenate([was_painting[None], paints[:-1]])
+  return -(paints & ~before).astype(jnp.float32)
+
+
+def blank_page_penalties(
+  canvas: chex.Array, background: chex.Array | float, is_last: chex.Array
+) -> chex.Array:
+  """Returns -1 where an episode ends without a visible stroke.
+
+  Section 4.3 of Ganin et al.
+
+  Args:
+    canvas: the results, `[B, H, W, C]`, of any type.
+    background: the blank page, broadcast against `canvas`.
+    is_last: bool `[T, B]`.
+
+  Returns:
+    `[T, B]`, to be multiplied with a weight in reward units.
+  """
+  blank = jnp.all(canvas == background, axis=(-3, -2, -1))
+  return -(blank & is_last).astype(jnp.float32)
+
+
+class RunningDeviation(NamedTuple):
+  """Exponentially forgetting second moment about the mean of a stream."""
+
+  mean: chex.Array  # `[]`
+  square: chex.Array  # `[]`, mean of squares.
+  weight: chex.Array  # `[]`, of all observations so far, at most 1.
+
+  @classmethod
+  def init(cls) -> 'RunningDeviation':
+    """Returns the statistics of nothing."""
+    return cls(jnp.zeros(()), jnp.zeros(()), jnp.zeros(()))
+
+  def update(
+    self, values: chex.Array, decay: float = 0.99
+  ) -> 'RunningDeviation':
+    """Returns the statistics after a batch of `values`, of any shape."""
+    keep = 1.0 - decay
+    return RunningDeviation(
+      mean=decay * self.mean + keep * jnp.mean(values),
+      square=decay * self.square + keep * jnp.mean(values**2),
+      weight=decay * self.weight + keep,
+    )
+
+  def deviation(self, minimum: float = 1e-6) -> chex.Array:
+    """Returns the standard deviation `[]`, bias-corrected (as Adam's)."""
+    weight = jnp.maximum(self.weight, 1e-8)
+    mean = self.mean / weight
+    variance = self.square / weight - mean**2
+    return jnp.sqrt(jnp.maximum(variance, minimum**2))

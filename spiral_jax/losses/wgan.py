@@ -1,0 +1,116 @@
+"""Losses of a discriminator: pure functions; no flag, file, thread or env.
+
+Axes: B batch, H height, W width, C channels.  Images are floats in [0, 1].
+"""
+
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from spiral_jax.types import ScoreFn
+
+
+class DiscriminatorLoss(NamedTuple):
+  """Terms of a discriminator's objective, scalars `[]` in score units."""
+
+  total: chex.Array  # To minimise.
+  distance: chex.Array  # Mean score of real minus mean score of fake.
+  penalty: chex.Array  # Gradient penalty, unweighted; 0 where there is none.
+  offset: chex.Array  # Mean score of half real, half fake.
+
+
+def wgan_loss(
+  score: ScoreFn,
+  key: chex.PRNGKey,
+  real: chex.Array,
+  fake: chex.Array,
+  *,
+  penalty_weight: float = 10.0,
+  offset_weight: float = 0.001,
+) -> DiscriminatorLoss:
+  """Returns the loss of eq. 3 of Gulrajani et al. (arXiv:1704.00028).
+
+  The score is defined up to a constant; as in section 3.2 of Ganin et al.
+  (arXiv:1804.01118), its mean over half real and half fake images is pulled to
+  zero.  For a conditional score, let `score` close over the targets: the
+  penalty then moves between a real and a fake image of one target, and never
+  interpolates targets.
+
+  Args:
+    score: maps images `[B, H, W, C]` to scores `[B]`.
+    key: consumed; places a point between each real and fake image.
+    real: images `[B, H, W, C]`.
+    fake: images, of the shape of `real`.
+    penalty_weight: lambda, no unit.
+    offset_weight: of the squared mean score, 1 / score units.
+
+  Raises:
+    AssertionError: when traced, if `real` and `fake` differ in shape.
+  """
+  chex.assert_equal_shape([real, fake])
+  real_score, fake_score = score(real), score(fake)
+  distance = jnp.mean(real_score) - jnp.mean(fake_score)
+  offset = 0.5 * (jnp.mean(real_score) + jnp.mean(fake_score))
+  penalty = gradient_penalty(score, key, real, fake)
+  total = penalty_weight * penalty - distance + offset_weight * offset**2
+  return DiscriminatorLoss(total, distance, penalty, offset)
+
+
+def logistic_loss(
+  score: ScoreFn,
+  real: chex.Array,
+  fake: chex.Array,
+  *,
+  offset_weight: float = 0.0,
+) -> DiscriminatorLoss:
+  """Returns the loss of eq. 1 of Goodfellow et al. (arXiv:1406.2661).
+
+  The scores are logits.  With a spectrally normalised discriminator this is
+  the objective of SPIRAL++ (Mellor et al., arXiv:1910.01007).
+
+  Args:
+    score: maps images `[B, H, W, C]` to logits `[B]`.
+    real: images `[B, H, W, C]`.
+    fake: images, of the shape of `real`.
+    offset_weight: of the squared mean score, as in `wgan_loss`.
+
+  Raises:
+    AssertionError: when traced, if `real` and `fake` differ in shape.
+  """
+  chex.assert_equal_shape([real, fake])
+  real_score, fake_score = score(real), score(fake)
+  distance = jnp.mean(real_score) - jnp.mean(fake_score)
+  offset = 0.5 * (jnp.mean(real_score) + jnp.mean(fake_score))
+  cross_entropy = jnp.mean(jax.nn.softplus(-real_score)) + jnp.mean(
+    jax.nn.softplus(fake_score)
+  )
+  total = cross_entropy + offset_weight * offset**2
+  return DiscriminatorLoss(total, distance, jnp.zeros(()), offset)
+
+
+def gradient_penalty(
+  score: ScoreFn,
+  key: chex.PRNGKey,
+  real: chex.Array,
+  fake: chex.Array,
+) -> chex.Array:
+  """Returns the mean of (|gradient of the score| - 1)^2, a scalar `[]`.
+
+  The gradient is that of the score itself (no sigmoid), taken at one uniformly
+  placed point between each real image and its fake.
+
+  Args:
+    score: maps images `[B, H, W, C]` to scores `[B]`, each from its own image.
+    key: consumed.
+    real: images `[B, H, W, C]`.
+    fake: images, of the shape of `real`.
+  """
+  mix = jax.random.uniform(key, (real.shape[0],) + (1,) * (real.ndim - 1))
+  between = mix * real + (1.0 - mix) * fake
+  gradient = jax.grad(lambda images: jnp.sum(score(images)))(between)
+  square = jnp.sum(gradient**2, axis=tuple(range(1, gradient.ndim)))
+  # The root's derivative is infinite at zero: dead units give exact zeros.
+  norm = jnp.sqrt(square + 1e-12)
+  return jnp.mean((norm - 1.0) ** 2)

@@ -1,0 +1,56 @@
+"""The discriminator: scores how much an image looks like the data.
+
+Axes: N images, H height, W width, C channels.
+"""
+
+from collections.abc import Sequence
+
+import chex
+from flax import linen as nn
+
+from spiral_jax.networks import convolution
+
+
+class Discriminator(nn.Module):
+  """Strided convolutions to a score, as DCGAN's (arXiv:1511.06434).
+
+  There is no batch normalisation: with it, the score of an image would depend
+  on its neighbours and the gradient penalty would not be one of the score.
+
+  Attributes:
+    channels: of each layer; the first sees `patch_size` pixels square without
+      overlap, each later one halves height and width.
+    patch_size: 1 for a first layer that is strided like the others (DCGAN).
+    spectral_norm: divide each kernel by its spectral norm (arXiv:1802.05957).
+  """
+
+  channels: Sequence[int]
+  patch_size: int = 1
+  spectral_norm: bool = False
+
+  @nn.compact
+  def __call__(
+    self, image: chex.Array, update_stats: bool = False
+  ) -> chex.Array:
+    """Maps images `[N, H, W, C]` (canvas, and target if any) to scores `[N]`.
+
+    Args:
+      image: floats.
+      update_stats: one more power iteration of the spectral norms; the
+        collection `batch_stats` must then be mutable.
+    """
+
+    def apply(layer, x):
+      if self.spectral_norm:
+        return nn.SpectralNorm(layer)(x, update_stats=update_stats)
+      return layer(x)
+
+    x = image - 0.5
+    for index, channels in enumerate(self.channels):
+      if index == 0 and self.patch_size > 1:
+        x = convolution.space_to_depth(x, self.patch_size)
+        x = apply(nn.Dense(channels), x)
+      else:
+        x = apply(nn.Conv(channels, (4, 4), strides=2), x)
+      x = nn.leaky_relu(x, 0.2)
+    return apply(nn.Dense(1), x.reshape(x.shape[0], -1))[:, 0]

@@ -1,0 +1,162 @@
+"""The autoregressive decoder: one categorical after another.
+
+A command that is sampled and a command that is given go through the same code,
+so the log-probability of a given command is that with which it was sampled
+(figure 13 of Ganin et al., arXiv:1804.01118).
+
+Axes: N rows, P parts, H and W of the feature map, C channels.
+"""
+
+import chex
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+
+from spiral_jax.networks import convolution
+from spiral_jax.networks import parts as parts_lib
+
+# A nearly uniform first policy: logits start close to zero.
+_LOGITS_INIT = nn.initializers.variance_scaling(0.01, 'fan_in', 'normal')
+
+
+class Decoder(nn.Module):
+  """Decides the parts of a command in their order.
+
+  Attributes:
+    parts: of the command, in the order of decision.
+    embedding_size: of a decided part.
+    spatial: location heads see the torso's feature map; otherwise (the paper)
+      all of a location comes out of the vector z.
+    channels: of the location heads.
+    num_blocks: residual blocks of a location head.
+  """
+
+  parts: tuple[parts_lib.Part, ...]
+  embedding_size: int
+  spatial: bool
+  channels: int
+  num_blocks: int
+
+  @nn.compact
+  def __call__(
+    self,
+    z: chex.Array,
+    feature_map: chex.Array,
+    action: dict[str, chex.Array] | None,
+    key: chex.PRNGKey | None,
+    greedy: bool = False,
+  ) -> tuple[dict[str, chex.Array], chex.Array, chex.Array, chex.Array]:
+    """Samples a command, or takes the one that is given.
+
+    Args:
+      z: of the LSTM, `[N, hidden]`.
+      feature_map: of the torso, `[N, H, W, C]`.
+      action: values `[N]` of each part, or None to decide them here.
+      key: consumed where a part is sampled; else may be None.
+      greedy: decide for the likeliest value instead of sampling.
+
+    Returns:
+      The command; its log-probability `[N]` over the parts that count; of each
+      part the entropy in nats `[N, P]` and whether it counts `[N, P]`.
+    """
+    decided: dict[str, chex.Array] = {}
+    log_probs, entropies = [], []
+    for index, part in enumerate(self.parts):
+      logits = self._logits(part, z, feature_map)
+      log_p = jax.nn.log_softmax(logits)
+      if action is not None:
+        value = action[part.name]
+      elif greedy:
+        value = jnp.argmax(logits, axis=-1).astype(jnp.int32)
+      else:
+        assert key is not None
+        value = jax.random.categorical(jax.random.fold_in(key, index), logits)
+        value = value.astype(jnp.int32)
+      decided[part.name] = value
+      log_probs.append(
+        jnp.take_along_axis(log_p, value[:, None], axis=-1)[:, 0]
+      )
+      entropies.append(-jnp.sum(jnp.exp(log_p) * log_p, axis=-1))
+      if index + 1 < len(self.parts):
+        z = self._refine(part, z, value)
+        if self.spatial and part.grid_shape is not None:
+          marks = parts_lib.location_planes(part, value, feature_map.shape[1])
+          feature_map = feature_map + nn.Dense(
+            feature_map.shape[-1], use_bias=False, name=f'{part.name}_mark'
+          )(marks)
+    counts = parts_lib.counts(self.parts, decided)
+    log_prob = jnp.sum(jnp.stack(log_probs, axis=-1) * counts, axis=-1)
+    return decided, log_prob, jnp.stack(entropies, axis=-1), counts
+
+  def _logits(
+    self, part: parts_lib.Part, z: chex.Array, feature_map: chex.Array
+  ) -> chex.Array:
+    if part.grid_shape is None:
+      return nn.Dense(
+        part.num_values, kernel_init=_LOGITS_INIT, name=f'{part.name}_logits'
+      )(z)
+    if self.spatial:
+      return SpatialLocationHead(
+        part.grid_shape, self.num_blocks, name=f'{part.name}_logits'
+      )(z, feature_map)
+    return DeconvLocationHead(
+      part.grid_shape,
+      self.channels,
+      self.num_blocks,
+      name=f'{part.name}_logits',
+    )(z)
+
+  def _refine(
+    self, part: parts_lib.Part, z: chex.Array, value: chex.Array
+  ) -> chex.Array:
+    """Returns the next z: it knows the value of `part`."""
+    code = parts_lib.PartEmbedding(
+      part, self.embedding_size, name=f'{part.name}_embedding'
+    )(value)
+    h = nn.relu(
+      nn.Dense(z.shape[-1], name=f'{part.name}_refine')(
+        jnp.concatenate([z, code], axis=-1)
+      )
+    )
+    return z + h
+
+
+class DeconvLocationHead(nn.Module):
+  """The paper's: reshape z, residual blocks, transposed convolutions."""
+
+  grid_shape: tuple[int, int]
+  channels: int
+  num_blocks: int
+
+  @nn.compact
+  def __call__(self, z: chex.Array) -> chex.Array:
+    """Maps z `[N, hidden]` to logits `[N, height * width]`."""
+    n = z.shape[0]
+    x = z.reshape(n, 4, 4, -1)
+    x = nn.Conv(self.channels, (3, 3))(x)
+    for _ in range(self.num_blocks):
+      x = convolution.ResidualBlock()(x)
+    while x.shape[1] < self.grid_shape[0]:
+      x = nn.relu(nn.ConvTranspose(self.channels, (4, 4), strides=(2, 2))(x))
+    x = nn.Conv(1, (3, 3), kernel_init=_LOGITS_INIT)(x)
+    return x.reshape(n, -1)
+
+
+class SpatialLocationHead(nn.Module):
+  """Logits from the torso's feature map, each cell divided into sub-cells."""
+
+  grid_shape: tuple[int, int]
+  num_blocks: int
+
+  @nn.compact
+  def __call__(self, z: chex.Array, feature_map: chex.Array) -> chex.Array:
+    """Maps z `[N, hidden]` and map `[N, H, W, C]` to logits `[N, cells]`."""
+    n, map_size, _, channels = feature_map.shape
+    sub_cells = self.grid_shape[0] // map_size
+    x = feature_map + nn.Dense(channels)(z)[:, None, None]
+    for _ in range(self.num_blocks):
+      x = convolution.ResidualBlock()(x)
+    x = nn.Dense(sub_cells**2, kernel_init=_LOGITS_INIT)(nn.relu(x))
+    x = convolution.depth_to_space(x, sub_cells).reshape(n, -1)
+    height, width = self.grid_shape
+    return x + nn.Dense(height * width, kernel_init=_LOGITS_INIT)(z)

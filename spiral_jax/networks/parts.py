@@ -1,0 +1,73 @@
+"""Parts of a command as the networks see them: sizes, embeddings, planes."""
+
+from typing import NamedTuple
+
+import chex
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+
+from spiral_jax.networks import convolution
+
+
+class Part(NamedTuple):
+  """One part of a command.  Hashable, so that a module can hold it."""
+
+  name: str
+  num_values: int
+  grid_shape: tuple[int, int] | None = None  # (height, width) of a location.
+  counts_if: tuple[str, tuple[int, ...]] | None = None
+
+
+class PartEmbedding(nn.Module):
+  """Embeds a value of one part; no value yet (-1) embeds as zeros."""
+
+  part: Part
+  size: int = 16
+
+  @nn.compact
+  def __call__(self, value: chex.Array) -> chex.Array:
+    """Maps values `[N]` to embeddings `[N, size]`."""
+    if self.part.grid_shape is None:
+      code = jax.nn.one_hot(value, self.part.num_values)
+    else:  # A row and a column generalise better than one of 1,024 names.
+      height, width = self.part.grid_shape
+      rows = jnp.where(value >= 0, value // width, -1)
+      columns = jnp.where(value >= 0, value % width, -1)
+      code = jnp.concatenate(
+        [jax.nn.one_hot(rows, height), jax.nn.one_hot(columns, width)], -1
+      )
+    return nn.Dense(self.size, use_bias=False)(code)
+
+
+def location_planes(
+  part: Part, value: chex.Array, map_size: int
+) -> chex.Array:
+  """Marks a location on a feature map, exact to the grid's cell.
+
+  Args:
+    part: a location whose grid is a multiple of `map_size`.
+    value: `[N]`; -1 marks nothing.
+    map_size: height and width of the map, in cells.
+
+  Returns:
+    `[N, map_size, map_size, cells of the grid in a cell of the map]`, one-hot.
+  """
+  assert part.grid_shape is not None
+  height, width = part.grid_shape
+  plane = jax.nn.one_hot(value, height * width)
+  plane = plane.reshape(-1, height, width, 1)
+  return convolution.space_to_depth(plane, height // map_size)
+
+
+def counts(parts: tuple[Part, ...], action: dict) -> chex.Array:
+  """Returns where each part has a meaning, `[..., P]`, 1.0 or 0.0."""
+  columns = []
+  for part in parts:
+    like = action[part.name]
+    if part.counts_if is None:
+      columns.append(jnp.ones(like.shape))
+    else:
+      name, values = part.counts_if
+      columns.append(jnp.isin(action[name], jnp.array(values)))
+  return jnp.stack(columns, axis=-1).astype(jnp.float32)

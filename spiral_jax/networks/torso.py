@@ -1,0 +1,90 @@
+"""The policy's eyes: from canvas, target and last command to features.
+
+Axes: N images, H height, W width, C channels, E embedding.
+"""
+
+import chex
+from flax import linen as nn
+import jax.numpy as jnp
+
+from spiral_jax.networks import convolution
+
+
+class ConvTorso(nn.Module):
+  """The paper's torso: figure 12 of Ganin et al. (arXiv:1804.01118)."""
+
+  channels: int
+  num_blocks: int
+  hidden_size: int
+  map_size: int
+
+  @nn.compact
+  def __call__(
+    self, image: chex.Array, condition: chex.Array, planes: chex.Array
+  ) -> tuple[chex.Array, chex.Array]:
+    """Returns a feature map and a vector.
+
+    Args:
+      image: canvas and target, `[N, H, W, C]`, floats; C may be 0.
+      condition: embedded command and noise, `[N, E]`.
+      planes: unused here; `PatchTorso` has its meaning.
+
+    Returns:
+      Map `[N, map_size, map_size, channels]`, vector `[N, hidden_size]`.
+    """
+    del planes
+    x = jnp.concatenate([image, _coordinates(image)], axis=-1)
+    x = nn.Conv(self.channels, (5, 5))(x)
+    x = nn.relu(x + nn.Dense(self.channels)(condition)[:, None, None])
+    while x.shape[1] > self.map_size:
+      x = nn.relu(nn.Conv(self.channels, (4, 4), strides=2)(x))
+    for _ in range(self.num_blocks):
+      x = convolution.ResidualBlock()(x)
+    x = nn.relu(x)
+    flat = x.reshape(x.shape[0], -1)
+    return x, nn.relu(nn.Dense(self.hidden_size)(flat))
+
+
+class PatchTorso(nn.Module):
+  """A torso of matrix products: patches instead of strided convolutions.
+
+  It sees where the last command ended as a mark on the feature map.
+  """
+
+  channels: int
+  num_blocks: int
+  hidden_size: int
+  map_size: int
+
+  @nn.compact
+  def __call__(
+    self, image: chex.Array, condition: chex.Array, planes: chex.Array
+  ) -> tuple[chex.Array, chex.Array]:
+    """Returns a feature map and a vector, as `ConvTorso`.
+
+    Args:
+      image: canvas and target, `[N, H, W, C]`, floats; C may be 0.
+      condition: embedded command and noise, `[N, E]`.
+      planes: marks of the last command, `[N, map_size, map_size, any]`.
+    """
+    patches = convolution.space_to_depth(
+      image, image.shape[1] // self.map_size
+    )
+    x = jnp.concatenate([patches, planes, _coordinates(patches)], axis=-1)
+    x = nn.relu(nn.Dense(2 * self.channels)(x))
+    x = nn.Dense(self.channels)(x)
+    x = x + nn.Dense(self.channels)(condition)[:, None, None]
+    for _ in range(self.num_blocks):
+      x = convolution.ResidualBlock()(x)
+    x = nn.relu(x)
+    flat = x.reshape(x.shape[0], -1)
+    return x, nn.relu(nn.Dense(self.hidden_size)(flat))
+
+
+def _coordinates(like: chex.Array) -> chex.Array:
+  """Returns planes of y and x in [-1, 1], `[N, H, W, 2]`."""
+  n, height, width, _ = like.shape
+  y = jnp.linspace(-1.0, 1.0, height)
+  x = jnp.linspace(-1.0, 1.0, width)
+  planes = jnp.stack(jnp.meshgrid(y, x, indexing='ij'), axis=-1)
+  return jnp.broadcast_to(planes, (n, height, width, 2))

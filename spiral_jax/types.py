@@ -1,0 +1,108 @@
+"""Types that two layers or more share.
+
+Axes, in the order in which they appear: T time (commands), B batch (canvases),
+H height, W width, C channels, P parts of a command, Z noise.
+
+Images are uint8 (0 to 255) where they are stored or moved, floats in [0, 1]
+where they are computed with; paper is white (255, or 1).
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+import chex
+from dm_env import specs
+
+# The parts of one command by name, int32 `[B]` (or `[T, B]`) each.
+Action = Mapping[str, chex.Array]
+
+# The parts of a command in the order in which an agent decides them.  A part
+# is a `DiscreteArray`; two optional attributes say more (see `grid_shape` and
+# `counts_if` below).
+ActionSpec = Mapping[str, specs.DiscreteArray]
+
+# Parameters of a network: any pytree of arrays.
+Params = Any
+
+# What a learner reports of one update: scalars `[]` by name.
+Logs = dict[str, chex.Array]
+
+# The value of a part of the previous command where there is none yet.
+NO_COMMAND = -1
+
+
+def grid_shape(part: specs.DiscreteArray) -> tuple[int, int] | None:
+  """Returns (height, width) of a part that is a location, else None.
+
+  The index of a location is `y * width + x`.
+  """
+  return getattr(part, 'grid_shape', None)
+
+
+def counts_if(
+  part: specs.DiscreteArray,
+) -> tuple[str, tuple[int, ...]] | None:
+  """Returns on which values of which earlier part this part has a meaning.
+
+  None: always.  A part without meaning counts neither in log-probabilities nor
+  in entropies.
+  """
+  return getattr(part, 'counts_if', None)
+
+
+class AgentState(NamedTuple):
+  """What an agent carries from one command to the next."""
+
+  core: tuple[chex.Array, chex.Array]  # LSTM's (c, h), `[B, hidden]` each.
+  previous: Action  # Last command, `[B]` each; NO_COMMAND at the start.
+
+
+class Observation(NamedTuple):
+  """What an agent sees before a command."""
+
+  canvas: chex.Array  # `[..., H, W, C]`, uint8, or float in [0, 1].
+  target: chex.Array | None = None  # As canvas; None when unconditional.
+  noise: chex.Array | None = None  # `[..., Z]`, standard normal.
+
+
+class StepOutput(NamedTuple):
+  """One command and what the agent thought of it."""
+
+  action: Action  # `[B]` each.
+  log_prob: chex.Array  # `[B]`, of the parts that count.
+  value: chex.Array  # `[B]`, of the canvas before the command.
+
+
+class UnrollOutput(NamedTuple):
+  """An agent's view of given commands; `[T, B]` unless stated."""
+
+  log_prob: chex.Array
+  value: chex.Array
+  entropy: chex.Array  # `[T, B, P]`, nats.
+  counts: chex.Array  # `[T, B, P]`, 1.0 where a part has a meaning, else 0.0.
+
+
+class Trajectory(NamedTuple):
+  """Commands of B canvases in step, from the policy that acted (behaviour).
+
+  All or part of one episode: only the last command of a trajectory may end it.
+  """
+
+  canvas: chex.Array  # uint8 `[T + 1, B, H, W, C]`; `canvas[T]` is the result.
+  action: Action  # int32 `[T, B]` each.
+  log_prob: chex.Array  # `[T, B]`.
+  value: chex.Array  # `[T, B]`.
+  is_last: chex.Array  # bool `[T, B]`: the command ended its episode.
+  bootstrap: chex.Array  # `[B]`, value of `canvas[T]`; unused after a last.
+  initial_state: AgentState  # Before the first command.
+  target: chex.Array | None  # uint8 `[B, H, W, C]`.
+  noise: chex.Array | None  # `[B, Z]`.
+  params_version: chex.Array  # int32 `[]`: of the parameters that acted.
+
+
+class ScoreFn(Protocol):
+  """Scores images: higher is closer to the data."""
+
+  def __call__(self, images: chex.Array) -> chex.Array:
+    """Maps float images `[N, H, W, C]` to scores `[N]`."""
+    ...
