@@ -8,7 +8,7 @@ Axes: N canvases, H height, W width, C channels.
 """
 
 from collections.abc import Mapping
-from typing import Optional, Protocol
+from typing import Protocol
 
 import dm_env
 from dm_env import specs
@@ -30,9 +30,9 @@ class Part(specs.DiscreteArray):
       self,
       num_values: int,
       *,
-      grid_shape: Optional[tuple[int, int]] = None,
-      counts_if: Optional[tuple[str, tuple[int, ...]]] = None,
-      name: Optional[str] = None,
+      grid_shape: tuple[int, int] | None = None,
+      counts_if: tuple[str, tuple[int, ...]] | None = None,
+      name: str | None = None,
   ):
     """Initialises a part whose values are `0 .. num_values - 1`, int32.
 
@@ -63,12 +63,12 @@ class Part(specs.DiscreteArray):
     self._counts_if = counts_if
 
   @property
-  def grid_shape(self) -> Optional[tuple[int, int]]:
+  def grid_shape(self) -> tuple[int, int] | None:
     """(height, width) of a location, whose value is `y * width + x`."""
     return self._grid_shape
 
   @property
-  def counts_if(self) -> Optional[tuple[str, tuple[int, ...]]]:
+  def counts_if(self) -> tuple[str, tuple[int, ...]] | None:
     """(earlier part, its values for which this part has a meaning)."""
     return self._counts_if
 
@@ -160,7 +160,7 @@ class RenderEnvironment(dm_env.Environment):
       return self.reset()
     command = check_command(self._batch.action_spec(), action, ())
     return _first_of_batch(
-        self._batch.step({k: v[np.newaxis] for k, v in command.items()})
+        self._batch.draw({k: v[np.newaxis] for k, v in command.items()})
     )
 
   def action_spec(self) -> dict[str, Part]:
@@ -241,16 +241,18 @@ class BatchedEnvironment:
     """
     if self.needs_reset:
       return self.reset()
-    command = check_command(self._action_spec, action, (self.count,))
+    return self.draw(check_command(self._action_spec, action, (self.count,)))
+
+  def draw(self, command: Mapping[str, np.ndarray]) -> dm_env.TimeStep:
+    """Does what `step` does within an episode, for a checked command."""
     observation = self._observe(self._renderer.step(command))
     self._commands_left -= 1
-    reward = np.zeros(self.count, np.float32)
-    if self.needs_reset:
-      return dm_env.TimeStep(
-          dm_env.StepType.LAST, reward, np.zeros_like(reward), observation
-      )
+    is_last = self._commands_left == 0
     return dm_env.TimeStep(
-        dm_env.StepType.MID, reward, np.ones_like(reward), observation
+        step_type=dm_env.StepType.LAST if is_last else dm_env.StepType.MID,
+        reward=np.zeros(self.count, np.float32),
+        discount=np.full(self.count, 0 if is_last else 1, np.float32),
+        observation=observation,
     )
 
   def action_spec(self) -> dict[str, Part]:

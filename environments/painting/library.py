@@ -6,7 +6,6 @@ import difflib
 import functools
 import pathlib
 import sys
-from typing import Optional
 
 _INSTALL = (
     'install it with `sudo apt-get install libmypaint-1.5-1 mypaint-brushes`'
@@ -74,7 +73,7 @@ def find_brushes() -> pathlib.Path:
   )
 
 
-def read_brush(name: str, brushes_path: Optional[str] = None) -> bytes:
+def read_brush(name: str, brushes_path: str | None = None) -> bytes:
   """Returns a brush's JSON text.
 
   Args:

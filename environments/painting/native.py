@@ -47,7 +47,7 @@ class NativeCanvases:
     """
     self._shape = (count, size, size, channels)
     self._num_threads = num_threads
-    self._painter = None
+    self._painter: int | None = None
     self._functions = _functions()
     error = ctypes.c_char_p()
     self._painter = self._functions.painter_new(
@@ -55,7 +55,8 @@ class NativeCanvases:
         is_white, ctypes.byref(error),
     )
     if not self._painter:
-      raise ImportError(f'native painting step: {error.value.decode()}')
+      reason = (error.value or b'').decode()
+      raise ImportError(f'the native painting step does not start: {reason}')
 
   def __del__(self):
     self.close()

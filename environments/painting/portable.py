@@ -149,12 +149,13 @@ class _Canvas:
 
   def __init__(self, tiles: np.ndarray, background: int):
     """Initialises a surface on `tiles`, uint16 `[T, T, 64, 64, 4]`."""
+    self._brush: int | None = None
+    self._surface_pointer: int | None = None
     self._library = _library()
-    self._brush = None
+    # Both held here: libmypaint keeps their addresses.
     self._surface = _TiledSurface()
-    self._surface_pointer = ctypes.addressof(self._surface)
-    # Held here: libmypaint keeps their addresses.
     self._tile_functions = _tile_functions(tiles, background)
+    self._surface_pointer = ctypes.addressof(self._surface)
     self._library.mypaint_tiled_surface_init(
         self._surface_pointer, *self._tile_functions
     )

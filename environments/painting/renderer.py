@@ -81,6 +81,8 @@ class PaintingRenderer:
     brush = library.read_brush(settings.brush, settings.brushes_path)
     shape = (count, settings.canvas_size, settings.channels)
     is_white = settings.background == 'white'
+    self._is_closed = False
+    self._is_started = False
     self._canvases: Canvases
     if backend != 'ctypes' and native.is_built():
       self._canvases = native.NativeCanvases(
@@ -106,14 +108,33 @@ class PaintingRenderer:
     )
 
   def reset(self) -> np.ndarray:
-    """Clears all canvases; returns a fresh uint8 `[N, H, W, C]`."""
+    """Clears all canvases; returns a fresh uint8 `[N, H, W, C]`.
+
+    Raises:
+      RuntimeError: if the renderer is closed.
+      ValueError: if libmypaint does not take the brush.
+    """
+    if self._is_closed:
+      raise RuntimeError('the renderer is closed; make another one')
+    self._is_started = True
     self._strokes.reset()
     return self._canvases.reset(self._strokes.initial_log_radius)
 
   def step(self, command: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Draws one command, int `[N]` a part; returns as `reset` does."""
+    """Draws one command, int `[N]` a part; returns as `reset` does.
+
+    Raises:
+      RuntimeError: if no `reset` came first, or the renderer is closed.
+    """
+    if self._is_closed or not self._is_started:
+      raise RuntimeError(
+          'the renderer is closed; make another one'
+          if self._is_closed
+          else 'step before reset; call reset first'
+      )
     return self._canvases.draw(self._strokes.make(command))
 
   def close(self) -> None:
     """Frees the canvases; the renderer is of no use afterwards."""
+    self._is_closed = True
     self._canvases.close()

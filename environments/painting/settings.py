@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from typing import Optional
 
 from environments import core
 
@@ -40,7 +39,7 @@ class PaintingSettings:
   pressure: bool = True
   episode_length: int = 20
   background: str = 'white'
-  brushes_path: Optional[str] = None
+  brushes_path: str | None = None
 
   def __post_init__(self) -> None:
     """Checks the values.

@@ -7,7 +7,7 @@ both coordinates.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,7 +26,7 @@ class Strokes(NamedTuple):
   is_paint: np.ndarray  # bool [N]; otherwise a move without ink.
   is_jump: np.ndarray  # bool [N]; whether no stroke came right before.
   log_radius: np.ndarray  # float32 [N], natural logarithm of pixels.
-  hsv: Optional[np.ndarray]  # float32 [N, 3] in [0, 1]; None if ink is black.
+  hsv: np.ndarray | None  # float32 [N, 3] in [0, 1]; None if ink is black.
   # float32 [N, STEPS_PER_STROKE + 1, 3]: x and y in pixels, pressure in
   # [0, 1]. A move goes to the last point.
   points: np.ndarray
@@ -38,7 +38,7 @@ class StrokeMaker:
   def __init__(self, settings: settings_lib.PaintingSettings, count: int):
     """Initialises N = `count` brushes at the top left corner."""
     self._settings = settings
-    self._log_radii = np.log(np.array(settings.brush_sizes, np.float64))
+    self._log_radii = np.array([np.log(float(r)) for r in settings.brush_sizes])
     self._pressures = np.linspace(0.1, 1.0, settings_lib.NUM_PRESSURES)
     shades = np.linspace(0.0, 1.0, settings_lib.NUM_SHADES)
     self._hsv = colours.rgb_to_hsv(
@@ -60,42 +60,39 @@ class StrokeMaker:
 
   def make(self, command: Mapping[str, np.ndarray]) -> Strokes:
     """Returns the strokes of one command, int `[N]` a part, on each canvas."""
-    settings = self._settings
-    zeros = np.zeros_like(command['flag'])
-    is_paint = command['flag'] == settings_lib.PAINT
-    is_jump = ~self._was_paint
-    end = self._locate(command['end'])
-    pressure = (
-        self._pressures[command['pressure']]
-        if settings.pressure
-        else np.ones(len(end))
-    )
-    first_pressure = np.where(is_jump, pressure, self._pressure)
-
-    control = self._locate(command['control'])
+    # Filled in place: a part of another length must not get to native code.
+    count = len(self._was_paint)
     num_points = STEPS_PER_STROKE + 1
-    path = bezier.quadratic_bezier(self._position, control, end, num_points)
-    points = np.empty((len(end), num_points, 3), np.float32)
-    points[..., 0] = path[..., 1]
-    points[..., 1] = path[..., 0]
-    share = np.arange(num_points) / STEPS_PER_STROKE
-    points[..., 2] = (
-        first_pressure[:, np.newaxis] * (1.0 - share)
-        + pressure[:, np.newaxis] * share
+    strokes = Strokes(
+        is_paint=np.empty(count, bool),
+        is_jump=~self._was_paint,
+        log_radius=np.empty(count, np.float32),
+        hsv=np.empty((count, 3), np.float32) if self._settings.colour else None,
+        points=np.empty((count, num_points, 3), np.float32),
     )
+    strokes.is_paint[:] = command['flag'] == settings_lib.PAINT
+    strokes.log_radius[:] = self._log_radii[command.get('size', 0)]
+    if strokes.hsv is not None:
+      strokes.hsv[:] = self._hsv[
+          command['red'], command['green'], command['blue']
+      ]
 
-    self._position = end
-    self._pressure = pressure
-    self._was_paint = is_paint
-    return Strokes(
-        is_paint=is_paint,
-        is_jump=is_jump,
-        log_radius=self._log_radii[command.get('size', zeros)].astype(
-            np.float32
-        ),
-        hsv=self._colour(command) if settings.colour else None,
-        points=points,
-    )
+    end = self._locate(command['end'])
+    control = self._locate(command['control'])
+    path = bezier.quadratic_bezier(self._position, control, end, num_points)
+    strokes.points[..., 0] = path[..., 1]
+    strokes.points[..., 1] = path[..., 0]
+
+    # From the end of the last stroke; after a jump, even.
+    last = self._pressures[command.get('pressure', -1)]
+    first = np.where(strokes.is_jump, last, self._pressure)
+    share = np.arange(num_points)[:, np.newaxis] / STEPS_PER_STROKE
+    strokes.points[..., 2] = (first * (1.0 - share) + last * share).T
+
+    self._position[:] = end
+    self._pressure[:] = last
+    self._was_paint = strokes.is_paint
+    return strokes
 
   def _locate(self, location: np.ndarray) -> np.ndarray:
     """Returns pixels `[N, 2]`, (y, x), of locations `[N]`."""
@@ -103,6 +100,3 @@ class StrokeMaker:
     y, x = np.divmod(location, grid)
     size = float(self._settings.canvas_size)
     return np.stack([size * y / grid, size * x / grid], axis=-1)
-
-  def _colour(self, command: Mapping[str, np.ndarray]) -> np.ndarray:
-    return self._hsv[command['red'], command['green'], command['blue']]

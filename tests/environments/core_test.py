@@ -1,0 +1,164 @@
+"""Tests of the environments over any renderer, with one of NumPy alone."""
+
+import pickle
+
+from absl.testing import absltest
+import dm_env
+from dm_env import specs
+from dm_env import test_utils
+import numpy as np
+import pytest
+
+from environments import core
+
+
+class DotRenderer:
+  """Inks one cell a command: all that a black box of one's own needs."""
+
+  def __init__(self, count, size=4):
+    self.count = count
+    self._size = size
+    self._canvas = np.zeros((count, size, size, 1), np.uint8)
+
+  def action_spec(self):
+    size = self._size
+    return {
+        'flag': core.Part(2, name='flag'),
+        'cell': core.Part(
+            size**2,
+            grid_shape=(size, size),
+            counts_if=('flag', (1,)),
+            name='cell',
+        ),
+    }
+
+  def canvas_spec(self):
+    return specs.BoundedArray((self._size, self._size, 1), np.uint8, 0, 255)
+
+  def reset(self):
+    self._canvas[:] = 0
+    return self._canvas.copy()
+
+  def step(self, command):
+    y, x = np.divmod(command['cell'], self._size)
+    self._canvas[np.arange(self.count), y, x, 0] += (
+        51 * command['flag']
+    ).astype(np.uint8)
+    return self._canvas.copy()
+
+
+class RenderEnvironmentContractTest(
+    test_utils.EnvironmentTestMixin, absltest.TestCase
+):
+
+  def make_object_under_test(self):
+    return core.RenderEnvironment(DotRenderer(1), episode_length=7)
+
+
+def test_render_environment_shows_the_canvas_in_unit_range():
+  environment = core.RenderEnvironment(DotRenderer(1), episode_length=2)
+  first = environment.step({'flag': 1, 'cell': 5})
+  assert first.first() and not first.observation['canvas'].any()
+  second = environment.step({'flag': 1, 'cell': 6})
+  canvas = second.observation['canvas']
+  assert canvas.dtype == np.float32 and canvas.shape == (4, 4, 1)
+  assert canvas[1, 2, 0] == np.float32(0.2) and canvas.sum() == canvas[1, 2, 0]
+  assert second.mid() and second.reward == 0.0 and second.discount == 1.0
+  third = environment.step({'flag': np.int64(1), 'cell': np.array(6)})
+  assert third.observation['canvas'][1, 2, 0] == np.float32(0.4)
+  assert third.last() and third.reward == 0.0 and third.discount == 0.0
+  assert environment.step({'flag': 1, 'cell': 6}).first()
+
+
+def test_batched_environment_draws_each_canvas_its_own_command():
+  environment = core.BatchedEnvironment(DotRenderer(3), 2, dtype=np.uint8)
+  assert environment.count == 3
+  assert environment.observation_spec()['canvas'].shape == (3, 4, 4, 1)
+  assert environment.observation_spec()['canvas'].dtype == np.uint8
+  assert environment.reset().step_type == dm_env.StepType.FIRST
+  command = {'flag': np.array([1, 0, 1]), 'cell': np.array([0, 1, 15])}
+  step = environment.step(command)
+  environment.observation_spec()['canvas'].validate(
+      step.observation['canvas']
+  )
+  assert step.mid()
+  np.testing.assert_array_equal(step.reward, np.zeros(3, np.float32))
+  np.testing.assert_array_equal(step.discount, np.ones(3, np.float32))
+  np.testing.assert_array_equal(
+      step.observation['canvas'].reshape(3, 16).argmax(1), [0, 0, 15]
+  )
+  np.testing.assert_array_equal(
+      step.observation['canvas'].reshape(3, 16).sum(1), [51, 0, 51]
+  )
+  last = environment.step(command)
+  assert last.last() and not last.discount.any()
+  assert environment.step(command).first()
+
+
+@pytest.mark.parametrize(
+    'action, words',
+    [
+        ({'flag': 2, 'cell': 0}, ["'flag'", 'is 2', '0 to 1']),
+        ({'flag': 0, 'cell': -1}, ["'cell'", 'is -1', '0 to 15']),
+        ({'flag': 0}, ["lacks part 'cell'", '15']),
+        ({'flag': 0, 'cell': 0, 'x': 0}, ["'x'", 'flag, cell']),
+        ({'flag': 0, 'cell': 1.0}, ["'cell'", 'float64', '0 to 15']),
+        ({'flag': 0, 'cell': True}, ["'cell'", 'bool']),
+        ({'flag': 0, 'cell': [1]}, ["'cell'", '(1,)', '()']),
+    ],
+)
+def test_bad_action_names_part_value_and_range(action, words):
+  environment = core.RenderEnvironment(DotRenderer(1), episode_length=7)
+  environment.reset()
+  with pytest.raises(ValueError) as error:
+    environment.step(action)
+  for word in words:
+    assert word in str(error.value)
+
+
+def test_bad_batch_action_names_part_value_and_range():
+  environment = core.BatchedEnvironment(DotRenderer(2), episode_length=7)
+  environment.reset()
+  with pytest.raises(ValueError, match=r"'cell'.* is 16, .*0 to 15"):
+    environment.step({'flag': np.array([0, 1]), 'cell': np.array([3, 16])})
+  with pytest.raises(ValueError, match=r"'cell'.*shape \(3,\).*\(2,\)"):
+    environment.step({'flag': np.array([0, 1]), 'cell': np.zeros(3, int)})
+
+
+def test_environments_check_their_arguments():
+  with pytest.raises(ValueError, match='2 canvases.*BatchedEnvironment'):
+    core.RenderEnvironment(DotRenderer(2), episode_length=7)
+  with pytest.raises(ValueError, match='episode_length is 0'):
+    core.RenderEnvironment(DotRenderer(1), episode_length=0)
+  with pytest.raises(ValueError, match='float64.*float32 or uint8'):
+    core.BatchedEnvironment(DotRenderer(1), 7, dtype=np.float64)
+
+
+def test_part_is_a_discrete_array_with_two_facts():
+  part = core.Part(
+      6, grid_shape=(2, 3), counts_if=('flag', [1]), name='control'
+  )
+  assert isinstance(part, specs.DiscreteArray)
+  assert part.num_values == 6 and part.dtype == np.int32
+  assert part.grid_shape == (2, 3) and part.counts_if == ('flag', (1,))
+  plain = core.Part(6)
+  assert plain.grid_shape is None and plain.counts_if is None
+  assert plain != part and part.replace(counts_if=None) != part
+  assert part.replace(grid_shape=(3, 2)) != part
+  copy = pickle.loads(pickle.dumps(part))
+  assert copy == part and copy.name == 'control'
+  assert 'grid_shape=(2, 3)' in repr(part)
+
+
+def test_part_refuses_a_grid_of_another_size():
+  with pytest.raises(ValueError, match=r"\(2, 2\) of part 'end'.*4.*5"):
+    core.Part(5, grid_shape=(2, 2), name='end')
+
+
+def test_close_reaches_a_renderer_that_has_it():
+  renderer = DotRenderer(1)
+  core.RenderEnvironment(renderer, 7).close()
+  closed = []
+  renderer.close = lambda: closed.append(True)
+  core.RenderEnvironment(renderer, 7).close()
+  assert closed == [True]

@@ -1,0 +1,31 @@
+"""Colours against Python's own colorsys."""
+
+import colorsys
+
+import numpy as np
+import pytest
+
+from environments.painting import colours
+
+
+@pytest.mark.parametrize(
+    'rgb, hsv',
+    [
+        ((0, 0, 0), (0, 0, 0)),
+        ((1, 1, 1), (0, 0, 1)),
+        ((1, 0, 0), (0, 1, 1)),
+        ((0, 1, 0), (1 / 3, 1, 1)),
+        ((0, 0, 1), (2 / 3, 1, 1)),
+        ((1, 0, 1), (5 / 6, 1, 1)),
+        ((0.25, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    ],
+)
+def test_known_colours(rgb, hsv):
+  np.testing.assert_allclose(colours.rgb_to_hsv(np.array(rgb)), hsv)
+
+
+def test_every_colour_of_a_command_agrees_with_colorsys():
+  shades = np.linspace(0, 1, 20)
+  rgb = np.stack(np.meshgrid(shades, shades, shades), axis=-1).reshape(-1, 3)
+  expected = [colorsys.rgb_to_hsv(*colour) for colour in rgb]
+  np.testing.assert_allclose(colours.rgb_to_hsv(rgb), expected, atol=1e-12)

@@ -1,0 +1,77 @@
+"""Tests of what is said where libmypaint or a brush is missing."""
+
+import ctypes
+import json
+import pathlib
+
+import pytest
+
+from environments import painting
+from environments.painting import library
+
+
+def test_unknown_brush_names_folder_and_close_names():
+  with pytest.raises(ValueError) as error:
+    painting.make(brush='classic/pn')
+  message = str(error.value)
+  assert message.startswith("brush 'classic/pn' not found in ")
+  assert 'brushes; close names:' in message and 'classic/pen' in message
+
+
+def test_own_folder_of_brushes(tmp_path):
+  (tmp_path / 'mine.myb').write_bytes(library.read_brush('classic/pen'))
+  painting.make(brush='mine', brushes_path=str(tmp_path)).reset()
+  with pytest.raises(ValueError, match='close names: mine$'):
+    painting.make(brush='classic/pen', brushes_path=str(tmp_path))
+
+
+def test_missing_folder_of_brushes(monkeypatch, tmp_path):
+  with pytest.raises(FileNotFoundError, match='brushes_path .*/none'):
+    painting.make(brushes_path=str(tmp_path / 'none'))
+  monkeypatch.setattr(library, '_DATA_FOLDERS', (str(tmp_path),))
+  with pytest.raises(FileNotFoundError) as error:
+    painting.make()
+  assert 'apt-get install libmypaint-1.5-1 mypaint-brushes' in str(error.value)
+
+
+@pytest.mark.parametrize('backend', ['native', 'ctypes'])
+def test_file_that_is_no_brush(backend, tmp_path, request):
+  request.getfixturevalue('require_backend')(backend)
+  (tmp_path / 'bad.myb').write_text('no brush at all')
+  settings = painting.PaintingSettings(brush='bad', brushes_path=str(tmp_path))
+  with pytest.raises(ValueError, match=r'does not take the brush.*\.myb'):
+    painting.PaintingRenderer(settings, backend=backend).reset()
+
+
+def test_missing_libmypaint_names_the_command_that_installs_it(monkeypatch):
+  def no_library(name):
+    raise OSError(f'{name}: cannot open shared object file')
+
+  library.find_libmypaint.cache_clear()
+  monkeypatch.setattr(ctypes, 'CDLL', no_library)
+  with pytest.raises(ImportError) as error:
+    library.find_libmypaint()
+  assert 'libmypaint not found' in str(error.value)
+  assert 'sudo apt-get install libmypaint-1.5-1' in str(error.value)
+  assert 'brew install libmypaint' in str(error.value)
+
+
+@pytest.mark.parametrize('backend', ['native', 'ctypes'])
+def test_renderer_passes_the_missing_library_on(
+    backend, monkeypatch, request
+):
+  request.getfixturevalue('require_backend')(backend)
+
+  def missing():
+    raise ImportError('libmypaint not found')
+
+  monkeypatch.setattr(library, 'find_libmypaint', missing)
+  painting.renderer_lib.portable._library.cache_clear()
+  with pytest.raises(ImportError, match='libmypaint not found'):
+    painting.PaintingRenderer(painting.PaintingSettings(), backend=backend)
+
+
+def test_brushes_are_json_with_settings():
+  brush = json.loads(library.read_brush('classic/pen'))
+  assert 'radius_logarithmic' in brush['settings']
+  assert pathlib.Path(library.find_brushes(), 'classic/pen.myb').is_file()
