@@ -224,13 +224,14 @@ def test_first_stroke_starts_at_the_top_left_corner(backend):
 
 def test_size_and_pressure_change_how_much_ink(backend):
   settings = painting.PaintingSettings(
-      brush='classic/brush', brush_sizes=(1, 4)
+      brush='classic/brush', brush_sizes=(2, 4)
   )
   renderer = painting.PaintingRenderer(settings, backend=backend)
+
   def ink(**parts):
     last = _render(renderer, _line(200, 800, 500, **parts))[-1]
     return (255 - last.astype(int)).sum()
-  assert 0 < ink(size=0, pressure=3) < ink(size=1, pressure=3)
+  assert 0 < ink(size=0, pressure=8) < ink(size=1, pressure=8)
   assert ink(size=1, pressure=1) < ink(size=1, pressure=8)
 
 
