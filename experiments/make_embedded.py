@@ -2,7 +2,7 @@
 
   python experiments/make_embedded.py --data_dir=<folder with MNIST's gz files>
 
-Run again, it makes the same bytes.
+Run again with the same zlib, it makes the same bytes.
 """
 
 import gzip

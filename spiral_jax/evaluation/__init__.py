@@ -1,0 +1,35 @@
+"""How good pictures and programs are, in figures that can be compared."""
+
+from spiral_jax.evaluation.classifier import Classifier
+from spiral_jax.evaluation.classifier import ClassifierSettings
+from spiral_jax.evaluation.classifier import train_classifier
+from spiral_jax.evaluation.recognition import Recognition
+from spiral_jax.evaluation.recognition import evaluate_recognition
+from spiral_jax.evaluation.reconstruction import ReconstructionQuality
+from spiral_jax.evaluation.reconstruction import evaluate_reconstructions
+from spiral_jax.evaluation.reconstruction import reconstruction_error
+from spiral_jax.evaluation.samples import SampleQuality
+from spiral_jax.evaluation.samples import SampleReport
+from spiral_jax.evaluation.samples import evaluate_samples
+from spiral_jax.evaluation.strokes import StrokeSummary
+from spiral_jax.evaluation.strokes import StrokeUse
+from spiral_jax.evaluation.strokes import stroke_use
+from spiral_jax.evaluation.strokes import summarise
+
+__all__ = (
+    'Classifier',
+    'ClassifierSettings',
+    'Recognition',
+    'ReconstructionQuality',
+    'SampleQuality',
+    'SampleReport',
+    'StrokeSummary',
+    'StrokeUse',
+    'evaluate_recognition',
+    'evaluate_reconstructions',
+    'evaluate_samples',
+    'reconstruction_error',
+    'stroke_use',
+    'summarise',
+    'train_classifier',
+)

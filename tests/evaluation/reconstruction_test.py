@@ -1,0 +1,84 @@
+"""Tests of reconstruction.py, recognition.py and images.py."""
+
+import numpy as np
+import pytest
+
+from spiral_jax import evaluation
+from spiral_jax.evaluation import images
+
+
+def test_error_in_closed_form():
+  canvas = np.zeros((3, 4, 6, 2))
+  target = np.zeros((3, 4, 6, 2))
+  target[0] = 1.0
+  target[1, 0, 0, 0] = 0.5  # One of 48 values.
+  np.testing.assert_allclose(
+      evaluation.reconstruction_error(canvas, target), [1, 0.25 / 48, 0])
+
+
+def test_bytes_and_floats_are_on_one_scale():
+  canvas = np.full((2, 3, 3, 1), 51, np.uint8)
+  target = np.full((2, 3, 3, 1), 0.7, np.float32)
+  np.testing.assert_allclose(
+      evaluation.reconstruction_error(canvas, target), 0.25, rtol=1e-5)
+
+
+def test_bytes_do_not_wrap_around():
+  black, white = (np.full((1, 2, 2, 1), v, np.uint8) for v in (0, 255))
+  for pair in ((black, white), (white, black)):
+    np.testing.assert_allclose(evaluation.reconstruction_error(*pair), 1)
+
+
+def test_share_of_a_blank_page():
+  # Two targets: one a quarter black, one white. The canvas misses half of the
+  # ink of the first and puts grey everywhere on the second.
+  target = np.full((2, 4, 4, 1), 255, np.uint8)
+  target[0, :2, :2] = 0
+  canvas = np.full((2, 4, 4, 1), 255, np.uint8)
+  canvas[0, :2, :1] = 0
+  canvas[1] = 204
+  quality = evaluation.evaluate_reconstructions(canvas, target)
+  error = (2 / 16 + 0.2**2) / 2
+  np.testing.assert_allclose(
+      quality, (error, (4 / 16) / 2, error / 0.125), rtol=1e-6)
+  blank = np.full_like(target, 255)
+  assert evaluation.evaluate_reconstructions(blank, target)[2] == 1
+  assert evaluation.evaluate_reconstructions(target, target)[2] == 0
+  assert np.isnan(evaluation.evaluate_reconstructions(blank, blank)[2])
+
+
+def test_refuses_other_shapes_and_scales():
+  one = np.ones((2, 3, 3, 1))
+  with pytest.raises(ValueError, match=r'\(2, 3, 3, 1\).*\(2, 3, 3, 3\)'):
+    evaluation.reconstruction_error(one, np.ones((2, 3, 3, 3)))
+  with pytest.raises(ValueError, match='targets go from 255.0'):
+    evaluation.reconstruction_error(one, 255 * one)
+  with pytest.raises(ValueError, match='canvases are int64'):
+    evaluation.reconstruction_error(one.astype(np.int64), one)
+  with pytest.raises(ValueError, match='images go from nan'):
+    images.unit(np.array([0.0, np.nan]))
+
+
+class _Mean:
+  """A classifier into two classes: dark or bright on average."""
+  num_classes = 2
+
+  def logits(self, images_):
+    mean = images.unit(images_).mean((1, 2, 3))
+    return np.stack([0.5 - mean, mean - 0.5], -1)
+
+
+def test_recognition():
+  def pictures(*values):
+    return np.array(values, np.uint8)[:, None, None, None]
+
+  labels = np.array([0, 0, 1, 1, 1])
+  targets = pictures(0, 0, 255, 255, 0)
+  reconstructions = pictures(0, 255, 255, 0, 0)
+  recognition = evaluation.evaluate_recognition(
+      _Mean(), reconstructions, targets, labels)
+  assert recognition.reconstructions == pytest.approx(2 / 5)
+  assert recognition.targets == pytest.approx(4 / 5)
+  with pytest.raises(ValueError, match='4 reconstructions, 5 targets'):
+    evaluation.evaluate_recognition(
+        _Mean(), reconstructions[:4], targets, labels)
