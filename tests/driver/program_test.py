@@ -62,7 +62,7 @@ def test_fifty_cycles_leave_no_thread_behind():
     stopped = program_lib.launch(program)
     assert stopped == program_lib.Stopped.FINISHED
     assert policy.version == 3
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before
 
 
 @pytest.mark.parametrize('lockstep', [False, True])
@@ -77,7 +77,7 @@ def test_a_node_that_raises_ends_the_program_and_is_named(lockstep):
   assert time.monotonic() - start < 5
   assert str(raised.value) == "node 'painter_1' failed: ValueError: no ink"
   assert raised.value.__cause__ is error
-  assert set(threading.enumerate()) == before
+  assert set(threading.enumerate()) <= before
   assert all(part.closed for part in program.resources.values())
 
 
@@ -139,7 +139,7 @@ def test_an_error_of_stop_when_is_raised_with_all_threads_joined():
     raise KeyboardInterrupt
   with pytest.raises(KeyboardInterrupt):
     program_lib.launch(program, stop_when=stop_when)
-  assert set(threading.enumerate()) == before
+  assert set(threading.enumerate()) <= before
 
 
 @in_main_thread
@@ -162,7 +162,8 @@ def test_ctrl_c_ends_steps_then_calls_on_stop(lockstep):
   handler = signal.getsignal(signal.SIGINT)
   stopped = program_lib.launch(program, lockstep=lockstep, on_stop=on_stop)
   assert stopped == program_lib.Stopped.INTERRUPTED
-  assert seen == [(stopped, before)]
+  assert [s for s, _ in seen] == [stopped]
+  assert seen[0][1] <= before
   assert signal.getsignal(signal.SIGINT) == handler
   if lockstep:
     # The round was completed: one step of this node for two of the policy.
