@@ -6,9 +6,12 @@
 #include <math.h>
 
 /* Rows are widened to whole vectors of eight floats, so that no row of a
- * small dab falls to scalar code. The pixels added lie a pixel and more
- * beyond the dab's edge, where its opacity is 0. */
+ * small dab falls to scalar code. */
 enum { kLanes = 8 };
+
+/* Pixels this far beyond the radius have opacity 0, whatever was rounded.
+ * libmypaint looks a whole pixel farther, and finds nothing there. */
+static const float kFringe = 0.01f;
 
 static const double kPi = 3.14159265358979323846;
 
@@ -94,7 +97,7 @@ static inline uint16_t opacity_at(const Falloff *falloff, float rr) {
 }
 
 static Box bounding_box(const DabShape *dab) {
-  const float fringe = dab->radius + 1.0f;
+  const float fringe = dab->radius + kFringe;
   int x0 = (int)floorf(dab->x - fringe);
   int y0 = (int)floorf(dab->y - fringe);
   int x1 = (int)floorf(dab->x + fringe);

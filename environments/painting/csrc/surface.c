@@ -222,27 +222,43 @@ static inline uint8_t to_byte(uint32_t value) {
   return (uint8_t)((255 * value + kOne / 2) / kOne);
 }
 
-VECTORISED
-static void read_opaque(const uint16_t *restrict plane, int width,
-                        int channels, uint8_t *restrict pixels) {
-  if (channels == 1)
-    for (int x = 0; x < width; ++x) pixels[x] = to_byte(plane[x]);
-  else
-    for (int x = 0; x < width; ++x) pixels[x * channels] = to_byte(plane[x]);
-}
+/* The part of a tile that lies on the canvas, and where its pixels go. */
+typedef struct {
+  int width, height;
+  int step;    /* Bytes from a pixel to the next, which is the channels. */
+  int stride;  /* Bytes from a row to the next. */
+  uint8_t *pixels;
+} Output;
 
-static void read_transparent(const uint16_t *plane, const uint16_t *alpha,
-                             int width, int channels, uint8_t *pixels) {
-  for (int x = 0; x < width; ++x) {
-    const uint32_t a = alpha[x];
-    pixels[x * channels] =
-        a == 0 ? 0 : to_byte(((uint32_t)plane[x] * kOne + a / 2) / a);
+VECTORISED
+static void read_opaque(const uint16_t *plane, Output out) {
+  for (int y = 0; y < out.height; ++y) {
+    const uint16_t *restrict row = plane + y * kTileSize;
+    uint8_t *restrict pixels = out.pixels + y * out.stride;
+    if (out.step == 1)
+      for (int x = 0; x < out.width; ++x) pixels[x] = to_byte(row[x]);
+    else
+      for (int x = 0; x < out.width; ++x) pixels[x * 3] = to_byte(row[x]);
   }
 }
 
+static void read_transparent(const uint16_t *plane, const uint16_t *alpha,
+                             Output out) {
+  for (int y = 0; y < out.height; ++y) {
+    for (int x = 0; x < out.width; ++x) {
+      const uint32_t a = alpha[y * kTileSize + x];
+      const uint32_t value = plane[y * kTileSize + x];
+      out.pixels[y * out.stride + x * out.step] =
+          a == 0 ? 0 : to_byte((value * kOne + a / 2) / a);
+    }
+  }
+}
+
+static int smaller(int a, int b) { return a < b ? a : b; }
+
 void surface_read(Surface *surface, int channels, uint8_t *pixels) {
   const int size = surface->size;
-  for (int y = 0; y < size; ++y) {
+  for (int y = 0; y < size; y += kTileSize) {
     for (int x = 0; x < size; x += kTileSize) {
       const Tile *tile = find_tile(surface, x / kTileSize, y / kTileSize);
       const uint16_t *const planes[3] = {
@@ -250,15 +266,18 @@ void surface_read(Surface *surface, int channels, uint8_t *pixels) {
           surface->is_grey ? tile->red : tile->green,
           surface->is_grey ? tile->red : tile->blue,
       };
-      const int row = y % kTileSize * kTileSize;
-      const int width = size - x < kTileSize ? size - x : kTileSize;
-      uint8_t *out = pixels + ((size_t)y * size + x) * channels;
       for (int c = 0; c < channels; ++c) {
+        const Output out = {
+            .width = smaller(size - x, kTileSize),
+            .height = smaller(size - y, kTileSize),
+            .step = channels,
+            .stride = size * channels,
+            .pixels = pixels + ((size_t)y * size + x) * channels + c,
+        };
         if (surface->is_opaque)
-          read_opaque(planes[c] + row, width, channels, out + c);
+          read_opaque(planes[c], out);
         else
-          read_transparent(planes[c] + row, tile->alpha + row, width, channels,
-                           out + c);
+          read_transparent(planes[c], tile->alpha, out);
       }
     }
   }

@@ -1,0 +1,122 @@
+"""Times the painting renderer: microseconds a command and canvas.
+
+Runs every way to paint in turns, so that other work on the machine slows all
+of them alike, and prints the median over the turns with the quartiles.
+
+  python experiments/benchmarks/painting.py
+  python experiments/benchmarks/painting.py --brush=classic/dry_brush --colour
+"""
+
+from collections.abc import Mapping, Sequence
+import time
+from typing import Literal, NamedTuple
+
+from absl import app
+from absl import flags
+import numpy as np
+
+from environments import painting
+from environments.painting import native
+
+_BRUSH = flags.DEFINE_string('brush', 'classic/pen', 'Brush to paint with.')
+_COLOUR = flags.DEFINE_bool('colour', False, 'Whether to paint in colour.')
+_CANVASES = flags.DEFINE_integer('canvases', 64, 'Canvases a batch.', 1)
+_COMMANDS = flags.DEFINE_integer('commands', 20, 'Commands an episode.', 1)
+_TURNS = flags.DEFINE_integer(
+    'turns', 9, 'Episodes that each way to paint is timed for.', 1
+)
+
+
+class Way(NamedTuple):
+  """One way to paint."""
+
+  name: str
+  backend: Literal['native', 'ctypes']
+  num_threads: int
+
+
+_CTYPES = Way('ctypes', 'ctypes', 1)
+_ONE_THREAD = Way('native, one thread', 'native', 1)
+_TWO_THREADS = Way('native, two threads', 'native', 2)
+
+
+def make_program(
+    settings: painting.PaintingSettings, num_commands: int, count: int
+) -> list[dict[str, np.ndarray]]:
+  """Returns random commands that all paint, int `[count]` a part."""
+  rng = np.random.default_rng(0)
+  program = []
+  for _ in range(num_commands):
+    command = {
+        name: rng.integers(0, part.num_values, count)
+        for name, part in settings.action_spec().items()
+    }
+    command['flag'][:] = 1
+    program.append(command)
+  return program
+
+
+def time_commands(
+    renderer: painting.PaintingRenderer,
+    program: Sequence[Mapping[str, np.ndarray]],
+) -> float:
+  """Returns microseconds a command and canvas, of wall time."""
+  renderer.reset()
+  start = time.perf_counter()
+  for command in program:
+    renderer.step(command)
+  seconds = time.perf_counter() - start
+  return 1e6 * seconds / (len(program) * renderer.count)
+
+
+def main(unused_argv: Sequence[str]) -> None:
+  """Prints a table and the two ratios that the project promises."""
+  settings = painting.PaintingSettings(
+      brush=_BRUSH.value,
+      colour=_COLOUR.value,
+      episode_length=_COMMANDS.value,
+  )
+  ways = [_CTYPES]
+  if native.is_built():
+    ways = [_CTYPES, _ONE_THREAD, _TWO_THREADS]
+  renderers = {
+      way: painting.PaintingRenderer(
+          settings, _CANVASES.value, way.backend, way.num_threads
+      )
+      for way in ways
+  }
+  program = make_program(settings, _COMMANDS.value, _CANVASES.value)
+  times: dict[Way, list[float]] = {way: [] for way in ways}
+  for _ in range(_TURNS.value):
+    for way, renderer in renderers.items():
+      times[way].append(time_commands(renderer, program))
+
+  kind = 'colour' if settings.colour else 'grey'
+  print(
+      f'{settings.brush}, {kind}, {_CANVASES.value} canvases of'
+      f' {settings.canvas_size} pixels, {_TURNS.value} turns;'
+      ' microseconds a command and canvas'
+  )
+  for way in ways:
+    low, median, high = np.percentile(times[way], [25, 50, 75])
+    print(f'{way.name:20} {median:8.1f}  ({low:.1f} to {high:.1f})')
+  if len(ways) == 1:
+    print('The native step is not built.')
+    return
+  _print_ratio('native against ctypes', times[_CTYPES], times[_ONE_THREAD])
+  _print_ratio(
+      'two threads against one', times[_ONE_THREAD], times[_TWO_THREADS]
+  )
+
+
+def _print_ratio(
+    name: str, slow: Sequence[float], fast: Sequence[float]
+) -> None:
+  """Prints how many times faster, turn by turn."""
+  ratios = np.array(slow) / np.array(fast)
+  low, median, high = np.percentile(ratios, [25, 50, 75])
+  print(f'{name:24} {median:.2f}x  ({low:.2f} to {high:.2f})')
+
+
+if __name__ == '__main__':
+  app.run(main)
