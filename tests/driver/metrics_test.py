@@ -1,6 +1,7 @@
 import io
 import json
 import threading
+import time
 
 import jax.numpy as jnp
 import numpy as np
@@ -78,6 +79,9 @@ def test_tensorboard_leaves_an_event_file_and_no_thread(tmp_path):
   writer.close()
   file, = tmp_path.glob('events.out.tfevents.*')
   assert b'policy/loss' in file.read_bytes()
+  deadline = time.monotonic() + 5  # tensorboardX doesn't join its queue's.
+  while set(threading.enumerate()) - before and time.monotonic() < deadline:
+    time.sleep(0.01)
   assert set(threading.enumerate()) <= before
 
 
