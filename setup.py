@@ -13,7 +13,7 @@ _CORE = [
     'chex>=0.1.91',
     'dm-env>=1.6',
     'flax>=0.12.0',
-    'jax>=0.8.0',
+    'jax>=0.8.1',
     'mujoco>=3.3.7',
     'numpy>=2.2.0',
     'optax>=0.2.6',
@@ -23,7 +23,7 @@ _CORE = [
 # What the driver and the experiments use to save, show and plot.
 _TRAIN = [
     'matplotlib>=3.10.0',
-    'orbax-checkpoint>=0.11.26',
+    'orbax-checkpoint>=0.11.36',
     'pillow>=11.3.0',
     'rich>=14.0.0',
     'tensorboardX>=2.6.4',
