@@ -10,19 +10,31 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class AgentConfig:
-  """What the policy network sees, and what it is made of."""
+  """What the policy network sees, and what it is made of.
 
-  # Sees a target image to reconstruct.
+  Attributes:
+    conditional: sees a target image to reconstruct.
+    blind: does not see the canvas.
+    noise_size: standard normal inputs, drawn once an episode: an unconditional
+      agent's source of variety.
+    torso: 'conv', strided convolutions (the paper), or 'patches', matrix
+      products and 3x3 convolutions at low resolution only, which also marks on
+      the feature map where the last command ended.
+    location_head: 'deconv', locations come out of the LSTM's vector (the
+      paper), or 'spatial', out of the torso's feature map as well.
+    channels: of the convolutions.
+    torso_blocks: residual blocks of the torso.
+    head_blocks: residual blocks of a location head.
+    hidden_size: of the torso's output vector.
+    core_size: of the LSTM.
+    embedding_size: of one part of a command.
+    map_size: height and width of the torso's feature map, cells.
+  """
+
   conditional: bool = False
-  # Does not see the canvas.
   blind: bool = False
-  # Standard normal inputs, drawn once an episode; a source of variety.
   noise_size: int = 0
-  # 'conv': strided convolutions (the paper); 'patches': matrix products only,
-  # and marks where the last command ended.
   torso: str = 'conv'
-  # 'deconv': locations come out of the LSTM's vector (the paper); 'spatial':
-  # out of the torso's feature map as well.
   location_head: str = 'deconv'
   channels: int = 32
   torso_blocks: int = 8
@@ -30,25 +42,46 @@ class AgentConfig:
   hidden_size: int = 256
   core_size: int = 256
   embedding_size: int = 16
-  # Height and width of the torso's feature map, in cells.
   map_size: int = 8
 
 
 @dataclasses.dataclass(frozen=True)
 class LearnerConfig:
-  """How the policy learns."""
+  """How the policy learns.
 
-  # 'discriminator' or 'l2' (minus mean squared error a pixel).
+  Attributes:
+    reward: 'discriminator', its score, or 'l2', minus the mean squared error a
+      pixel between canvas and target.
+    reward_at: 'end', the score of the result (the paper), or 'step', what each
+      command added to the score of its canvas.
+    scale_rewards: divide rewards by their running deviation.
+    stroke_start_cost: for starting a continuous sequence of strokes, in units
+      of the scaled reward.
+    blank_page_cost: for a result without a visible stroke, likewise.
+    algorithm: 'vtrace', one gradient step a batch (A2C where the parameters
+      that acted are those that learn), or 'clipped', the clipped surrogate over
+      several epochs of minibatches of whole episodes.
+    epochs: of 'clipped', passes over each batch.
+    minibatches: of 'clipped', gradient steps a pass.
+    clip: of 'clipped', how far a probability ratio may move from 1.
+    discount: of the reward, a command.
+    lambda_: 1, Monte-Carlo returns; less mixes values in.
+    normalise_advantages: to mean 0 and deviation 1 over the batch.
+    entropy_cost: weight of the entropy, summed over the parts that count.
+    entropy_shares: take each part's entropy as its share of its maximum.
+    value_cost: weight of the value loss.
+    learning_rate: of Adam.
+    adam_epsilon: of Adam.
+    max_gradient_norm: global norm to which gradients are clipped.
+    decay_frames: commands over which the learning rate falls linearly to zero;
+      0, never.
+  """
+
   reward: str = 'discriminator'
-  # 'end': the score of the result; 'step': what each command added to it.
   reward_at: str = 'end'
-  # Divide rewards by their running deviation.
   scale_rewards: bool = False
-  # Penalties, in reward units (after scaling).
   stroke_start_cost: float = 0.0
   blank_page_cost: float = 0.0
-  # 'vtrace' (A2C at zero lag): one gradient step a batch; 'clipped': the
-  # clipped surrogate, several epochs of minibatches a batch.
   algorithm: str = 'vtrace'
   epochs: int = 1
   minibatches: int = 1
@@ -57,25 +90,33 @@ class LearnerConfig:
   lambda_: float = 1.0
   normalise_advantages: bool = False
   entropy_cost: float = 0.01
-  # Weigh each part's entropy as its share of the part's maximum.
   entropy_shares: bool = False
   value_cost: float = 0.5
   learning_rate: float = 1e-4
   adam_epsilon: float = 1e-8
-  # Global norm to which gradients are clipped.
   max_gradient_norm: float = 40.0
-  # Frames over which the learning rate falls linearly to zero; 0: never.
   decay_frames: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
 class DiscriminatorConfig:
-  """What the discriminator is made of, and how it learns."""
+  """What the discriminator is made of, and how it learns.
+
+  Attributes:
+    channels: of each layer; each halves height and width.
+    patch_size: pixels square that the first layer sees without overlap; 1, the
+      first layer is strided like the others.
+    loss: 'wgan', Wasserstein with gradient penalty (the paper), or 'logistic',
+      logistic loss with spectral normalisation (SPIRAL++).
+    penalty_weight: of the gradient penalty.
+    offset_weight: of the squared mean score.
+    learning_rate: of Adam.
+    beta1: of Adam.
+    beta2: of Adam.
+  """
 
   channels: tuple[int, ...] = (64, 128, 256, 512)
-  # Pixels square that the first layer sees without overlap; 1: strided.
   patch_size: int = 1
-  # 'wgan' (gradient penalty) or 'logistic' (spectral normalisation).
   loss: str = 'wgan'
   penalty_weight: float = 10.0
   offset_weight: float = 0.001

@@ -1,0 +1,137 @@
+"""Pictures of a run: grids, strokes one after another, progress, curves.
+
+Axes: N images, T time (commands), B episodes, H height, W width, C channels.
+Images are uint8.
+"""
+
+from collections.abc import Sequence
+import json
+import os
+import pathlib
+
+import numpy as np
+from PIL import Image
+
+_GAP = 2  # Pixels between images.
+_GAP_SHADE = 225
+
+
+def grid(
+  canvas: np.ndarray,
+  target: np.ndarray | None = None,
+  *,
+  rows: int = 6,
+  columns: int = 12,
+) -> np.ndarray:
+  """Returns images in rows; with targets, each row of them above its own.
+
+  Args:
+    canvas: `[N, H, W, C]`; what does not fill the grid is left out.
+    target: likewise, or None.
+    rows: of canvases.
+    columns: images in a row.
+
+  Returns:
+    One image `[height, width, C]`.
+  """
+  rows = max(1, min(rows, len(canvas) // columns))
+  lines = []
+  for row in range(rows):
+    chosen = slice(row * columns, (row + 1) * columns)
+    if target is not None:
+      lines.append(target[chosen])
+    lines.append(canvas[chosen])
+  return tile(lines)
+
+
+def tile(lines: Sequence[np.ndarray]) -> np.ndarray:
+  """Returns rows of images `[N, H, W, C]` as one image, with gaps."""
+  padded = []
+  for line in lines:
+    border = ((0, 0), (0, _GAP), (0, _GAP), (0, 0))
+    line = np.pad(line, border, constant_values=_GAP_SHADE)
+    padded.append(np.concatenate(list(line), axis=1))
+  return np.concatenate(padded, axis=0)
+
+
+def strokes(canvas: np.ndarray, *, episodes: int = 8) -> np.ndarray:
+  """Returns one row an episode: its canvas after each command.
+
+  Args:
+    canvas: `[T + 1, B, H, W, C]`.
+    episodes: how many of them.
+  """
+  return tile([canvas[:, b] for b in range(min(episodes, canvas.shape[1]))])
+
+
+def progress(folder: pathlib.Path, *, rows: int = 8) -> np.ndarray | None:
+  """Returns first rows of saved grids, early to late: samples over training.
+
+  Args:
+    folder: of grids by frame, as `00012345.png`.
+    rows: at most; chosen so that each is about as much later, in proportion,
+      as the one before.
+  """
+  paths = sorted(folder.glob('*.png'))
+  if not paths:
+    return None
+  last = len(paths) - 1
+  chosen = sorted({round(last ** (i / (rows - 1))) for i in range(rows)} | {0})
+  images = []
+  for index in chosen[-rows:]:
+    with Image.open(paths[min(index, last)]) as image:
+      pixels = np.asarray(image)
+    height = 1
+    while height < len(pixels) and not np.all(
+      pixels[height] == _GAP_SHADE
+    ):
+      height += 1
+    images.append(pixels[: height + _GAP])
+  return np.concatenate(images, axis=0)
+
+
+def curves(
+  metrics_path: pathlib.Path, names: Sequence[str], path: pathlib.Path
+) -> None:
+  """Plots metrics of a run against its frames, one below the other.
+
+  Args:
+    metrics_path: JSON lines, as the driver writes them.
+    names: of the metrics; those that were never written are left out.
+    path: of the picture.
+  """
+  from matplotlib import figure  # Late: it takes a second.
+
+  records = [json.loads(line) for line in metrics_path.open()]
+  frames, series = [], {name: ([], []) for name in names}
+  latest = 0
+  for record in records:
+    latest = record.get('policy/frames', latest)
+    frames.append(latest)
+    for name, (x, y) in series.items():
+      if record.get(name) is not None:
+        x.append(latest)
+        y.append(record[name])
+  shown = {name: xy for name, xy in series.items() if xy[0]}
+  if not shown:
+    return
+  plot = figure.Figure(figsize=(7, 1.9 * len(shown)), layout='constrained')
+  axes = plot.subplots(len(shown), sharex=True, squeeze=False)[:, 0]
+  for axis, (name, (x, y)) in zip(axes, shown.items()):
+    axis.plot(x, y, linewidth=1.0)
+    axis.set_ylabel(name.split('/')[-1].replace('_', ' '))
+    axis.grid(alpha=0.3)
+  axes[-1].set_xlabel('frames (commands)')
+  partial = path.with_name('.partial-' + path.name)
+  plot.savefig(partial, dpi=110)
+  os.replace(partial, path)
+
+
+def save(image: np.ndarray, path: pathlib.Path) -> None:
+  """Writes an image `[H, W, C]` as PNG; the file is there whole or not."""
+  path.parent.mkdir(parents=True, exist_ok=True)
+  if image.shape[-1] == 1:
+    image = image[..., 0]
+  partial = path.with_name('.partial-' + path.name)
+  Image.fromarray(image).save(partial, format='PNG')
+  os.replace(partial, path)

@@ -1,0 +1,541 @@
+"""The wiring that all training scripts share, on one page.
+
+    params (latest version wins)
+      +------------------------------------------------+
+      v                                                |
+  actor 0..N  -- trajectories [T,B] -->  policy learner +
+  (policy + renderer)                     ^
+      |  final canvases                   | score params
+      +--> replay --> discriminator learner <-- real images
+
+A script defines the flags (`define_flags`), reads them into a `Setup` and calls
+`train`.
+"""
+
+import dataclasses
+import functools
+import json
+import pathlib
+import shlex
+import sys
+import time
+from typing import Any, NamedTuple
+
+import config_flags
+import jax
+import numpy as np
+import pictures
+import rich.console
+
+from environments import painting
+from spiral_jax import agents
+from spiral_jax import datasets
+from spiral_jax.driver import checkpoints
+from spiral_jax.driver import metrics
+from spiral_jax.driver import nodes
+from spiral_jax.driver import periodic
+from spiral_jax.driver import program as program_lib
+from spiral_jax.driver import rollout
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+  """One run: where it goes, how long, and how its nodes share the work.
+
+  Attributes:
+    run_dir: folder of the run's checkpoints, metrics and pictures.
+    resume: go on from the latest checkpoint in run_dir.
+    minutes: to train, over all resumptions; 0, no end.
+    frames: commands to learn from; 0, no end.
+    batch_size: episodes in a batch of either learner.
+    num_actors: nodes that paint, a batch at a time.
+    render_threads: of each actor, to share its canvases.
+    replay_batches: batches of final canvases kept for the discriminator.
+    discriminator_updates: bound of discriminator updates a batch of episodes.
+    lockstep: all nodes in turn in one thread, reproducible bit for bit.
+    seed: of everything random.
+    log_every: policy updates between two records of metrics.
+    checkpoint_minutes: between checkpoints.
+    checkpoint_rounds: with lockstep, rounds between checkpoints instead; 0,
+      none.
+    picture_seconds: between pictures of what the agent paints.
+    data_dir: folder of the data set; empty, the subset that comes with the
+      package.
+    download: fetch the data set's files that are missing.
+  """
+
+  run_dir: str = ''
+  resume: bool = False
+  minutes: float = 0.0
+  frames: int = 0
+  batch_size: int = 64
+  num_actors: int = 1
+  render_threads: int = 1
+  replay_batches: int = 20
+  discriminator_updates: float = 1.0
+  lockstep: bool = False
+  seed: int = 0
+  log_every: int = 10
+  checkpoint_minutes: float = 5.0
+  checkpoint_rounds: int = 0
+  picture_seconds: float = 60.0
+  data_dir: str = ''
+  download: bool = False
+
+  def __post_init__(self) -> None:
+    """Checks the values.
+
+    Raises:
+      ValueError: that names the setting, its value and what it may be.
+    """
+    for name, least in (
+      ('minutes', 0),
+      ('frames', 0),
+      ('batch_size', 1),
+      ('num_actors', 1),
+      ('render_threads', 1),
+      ('replay_batches', 1),
+      ('log_every', 1),
+      ('checkpoint_rounds', 0),
+      ('seed', 0),
+    ):
+      value = getattr(self, name)
+      if value < least:
+        raise ValueError(f'{name} is {value}, must be {least} or more')
+    for name in ('discriminator_updates', 'checkpoint_minutes'):
+      if not getattr(self, name) > 0:
+        raise ValueError(f'{name} is {getattr(self, name)}, must be above 0')
+    if self.lockstep and self.discriminator_updates % 1:
+      raise ValueError(
+        f'discriminator_updates is {self.discriminator_updates}, must be a '
+        'whole number with lockstep'
+      )
+    if self.lockstep and self.num_actors > 1:
+      raise ValueError(
+        f'num_actors is {self.num_actors}, must be 1 with lockstep'
+      )
+
+
+class Setup(NamedTuple):
+  """Everything that a run is told, one configuration a part."""
+
+  dataset: str
+  run: RunConfig
+  painting: painting.PaintingSettings
+  agent: agents.AgentConfig
+  learner: agents.LearnerConfig
+  discriminator: agents.DiscriminatorConfig
+
+
+_PREFIXES = {
+  'run': (RunConfig, ''),
+  'painting': (painting.PaintingSettings, ''),
+  'agent': (agents.AgentConfig, ''),
+  'learner': (agents.LearnerConfig, ''),
+  'discriminator': (agents.DiscriminatorConfig, 'discriminator_'),
+}
+
+# What may differ between a run and its resumption.
+_MAY_CHANGE = (
+  'run.run_dir',
+  'run.resume',
+  'run.minutes',
+  'run.frames',
+  'run.num_actors',
+  'run.render_threads',
+  'run.log_every',
+  'run.checkpoint_minutes',
+  'run.checkpoint_rounds',
+  'run.picture_seconds',
+  'run.data_dir',
+  'run.download',
+)
+
+
+def define_flags() -> None:
+  """Defines a flag for each field of each part of a `Setup`."""
+  for config_class, prefix in _PREFIXES.values():
+    config_flags.define(config_class, prefix)
+
+
+def read_flags(dataset: str) -> Setup:
+  """Returns what the flags say.
+
+  Raises:
+    ValueError: if a flag is out of its range.
+  """
+  configs = {
+    name: config_flags.read(config_class, prefix)
+    for name, (config_class, prefix) in _PREFIXES.items()
+  }
+  return Setup(dataset=dataset, **configs)
+
+
+def to_json(setup: Setup) -> dict[str, Any]:
+  """Returns a setup as nested dicts of numbers, strings and lists."""
+  return {
+    name: dataclasses.asdict(part) if dataclasses.is_dataclass(part) else part
+    for name, part in setup._asdict().items()
+  }
+
+
+def from_json(saved: dict[str, Any]) -> Setup:
+  """Undoes `to_json`; a field that was added since has its default."""
+  parts: dict[str, Any] = {'dataset': saved['dataset']}
+  for name, (config_class, _) in _PREFIXES.items():
+    known = {field.name for field in dataclasses.fields(config_class)}
+    parts[name] = config_class(
+      **{
+        field: tuple(value) if isinstance(value, list) else value
+        for field, value in saved[name].items()
+        if field in known
+      }
+    )
+  return Setup(**parts)
+
+
+def cache_compilations() -> None:
+  """Keeps XLA's programs in the user's cache: the next start is faster."""
+  path = pathlib.Path('~/.cache/spiral_jax/xla').expanduser()
+  jax.config.update('jax_compilation_cache_dir', str(path))
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
+
+
+def load_dataset(setup: Setup, split: str) -> datasets.ImageDataset:
+  """Returns images `[n, canvas_size, canvas_size, channels]`."""
+  return datasets.load(
+    setup.dataset,
+    split,
+    data_dir=setup.run.data_dir or None,
+    size=setup.painting.canvas_size,
+    channels=setup.painting.channels,
+    download=setup.run.download,
+  )
+
+
+def make_environment(setup: Setup, count: int):
+  """Returns a batched environment that observes uint8 canvases."""
+  return painting.make_batch(
+    count,
+    dtype=np.uint8,
+    num_threads=setup.run.render_threads,
+    **dataclasses.asdict(setup.painting),
+  )
+
+
+def make_agent(setup: Setup) -> agents.Agent:
+  """Returns the agent of a setup."""
+  return agents.make_agent(
+    setup.painting.action_spec(), canvas_shape(setup), setup.agent
+  )
+
+
+def canvas_shape(setup: Setup) -> tuple[int, int, int]:
+  """Returns (height, width, channels)."""
+  size = setup.painting.canvas_size
+  return size, size, setup.painting.channels
+
+
+class ImageStream:
+  """Draws batches of images without end; its place is saved with its node."""
+
+  def __init__(self, images: datasets.ImageDataset, batch_size: int, seed: int):
+    self._batches = datasets.Batches(images, batch_size, seed=seed)
+    self.get_state = self._batches.get_state
+    self.set_state = self._batches.set_state
+
+  def __call__(self) -> np.ndarray:
+    """Returns uint8 `[B, H, W, C]`."""
+    return next(self._batches).images
+
+
+class RealAndFake:
+  """Adds real images to a sample of the replay.
+
+  Conditional: the real image is the target itself (eq. 6 of the paper).
+  """
+
+  def __init__(self, stream: ImageStream | None):
+    self._stream = stream
+
+  def __call__(self, examples):
+    """Returns (real images, examples)."""
+    real = self._stream() if self._stream else examples['target']
+    return real, examples
+
+  def get_state(self):
+    """Returns the place in the data."""
+    return self._stream.get_state() if self._stream else {}
+
+  def set_state(self, state) -> None:
+    """Goes on from there."""
+    if self._stream:
+      self._stream.set_state(state)
+
+
+class Training:
+  """A program ready to run: nodes, and what is saved of them."""
+
+  def __init__(self, setup: Setup, run_dir: pathlib.Path):
+    """Builds all nodes of the picture above.
+
+    Raises:
+      ValueError: if parts of the setup do not fit each other.
+      OSError: if data or libmypaint are missing.
+    """
+    run = setup.run
+    self.setup = setup
+    self.program = program_lib.Program()
+    self.latest: agents.Trajectory | None = None
+    # The network first: what does not fit is said before data is loaded.
+    agent = make_agent(setup)
+    score = self._make_discriminator_learner(setup)
+    learner = agents.make_learner(agent, score, setup.learner)
+    images = load_dataset(setup, 'train')
+    self.lines = metrics.JsonLines(run_dir / 'metrics.jsonl')
+    self.writer = metrics.Fanout(
+      self.lines,
+      metrics.TensorBoard(run_dir / 'tensorboard'),
+      metrics.Progress(
+        'policy/frames',
+        _progress_columns(setup),
+        total_frames=run.frames or None,
+        total_seconds=60 * run.minutes or None,
+      ),
+    )
+    program = self.program
+    trajectories = program.channel('trajectories', 1)
+    params = program.params('policy params')
+    replay = score_params = None
+    if score is not None:
+      replay = program.replay(
+        run.replay_batches,
+        run.batch_size,
+        samples_per_insert=run.discriminator_updates,
+        seed=run.seed,
+      )
+      score_params = program.params('score params')
+    step = jax.jit(agent.step, static_argnames='greedy')
+    for index in range(run.num_actors):
+      stream_seed = run.seed * 1000 + index
+      targets = ImageStream(images, run.batch_size, stream_seed)
+      program.add(
+        nodes.Actor(
+          f'actor {index}',
+          rollout=rollout.Rollout(
+            make_environment(setup, run.batch_size),
+            step,
+            agent.initial_state(run.batch_size),
+            noise_size=setup.agent.noise_size,
+            targets=targets if setup.agent.conditional else None,
+            seed=stream_seed,
+          ),
+          params=params,
+          trajectories=trajectories,
+          replay=replay,
+          final_examples=self._final_examples,
+        )
+      )
+    keys = jax.random.split(jax.random.PRNGKey(run.seed))
+    if replay is not None and score_params is not None:
+      real = ImageStream(images, run.batch_size, run.seed * 1000 + 999)
+      program.add(
+        nodes.DiscriminatorLearner(
+          'discriminator',
+          update=self._update_discriminator,
+          state=self._discriminator_learner.init(keys[0]),
+          params_of=lambda state: state.params,
+          replay=replay,
+          make_batch=RealAndFake(None if setup.agent.conditional else real),
+          published=score_params,
+          metrics=self.writer,
+          log_every=run.log_every,
+        ),
+        steps_per_round=max(1, int(run.discriminator_updates)),
+      )
+    self.learner = program.add(
+      nodes.PolicyLearner(
+        'policy',
+        update=learner.update,
+        state=learner.init(keys[1]),
+        params_of=lambda state: state.params,
+        trajectories=trajectories,
+        published=params,
+        score_params=score_params,
+        metrics=self.writer,
+        log_every=run.log_every,
+        max_frames=run.frames or None,
+      )
+    )
+
+  def _make_discriminator_learner(self, setup: Setup):
+    """Returns the score of a discriminator, None if the reward needs none."""
+    if setup.learner.reward != 'discriminator':
+      return None
+    discriminator = agents.make_discriminator(
+      canvas_shape(setup), setup.agent.conditional, setup.discriminator
+    )
+    self._discriminator_learner = agents.make_discriminator_learner(
+      discriminator, setup.discriminator
+    )
+    return discriminator.score
+
+  def _update_discriminator(self, state, real, examples):
+    return self._discriminator_learner.update(
+      state, real, examples['canvas'], examples.get('target')
+    )
+
+  def _final_examples(self, trajectory: agents.Trajectory):
+    """Returns the replay's rows; keeps the trajectory to be looked at."""
+    self.latest = trajectory
+    examples = {'canvas': trajectory.canvas[-1]}
+    if trajectory.target is not None:
+      examples['target'] = trajectory.target
+    return examples
+
+
+def train(setup: Setup) -> pathlib.Path:
+  """Trains until the end that the setup names, or Ctrl-C.
+
+  Returns:
+    The run's folder, which holds a checkpoint of the end.
+
+  Raises:
+    ValueError, OSError: in one line, of what the user can mend.
+    program.NodeError: if a node failed.
+  """
+  console = rich.console.Console(highlight=False)
+  run_dir = _run_dir(setup)
+  # The network is built before the folder is: a typo leaves nothing behind.
+  make_agent(setup)
+  run_dir.mkdir(parents=True, exist_ok=True)
+  training = Training(setup, run_dir)
+  program, learner = training.program, training.learner
+  saved = checkpoints.Checkpoints(run_dir / 'checkpoints', to_json(setup))
+  clock = Clock()
+  parts = {
+    **program.stateful(),
+    'metrics': training.lines,
+    'clock': clock,
+  }
+  checkpointer = periodic.Checkpointer(
+    'checkpoints',
+    saved,
+    parts,
+    step=lambda: learner.version,
+    every_seconds=60 * setup.run.checkpoint_minutes,
+    every_rounds=setup.run.checkpoint_rounds or None,
+  )
+  if setup.run.resume:
+    checkpoint = checkpoints.load(run_dir / 'checkpoints')
+    checkpoints.check_config(
+      checkpoint.config, to_json(setup), ignore=_MAY_CHANGE
+    )
+    checkpointer.restore()
+    console.print(f'going on from frame {learner.frames:,} of {run_dir}')
+  else:
+    (run_dir / 'config.json').write_text(
+      json.dumps(to_json(setup), indent=2) + '\n'
+    )
+  draw = functools.partial(_draw, training, run_dir)
+  if setup.run.picture_seconds > 0:
+    program.add(
+      periodic.Periodic(
+        'pictures', draw, every_seconds=setup.run.picture_seconds
+      )
+    )
+  program.add(checkpointer)
+
+  def is_over() -> bool:
+    return 0 < 60 * setup.run.minutes <= clock.seconds
+
+  def at_end(stopped: program_lib.Stopped) -> None:
+    del stopped
+    checkpointer.save()
+    draw()
+
+  console.print(f'training in {run_dir}; Ctrl-C stops and keeps everything')
+  try:
+    stopped = program_lib.launch(
+      program,
+      stop_when=is_over,
+      lockstep=setup.run.lockstep,
+      on_stop=at_end,
+    )
+  finally:
+    training.writer.close()
+  if stopped is program_lib.Stopped.INTERRUPTED:
+    console.print(
+      f'stopped at frame {learner.frames:,}; the checkpoint is in '
+      f'{run_dir}/checkpoints\ngo on with: {_resume_command()}',
+      soft_wrap=True,
+    )
+  return run_dir
+
+
+class Clock:
+  """Seconds that a run took so far, over all its resumptions."""
+
+  def __init__(self) -> None:
+    self._before = 0.0
+    self._start = time.monotonic()
+
+  @property
+  def seconds(self) -> float:
+    """Seconds so far."""
+    return self._before + time.monotonic() - self._start
+
+  def get_state(self) -> dict[str, float]:
+    """Returns the seconds."""
+    return {'seconds': self.seconds}
+
+  def set_state(self, state: dict[str, float]) -> None:
+    """Goes on from there."""
+    self._before = float(state['seconds'])
+    self._start = time.monotonic()
+
+
+def _draw(training: Training, run_dir: pathlib.Path) -> None:
+  """Writes a grid of what the agent painted last."""
+  trajectory = training.latest
+  if trajectory is not None:
+    grid = pictures.grid(trajectory.canvas[-1], trajectory.target)
+    folder = run_dir / 'samples'
+    pictures.save(grid, folder / f'{training.learner.frames:09d}.png')
+    pictures.save(grid, run_dir / 'samples.png')
+
+
+def _run_dir(setup: Setup) -> pathlib.Path:
+  if not setup.run.run_dir:
+    raise ValueError('run_dir is empty; name a folder, as --run_dir=runs/mine')
+  path = pathlib.Path(setup.run.run_dir).expanduser()
+  has_run = (path / 'checkpoints').is_dir() and any(
+    (path / 'checkpoints').iterdir()
+  )
+  if setup.run.resume and not has_run:
+    raise FileNotFoundError(
+      f'{path} holds no checkpoint to resume; leave out --resume, or name the '
+      'folder of a run by --run_dir'
+    )
+  if has_run and not setup.run.resume:
+    raise ValueError(
+      f'{path} holds a run already; go on with it by --resume, or name another '
+      'folder by --run_dir'
+    )
+  return path
+
+
+def _resume_command() -> str:
+  arguments = [a for a in sys.argv if a not in ('--resume', '--resume=true')]
+  return shlex.join(['python', *arguments, '--resume'])
+
+
+def _progress_columns(setup: Setup) -> dict[str, str]:
+  columns = {}
+  if setup.agent.conditional:
+    columns['l2'] = 'policy/l2'
+  if setup.learner.reward == 'discriminator':
+    columns['score'] = 'policy/score'
+    columns['distance'] = 'discriminator/discriminator_distance'
+  columns['entropy'] = 'policy/entropy'
+  return columns

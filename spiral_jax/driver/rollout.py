@@ -1,0 +1,115 @@
+"""Rollouts: an agent's step and a batch of environments make trajectories.
+
+Axes: T time (commands), B batch, H height, W width, C channels, Z noise.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+
+from spiral_jax import types
+
+
+class Environment(Protocol):
+  """B canvases in step, such as `environments.core.BatchedEnvironment`."""
+
+  @property
+  def count(self) -> int:
+    """B."""
+
+  def reset(self) -> Any:
+    """Returns a dm_env.TimeStep with observation['canvas'] `[B, H, W, C]`."""
+
+  def step(self, action: Mapping[str, np.ndarray]) -> Any:
+    """Draws a command on each canvas; returns as `reset` does."""
+
+
+class Rollout:
+  """Acts for one episode on B canvases: `rollout(params, version)`.
+
+  What it draws at random is a function of its seed and of the number of
+  episodes before, which is all its own state.
+  """
+
+  def __init__(
+    self,
+    environment: Environment,
+    step: Callable[..., tuple[types.StepOutput, types.AgentState]],
+    initial_state: types.AgentState,
+    *,
+    noise_size: int = 0,
+    targets: Callable[[], np.ndarray] | None = None,
+    seed: int = 0,
+  ):
+    """Owns the environment from now on.
+
+    Args:
+      environment: of B canvases, observed as uint8.
+      step: `(params, state, observation, key) -> (output, state)`, jitted.
+      initial_state: of B canvases.
+      noise_size: Z.
+      targets: returns the next targets, uint8 `[B, H, W, C]`; None without.
+        If it has `get_state` and `set_state`, its state is saved with this.
+      seed: of sampled commands and noise.
+    """
+    self._environment = environment
+    self._step = step
+    self._initial_state = jax.tree.map(np.asarray, initial_state)
+    self._noise_size = noise_size
+    self._targets = targets
+    self._seed = seed
+    self._episodes = 0
+
+  def __call__(self, params: types.Params, version: int) -> types.Trajectory:
+    """Returns whole episodes, in host memory."""
+    rng = np.random.default_rng((self._seed, self._episodes))
+    self._episodes += 1
+    key = np.array(rng.integers(1 << 32, size=2), np.uint32)
+    noise = target = None
+    if self._noise_size:
+      shape = (self._environment.count, self._noise_size)
+      noise = rng.standard_normal(shape, np.float32)
+    if self._targets is not None:
+      target = self._targets()
+    state = self._initial_state
+    time_step = self._environment.reset()
+    canvases = [time_step.observation['canvas']]
+    outputs = []
+    while not time_step.last():
+      observation = types.Observation(canvases[-1], target, noise)
+      key, step_key = jax.random.split(key)
+      output, state = self._step(params, state, observation, step_key)
+      output = jax.device_get(output)
+      time_step = self._environment.step(output.action)
+      canvases.append(time_step.observation['canvas'])
+      outputs.append(output)
+    action, log_prob, value = jax.tree.map(lambda *x: np.stack(x), *outputs)
+    is_last = np.zeros(log_prob.shape, bool)
+    is_last[-1] = True
+    return types.Trajectory(
+      canvas=np.stack(canvases),
+      action=action,
+      log_prob=log_prob,
+      value=value,
+      is_last=is_last,
+      bootstrap=np.zeros(log_prob.shape[1], np.float32),
+      initial_state=self._initial_state,
+      target=target,
+      noise=noise,
+      params_version=np.asarray(version, np.int32),
+    )
+
+  def get_state(self) -> dict[str, Any]:
+    """Returns the number of episodes, and the state of the targets."""
+    state: dict[str, Any] = {'episodes': self._episodes}
+    if hasattr(self._targets, 'get_state'):
+      state['targets'] = self._targets.get_state()
+    return state
+
+  def set_state(self, state: Mapping[str, Any]) -> None:
+    """Goes on where `get_state` was called."""
+    self._episodes = int(state['episodes'])
+    if hasattr(self._targets, 'set_state'):
+      self._targets.set_state(state['targets'])
