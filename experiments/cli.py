@@ -1,20 +1,27 @@
-"""What the scripts share at the command line: errors in one line."""
+"""What the scripts share at the command line: quiet logs, one-line errors."""
 
 from collections.abc import Iterator
 import contextlib
 import sys
 
 from absl import app
+from absl import flags
+from absl import logging
 
 from spiral_jax.driver import program
 
 
-def check_no_arguments(argv: list[str]) -> None:
-  """Refuses what is no flag: mostly a flag whose dashes were forgotten."""
+def start(argv: list[str]) -> None:
+  """Refuses what is no flag: mostly a flag whose dashes were forgotten.
+
+  Of the libraries' logs, only warnings are shown unless --verbosity says more.
+  """
   if len(argv) > 1:
     raise app.UsageError(
       f'{argv[1]!r} is not a flag; flags begin with --, as --seed=1'
     )
+  if not flags.FLAGS['verbosity'].present:
+    logging.set_verbosity(logging.WARNING)
 
 
 @contextlib.contextmanager

@@ -12,20 +12,18 @@ from typing import Any
 
 from absl import app
 from absl import flags
-import cli
 import jax
 import numpy as np
-import pictures
 import rich.console
 import rich.table
-import training
 
-from spiral_jax import agents
-from spiral_jax import datasets
+import cli
+import pictures
 from spiral_jax import evaluation
 from spiral_jax.driver import checkpoints
 from spiral_jax.driver import rollout
 from spiral_jax.driver import state as state_lib
+import training
 
 _CURVES = (
   'policy/l2',
@@ -183,7 +181,7 @@ def _text(value: Any) -> str:
 
 def main(argv: list[str]) -> None:
   """Evaluates as the flags say."""
-  cli.check_no_arguments(argv)
+  cli.start(argv)
   training.cache_compilations()
   with cli.one_line_errors():
     evaluate(

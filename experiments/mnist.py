@@ -6,6 +6,7 @@ For example:
 """
 
 from absl import app
+
 import cli
 import evaluate
 import training
@@ -15,7 +16,7 @@ training.define_flags()
 
 def main(argv: list[str]) -> None:
   """Trains as the flags say."""
-  cli.check_no_arguments(argv)
+  cli.start(argv)
   training.cache_compilations()
   with cli.one_line_errors():
     run_dir = training.train(training.read_flags('mnist'))

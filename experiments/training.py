@@ -21,13 +21,13 @@ import sys
 import time
 from typing import Any, NamedTuple
 
-import config_flags
 import jax
 import numpy as np
-import pictures
 import rich.console
 
+import config_flags
 from environments import painting
+import pictures
 from spiral_jax import agents
 from spiral_jax import datasets
 from spiral_jax.driver import checkpoints

@@ -51,6 +51,6 @@ class Discriminator(nn.Module):
         x = convolution.space_to_depth(x, self.patch_size)
         x = apply(nn.Dense(channels), x)
       else:
-        x = apply(nn.Conv(channels, (4, 4), strides=2), x)
+        x = apply(convolution.HalvingConv(channels), x)
       x = nn.leaky_relu(x, 0.2)
     return apply(nn.Dense(1), x.reshape(x.shape[0], -1))[:, 0]

@@ -9,9 +9,7 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
-from spiral_jax.networks import heads
 from spiral_jax.networks import parts as parts_lib
-from spiral_jax.networks import torso as torso_lib
 
 
 class Policy(nn.Module):

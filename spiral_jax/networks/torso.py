@@ -37,7 +37,7 @@ class ConvTorso(nn.Module):
     x = nn.Conv(self.channels, (5, 5))(x)
     x = nn.relu(x + nn.Dense(self.channels)(condition)[:, None, None])
     while x.shape[1] > self.map_size:
-      x = nn.relu(nn.Conv(self.channels, (4, 4), strides=2)(x))
+      x = nn.relu(convolution.HalvingConv(self.channels)(x))
     for _ in range(self.num_blocks):
       x = convolution.ResidualBlock()(x)
     x = nn.relu(x)
