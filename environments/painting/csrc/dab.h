@@ -6,9 +6,10 @@
 
 #include "surface.h"
 
-/* GCC builds these functions twice and the loader picks: AVX2 makes small
- * dabs about twice as fast, and no -march flag is needed. The arithmetic is
- * the same either way, because contraction to fused multiply-adds is off. */
+/* GCC builds these functions twice and the loader picks, so that no -march
+ * flag is needed for AVX2. The arithmetic is the same either way, because
+ * contraction to fused multiply-adds is off. Vectors also need
+ * -fno-trapping-math: without it GCC keeps selections scalar. */
 #if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && \
     !defined(__clang__)
 #define VECTORISED __attribute__((target_clones("avx2", "default")))
