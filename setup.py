@@ -46,7 +46,15 @@ _NATIVE = setuptools.Extension(
     'environments.painting._native',
     sources=sorted(glob.glob('environments/painting/csrc/*.c')),
     depends=sorted(glob.glob('environments/painting/csrc/*.h')),
-    extra_compile_args=['-O3', '-ffp-contract=off', '-fPIC', '-pthread'],
+    extra_compile_args=[
+        '-O3',
+        '-ffp-contract=off',
+        # With these two the dab loops become vector code; the same pixels.
+        '-fno-math-errno',
+        '-fno-trapping-math',
+        '-fPIC',
+        '-pthread',
+    ],
     extra_link_args=['-pthread'],
     libraries=['dl', 'm'],
     optional=True,  # Without a compiler the ctypes path draws the same pixels.
