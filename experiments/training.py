@@ -33,6 +33,7 @@ from spiral_jax import datasets
 from spiral_jax.driver import checkpoints
 from spiral_jax.driver import metrics
 from spiral_jax.driver import nodes
+from spiral_jax.driver import params as params_lib
 from spiral_jax.driver import periodic
 from spiral_jax.driver import program as program_lib
 from spiral_jax.driver import rollout
@@ -49,6 +50,8 @@ class RunConfig:
     frames: commands to learn from; 0, no end.
     batch_size: episodes in a batch of either learner.
     num_actors: nodes that paint, a batch at a time.
+    max_lag: updates that an actor may run ahead of the policy learner; below 0,
+      as far as the queue allows.
     render_threads: of each actor, to share its canvases.
     replay_batches: batches of final canvases kept for the discriminator.
     discriminator_updates: bound of discriminator updates a batch of episodes.
@@ -70,6 +73,7 @@ class RunConfig:
   frames: int = 0
   batch_size: int = 64
   num_actors: int = 1
+  max_lag: int = -1
   render_threads: int = 1
   replay_batches: int = 20
   discriminator_updates: float = 1.0
@@ -142,6 +146,7 @@ _MAY_CHANGE = (
   'run.minutes',
   'run.frames',
   'run.num_actors',
+  'run.max_lag',
   'run.render_threads',
   'run.log_every',
   'run.checkpoint_minutes',
@@ -306,6 +311,9 @@ class Training:
     program = self.program
     trajectories = program.channel('trajectories', 1)
     params = program.params('policy params')
+    newest: params_lib.ParamsStore | params_lib.LagBound = params
+    if run.max_lag >= 0 and not run.lockstep:
+      newest = params_lib.LagBound(params, run.max_lag)
     replay = score_params = None
     if score is not None:
       replay = program.replay(
@@ -330,7 +338,7 @@ class Training:
             targets=targets if setup.agent.conditional else None,
             seed=stream_seed,
           ),
-          params=params,
+          params=newest,
           trajectories=trajectories,
           replay=replay,
           final_examples=self._final_examples,

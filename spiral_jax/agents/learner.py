@@ -232,7 +232,10 @@ def _vtrace_loss(params, trajectory, rewards, *, agent, config, maxima):
   if config.normalise_advantages:
     advantages = policy_gradient.normalise(advantages)
   policy_loss = policy_gradient.policy_gradient_loss(out.log_prob, advantages)
-  return _total(policy_loss, out, trajectory, targets, config, maxima)
+  return _total(
+    policy_loss, out, trajectory, targets, agent=agent, config=config,
+    maxima=maxima,
+  )
 
 
 def _clipped_loss(params, trajectory, targets, *, agent, config, maxima):
@@ -241,13 +244,16 @@ def _clipped_loss(params, trajectory, targets, *, agent, config, maxima):
   policy_loss = policy_gradient.clipped_surrogate_loss(
     out.log_prob - trajectory.log_prob, targets.advantages, clip=config.clip
   )
-  return _total(policy_loss, out, trajectory, targets, config, maxima)
+  return _total(
+    policy_loss, out, trajectory, targets, agent=agent, config=config,
+    maxima=maxima,
+  )
 
 
 _LOSSES = {'vtrace': _vtrace_loss, 'clipped': _clipped_loss}
 
 
-def _total(policy_loss, out, trajectory, targets, config, maxima):
+def _total(policy_loss, out, trajectory, targets, *, agent, config, maxima):
   """Adds the terms that every algorithm has; returns (loss, logs)."""
   value_loss = policy_gradient.value_loss(out.value, targets.returns)
   entropy_shares = policy_gradient.mean_entropy(
@@ -269,6 +275,10 @@ def _total(policy_loss, out, trajectory, targets, config, maxima):
     'entropy_share': entropy_shares / jnp.mean(jnp.sum(out.counts, axis=-1)),
     'log_ratio': jnp.mean(jnp.abs(log_ratio)),
   }
+  counts = jnp.sum(out.counts, axis=(0, 1))
+  shares = jnp.sum(out.entropy * out.counts, axis=(0, 1)) / (counts * maxima)
+  for index, part in enumerate(agent.parts):
+    logs[f'entropy_share/{part.name}'] = shares[index]
   return total, logs
 
 

@@ -39,7 +39,7 @@ class Actor:
   """Rolls the latest policy out; feeds the policy learner and the replay."""
 
   def __init__(self, name: str, *, rollout: Rollout,
-               params: params_lib.ParamsStore,
+               params: params_lib.ParamsStore | params_lib.LagBound,
                trajectories: channel_lib.Channel[Any],
                replay: replay_lib.Replay | None = None,
                final_examples: (
@@ -49,7 +49,8 @@ class Actor:
     Args:
       name: unique in its program.
       rollout: acts; called in this actor's thread only.
-      params: where the policy learner publishes.
+      params: where the policy learner publishes, or a bound on how old its
+        parameters may be.
       trajectories: where trajectories go.
       replay: where final canvases go; None if no discriminator learns.
       final_examples: takes the replay's rows from a trajectory.

@@ -1,5 +1,6 @@
 """Published parameters: readers see the latest version only."""
 
+import threading
 from typing import Any
 
 from spiral_jax.driver import resource
@@ -35,12 +36,56 @@ class ParamsStore(resource.Resource):
       self._params, self._version = params, version
       self._condition.notify_all()
 
-  def latest(self) -> tuple[Any, int]:
-    """Returns the latest (params, version), waiting for the first.
+  def latest(self, at_least: int = 0) -> tuple[Any, int]:
+    """Returns the latest (params, version).
+
+    Args:
+      at_least: version to wait for.
 
     Raises:
       ChannelClosed: when closed before or while waiting.
     """
     with self._condition:
-      self._wait_until(lambda: self._version >= 0, 'holds no parameters')
+      self._wait_until(
+          lambda: self._version >= at_least, f'has no version {at_least}')
       return self._params, self._version
+
+
+class LagBound:
+  """Lets actors run at most so many updates ahead of a learner.
+
+  One for all actors of a learner, which takes a trajectory an update: the i-th
+  trajectory will be learned from by update i, and may be begun once version
+  `i - max_lag` of the parameters is there.  With 0, every trajectory is that of
+  the very parameters that learn from it.
+  """
+
+  def __init__(self, params: ParamsStore, max_lag: int):
+    """Counts from the version that is published when the first one asks.
+
+    Args:
+      params: where the learner publishes.
+      max_lag: in updates.
+
+    Raises:
+      ValueError: if `max_lag` is negative.
+    """
+    if max_lag < 0:
+      raise ValueError(f'max_lag is {max_lag}, must be 0 or more')
+    self._params = params
+    self._max_lag = max_lag
+    self._lock = threading.Lock()
+    self._begun: int | None = None
+
+  def latest(self) -> tuple[Any, int]:
+    """Waits for its turn; returns the latest (params, version).
+
+    Raises:
+      ChannelClosed: when `params` closes before or while waiting.
+    """
+    with self._lock:
+      if self._begun is None:
+        self._begun = self._params.latest()[1]
+      index = self._begun
+      self._begun += 1
+    return self._params.latest(at_least=index - self._max_lag)
