@@ -10,6 +10,9 @@ import pytest
 # the first import of jax; JAX_PLATFORMS set by hand wins.
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 
+# What is printed to a terminal that a test makes up depends on this.
+os.environ['TERM'] = 'xterm'
+
 # Examples are the same in every run, and the first of them may have to wait
 # for a compiler.
 hypothesis.settings.register_profile(
