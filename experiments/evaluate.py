@@ -100,7 +100,10 @@ def evaluate(
       figures['read_as_target'] = read.reconstructions
       figures['targets_read'] = read.targets
   elif classifier is not None:
-    report = evaluation.evaluate_samples(classifier, canvas, test.images)
+    # As many real images as samples: Frechet distances depend on the number.
+    report = evaluation.evaluate_samples(
+      classifier, canvas, test.images[:count], reference=train.images
+    )
     for name, quality in report._asdict().items():
       figures[name] = {
         key: np.round(value, 4).tolist()
