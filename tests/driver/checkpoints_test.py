@@ -148,7 +148,7 @@ def test_incomplete_checkpoint_is_skipped_and_cleaned_up(tmp_path):
   kept = checkpoints.Checkpoints(tmp_path)
   kept.save(1, {'x': np.ones(1)})
   # What a save that was killed leaves.
-  torn = tmp_path / '2.orbax-checkpoint-tmp'
+  torn = tmp_path / '3.orbax-checkpoint-tmp'
   (torn / 'state').mkdir(parents=True)
   (torn / 'state' / 'part').write_bytes(b'x')
   assert checkpoints.load(tmp_path).step == 1

@@ -128,10 +128,10 @@ def test_state_round_trip_is_exact(inserts, samples):
   two.blocking = False
   two.insert(batch(50))
   two.set_state(state)
-  for step in range(12):
+  for step in range(24):
     results = []
     for replay in (one, two):
-      if step % 3 == 0:
+      if step % 6 == 0:  # Then sampled until it would wait, and beyond.
         replay.insert(batch(20 + step))
       try:
         results.append(replay.sample())

@@ -52,17 +52,22 @@ def test_plain_is_nested_dicts_of_copies():
 
 
 def test_jax_arrays_come_back_as_such_and_may_be_donated():
-  saved = np.arange(3, dtype=np.float32)
-  restored = state.from_plain({'w': jnp.zeros(3)}, {'w': saved})
+  # Aligned as XLA likes it: such an array it would use without a copy.
+  buffer = np.zeros(4096 + 64, np.uint8)
+  start = -buffer.ctypes.data % 64
+  saved = buffer[start:start + 4096].view(np.float32)
+  restored = state.from_plain({'w': jnp.zeros(1024)}, {'w': saved})
   assert isinstance(restored['w'], jax.Array)
+  assert restored['w'].unsafe_buffer_pointer() != saved.ctypes.data
   jax.jit(lambda w: w + 1, donate_argnums=0)(restored['w'])
-  np.testing.assert_array_equal(saved, [0, 1, 2])
+  np.testing.assert_array_equal(saved, np.zeros(1024))
 
 
 @pytest.mark.parametrize('plain, message', [
     ({'a': {}}, "no 'a/b'"),
     ({'a': {'b': np.zeros(3)}}, r"'a/b' was saved as float64\[3\], here it is "
                                 r'float32\[2\]'),
+    ({'a': {'b': np.zeros(2, np.float16)}}, r'saved as float16\[2\]'),
     ({'a': {'b': np.zeros(2, np.float32)}, 'c': 1}, "has 'c', unknown here"),
 ])
 def test_misfits_are_named(plain, message):
