@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from spiral_jax import types
+from spiral_jax.driver import state as state_lib
 
 
 class Environment(Protocol):
@@ -104,12 +105,12 @@ class Rollout:
   def get_state(self) -> dict[str, Any]:
     """Returns the number of episodes, and the state of the targets."""
     state: dict[str, Any] = {'episodes': self._episodes}
-    if hasattr(self._targets, 'get_state'):
+    if isinstance(self._targets, state_lib.Stateful):
       state['targets'] = self._targets.get_state()
     return state
 
   def set_state(self, state: Mapping[str, Any]) -> None:
     """Goes on where `get_state` was called."""
     self._episodes = int(state['episodes'])
-    if hasattr(self._targets, 'set_state'):
+    if isinstance(self._targets, state_lib.Stateful):
       self._targets.set_state(state['targets'])
