@@ -1,8 +1,8 @@
 """What the scripts share at the command line: quiet logs, one-line errors."""
 
-from collections.abc import Iterator
-import contextlib
+from collections.abc import Callable
 import sys
+from typing import NoReturn
 
 from absl import app
 from absl import flags
@@ -10,30 +10,46 @@ from absl import logging
 
 from spiral_jax.driver import program
 
+# What shells report of a program that Ctrl-C ended: 128 + SIGINT.
+_INTERRUPTED = 130
 
-def start(argv: list[str]) -> None:
-  """Refuses what is no flag: mostly a flag whose dashes were forgotten.
+
+def run(main: Callable[[], object]) -> None:
+  """Parses flags, runs a script's `main` and exits.
+
+  What the user can mend (a flag, a file) ends the program with one line on
+  standard error, and so does Ctrl-C.  A defect keeps its traceback.
 
   Of the libraries' logs, only warnings are shown unless --verbosity says more.
   """
-  if len(argv) > 1:
-    raise app.UsageError(
-      f'{argv[1]!r} is not a flag; flags begin with --, as --seed=1'
-    )
+  app.run(lambda argv: _run(main), flags_parser=_parse)
+
+
+def _parse(argv: list[str]) -> list[str]:
+  """Returns what is left of `argv`: the name of the script."""
+  try:
+    script, *rest = flags.FLAGS(argv)
+  except flags.Error as error:
+    _fail(f'{error}; --helpfull describes all flags')
+  if rest:
+    # Mostly a flag whose dashes were forgotten.
+    _fail(f'{rest[0]!r} is not a flag; flags begin with --, as --seed=1')
+  return [script]
+
+
+def _run(main: Callable[[], object]) -> None:
   if not flags.FLAGS['verbosity'].present:
     logging.set_verbosity(logging.WARNING)
-
-
-@contextlib.contextmanager
-def one_line_errors() -> Iterator[None]:
-  """Ends the program with one line where the user can mend what is wrong.
-
-  Errors of the user's making are ValueError and OSError; what a node raises
-  while the program runs is a defect and keeps its traceback.
-  """
   try:
-    yield
+    main()
   except program.NodeError:
-    raise
+    raise  # A defect, whatever it was that the node raised.
   except (ValueError, OSError) as error:
-    sys.exit(f'error: {" ".join(str(error).split())}')
+    _fail(str(error))
+  except KeyboardInterrupt:
+    print('interrupted', file=sys.stderr)
+    sys.exit(_INTERRUPTED)
+
+
+def _fail(message: str) -> NoReturn:
+  sys.exit(f'error: {" ".join(message.split())}')

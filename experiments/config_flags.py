@@ -11,6 +11,9 @@ from typing import Any, TypeVar
 
 from absl import flags
 
+# Flags belong to the scripts: their --help lists them.
+flags.disclaim_key_flags()
+
 T = TypeVar('T')
 
 
@@ -32,7 +35,8 @@ def read(config_class: type[T], prefix: str = '') -> T:
   """Returns a `config_class` with the flags that were given.
 
   Raises:
-    ValueError: as `config_class` does; of a list that holds no numbers.
+    ValueError: as `config_class` does, whose messages begin with the field's
+      name; of a list that holds no numbers.
   """
   given: dict[str, Any] = {}
   for field in dataclasses.fields(config_class):  # type: ignore[arg-type]
@@ -42,7 +46,10 @@ def read(config_class: type[T], prefix: str = '') -> T:
     if _kind(config_class, field.name) is tuple:
       value = _numbers(f'{prefix}{field.name}', value)
     given[field.name] = value
-  return config_class(**given)
+  try:
+    return config_class(**given)
+  except ValueError as error:
+    raise ValueError(f'--{prefix}{error}') from None
 
 
 _DEFINE = {

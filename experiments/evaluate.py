@@ -10,7 +10,6 @@ import json
 import pathlib
 from typing import Any
 
-from absl import app
 from absl import flags
 import jax
 import numpy as np
@@ -119,7 +118,9 @@ def evaluate(
   assert first is not None
   pictures.save(pictures.grid(canvas, targets), run_dir / 'result.png')
   pictures.save(pictures.strokes(first.canvas), run_dir / 'strokes.png')
-  progress = pictures.progress(run_dir / 'samples')
+  progress = pictures.progress(
+    run_dir / 'samples', lines=1 if targets is None else 2
+  )
   if progress is not None:
     pictures.save(progress, run_dir / 'progress.png')
   pictures.curves(run_dir / 'metrics.jsonl', _CURVES, run_dir / 'curves.png')
@@ -182,17 +183,15 @@ def _text(value: Any) -> str:
   return f'{value:.4g}' if isinstance(value, float) else f'{value}'
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
   """Evaluates as the flags say."""
-  cli.start(argv)
   training.cache_compilations()
-  with cli.one_line_errors():
-    evaluate(
-      pathlib.Path(_RUN_DIR.value).expanduser(),
-      data_dir=_DATA_DIR.value,
-      count=_COUNT.value,
-      step=_STEP.value,
-    )
+  evaluate(
+    pathlib.Path(_RUN_DIR.value).expanduser(),
+    data_dir=_DATA_DIR.value,
+    count=_COUNT.value,
+    step=_STEP.value,
+  )
 
 
 if __name__ == '__main__':
@@ -209,4 +208,4 @@ if __name__ == '__main__':
     lower_bound=0,
   )
   _STEP = flags.DEFINE_integer('step', None, 'checkpoint; the latest if none')
-  app.run(main)
+  cli.run(main)

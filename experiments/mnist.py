@@ -5,23 +5,17 @@ For example:
   python experiments/mnist.py --flagfile=experiments/flags/mnist_cpu.flags
 """
 
-from absl import app
-
 import cli
 import evaluate
 import training
 
-training.define_flags()
 
-
-def main(argv: list[str]) -> None:
-  """Trains as the flags say."""
-  cli.start(argv)
+def main() -> None:
+  """Trains as the flags say, then evaluates."""
   training.cache_compilations()
-  with cli.one_line_errors():
-    run_dir = training.train(training.read_flags('mnist'))
-    evaluate.evaluate(run_dir)
+  evaluate.evaluate(training.train(training.read_flags('mnist')))
 
 
 if __name__ == '__main__':
-  app.run(main)
+  training.define_flags()
+  cli.run(main)

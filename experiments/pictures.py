@@ -64,29 +64,32 @@ def strokes(canvas: np.ndarray, *, episodes: int = 8) -> np.ndarray:
   return tile([canvas[:, b] for b in range(min(episodes, canvas.shape[1]))])
 
 
-def progress(folder: pathlib.Path, *, rows: int = 8) -> np.ndarray | None:
-  """Returns first rows of saved grids, early to late: samples over training.
+def progress(
+  folder: pathlib.Path, *, grids: int = 8, lines: int = 1
+) -> np.ndarray | None:
+  """Returns the top of saved grids, early to late: samples over training.
 
   Args:
     folder: of grids by frame, as `00012345.png`.
-    rows: at most; chosen so that each is about as much later, in proportion,
+    grids: at most; chosen so that each is about as much later, in proportion,
       as the one before.
+    lines: of each grid; 2 where targets stand above canvases.
   """
   paths = sorted(folder.glob('*.png'))
   if not paths:
     return None
   last = len(paths) - 1
-  chosen = sorted({round(last ** (i / (rows - 1))) for i in range(rows)} | {0})
+  chosen = sorted(
+    {round(last ** (i / (grids - 1))) for i in range(grids)} | {0}
+  )
   images = []
-  for index in chosen[-rows:]:
+  for index in chosen[-grids:]:
     with Image.open(paths[min(index, last)]) as image:
       pixels = np.asarray(image)
-    height = 1
-    while height < len(pixels) and not np.all(
-      pixels[height] == _GAP_SHADE
-    ):
-      height += 1
-    images.append(pixels[: height + _GAP])
+    is_gap = np.all(pixels == _GAP_SHADE, axis=tuple(range(1, pixels.ndim)))
+    # Each line of a grid ends with a gap.
+    ends = np.flatnonzero(is_gap)[_GAP - 1 :: _GAP] + 1
+    images.append(pixels[: ends[lines - 1]])
   return np.concatenate(images, axis=0)
 
 
@@ -103,11 +106,11 @@ def curves(
   from matplotlib import figure  # Late: it takes a second.
 
   records = [json.loads(line) for line in metrics_path.open()]
-  frames, series = [], {name: ([], []) for name in names}
+  series: dict[str, tuple[list[int], list[float]]]
+  series = {name: ([], []) for name in names}
   latest = 0
   for record in records:
     latest = record.get('policy/frames', latest)
-    frames.append(latest)
     for name, (x, y) in series.items():
       if record.get(name) is not None:
         x.append(latest)

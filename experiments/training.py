@@ -15,12 +15,14 @@ A script defines the flags (`define_flags`), reads them into a `Setup` and calls
 import dataclasses
 import functools
 import json
+import math
 import pathlib
 import shlex
 import sys
 import time
 from typing import Any, NamedTuple
 
+from absl import flags
 import jax
 import numpy as np
 import rich.console
@@ -30,6 +32,7 @@ from environments import painting
 import pictures
 from spiral_jax import agents
 from spiral_jax import datasets
+from spiral_jax.datasets import cache
 from spiral_jax.driver import checkpoints
 from spiral_jax.driver import metrics
 from spiral_jax.driver import nodes
@@ -37,6 +40,9 @@ from spiral_jax.driver import params as params_lib
 from spiral_jax.driver import periodic
 from spiral_jax.driver import program as program_lib
 from spiral_jax.driver import rollout
+
+# Flags belong to the scripts: their --help lists them.
+flags.disclaim_key_flags()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +67,7 @@ class RunConfig:
     checkpoint_minutes: between checkpoints.
     checkpoint_rounds: with lockstep, rounds between checkpoints instead; 0,
       none.
-    picture_seconds: between pictures of what the agent paints.
+    picture_seconds: between pictures of what the agent paints; 0, none.
     data_dir: folder of the data set; empty, the subset that comes with the
       package.
     download: fetch the data set's files that are missing.
@@ -101,14 +107,16 @@ class RunConfig:
       ('replay_batches', 1),
       ('log_every', 1),
       ('checkpoint_rounds', 0),
+      ('picture_seconds', 0),
       ('seed', 0),
     ):
       value = getattr(self, name)
-      if value < least:
+      if not least <= value < math.inf:
         raise ValueError(f'{name} is {value}, must be {least} or more')
     for name in ('discriminator_updates', 'checkpoint_minutes'):
-      if not getattr(self, name) > 0:
-        raise ValueError(f'{name} is {getattr(self, name)}, must be above 0')
+      value = getattr(self, name)
+      if not 0 < value < math.inf:
+        raise ValueError(f'{name} is {value}, must be above 0')
     if self.lockstep and self.discriminator_updates % 1:
       raise ValueError(
         f'discriminator_updates is {self.discriminator_updates}, must be a '
@@ -185,24 +193,33 @@ def to_json(setup: Setup) -> dict[str, Any]:
 
 
 def from_json(saved: dict[str, Any]) -> Setup:
-  """Undoes `to_json`; a field that was added since has its default."""
-  parts: dict[str, Any] = {'dataset': saved['dataset']}
-  for name, (config_class, _) in _PREFIXES.items():
-    known = {field.name for field in dataclasses.fields(config_class)}
-    parts[name] = config_class(
-      **{
-        field: tuple(value) if isinstance(value, list) else value
-        for field, value in saved[name].items()
-        if field in known
-      }
-    )
+  """Undoes `to_json`; a field that was added since has its default.
+
+  Raises:
+    ValueError: if this is no setup.
+  """
+  try:
+    parts: dict[str, Any] = {'dataset': saved['dataset']}
+    for name, (config_class, _) in _PREFIXES.items():
+      known = {field.name for field in dataclasses.fields(config_class)}
+      parts[name] = config_class(
+        **{
+          field: tuple(value) if isinstance(value, list) else value
+          for field, value in saved[name].items()
+          if field in known
+        }
+      )
+  except (KeyError, TypeError, AttributeError) as error:
+    raise ValueError(
+      f'the saved configuration is not one of a training run ({error!r}); '
+      'name another run, or another of its checkpoints'
+    ) from error
   return Setup(**parts)
 
 
 def cache_compilations() -> None:
   """Keeps XLA's programs in the user's cache: the next start is faster."""
-  path = pathlib.Path('~/.cache/spiral_jax/xla').expanduser()
-  jax.config.update('jax_compilation_cache_dir', str(path))
+  jax.config.update('jax_compilation_cache_dir', str(cache.directory('xla')))
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
 
 
@@ -282,20 +299,26 @@ class Training:
   """A program ready to run: nodes, and what is saved of them."""
 
   def __init__(self, setup: Setup, run_dir: pathlib.Path):
-    """Builds all nodes of the picture above.
+    """Builds all nodes of the picture above, and the folder.
 
     Raises:
       ValueError: if parts of the setup do not fit each other.
       OSError: if data or libmypaint are missing.
     """
+    _check_fit(setup)
     run = setup.run
     self.setup = setup
     self.program = program_lib.Program()
     self.latest: agents.Trajectory | None = None
-    # The network first: what does not fit is said before data is loaded.
+    # What may be wrong comes first, the folder of the run after it: a typo
+    # leaves nothing behind.
     agent = make_agent(setup)
     score = self._make_discriminator_learner(setup)
-    learner = agents.make_learner(agent, score, setup.learner)
+    self._policy_learner = agents.make_learner(agent, score, setup.learner)
+    environments = [
+      make_environment(setup, run.batch_size) for _ in range(run.num_actors)
+    ]
+    load_dataset(setup, 'test')  # For the evaluation at the end.
     images = load_dataset(setup, 'train')
     self.lines = metrics.JsonLines(run_dir / 'metrics.jsonl')
     self.writer = metrics.Fanout(
@@ -324,14 +347,14 @@ class Training:
       )
       score_params = program.params('score params')
     step = jax.jit(agent.step, static_argnames='greedy')
-    for index in range(run.num_actors):
+    for index, environment in enumerate(environments):
       stream_seed = run.seed * 1000 + index
       targets = ImageStream(images, run.batch_size, stream_seed)
       program.add(
         nodes.Actor(
           f'actor {index}',
           rollout=rollout.Rollout(
-            make_environment(setup, run.batch_size),
+            environment,
             step,
             agent.initial_state(run.batch_size),
             noise_size=setup.agent.noise_size,
@@ -341,7 +364,7 @@ class Training:
           params=newest,
           trajectories=trajectories,
           replay=replay,
-          final_examples=self._final_examples,
+          final_examples=_final_examples,
         )
       )
     keys = jax.random.split(jax.random.PRNGKey(run.seed))
@@ -364,8 +387,8 @@ class Training:
     self.learner = program.add(
       nodes.PolicyLearner(
         'policy',
-        update=learner.update,
-        state=learner.init(keys[1]),
+        update=self._update_policy,
+        state=self._policy_learner.init(keys[1]),
         params_of=lambda state: state.params,
         trajectories=trajectories,
         published=params,
@@ -393,13 +416,32 @@ class Training:
       state, real, examples['canvas'], examples.get('target')
     )
 
-  def _final_examples(self, trajectory: agents.Trajectory):
-    """Returns the replay's rows; keeps the trajectory to be looked at."""
-    self.latest = trajectory
-    examples = {'canvas': trajectory.canvas[-1]}
-    if trajectory.target is not None:
-      examples['target'] = trajectory.target
-    return examples
+  def _update_policy(self, state, trajectory, score_params):
+    self.latest = trajectory  # To be looked at.
+    return self._policy_learner.update(state, trajectory, score_params)
+
+
+def _check_fit(setup: Setup) -> None:
+  """Raises ValueError where parts of a setup do not fit each other."""
+  batch_size, minibatches = setup.run.batch_size, setup.learner.minibatches
+  if batch_size % minibatches:
+    raise ValueError(
+      f'--batch_size={batch_size} does not divide into --minibatches='
+      f'{minibatches}; change one of them'
+    )
+  if setup.learner.reward == 'l2' and not setup.agent.conditional:
+    raise ValueError(
+      '--reward=l2 compares with a target and the agent has none; add '
+      '--conditional, or take --reward=discriminator'
+    )
+
+
+def _final_examples(trajectory: agents.Trajectory) -> dict[str, np.ndarray]:
+  """Returns the replay's rows."""
+  examples = {'canvas': trajectory.canvas[-1]}
+  if trajectory.target is not None:
+    examples['target'] = trajectory.target
+  return examples
 
 
 def train(setup: Setup) -> pathlib.Path:
@@ -410,16 +452,16 @@ def train(setup: Setup) -> pathlib.Path:
 
   Raises:
     ValueError, OSError: in one line, of what the user can mend.
+    KeyboardInterrupt: after Ctrl-C, once all is saved and how to go on is said.
     program.NodeError: if a node failed.
   """
   console = rich.console.Console(highlight=False)
   run_dir = _run_dir(setup)
-  # The network is built before the folder is: a typo leaves nothing behind.
-  make_agent(setup)
-  run_dir.mkdir(parents=True, exist_ok=True)
   training = Training(setup, run_dir)
   program, learner = training.program, training.learner
-  saved = checkpoints.Checkpoints(run_dir / 'checkpoints', to_json(setup))
+  saved = checkpoints.Checkpoints(
+    run_dir / 'checkpoints', to_json(setup), may_change=_MAY_CHANGE
+  )
   clock = Clock()
   parts = {
     **program.stateful(),
@@ -435,13 +477,11 @@ def train(setup: Setup) -> pathlib.Path:
     every_rounds=setup.run.checkpoint_rounds or None,
   )
   if setup.run.resume:
-    checkpoint = checkpoints.load(run_dir / 'checkpoints')
-    checkpoints.check_config(
-      checkpoint.config, to_json(setup), ignore=_MAY_CHANGE
-    )
     checkpointer.restore()
     console.print(f'going on from frame {learner.frames:,} of {run_dir}')
   else:
+    # A run that died before its first checkpoint has left some.
+    training.lines.set_state({'length': 0, 'seconds': 0.0})
     (run_dir / 'config.json').write_text(
       json.dumps(to_json(setup), indent=2) + '\n'
     )
@@ -478,6 +518,7 @@ def train(setup: Setup) -> pathlib.Path:
       f'{run_dir}/checkpoints\ngo on with: {_resume_command()}',
       soft_wrap=True,
     )
+    raise KeyboardInterrupt
   return run_dir
 
 
@@ -517,9 +558,10 @@ def _run_dir(setup: Setup) -> pathlib.Path:
   if not setup.run.run_dir:
     raise ValueError('run_dir is empty; name a folder, as --run_dir=runs/mine')
   path = pathlib.Path(setup.run.run_dir).expanduser()
-  has_run = (path / 'checkpoints').is_dir() and any(
-    (path / 'checkpoints').iterdir()
-  )
+  if path.exists() and not path.is_dir():
+    raise ValueError(f'{path} is a file; name a folder by --run_dir')
+  # What a save that was killed has left is no number.
+  has_run = any(p.name.isdigit() for p in path.glob('checkpoints/*'))
   if setup.run.resume and not has_run:
     raise FileNotFoundError(
       f'{path} holds no checkpoint to resume; leave out --resume, or name the '
@@ -530,12 +572,16 @@ def _run_dir(setup: Setup) -> pathlib.Path:
       f'{path} holds a run already; go on with it by --resume, or name another '
       'folder by --run_dir'
     )
+  if setup.run.resume:
+    saved = checkpoints.load(path / 'checkpoints').config
+    checkpoints.check_config(saved, to_json(setup), ignore=_MAY_CHANGE)
   return path
 
 
 def _resume_command() -> str:
-  arguments = [a for a in sys.argv if a not in ('--resume', '--resume=true')]
-  return shlex.join(['python', *arguments, '--resume'])
+  """Returns what to type, with the same Python (a virtual environment's)."""
+  arguments = [a for a in sys.argv if a != '--resume']
+  return shlex.join([sys.orig_argv[0], *arguments, '--resume'])
 
 
 def _progress_columns(setup: Setup) -> dict[str, str]:

@@ -88,7 +88,8 @@ def make_agent(
     if config.noise_size and noise is None:
       raise ValueError(
         f'the agent takes {config.noise_size} noise inputs but the '
-        'observation has none; draw them with `sample_noise`'
+        'observation has none; draw them once an episode, standard normal, or '
+        'build the agent with AgentConfig(noise_size=0)'
       )
     if not config.noise_size:
       noise = jnp.zeros((0,))
@@ -231,17 +232,18 @@ def _check(parts, canvas_shape, config) -> None:
     if part.grid_shape is None:
       continue
     rows, columns = part.grid_shape
+    fits, needs = rows == columns, ['square']
     if config.location_head == 'spatial' or config.torso == 'patches':
-      fits = rows == columns and rows % config.map_size == 0
-      remedy = f'a multiple of map_size={config.map_size}'
-    else:
-      fits = rows == columns and rows >= 4 and not rows & (rows - 1)
-      remedy = 'a power of two from 4 on'
+      fits &= rows % config.map_size == 0
+      needs.append(f'a multiple of map_size={config.map_size}')
+    if config.location_head == 'deconv':
+      fits &= rows >= 4 and not rows & (rows - 1)
+      needs.append('a power of two from 4 on')
     if not fits:
       raise ValueError(
         f'part {part.name!r} has a grid of {rows} x {columns} cells; with '
         f'location_head={config.location_head!r}, torso={config.torso!r} it '
-        f'must be square and {remedy}'
+        f'must be {" and ".join(needs)}'
       )
     if config.location_head == 'deconv' and config.core_size % 16:
       raise ValueError(

@@ -5,7 +5,11 @@ One frozen dataclass a part, one default a field.  The defaults are the paper's
 them.
 """
 
+from collections.abc import Callable, Mapping
 import dataclasses
+import math
+import numbers
+from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +47,22 @@ class AgentConfig:
   core_size: int = 256
   embedding_size: int = 16
   map_size: int = 8
+
+  def __post_init__(self) -> None:
+    """Raises ValueError, with the field and its value, if one is no good."""
+    _check(
+      self,
+      torso=('conv', 'patches'),
+      location_head=('deconv', 'spatial'),
+      noise_size='a whole number from 0 on',
+      channels='a whole number from 1 on',
+      torso_blocks='a whole number from 0 on',
+      head_blocks='a whole number from 0 on',
+      hidden_size='a whole number from 1 on',
+      core_size='a whole number from 1 on',
+      embedding_size='a whole number from 1 on',
+      map_size='a whole number from 1 on',
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +117,28 @@ class LearnerConfig:
   max_gradient_norm: float = 40.0
   decay_frames: int = 0
 
+  def __post_init__(self) -> None:
+    """Raises ValueError, with the field and its value, if one is no good."""
+    _check(
+      self,
+      reward=('discriminator', 'l2'),
+      reward_at=('end', 'step'),
+      algorithm=('vtrace', 'clipped'),
+      stroke_start_cost='0 or more',
+      blank_page_cost='0 or more',
+      epochs='a whole number from 1 on',
+      minibatches='a whole number from 1 on',
+      clip='above 0',
+      discount='from 0 to 1',
+      lambda_='from 0 to 1',
+      entropy_cost='0 or more',
+      value_cost='0 or more',
+      learning_rate='above 0',
+      adam_epsilon='above 0',
+      max_gradient_norm='above 0',
+      decay_frames='a whole number from 0 on',
+    )
+
 
 @dataclasses.dataclass(frozen=True)
 class DiscriminatorConfig:
@@ -123,3 +165,46 @@ class DiscriminatorConfig:
   learning_rate: float = 1e-4
   beta1: float = 0.5
   beta2: float = 0.999
+
+  def __post_init__(self) -> None:
+    """Raises ValueError, with the field and its value, if one is no good."""
+    _check(
+      self,
+      channels='one or more whole numbers from 1 on',
+      patch_size='a whole number from 1 on',
+      loss=('wgan', 'logistic'),
+      penalty_weight='0 or more',
+      offset_weight='0 or more',
+      learning_rate='above 0',
+      beta1='from 0 to below 1',
+      beta2='from 0 to below 1',
+    )
+
+
+def _is_whole(value: Any, least: int) -> bool:
+  return isinstance(value, numbers.Integral) and value >= least
+
+
+# What a field may be, in the words of the error.  Nothing holds of NaN.
+_RULES: Mapping[str, Callable[[Any], bool]] = {
+  'a whole number from 0 on': lambda value: _is_whole(value, 0),
+  'a whole number from 1 on': lambda value: _is_whole(value, 1),
+  'one or more whole numbers from 1 on': lambda values: (
+    len(values) > 0 and all(_is_whole(value, 1) for value in values)
+  ),
+  '0 or more': lambda value: 0 <= value < math.inf,
+  'above 0': lambda value: 0 < value < math.inf,
+  'from 0 to 1': lambda value: 0 <= value <= 1,
+  'from 0 to below 1': lambda value: 0 <= value < 1,
+}
+
+
+def _check(config: object, **rules: str | tuple[str, ...]) -> None:
+  """Raises ValueError if a field is not a key of `_RULES` or one of names."""
+  for field, rule in rules.items():
+    value = getattr(config, field)
+    if isinstance(rule, tuple):
+      if value not in rule:
+        raise ValueError(f'{field} is {value!r}; give one of {rule}')
+    elif not _RULES[rule](value):
+      raise ValueError(f'{field} is {value!r}, must be {rule}')

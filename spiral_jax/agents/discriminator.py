@@ -77,6 +77,14 @@ def make_discriminator(
       f'a canvas of {height} x {width} pixels does not divide into patches of '
       f'{config.patch_size} pixels; change patch_size'
     )
+  halvings = len(config.channels) - (config.patch_size > 1)
+  cells = config.patch_size << halvings
+  if height % cells or width % cells:
+    raise ValueError(
+      f'a canvas of {height} x {width} pixels cannot be halved {halvings} '
+      f'times after patches of {config.patch_size} pixels; its size must be a '
+      f'multiple of {cells}, or channels={config.channels} have fewer layers'
+    )
   network = networks.Discriminator(
     channels=config.channels,
     patch_size=config.patch_size,
@@ -94,7 +102,10 @@ def make_discriminator(
   ) -> chex.Array:
     if conditional:
       if targets is None:
-        raise ValueError('a conditional discriminator needs targets')
+        raise ValueError(
+          'the discriminator is conditional but there are no targets; give '
+          'them, or build it with conditional=False'
+        )
       images = jnp.concatenate([images, targets], axis=-1)
     return network.apply(params, images)
 

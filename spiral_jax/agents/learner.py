@@ -68,7 +68,8 @@ def make_learner(
     ValueError: if a field of `config` is out of its range.
   """
   _check(config, score)
-  maxima = np.log([part.num_values for part in agent.parts])
+  # A part of one value has no entropy: any share of it is zero.
+  maxima = np.log([max(part.num_values, 2) for part in agent.parts])
 
   def learning_rate(frames):
     if not config.decay_frames:
@@ -154,6 +155,11 @@ def _rewards(trajectory, score, score_params, reward_scale, config):
   if target is not None:
     target = agent_lib.to_float(target)
   if config.reward == 'l2':
+    if target is None:
+      raise ValueError(
+        "reward is 'l2' but the trajectory has no target; make the agent "
+        "conditional, or set reward='discriminator'"
+      )
     scores = rewards_lib.negative_l2(canvas, target)
   else:
     scores = _score_all(score, score_params, canvas, target)
@@ -275,7 +281,8 @@ def _total(policy_loss, out, trajectory, targets, *, agent, config, maxima):
     'entropy_share': entropy_shares / jnp.mean(jnp.sum(out.counts, axis=-1)),
     'log_ratio': jnp.mean(jnp.abs(log_ratio)),
   }
-  counts = jnp.sum(out.counts, axis=(0, 1))
+  # A part that no command of the batch gave a meaning has none to share.
+  counts = jnp.maximum(jnp.sum(out.counts, axis=(0, 1)), 1.0)
   shares = jnp.sum(out.entropy * out.counts, axis=(0, 1)) / (counts * maxima)
   for index, part in enumerate(agent.parts):
     logs[f'entropy_share/{part.name}'] = shares[index]

@@ -35,6 +35,7 @@ class Checkpoints:
       config: Mapping[str, Any] | None = None,
       *,
       max_to_keep: int = 3,
+      may_change: tuple[str, ...] = (),
   ):
     """Creates the folder if it isn't there.
 
@@ -42,9 +43,12 @@ class Checkpoints:
       path: the folder.
       config: the run's configuration, kept in each checkpoint: anything JSON.
       max_to_keep: older checkpoints are removed.
+      may_change: fields of `config` that may differ from those of a checkpoint
+        that is restored; dotted where nested.
     """
     self.path = pathlib.Path(path).absolute()
     self._config = _as_json(config or {})
+    self._may_change = may_change
     ocp = _orbax()
     self._manager = ocp.CheckpointManager(
         self.path,
@@ -94,7 +98,7 @@ class Checkpoints:
       ValueError: as `load` and `check_config`.
     """
     checkpoint = load(self.path, step)
-    check_config(checkpoint.config, self._config)
+    check_config(checkpoint.config, self._config, ignore=self._may_change)
     return checkpoint.step, checkpoint.state
 
 

@@ -59,7 +59,7 @@ class Rollout:
     self._step = step
     self._initial_state = jax.tree.map(np.asarray, initial_state)
     self._noise_size = noise_size
-    self._targets = targets
+    self._targets: Any = targets
     self._seed = seed
     self._episodes = 0
 
