@@ -4,6 +4,7 @@ A flag that is not given leaves its field at the dataclass's default, so that a
 default stands in one place.
 """
 
+from collections.abc import Callable
 import dataclasses
 import re
 import typing
@@ -52,7 +53,7 @@ def read(config_class: type[T], prefix: str = '') -> T:
     raise ValueError(f'--{prefix}{error}') from None
 
 
-_DEFINE = {
+_DEFINE: dict[type, Callable[[str, None, str], Any]] = {
   bool: flags.DEFINE_boolean,
   int: flags.DEFINE_integer,
   float: flags.DEFINE_float,

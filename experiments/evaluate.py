@@ -18,6 +18,7 @@ import rich.table
 
 import cli
 import pictures
+import process
 from spiral_jax import evaluation
 from spiral_jax.driver import checkpoints
 from spiral_jax.driver import rollout
@@ -185,7 +186,7 @@ def _text(value: Any) -> str:
 
 def main() -> None:
   """Evaluates as the flags say."""
-  training.cache_compilations()
+  process.prepare()
   evaluate(
     pathlib.Path(_RUN_DIR.value).expanduser(),
     data_dir=_DATA_DIR.value,

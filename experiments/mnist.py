@@ -7,12 +7,13 @@ For example:
 
 import cli
 import evaluate
+import process
 import training
 
 
 def main() -> None:
   """Trains as the flags say, then evaluates."""
-  training.cache_compilations()
+  process.prepare()
   evaluate.evaluate(training.train(training.read_flags('mnist')))
 
 

@@ -32,7 +32,6 @@ from environments import painting
 import pictures
 from spiral_jax import agents
 from spiral_jax import datasets
-from spiral_jax.datasets import cache
 from spiral_jax.driver import checkpoints
 from spiral_jax.driver import metrics
 from spiral_jax.driver import nodes
@@ -177,7 +176,7 @@ def read_flags(dataset: str) -> Setup:
   Raises:
     ValueError: if a flag is out of its range.
   """
-  configs = {
+  configs: dict[str, Any] = {
     name: config_flags.read(config_class, prefix)
     for name, (config_class, prefix) in _PREFIXES.items()
   }
@@ -187,8 +186,8 @@ def read_flags(dataset: str) -> Setup:
 def to_json(setup: Setup) -> dict[str, Any]:
   """Returns a setup as nested dicts of numbers, strings and lists."""
   return {
-    name: dataclasses.asdict(part) if dataclasses.is_dataclass(part) else part
-    for name, part in setup._asdict().items()
+    'dataset': setup.dataset,
+    **{name: dataclasses.asdict(getattr(setup, name)) for name in _PREFIXES},
   }
 
 
@@ -215,12 +214,6 @@ def from_json(saved: dict[str, Any]) -> Setup:
       'name another run, or another of its checkpoints'
     ) from error
   return Setup(**parts)
-
-
-def cache_compilations() -> None:
-  """Keeps XLA's programs in the user's cache: the next start is faster."""
-  jax.config.update('jax_compilation_cache_dir', str(cache.directory('xla')))
-  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
 
 
 def load_dataset(setup: Setup, split: str) -> datasets.ImageDataset:

@@ -202,12 +202,6 @@ def _make_network(
 
 def _check(parts, canvas_shape, config) -> None:
   """Raises ValueError, with the remedy, where the network cannot be built."""
-  for field, value, known in (
-    ('torso', config.torso, ('conv', 'patches')),
-    ('location_head', config.location_head, ('deconv', 'spatial')),
-  ):
-    if value not in known:
-      raise ValueError(f'{field} is {value!r}; give one of {known}')
   height, width, _ = canvas_shape
   factor, rest = divmod(height, config.map_size)
   if height != width or rest or not factor:

@@ -182,7 +182,7 @@ class DiscriminatorConfig:
 
 
 def _is_whole(value: Any, least: int) -> bool:
-  return isinstance(value, numbers.Integral) and value >= least
+  return isinstance(value, numbers.Integral) and int(value) >= least
 
 
 # What a field may be, in the words of the error.  Nothing holds of NaN.

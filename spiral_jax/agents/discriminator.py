@@ -124,15 +124,7 @@ def make_discriminator_learner(
   discriminator: Discriminator,
   config: config_lib.DiscriminatorConfig = config_lib.DiscriminatorConfig(),
 ) -> DiscriminatorLearner:
-  """Returns a learner of `discriminator`'s parameters.
-
-  Raises:
-    ValueError: if a field of `config` is out of its range.
-  """
-  if config.loss not in ('wgan', 'logistic'):
-    raise ValueError(
-      f"loss is {config.loss!r}; give one of ('wgan', 'logistic')"
-    )
+  """Returns a learner of `discriminator`'s parameters."""
   optimiser = optax.adam(
     config.learning_rate, b1=config.beta1, b2=config.beta2
   )

@@ -65,7 +65,7 @@ def make_learner(
     config: of the learner.
 
   Raises:
-    ValueError: if a field of `config` is out of its range.
+    ValueError: if fields of `config` do not fit each other, or `score`.
   """
   _check(config, score)
   # A part of one value has no entropy: any share of it is zero.
@@ -330,14 +330,6 @@ def _take_columns(data, columns):
 
 
 def _check(config: config_lib.LearnerConfig, score: Score | None) -> None:
-  for field, known in (
-    ('reward', ('discriminator', 'l2')),
-    ('reward_at', ('end', 'step')),
-    ('algorithm', ('vtrace', 'clipped')),
-  ):
-    value = getattr(config, field)
-    if value not in known:
-      raise ValueError(f'{field} is {value!r}; give one of {known}')
   if config.reward == 'discriminator' and score is None:
     raise ValueError(
       "reward is 'discriminator' but there is no score; pass "

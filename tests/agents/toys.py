@@ -1,0 +1,216 @@
+"""Small worlds for agents: a renderer in numpy, specs, networks, trajectories.
+
+Axes: T time (commands), B batch, H height, W width, C channels, P parts.
+"""
+
+import functools
+from typing import NamedTuple
+
+from dm_env import specs
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from environments import core
+from spiral_jax import agents
+from spiral_jax import types
+from spiral_jax.agents import agent as agent_lib
+from spiral_jax.driver import rollout as rollout_lib
+from spiral_jax.networks import parts as parts_lib
+
+T, B, SIZE, GRID = 4, 3, 16, 8
+
+NETWORK = dict(
+  channels=4,
+  torso_blocks=1,
+  head_blocks=1,
+  hidden_size=16,
+  core_size=16,
+  embedding_size=4,
+  map_size=4,
+)
+CONV = dict(torso='conv', location_head='deconv')
+PATCHES = dict(torso='patches', location_head='spatial')
+
+
+def painting_spec(colour=False, grid=GRID):
+  """Returns the parts of a painting command, on a small grid."""
+  location = functools.partial(core.Part, grid**2, grid_shape=(grid, grid))
+  ink = ('flag', (1,))
+  spec = {
+    'flag': core.Part(2),
+    'end': location(),
+    'control': location(counts_if=ink),
+    'size': core.Part(3, counts_if=ink),
+    'pressure': core.Part(4, counts_if=ink),
+  }
+  if colour:
+    for name in ('red', 'green', 'blue'):
+      spec[name] = core.Part(5, counts_if=ink)
+  return spec
+
+
+class Stamps:
+  """A renderer: a command stamps the cells of its locations.
+
+  The shade of a stamp depends on all other parts of the command.
+  """
+
+  def __init__(self, count, spec, canvas_shape):
+    self.count = count
+    self._spec = spec
+    self._shape = canvas_shape
+
+  def action_spec(self):
+    return self._spec
+
+  def canvas_spec(self):
+    return specs.BoundedArray(self._shape, np.uint8, 0, 255, 'canvas')
+
+  def reset(self):
+    self._canvas = np.full((self.count, *self._shape), 255, np.uint8)
+    return self._canvas.copy()
+
+  def step(self, command):
+    shade = np.zeros(self.count, int)
+    for name, part in self._spec.items():
+      if part.grid_shape is None:
+        shade = part.num_values * shade + command[name]
+    for name, part in self._spec.items():
+      if part.grid_shape is None:
+        continue
+      rows, columns = part.grid_shape
+      height, width = self._shape[0] // rows, self._shape[1] // columns
+      for n in range(self.count):
+        y, x = divmod(int(command[name][n]), columns)
+        self._canvas[
+          n, y * height : (y + 1) * height, x * width : (x + 1) * width
+        ] = 37 * shade[n] % 255
+    return self._canvas.copy()
+
+
+def environment(count, spec, canvas_shape, episode_length):
+  return core.BatchedEnvironment(
+    Stamps(count, spec, canvas_shape), episode_length, np.uint8
+  )
+
+
+class World(NamedTuple):
+  """An agent whose policy is far from uniform, and what it painted."""
+
+  agent: agents.Agent
+  params: types.Params
+  step: ...  # Jitted.
+  unroll: ...  # Jitted.
+  rollout: rollout_lib.Rollout
+  trajectory: types.Trajectory
+  config: agents.AgentConfig
+
+
+# What an agent may be told: (configuration, whether in colour).
+KINDS = {
+  'conditional': (dict(conditional=True), False),
+  'unconditional': (dict(noise_size=5), False),
+  'blind': (dict(conditional=True, blind=True), False),
+  'colour': (dict(conditional=True, noise_size=5), True),
+}
+NETWORKS = {'conv': CONV, 'patches': PATCHES}
+WORLDS = [f'{kind}-{network}' for kind in KINDS for network in NETWORKS]
+
+
+@functools.cache
+def world(name):
+  """Returns the world of this name, with one trajectory of T commands."""
+  kind, network = name.split('-')
+  inputs, colour = KINDS[kind]
+  spec, canvas_shape = painting_spec(colour), (SIZE, SIZE, 3 if colour else 1)
+  config = agents.AgentConfig(**NETWORK, **NETWORKS[network], **inputs)
+  agent = agents.make_agent(spec, canvas_shape, config)
+  params = sharpen(jax.jit(agent.init)(jax.random.PRNGKey(0)))
+  step = jax.jit(agent.step, static_argnames='greedy')
+  rng = np.random.default_rng(0)
+
+  def targets():
+    return rng.integers(256, size=(B, *canvas_shape)).astype(np.uint8)
+
+  rollout = rollout_lib.Rollout(
+    environment(B, spec, canvas_shape, T),
+    step,
+    agent.initial_state(B),
+    noise_size=config.noise_size,
+    targets=targets if config.conditional else None,
+    seed=1,
+  )
+  rollout(params, 0)  # What is tested is not the first episode.
+  return World(
+    agent, params, step, jax.jit(agent.unroll), rollout, rollout(params, 1),
+    config,
+  )
+
+
+def sharpen(params, scale=0.2, seed=0):
+  """Returns parameters that make all inputs matter and logits differ."""
+  rng = np.random.default_rng(seed)
+  return jax.tree.map(
+    lambda x: x + jnp.asarray(rng.normal(size=x.shape) * scale, x.dtype), params
+  )
+
+
+def table_agent(parts=(('flag', 2), ('end', 16))):
+  """Returns an agent whose parameters are what it says of each command.
+
+  `params[name][t, n]` is its log_prob, value or entropy of command t in the
+  episode whose noise is n, so that gradients can be read off an update.
+  """
+  parts = tuple(parts_lib.Part(*part) for part in parts)
+
+  def init(key):
+    del key
+    return table()
+
+  def unroll(params, trajectory):
+    episodes = trajectory.noise[:, 0].astype(jnp.int32)
+    out = {name: value[:, episodes] for name, value in params.items()}
+    counts = jnp.ones_like(out['entropy']).at[..., 1].set(
+      trajectory.action['flag'] == 1
+    )
+    return types.UnrollOutput(**out, counts=counts)
+
+  def initial_state(batch):
+    none = np.full(batch, types.NO_COMMAND, np.int32)
+    zeros = np.zeros((batch, 1), np.float32)
+    return types.AgentState((zeros, zeros), {part.name: none for part in parts})
+
+  return agent_lib.Agent(init, initial_state, None, unroll, parts)
+
+
+def table(**values):
+  """Returns parameters of `table_agent`, zeros where no value is given."""
+  shapes = {'log_prob': (T, B), 'value': (T, B), 'entropy': (T, B, 2)}
+  return {
+    name: jnp.asarray(values.get(name, np.zeros(shape)), jnp.float32)
+    for name, shape in shapes.items()
+  }
+
+
+def table_trajectory(seed=0, **fields):
+  """Returns a trajectory for `table_agent`; `fields` replace what is random."""
+  rng = np.random.default_rng(seed)
+  is_last = np.zeros((T, B), bool)
+  is_last[-1] = True
+  trajectory = types.Trajectory(
+    canvas=rng.integers(256, size=(T + 1, B, 2, 2, 1)).astype(np.uint8),
+    action={
+      'flag': rng.integers(2, size=(T, B)).astype(np.int32),
+      'end': rng.integers(16, size=(T, B)).astype(np.int32),
+    },
+    log_prob=np.zeros((T, B), np.float32),
+    value=np.zeros((T, B), np.float32),
+    is_last=is_last,
+    bootstrap=np.zeros(B, np.float32),
+    initial_state=table_agent().initial_state(B),
+    target=None,
+    noise=np.arange(B, dtype=np.float32)[:, None],
+    params_version=np.int32(0),
+  )
+  return trajectory._replace(**fields)

@@ -1,0 +1,128 @@
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from spiral_jax.networks import convolution
+
+
+def random(seed, *shape):
+  values = np.random.default_rng(seed).normal(size=shape)
+  return jnp.asarray(values, jnp.float32)
+
+
+def test_space_to_depth_by_hand():
+  x = jnp.arange(16).reshape(1, 4, 4, 1)  # Row by row.
+  np.testing.assert_array_equal(
+    convolution.space_to_depth(x, 2)[0],
+    [
+      [[0, 1, 4, 5], [2, 3, 6, 7]],
+      [[8, 9, 12, 13], [10, 11, 14, 15]],
+    ],
+  )
+
+
+def test_space_to_depth_keeps_channels_together():
+  x = jnp.arange(2 * 2 * 3).reshape(1, 2, 2, 3)
+  np.testing.assert_array_equal(
+    convolution.space_to_depth(x, 2)[0, 0, 0], np.arange(12)
+  )
+
+
+def test_depth_to_space_by_hand():
+  x = jnp.asarray([[[[0, 1, 4, 5], [2, 3, 6, 7]]]])  # Two cells side by side.
+  np.testing.assert_array_equal(
+    convolution.depth_to_space(x, 2)[0, ..., 0], [[0, 1, 2, 3], [4, 5, 6, 7]]
+  )
+
+
+@pytest.mark.parametrize(
+  'shape, size', [((2, 4, 6, 3), 2), ((1, 9, 3, 1), 3), ((3, 2, 2, 0), 2)]
+)
+def test_space_and_depth_undo_each_other(shape, size):
+  x = random(0, *shape)
+  deep = convolution.space_to_depth(x, size)
+  n, height, width, channels = shape
+  assert deep.shape == (
+    n, height // size, width // size, size * size * channels
+  )
+  if channels:
+    np.testing.assert_array_equal(convolution.depth_to_space(deep, size), x)
+
+
+# On a CPU `HalvingConv` takes the product of matrices; the other branch is
+# what other platforms take.
+@pytest.mark.parametrize(
+  'compute',
+  [convolution._halve_as_product, convolution._halve_as_convolution],
+)
+@pytest.mark.parametrize(
+  'shape, features',
+  [((2, 8, 8, 3), 4), ((1, 2, 2, 1), 1), ((3, 4, 10, 2), 5)],
+)
+def test_halving_is_a_strided_convolution(compute, shape, features):
+  layer = nn.Conv(features, (4, 4), strides=2)
+  x = random(0, *shape)
+  kernel = random(1, 4, 4, shape[-1], features)
+  mix = random(2, shape[0], shape[1] // 2, shape[2] // 2, features)
+
+  def through_flax(x, kernel):
+    params = {'params': {'kernel': kernel, 'bias': jnp.zeros(features)}}
+    return jnp.sum(mix * jnp.tanh(layer.apply(params, x)))
+
+  def through_ours(x, kernel):
+    return jnp.sum(mix * jnp.tanh(compute(x, kernel)))
+
+  values_and_gradients = [
+    jax.jit(jax.value_and_grad(f, argnums=(0, 1)))(x, kernel)
+    for f in (through_flax, through_ours)
+  ]
+  for one, other in zip(*map(jax.tree.leaves, values_and_gradients)):
+    np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_halving_layer_takes_the_parameters_of_a_convolution():
+  x = random(0, 2, 6, 4, 3)
+  theirs = nn.Conv(5, (4, 4), strides=2)
+  ours = convolution.HalvingConv(5)
+  key = jax.random.PRNGKey(1)
+  params = theirs.init(key, x)
+  shapes = jax.tree.map(jnp.shape, params)
+  assert jax.tree.map(jnp.shape, ours.init(key, x)) == shapes
+  params['params']['bias'] = jnp.arange(5.0)
+  np.testing.assert_allclose(
+    ours.apply(params, x), theirs.apply(params, x), rtol=1e-4, atol=1e-5
+  )
+
+
+def test_halving_layer_differentiates_twice():
+  # As the gradient penalty does.
+  x, kernel = random(0, 2, 4, 4, 2), random(1, 4, 4, 2, 3)
+
+  def penalty(conv):
+    def score(x, kernel):
+      return jnp.sum(jnp.tanh(conv(x, kernel)) ** 2)
+
+    return jax.grad(
+      lambda kernel: jnp.sum(jax.grad(score)(x, kernel) ** 2)
+    )
+
+  def through_layer(x, kernel):
+    params = {'params': {'kernel': kernel, 'bias': jnp.zeros(3)}}
+    return convolution.HalvingConv(3).apply(params, x)
+
+  np.testing.assert_allclose(
+    jax.jit(penalty(through_layer))(kernel),
+    jax.jit(penalty(convolution._halve_as_convolution))(kernel),
+    rtol=1e-3, atol=1e-3,
+  )
+
+
+def test_residual_block_skips():
+  x = random(0, 2, 4, 4, 3)
+  block = convolution.ResidualBlock()
+  params = block.init(jax.random.PRNGKey(0), x)
+  zeros = jax.tree.map(jnp.zeros_like, params)
+  np.testing.assert_array_equal(block.apply(zeros, x), x)
+  assert np.any(block.apply(params, x) != x)

@@ -1,0 +1,94 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from spiral_jax.networks import torso as torso_lib
+
+N, SIZE, MAP = 4, 16, 4
+TORSOS = pytest.mark.parametrize(
+  'torso_class', [torso_lib.ConvTorso, torso_lib.PatchTorso]
+)
+
+
+def random(seed, *shape):
+  values = np.random.default_rng(seed).normal(size=shape)
+  return jnp.asarray(values, jnp.float32)
+
+
+IMAGE, CONDITION = random(0, N, SIZE, SIZE, 2), random(1, N, 6)
+PLANES = random(2, N, MAP, MAP, 3)
+
+
+@functools.cache
+def make(torso_class, num_blocks=0, channels=2):
+  torso = torso_class(
+    channels=4, num_blocks=num_blocks, hidden_size=8, map_size=MAP
+  )
+  image = IMAGE[..., :channels]
+  params = torso.init(jax.random.PRNGKey(0), image, CONDITION, PLANES)
+  params = jax.tree.map(lambda x: x + 0.1, params)  # Biases too.
+  return functools.partial(jax.jit(torso.apply), params)
+
+
+@TORSOS
+def test_shapes(torso_class):
+  feature_map, vector = make(torso_class, 1)(IMAGE, CONDITION, PLANES)
+  assert feature_map.shape == (N, MAP, MAP, 4)
+  assert vector.shape == (N, 8)
+
+
+@TORSOS
+@pytest.mark.parametrize('changed', ['image', 'condition'])
+def test_each_row_sees_its_own_inputs(torso_class, changed):
+  inputs = {'image': IMAGE, 'condition': CONDITION, 'planes': PLANES}
+  apply = make(torso_class, 1)
+  before = apply(*inputs.values())
+  inputs[changed] = inputs[changed].at[1].add(0.5)
+  for one, other in zip(before, apply(*inputs.values())):
+    changes = np.any(np.reshape(one != other, (N, -1)), axis=-1)
+    np.testing.assert_array_equal(changes, np.arange(N) == 1)
+
+
+@TORSOS
+def test_the_map_lies_where_the_image_does(torso_class):
+  apply = make(torso_class)
+  before, _ = apply(IMAGE, CONDITION, PLANES)
+  # The middle of cell (2, 0): nothing else on the map sees it.
+  image = IMAGE.at[:, 9:11, 1:3].add(3.0)
+  after, _ = apply(image, CONDITION, PLANES)
+  change = np.abs(after - before).max(axis=(0, 3))
+  assert np.unravel_index(np.argmax(change), change.shape) == (2, 0)
+  np.testing.assert_array_equal(change[0], np.zeros(MAP))
+  np.testing.assert_array_equal(change[:, 2:], np.zeros((MAP, 2)))
+
+
+@TORSOS
+def test_the_same_everywhere_differs_by_its_coordinates(torso_class):
+  feature_map, _ = make(torso_class)(
+    jnp.ones_like(IMAGE), CONDITION, jnp.zeros_like(PLANES)
+  )
+  # Away from the border, where padding would tell.
+  inner = np.asarray(feature_map[:, 1:-1, 1:-1])
+  assert np.all(np.abs(inner[:, 0] - inner[:, 1]).max(axis=(1, 2)) > 1e-4)
+  assert np.all(np.abs(inner[:, :, 0] - inner[:, :, 1]).max(axis=(1, 2)) > 1e-4)
+
+
+def test_the_patch_torso_sees_the_last_commands_mark_in_its_place():
+  apply = make(torso_lib.PatchTorso)
+  before, _ = apply(IMAGE, CONDITION, PLANES)
+  after, _ = apply(IMAGE, CONDITION, PLANES.at[:, 3, 1].add(1.0))
+  changed = np.abs(after - before).max(axis=(0, 3)) > 0
+  expected = np.zeros((MAP, MAP), bool)
+  expected[3, 1] = True
+  np.testing.assert_array_equal(changed, expected)
+
+
+@TORSOS
+def test_there_may_be_no_image(torso_class):
+  feature_map, vector = make(torso_class, channels=0)(
+    IMAGE[..., :0], CONDITION, PLANES
+  )
+  assert np.all(np.isfinite(feature_map)) and np.any(vector != 0)
