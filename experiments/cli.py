@@ -11,7 +11,7 @@ from absl import logging
 from spiral_jax.driver import program
 
 # What shells report of a program that Ctrl-C ended: 128 + SIGINT.
-_INTERRUPTED = 130
+INTERRUPTED = 130
 
 
 def run(main: Callable[[], object]) -> None:
@@ -48,7 +48,7 @@ def _run(main: Callable[[], object]) -> None:
     _fail(str(error))
   except KeyboardInterrupt:
     print('interrupted', file=sys.stderr)
-    sys.exit(_INTERRUPTED)
+    sys.exit(INTERRUPTED)
 
 
 def _fail(message: str) -> NoReturn:

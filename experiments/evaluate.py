@@ -19,11 +19,11 @@ import rich.table
 import cli
 import pictures
 import process
+import run_setup
 from spiral_jax import evaluation
 from spiral_jax.driver import checkpoints
 from spiral_jax.driver import rollout
 from spiral_jax.driver import state as state_lib
-import training
 
 _CURVES = (
   'policy/l2',
@@ -58,18 +58,18 @@ def evaluate(
     FileNotFoundError, ValueError: if there is no such checkpoint, or no data.
   """
   checkpoint = checkpoints.load(run_dir / 'checkpoints', step)
-  setup = training.from_json(checkpoint.config)
+  setup = run_setup.from_json(checkpoint.config)
   if data_dir:
     setup = setup._replace(
       run=dataclasses.replace(setup.run, data_dir=data_dir)
     )
-  agent = training.make_agent(setup)
+  agent = run_setup.make_agent(setup)
   template = jax.eval_shape(agent.init, jax.random.PRNGKey(0))
   params = state_lib.from_plain(
     template, checkpoint.state['policy']['learner']['params']
   )
-  test = training.load_dataset(setup, 'test')
-  train = training.load_dataset(setup, 'train')
+  test = run_setup.load_dataset(setup, 'test')
+  train = run_setup.load_dataset(setup, 'train')
   if setup.agent.conditional and not 0 < count <= len(test.images):
     count = len(test.images)
   count = count or 1000
@@ -143,7 +143,7 @@ def _episodes(setup, agent, params, count, targets):
     pieces = iter(targets[order.reshape(-1, batch)])
     stream = pieces.__next__
   act = rollout.Rollout(
-    training.make_environment(setup, batch),
+    run_setup.make_environment(setup, batch),
     jax.jit(agent.step, static_argnames='greedy'),
     agent.initial_state(batch),
     noise_size=setup.agent.noise_size,

@@ -8,15 +8,16 @@ For example:
 import cli
 import evaluate
 import process
+import run_setup
 import training
 
 
 def main() -> None:
   """Trains as the flags say, then evaluates."""
   process.prepare()
-  evaluate.evaluate(training.train(training.read_flags('mnist')))
+  evaluate.evaluate(training.train(run_setup.read_flags('mnist')))
 
 
 if __name__ == '__main__':
-  training.define_flags()
+  run_setup.define_flags()
   cli.run(main)

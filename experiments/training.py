@@ -8,30 +8,25 @@
       |  final canvases                   | score params
       +--> replay --> discriminator learner <-- real images
 
-A script defines the flags (`define_flags`), reads them into a `Setup` and calls
-`train`.
+A script calls `train` with a `run_setup.Setup`.
 """
 
-import dataclasses
 import functools
 import json
-import math
 import pathlib
 import shlex
 import sys
 import time
-from typing import Any, NamedTuple
 
-from absl import flags
 import jax
 import numpy as np
 import rich.console
 
-import config_flags
-from environments import painting
 import pictures
+import run_setup
 from spiral_jax import agents
 from spiral_jax import datasets
+from spiral_jax import evaluation
 from spiral_jax.driver import checkpoints
 from spiral_jax.driver import metrics
 from spiral_jax.driver import nodes
@@ -39,112 +34,6 @@ from spiral_jax.driver import params as params_lib
 from spiral_jax.driver import periodic
 from spiral_jax.driver import program as program_lib
 from spiral_jax.driver import rollout
-
-# Flags belong to the scripts: their --help lists them.
-flags.disclaim_key_flags()
-
-
-@dataclasses.dataclass(frozen=True)
-class RunConfig:
-  """One run: where it goes, how long, and how its nodes share the work.
-
-  Attributes:
-    run_dir: folder of the run's checkpoints, metrics and pictures.
-    resume: go on from the latest checkpoint in run_dir.
-    minutes: to train, over all resumptions; 0, no end.
-    frames: commands to learn from; 0, no end.
-    batch_size: episodes in a batch of either learner.
-    num_actors: nodes that paint, a batch at a time.
-    max_lag: updates that an actor may run ahead of the policy learner; below 0,
-      as far as the queue allows.
-    render_threads: of each actor, to share its canvases.
-    replay_batches: batches of final canvases kept for the discriminator.
-    discriminator_updates: bound of discriminator updates a batch of episodes.
-    lockstep: all nodes in turn in one thread, reproducible bit for bit.
-    seed: of everything random.
-    log_every: policy updates between two records of metrics.
-    checkpoint_minutes: between checkpoints.
-    checkpoint_rounds: with lockstep, rounds between checkpoints instead; 0,
-      none.
-    picture_seconds: between pictures of what the agent paints; 0, none.
-    data_dir: folder of the data set; empty, the subset that comes with the
-      package.
-    download: fetch the data set's files that are missing.
-  """
-
-  run_dir: str = ''
-  resume: bool = False
-  minutes: float = 0.0
-  frames: int = 0
-  batch_size: int = 64
-  num_actors: int = 1
-  max_lag: int = -1
-  render_threads: int = 1
-  replay_batches: int = 20
-  discriminator_updates: float = 1.0
-  lockstep: bool = False
-  seed: int = 0
-  log_every: int = 10
-  checkpoint_minutes: float = 5.0
-  checkpoint_rounds: int = 0
-  picture_seconds: float = 60.0
-  data_dir: str = ''
-  download: bool = False
-
-  def __post_init__(self) -> None:
-    """Checks the values.
-
-    Raises:
-      ValueError: that names the setting, its value and what it may be.
-    """
-    for name, least in (
-      ('minutes', 0),
-      ('frames', 0),
-      ('batch_size', 1),
-      ('num_actors', 1),
-      ('render_threads', 1),
-      ('replay_batches', 1),
-      ('log_every', 1),
-      ('checkpoint_rounds', 0),
-      ('picture_seconds', 0),
-      ('seed', 0),
-    ):
-      value = getattr(self, name)
-      if not least <= value < math.inf:
-        raise ValueError(f'{name} is {value}, must be {least} or more')
-    for name in ('discriminator_updates', 'checkpoint_minutes'):
-      value = getattr(self, name)
-      if not 0 < value < math.inf:
-        raise ValueError(f'{name} is {value}, must be above 0')
-    if self.lockstep and self.discriminator_updates % 1:
-      raise ValueError(
-        f'discriminator_updates is {self.discriminator_updates}, must be a '
-        'whole number with lockstep'
-      )
-    if self.lockstep and self.num_actors > 1:
-      raise ValueError(
-        f'num_actors is {self.num_actors}, must be 1 with lockstep'
-      )
-
-
-class Setup(NamedTuple):
-  """Everything that a run is told, one configuration a part."""
-
-  dataset: str
-  run: RunConfig
-  painting: painting.PaintingSettings
-  agent: agents.AgentConfig
-  learner: agents.LearnerConfig
-  discriminator: agents.DiscriminatorConfig
-
-
-_PREFIXES = {
-  'run': (RunConfig, ''),
-  'painting': (painting.PaintingSettings, ''),
-  'agent': (agents.AgentConfig, ''),
-  'learner': (agents.LearnerConfig, ''),
-  'discriminator': (agents.DiscriminatorConfig, 'discriminator_'),
-}
 
 # What may differ between a run and its resumption.
 _MAY_CHANGE = (
@@ -162,93 +51,6 @@ _MAY_CHANGE = (
   'run.data_dir',
   'run.download',
 )
-
-
-def define_flags() -> None:
-  """Defines a flag for each field of each part of a `Setup`."""
-  for config_class, prefix in _PREFIXES.values():
-    config_flags.define(config_class, prefix)
-
-
-def read_flags(dataset: str) -> Setup:
-  """Returns what the flags say.
-
-  Raises:
-    ValueError: if a flag is out of its range.
-  """
-  configs: dict[str, Any] = {
-    name: config_flags.read(config_class, prefix)
-    for name, (config_class, prefix) in _PREFIXES.items()
-  }
-  return Setup(dataset=dataset, **configs)
-
-
-def to_json(setup: Setup) -> dict[str, Any]:
-  """Returns a setup as nested dicts of numbers, strings and lists."""
-  return {
-    'dataset': setup.dataset,
-    **{name: dataclasses.asdict(getattr(setup, name)) for name in _PREFIXES},
-  }
-
-
-def from_json(saved: dict[str, Any]) -> Setup:
-  """Undoes `to_json`; a field that was added since has its default.
-
-  Raises:
-    ValueError: if this is no setup.
-  """
-  try:
-    parts: dict[str, Any] = {'dataset': saved['dataset']}
-    for name, (config_class, _) in _PREFIXES.items():
-      known = {field.name for field in dataclasses.fields(config_class)}
-      parts[name] = config_class(
-        **{
-          field: tuple(value) if isinstance(value, list) else value
-          for field, value in saved[name].items()
-          if field in known
-        }
-      )
-  except (KeyError, TypeError, AttributeError) as error:
-    raise ValueError(
-      f'the saved configuration is not one of a training run ({error!r}); '
-      'name another run, or another of its checkpoints'
-    ) from error
-  return Setup(**parts)
-
-
-def load_dataset(setup: Setup, split: str) -> datasets.ImageDataset:
-  """Returns images `[n, canvas_size, canvas_size, channels]`."""
-  return datasets.load(
-    setup.dataset,
-    split,
-    data_dir=setup.run.data_dir or None,
-    size=setup.painting.canvas_size,
-    channels=setup.painting.channels,
-    download=setup.run.download,
-  )
-
-
-def make_environment(setup: Setup, count: int):
-  """Returns a batched environment that observes uint8 canvases."""
-  return painting.make_batch(
-    count,
-    dtype=np.uint8,
-    num_threads=setup.run.render_threads,
-    **dataclasses.asdict(setup.painting),
-  )
-
-
-def make_agent(setup: Setup) -> agents.Agent:
-  """Returns the agent of a setup."""
-  return agents.make_agent(
-    setup.painting.action_spec(), canvas_shape(setup), setup.agent
-  )
-
-
-def canvas_shape(setup: Setup) -> tuple[int, int, int]:
-  """Returns (height, width, channels)."""
-  size = setup.painting.canvas_size
-  return size, size, setup.painting.channels
 
 
 class ImageStream:
@@ -291,28 +93,30 @@ class RealAndFake:
 class Training:
   """A program ready to run: nodes, and what is saved of them."""
 
-  def __init__(self, setup: Setup, run_dir: pathlib.Path):
+  def __init__(self, setup: run_setup.Setup, run_dir: pathlib.Path):
     """Builds all nodes of the picture above, and the folder.
 
     Raises:
       ValueError: if parts of the setup do not fit each other.
       OSError: if data or libmypaint are missing.
     """
-    _check_fit(setup)
+    run_setup.check_fit(setup)
     run = setup.run
     self.setup = setup
     self.program = program_lib.Program()
     self.latest: agents.Trajectory | None = None
     # What may be wrong comes first, the folder of the run after it: a typo
     # leaves nothing behind.
-    agent = make_agent(setup)
+    agent = run_setup.make_agent(setup)
     score = self._make_discriminator_learner(setup)
     self._policy_learner = agents.make_learner(agent, score, setup.learner)
-    environments = [
-      make_environment(setup, run.batch_size) for _ in range(run.num_actors)
+    # One more than there are actors, for held-out targets.
+    *environments, spare = [
+      run_setup.make_environment(setup, run.batch_size)
+      for _ in range(run.num_actors + 1)
     ]
-    load_dataset(setup, 'test')  # For the evaluation at the end.
-    images = load_dataset(setup, 'train')
+    held_out = run_setup.load_dataset(setup, 'test').images
+    images = run_setup.load_dataset(setup, 'train')
     self.lines = metrics.JsonLines(run_dir / 'metrics.jsonl')
     self.writer = metrics.Fanout(
       self.lines,
@@ -377,6 +181,18 @@ class Training:
         ),
         steps_per_round=max(1, int(run.discriminator_updates)),
       )
+    self._params = params
+    self._reconstruct = None
+    if setup.agent.conditional:
+      same = np.resize(held_out, (run.batch_size, *held_out.shape[1:]))
+      self._reconstruct = rollout.Rollout(
+        spare,
+        step,
+        agent.initial_state(run.batch_size),
+        noise_size=setup.agent.noise_size,
+        targets=lambda: same,
+        seed=run.seed + 1_000_003,
+      )
     self.learner = program.add(
       nodes.PolicyLearner(
         'policy',
@@ -392,12 +208,34 @@ class Training:
       )
     )
 
-  def _make_discriminator_learner(self, setup: Setup):
+  def paint(self) -> agents.Trajectory | None:
+    """Returns what there is to look at, None if nothing was painted yet.
+
+    Unconditional: the samples that were learned from last.  Conditional: the
+    same held-out targets each time, whose error is written to the metrics as
+    `held_out/l2`.
+    """
+    if self._reconstruct is None:
+      return self.latest
+    trajectory = self._reconstruct(*self._params.latest())
+    assert trajectory.target is not None
+    error = evaluation.reconstruction_error(
+      trajectory.canvas[-1], trajectory.target
+    )
+    self.writer.write(
+      self.learner.version,
+      {'held_out/l2': error.mean(), 'held_out/frames': self.learner.frames},
+    )
+    return trajectory
+
+  def _make_discriminator_learner(self, setup: run_setup.Setup):
     """Returns the score of a discriminator, None if the reward needs none."""
     if setup.learner.reward != 'discriminator':
       return None
     discriminator = agents.make_discriminator(
-      canvas_shape(setup), setup.agent.conditional, setup.discriminator
+      run_setup.canvas_shape(setup),
+      setup.agent.conditional,
+      setup.discriminator,
     )
     self._discriminator_learner = agents.make_discriminator_learner(
       discriminator, setup.discriminator
@@ -414,21 +252,6 @@ class Training:
     return self._policy_learner.update(state, trajectory, score_params)
 
 
-def _check_fit(setup: Setup) -> None:
-  """Raises ValueError where parts of a setup do not fit each other."""
-  batch_size, minibatches = setup.run.batch_size, setup.learner.minibatches
-  if batch_size % minibatches:
-    raise ValueError(
-      f'--batch_size={batch_size} does not divide into --minibatches='
-      f'{minibatches}; change one of them'
-    )
-  if setup.learner.reward == 'l2' and not setup.agent.conditional:
-    raise ValueError(
-      '--reward=l2 compares with a target and the agent has none; add '
-      '--conditional, or take --reward=discriminator'
-    )
-
-
 def _final_examples(trajectory: agents.Trajectory) -> dict[str, np.ndarray]:
   """Returns the replay's rows."""
   examples = {'canvas': trajectory.canvas[-1]}
@@ -437,7 +260,7 @@ def _final_examples(trajectory: agents.Trajectory) -> dict[str, np.ndarray]:
   return examples
 
 
-def train(setup: Setup) -> pathlib.Path:
+def train(setup: run_setup.Setup) -> pathlib.Path:
   """Trains until the end that the setup names, or Ctrl-C.
 
   Returns:
@@ -453,7 +276,7 @@ def train(setup: Setup) -> pathlib.Path:
   training = Training(setup, run_dir)
   program, learner = training.program, training.learner
   saved = checkpoints.Checkpoints(
-    run_dir / 'checkpoints', to_json(setup), may_change=_MAY_CHANGE
+    run_dir / 'checkpoints', run_setup.to_json(setup), may_change=_MAY_CHANGE
   )
   clock = Clock()
   parts = {
@@ -476,7 +299,7 @@ def train(setup: Setup) -> pathlib.Path:
     # A run that died before its first checkpoint has left some.
     training.lines.set_state({'length': 0, 'seconds': 0.0})
     (run_dir / 'config.json').write_text(
-      json.dumps(to_json(setup), indent=2) + '\n'
+      json.dumps(run_setup.to_json(setup), indent=2) + '\n'
     )
   draw = functools.partial(_draw, training, run_dir)
   if setup.run.picture_seconds > 0:
@@ -538,8 +361,8 @@ class Clock:
 
 
 def _draw(training: Training, run_dir: pathlib.Path) -> None:
-  """Writes a grid of what the agent painted last."""
-  trajectory = training.latest
+  """Writes a grid of what the agent paints."""
+  trajectory = training.paint()
   if trajectory is not None:
     grid = pictures.grid(trajectory.canvas[-1], trajectory.target)
     folder = run_dir / 'samples'
@@ -547,7 +370,7 @@ def _draw(training: Training, run_dir: pathlib.Path) -> None:
     pictures.save(grid, run_dir / 'samples.png')
 
 
-def _run_dir(setup: Setup) -> pathlib.Path:
+def _run_dir(setup: run_setup.Setup) -> pathlib.Path:
   if not setup.run.run_dir:
     raise ValueError('run_dir is empty; name a folder, as --run_dir=runs/mine')
   path = pathlib.Path(setup.run.run_dir).expanduser()
@@ -567,7 +390,8 @@ def _run_dir(setup: Setup) -> pathlib.Path:
     )
   if setup.run.resume:
     saved = checkpoints.load(path / 'checkpoints').config
-    checkpoints.check_config(saved, to_json(setup), ignore=_MAY_CHANGE)
+    config = run_setup.to_json(setup)
+    checkpoints.check_config(saved, config, ignore=_MAY_CHANGE)
   return path
 
 
@@ -577,7 +401,7 @@ def _resume_command() -> str:
   return shlex.join([sys.orig_argv[0], *arguments, '--resume'])
 
 
-def _progress_columns(setup: Setup) -> dict[str, str]:
+def _progress_columns(setup: run_setup.Setup) -> dict[str, str]:
   columns = {}
   if setup.agent.conditional:
     columns['l2'] = 'policy/l2'

@@ -1,0 +1,188 @@
+"""Training in lockstep: reproducible, resumable; what is refused, and how."""
+
+import json
+import signal
+import time
+
+import jax
+import numpy as np
+from PIL import Image
+import pytest
+
+import run_setup
+from spiral_jax.driver import checkpoints
+from spiral_jax.driver import program
+from tests.experiments import tiny
+import training
+
+
+def state_of(run_dir):
+  return checkpoints.load(run_dir / 'checkpoints').state
+
+
+def assert_equal(one, other):
+  """Compares all parameters, optimisers, keys and places in data."""
+  for name in ('policy', 'discriminator', 'actor 0'):
+    leaves = [
+      jax.tree.flatten_with_path(state[name])[0] for state in (one, other)
+    ]
+    assert len(leaves[0]) == len(leaves[1])
+    for (path, a), (_, b) in zip(*leaves):
+      np.testing.assert_array_equal(a, b, err_msg=f'{name} {path}')
+
+
+@pytest.fixture(scope='module')
+def fifty_updates(tmp_path_factory):
+  """Returns the state after 50 updates in one go."""
+  folder = tmp_path_factory.mktemp('fifty')
+  training.train(tiny.setup(folder, run=dict(frames=50 * 24)))
+  return state_of(folder)
+
+
+def test_two_runs_with_one_seed_are_equal_after_50_updates(
+  tmp_path, fifty_updates
+):
+  training.train(tiny.setup(tmp_path, run=dict(frames=50 * 24)))
+  state = state_of(tmp_path)
+  assert state['policy']['version'] == 50
+  assert_equal(state, fifty_updates)
+
+
+def test_another_seed_gives_another_run(tmp_path, fifty_updates):
+  training.train(tiny.setup(tmp_path, run=dict(seed=1)))
+  first, second = (
+    jax.tree.leaves(state['policy']['learner']['params'])
+    for state in (state_of(tmp_path), fifty_updates)
+  )
+  assert any(np.any(a != b) for a, b in zip(first, second))
+
+
+def test_killed_and_resumed_is_as_if_never_killed(tmp_path, fifty_updates):
+  arguments = tiny.flags(tmp_path) + ['--frames=1200']
+  process = tiny.script('mnist.py', *arguments, '--checkpoint_rounds=4')
+  folder = tmp_path / 'checkpoints'
+  deadline = time.monotonic() + 300
+  while not any(
+    p.name.isdigit() and int(p.name) >= 8 for p in folder.glob('*')
+  ):
+    assert process.poll() is None and time.monotonic() < deadline, (
+      process.communicate()
+    )
+    time.sleep(0.005)
+  process.send_signal(signal.SIGKILL)
+  process.communicate()
+  assert process.returncode == -signal.SIGKILL
+  assert 8 <= checkpoints.load(folder).step < 50
+  training.train(
+    tiny.setup(tmp_path, run=dict(frames=50 * 24, resume=True))
+  )
+  assert_equal(state_of(tmp_path), fifty_updates)
+
+
+@pytest.mark.parametrize('reward_at', ['end', 'step'])
+@pytest.mark.parametrize('reward', ['l2', 'discriminator'])
+def test_conditional_runs_measure_held_out_error(tmp_path, reward, reward_at):
+  training.train(
+    tiny.setup(
+      tmp_path,
+      conditional=True,
+      blind=reward_at == 'end',
+      learner=dict(reward=reward, reward_at=reward_at),
+    )
+  )
+  records = [
+    json.loads(line) for line in (tmp_path / 'metrics.jsonl').open()
+  ]
+  errors = [r['held_out/l2'] for r in records if 'held_out/l2' in r]
+  assert len(errors) == 1 and 0.0 < errors[0] < 1.0
+  learned = [r for r in records if 'policy/frames' in r]
+  assert [r['policy/frames'] for r in learned] == [24, 48, 72]
+  # Targets above their reconstructions, and gaps of 2 pixels.
+  with Image.open(tmp_path / 'samples.png') as image:
+    assert image.size == (8 * 18, 2 * 18)
+
+
+def test_threads_train_as_well(tmp_path):
+  training.train(
+    tiny.setup(
+      tmp_path,
+      run=dict(lockstep=False, num_actors=2, max_lag=1, frames=240),
+    )
+  )
+  state = state_of(tmp_path)
+  assert state['policy']['frames'] == 240
+  assert state['discriminator']['version'] > 0
+  lags = [
+    json.loads(line).get('policy/lag')
+    for line in (tmp_path / 'metrics.jsonl').open()
+  ]
+  assert all(0 <= lag <= 1 for lag in lags if lag is not None)
+
+
+def test_a_node_that_fails_is_named(tmp_path, monkeypatch):
+  def fail(self, state, trajectory, score_params):
+    raise RuntimeError('no more')
+
+  monkeypatch.setattr(training.Training, '_update_policy', fail)
+  start = time.monotonic()
+  with pytest.raises(program.NodeError, match=r"'policy'.*no more"):
+    training.train(tiny.setup(tmp_path, run=dict(lockstep=False)))
+  assert time.monotonic() - start < 60  # Compilation included.
+
+
+# What is refused.
+
+
+@pytest.mark.parametrize(
+  'run, learner, agent, words',
+  [
+    (dict(batch_size=9), dict(algorithm='clipped', minibatches=4), {},
+     ['--batch_size=9', '--minibatches=4']),
+    ({}, dict(reward='l2'), {}, ['--reward=l2', '--conditional']),
+    (dict(data_dir='/no/such/folder'), {}, {}, ['/no/such/folder']),
+    (dict(resume=True), {}, {}, ['no checkpoint', '--resume', '--run_dir']),
+    (dict(run_dir=''), {}, {}, ['run_dir is empty', '--run_dir=']),
+  ],
+)
+def test_what_does_not_fit_is_refused(tmp_path, run, learner, agent, words):
+  folder = tmp_path / 'run'
+  setup = tiny.setup(folder, learner=learner, **agent)
+  setup = setup._replace(
+    run=run_setup.RunConfig(**{**vars(setup.run), **run})
+  )
+  with pytest.raises((ValueError, OSError)) as error:
+    training.train(setup)
+  for word in words:
+    assert word in str(error.value)
+  assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+  'field, value',
+  [('batch_size', 0), ('minutes', float('nan')), ('frames', -1),
+   ('discriminator_updates', 0.0), ('seed', -1), ('replay_batches', 0)],
+)
+def test_values_out_of_range_are_named(field, value):
+  with pytest.raises(ValueError, match=rf'{field} is {value}, must be '):
+    run_setup.RunConfig(**{field: value})
+
+
+def test_a_run_is_neither_overwritten_nor_resumed_as_another(tmp_path):
+  training.train(tiny.setup(tmp_path))
+  before = (tmp_path / 'metrics.jsonl').read_bytes()
+  with pytest.raises(ValueError, match=r'holds a run already.*--resume'):
+    training.train(tiny.setup(tmp_path))
+  with pytest.raises(ValueError, match='noise_size'):
+    training.train(tiny.setup(tmp_path, run=dict(resume=True), noise_size=4))
+  assert (tmp_path / 'metrics.jsonl').read_bytes() == before
+
+
+def test_a_setup_survives_a_checkpoint(tmp_path):
+  setup = tiny.setup(tmp_path, conditional=True)
+  saved = json.loads(json.dumps(run_setup.to_json(setup)))
+  assert run_setup.from_json(saved) == setup
+  del saved['run']['replay_batches']  # Saved before this field was there.
+  assert run_setup.from_json(saved).run.replay_batches == 20
+  del saved['agent']
+  with pytest.raises(ValueError, match="configuration is not one.*'agent'"):
+    run_setup.from_json(saved)
