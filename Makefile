@@ -6,6 +6,7 @@
 
 PYTHON ?= python3
 BIN = .venv/bin/python
+NATIVE = environments/painting/_native.so spiral_jax/networks/_native.so
 # Two at a time: what takes long in the tests is XLA's compiler, which is
 # mostly serial.
 PYTEST_FLAGS ?= -n 2
@@ -36,15 +37,17 @@ test: setup
 setup: .venv/.installed
 
 .venv/.installed: setup.py pyproject.toml \
-		$(wildcard environments/painting/csrc/*.[ch])
+		$(wildcard environments/painting/csrc/*.[ch]) \
+		$(wildcard spiral_jax/networks/csrc/*.[ch])
 	@scripts/system_packages.sh '$(PYTHON)'
 	$(BIN) -c '' 2>/dev/null || $(PYTHON) -m venv --clear .venv
-	rm -f environments/painting/_native.so
+	rm -f $(NATIVE)
 	$(BIN) -m pip install --editable '.[train,test]'
-	@test -e environments/painting/_native.so || echo 'Note: the native' \
-	    'painting step was not built. Drawing works without it, but slower.'
+	@for library in $(NATIVE); do \
+	  test -e $$library || echo "Note: $$library was not built. All works" \
+	      'without it, but slower.'; \
+	done
 	@touch $@
 
 clean:
-	rm -rf .venv build dist *.egg-info environments/painting/_native.so \
-	    .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .venv build dist *.egg-info $(NATIVE) .pytest_cache .ruff_cache .mypy_cache .hypothesis

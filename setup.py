@@ -1,4 +1,4 @@
-"""Names, version bounds, packages and the native painting step."""
+"""Names, version bounds, packages and the native extensions."""
 
 import glob
 import os
@@ -38,27 +38,40 @@ _TEST = [
     'setuptools>=77.0.3',  # Runs setup.py in a test.
 ]
 
-# Plain C, loaded through ctypes: it needs no Python headers and opens
-# libmypaint when it runs, so it needs no libmypaint headers either. Contracted
-# multiply-adds would round differently from libmypaint's own arithmetic, and
+
+def _extension(package: str, *flags: str) -> setuptools.Extension:
+  """Returns a package's `_native.so`, made of its folder `csrc`.
+
+  Plain C, loaded through ctypes: it needs no Python headers. It is optional:
+  without a compiler, Python and XLA compute the same, more slowly.
+  """
+  folder = package.replace('.', '/') + '/csrc'
+  return setuptools.Extension(
+      f'{package}._native',
+      sources=sorted(glob.glob(f'{folder}/*.c')),
+      depends=sorted(glob.glob(f'{folder}/*.h')),
+      extra_compile_args=[
+          '-O3',
+          # With these two, loops become vector code.
+          '-fno-math-errno',
+          '-fno-trapping-math',
+          '-fPIC',
+          '-pthread',
+          *flags,
+      ],
+      extra_link_args=['-pthread'],
+      libraries=['dl', 'm'],
+      optional=True,
+  )
+
+
+# libmypaint is opened when the program runs, so its headers are not needed.
+# Contracted multiply-adds would round differently from its own arithmetic, and
 # pictures would no longer be equal bit for bit.
-_NATIVE = setuptools.Extension(
-    'environments.painting._native',
-    sources=sorted(glob.glob('environments/painting/csrc/*.c')),
-    depends=sorted(glob.glob('environments/painting/csrc/*.h')),
-    extra_compile_args=[
-        '-O3',
-        '-ffp-contract=off',
-        # With these two the dab loops become vector code; the same pixels.
-        '-fno-math-errno',
-        '-fno-trapping-math',
-        '-fPIC',
-        '-pthread',
-    ],
-    extra_link_args=['-pthread'],
-    libraries=['dl', 'm'],
-    optional=True,  # Without a compiler the ctypes path draws the same pixels.
-)
+_PAINTING = _extension('environments.painting', '-ffp-contract=off')
+
+# Convolutions for XLA, whose binary interface csrc/xla_ffi.h declares.
+_NETWORKS = _extension('spiral_jax.networks', '-ffp-contract=fast')
 
 
 class BuildSharedLibrary(build_ext.build_ext):
@@ -85,7 +98,7 @@ setuptools.setup(
     package_data={'spiral_jax.datasets': ['embedded/**']},
     # Only what is named above: pictures and notes stay in the repository.
     include_package_data=False,
-    ext_modules=[_NATIVE],
+    ext_modules=[_PAINTING, _NETWORKS],
     cmdclass={'build_ext': BuildSharedLibrary},
     install_requires=_CORE,
     extras_require={'train': _TRAIN, 'test': _TEST},

@@ -82,7 +82,7 @@ def test_every_imported_library_is_declared(declared):
 
 
 @pytest.mark.parametrize('compiler, is_built', [(None, True), ('false', False)])
-def test_native_step_is_built_where_there_is_a_compiler(
+def test_extensions_are_built_where_there_is_a_compiler(
     tmp_path, compiler, is_built
 ):
   if is_built and not shutil.which('cc'):
@@ -97,10 +97,11 @@ def test_native_step_is_built_where_there_is_a_compiler(
       check=True,
       capture_output=True,
   )
-  library = target / 'environments' / 'painting' / '_native.so'
-  assert library.exists() == is_built
-  if is_built:
-    ctypes.CDLL(str(library))
+  for package in ('environments/painting', 'spiral_jax/networks'):
+    library = target / package / '_native.so'
+    assert library.exists() == is_built
+    if is_built:
+      ctypes.CDLL(str(library))
 
 
 def _names(requirements: list[str]) -> list[str]:

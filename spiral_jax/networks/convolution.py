@@ -3,10 +3,14 @@
 Axes: N images, H height, W width, C channels.
 """
 
+import functools
+
 import chex
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
+
+from spiral_jax.networks import native
 
 
 class ResidualBlock(nn.Module):
@@ -15,10 +19,84 @@ class ResidualBlock(nn.Module):
   @nn.compact
   def __call__(self, x: chex.Array) -> chex.Array:
     """Maps features `[N, H, W, C]` to features of the same shape."""
-    channels = x.shape[-1]
-    h = nn.Conv(channels, (3, 3))(nn.relu(x))
-    h = nn.Conv(channels, (3, 3))(nn.relu(h))
+    conv = functools.partial(
+      nn.Conv, x.shape[-1], (3, 3), conv_general_dilated=_convolve
+    )
+    h = conv()(nn.relu(x))
+    h = conv()(nn.relu(h))
     return x + h
+
+
+def _convolve(x: chex.Array, kernel: chex.Array, *args, **kwargs) -> chex.Array:
+  """Is `jax.lax.conv_general_dilated` as `nn.Conv` calls it."""
+  if native.is_built() and native.fits(x, kernel):
+    return conv3x3(x, kernel)
+  return jax.lax.conv_general_dilated(x, kernel, *args, **kwargs)
+
+
+# The branches for CPU and other backends are inside of these rules: the
+# gradient of a branch would keep what both of its sides need.
+
+
+@jax.custom_vjp
+def conv3x3(x: chex.Array, kernel: chex.Array) -> chex.Array:
+  """Returns the convolution with stride 1 and zeros around, `[N, H, W, D]`.
+
+  On CPU it is computed by `native`.  It has reverse-mode derivatives of any
+  order, and no forward mode.
+
+  Args:
+    x: `[N, H, W, C]`; see `native.fits`.
+    kernel: `[3, 3, C, D]`.
+  """
+  return jax.lax.platform_dependent(
+    x, kernel, cpu=native.conv3x3, default=_plain_conv3x3
+  )
+
+
+@jax.custom_vjp
+def _kernel_gradient(x: chex.Array, gradient: chex.Array) -> chex.Array:
+  """Returns the gradient of `conv3x3` by its kernel; bilinear as that is."""
+  return jax.lax.platform_dependent(
+    x,
+    gradient,
+    cpu=native.conv3x3_kernel_gradient,
+    default=_plain_kernel_gradient,
+  )
+
+
+def _transposed(kernel: chex.Array) -> chex.Array:
+  """Returns the kernel of the convolution that is the transpose."""
+  return kernel[::-1, ::-1].transpose(0, 1, 3, 2)
+
+
+conv3x3.defvjp(
+  lambda x, kernel: (conv3x3(x, kernel), (x, kernel)),
+  lambda kept, g: (
+    conv3x3(g, _transposed(kept[1])),
+    _kernel_gradient(kept[0], g),
+  ),
+)
+_kernel_gradient.defvjp(
+  lambda x, gradient: (_kernel_gradient(x, gradient), (x, gradient)),
+  lambda kept, g: (
+    conv3x3(kept[1], _transposed(g)),
+    conv3x3(kept[0], g),
+  ),
+)
+
+
+def _plain_conv3x3(x: chex.Array, kernel: chex.Array) -> chex.Array:
+  return jax.lax.conv_general_dilated(
+    x, kernel, (1, 1), 'SAME', dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+  )
+
+
+def _plain_kernel_gradient(x: chex.Array, gradient: chex.Array) -> chex.Array:
+  shape = (3, 3, x.shape[3], gradient.shape[3])
+  kernel = jax.ShapeDtypeStruct(shape, x.dtype)
+  transpose = jax.linear_transpose(lambda k: _plain_conv3x3(x, k), kernel)
+  return transpose(gradient)[0]
 
 
 class HalvingConv(nn.Module):

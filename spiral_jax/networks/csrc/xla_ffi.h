@@ -1,0 +1,113 @@
+/* What a handler needs of XLA's foreign function interface, version 0.x.
+ *
+ * The binary interface is stable (xla/ffi/api/c_api.h): fields are only added
+ * at the end of a struct, and each struct says how long it is. Declared here
+ * so that a build needs no headers of jaxlib's.
+ */
+#ifndef NETWORKS_XLA_FFI_H_
+#define NETWORKS_XLA_FFI_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct XlaExtension {
+  size_t struct_size;
+  int type;
+  struct XlaExtension *next;
+} XlaExtension;
+
+enum { kXlaMetadataExtension = 1 };
+
+typedef struct {
+  size_t struct_size;
+  XlaExtension *extensions;
+  int major, minor;
+} XlaVersion;
+
+typedef struct {
+  size_t struct_size;
+  XlaVersion version;
+  uint32_t traits;
+  int64_t state_type_id;  /* Since 0.2. */
+} XlaMetadata;
+
+typedef struct {
+  XlaExtension base;
+  XlaMetadata *metadata;
+} XlaMetadataExtension;
+
+typedef struct XlaError XlaError;
+
+typedef struct {
+  size_t struct_size;
+  XlaExtension *extensions;
+  const char *message;
+  int code;
+} XlaErrorArguments;
+
+enum { kXlaInvalidArgument = 3, kXlaResourceExhausted = 8 };
+
+typedef struct {
+  size_t struct_size;
+  XlaExtension *extensions;
+  XlaError *error;
+} XlaErrorDestroyArguments;
+
+typedef struct {
+  size_t struct_size;
+  XlaExtension *extensions;
+  void *context;
+  void (*task)(void *data);
+  void *data;
+} XlaScheduleArguments;
+
+typedef struct {
+  size_t struct_size;
+  XlaExtension *extensions;
+  XlaVersion version;
+  const void *internal;
+  XlaError *(*error_create)(XlaErrorArguments *arguments);
+  void *error_get_message;
+  void (*error_destroy)(XlaErrorDestroyArguments *arguments);
+  void *handler_register;
+  void *stream_get;
+  void *type_register;
+  void *execution_context_get;
+  void *state_set;
+  void *state_get;
+  void *device_memory_allocate;
+  void *device_memory_free;
+  XlaError *(*thread_pool_schedule)(XlaScheduleArguments *arguments);
+} XlaApi;
+
+enum { kXlaFloat32 = 11 };
+
+typedef struct {
+  size_t struct_size;
+  XlaExtension *extensions;
+  int type;
+  void *data;
+  int64_t rank;
+  int64_t *dims;
+} XlaBuffer;
+
+/* Arguments or results: both are laid out alike. */
+typedef struct {
+  size_t struct_size;
+  XlaExtension *extensions;
+  int64_t size;
+  int *types;
+  XlaBuffer **buffers;
+} XlaBuffers;
+
+typedef struct {
+  size_t struct_size;
+  XlaExtension *extensions;
+  const XlaApi *api;
+  void *context;
+  int stage;
+  XlaBuffers arguments;
+  XlaBuffers results;
+} XlaCall;
+
+#endif  /* NETWORKS_XLA_FFI_H_ */
