@@ -29,6 +29,9 @@ _TRAIN = [
     'tensorboardX>=2.6.4',
 ]
 
+# What benchmarks compare with.
+_BENCHMARK = ['torch>=2.13.0']
+
 _TEST = [
     'hypothesis>=6.140.0',
     'mypy>=1.18.1',
@@ -101,5 +104,9 @@ setuptools.setup(
     ext_modules=[_PAINTING, _NETWORKS],
     cmdclass={'build_ext': BuildSharedLibrary},
     install_requires=_CORE,
-    extras_require={'train': _TRAIN, 'test': _TEST},
+    extras_require={
+        'train': _TRAIN,
+        'test': _TEST,
+        'benchmark': _BENCHMARK,
+    },
 )

@@ -1,0 +1,281 @@
+"""Times learning and acting beside the same networks in PyTorch.
+
+In one run, in turns, so that other work on the machine slows all alike: one
+policy update (unroll, gradients, clipping, Adam), one discriminator update with
+gradient penalty, one step of acting on 64 canvases, and this machine's rate of
+f32 matrix products.  PyTorch is not installed with the package:
+
+  python -m pip install --editable '.[train,benchmark]'
+  python experiments/benchmarks/learning.py \
+      --flagfile=experiments/flags/mnist_cpu.flags
+  python experiments/benchmarks/learning.py \
+      --flagfile=experiments/flags/mnist.flags --turns=3
+"""
+
+from collections.abc import Callable
+import dataclasses
+import pathlib
+import sys
+import time
+
+from absl import flags
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+
+import cli
+import process
+import run_setup
+from spiral_jax import agents
+from spiral_jax.driver import rollout
+from spiral_jax.networks import native
+import torch_agent
+
+_ACTING = 64  # Canvases.
+
+
+def main() -> None:
+  """Prints a table."""
+  process.prepare()
+  setup = run_setup.read_flags('mnist')
+  episodes = setup.run.batch_size // setup.learner.minibatches
+  setup = setup._replace(
+    learner=dataclasses.replace(
+      setup.learner, epochs=1, minibatches=1, reward='l2'
+    ),
+    agent=dataclasses.replace(setup.agent, conditional=True),
+  )
+  steps = setup.painting.episode_length
+  print(
+    f'{torch.get_num_threads()} threads; PyTorch {torch.__version__}, JAX '
+    f'{jax.__version__}; {steps} commands, {_TURNS.value} turns; milliseconds: '
+    'median (quartiles)'
+  )
+  agent = run_setup.make_agent(setup)
+  trajectory = _trajectory(setup, agent, episodes)
+  rate = 2 * 2048**3 / np.median(_time([_product()])[0])
+  print(f'matrix products: {rate / 1e9:.0f} GFLOP/s')
+  ours, flops = _policy_update(setup, agent, trajectory)
+  median = _compare(
+    f'policy update, {episodes} episodes',
+    ours,
+    _torch_policy_update(setup, agent, trajectory),
+  )
+  print(
+    f'  {flops / 1e9:.1f} GFLOP: {flops / median / 1e9:.0f} GFLOP/s, '
+    f'{flops / median / rate:.0%} of the rate of matrix products'
+  )
+  size = setup.run.batch_size
+  _compare(
+    f'discriminator update, {size} images',
+    _discriminator_update(setup, size),
+    _torch_discriminator_update(setup, size),
+  )
+  _compare(
+    f'acting, {_ACTING} canvases',
+    _acting(setup, agent),
+    _torch_acting(setup, agent),
+  )
+
+
+def _compare(name: str, ours: Callable, theirs: Callable) -> float:
+  """Prints both and their ratio; returns our median in seconds."""
+  times = 1e3 * np.array(_time([ours, theirs]))
+  for label, row in zip(('ours', 'PyTorch'), times):
+    low, median, high = np.percentile(row, [25, 50, 75])
+    print(f'{name:36}{label:8} {median:9.1f} ({low:.1f} to {high:.1f})')
+  ratios = np.percentile(times[1] / times[0], [25, 50, 75])
+  print(
+    f'{"":36}{ratios[1]:.2f}x as fast ({ratios[0]:.2f} to {ratios[2]:.2f})',
+    flush=True,
+  )
+  return float(np.median(times[0])) / 1e3
+
+
+def _time(functions: list[Callable]) -> list[list[float]]:
+  """Returns seconds of each function in each turn, after two to warm up."""
+  times: list[list[float]] = [[] for _ in functions]
+  for turn in range(-2, _TURNS.value):
+    for row, function in zip(times, functions):
+      start = time.perf_counter()
+      function()
+      if turn >= 0:
+        row.append(time.perf_counter() - start)
+  return times
+
+
+def _product() -> Callable:
+  x = jnp.ones((2048, 2048))
+  multiply = jax.jit(lambda x: x @ x)
+  return lambda: multiply(x).block_until_ready()
+
+
+def _trajectory(setup, agent, episodes: int) -> agents.Trajectory:
+  """Returns commands of an untrained agent on random targets."""
+  rng = np.random.default_rng(0)
+  shape = (episodes, *run_setup.canvas_shape(setup))
+  act = rollout.Rollout(
+    run_setup.make_environment(setup, episodes),
+    jax.jit(agent.step),
+    agent.initial_state(episodes),
+    noise_size=setup.agent.noise_size,
+    targets=lambda: rng.integers(256, size=shape, dtype=np.uint8),
+  )
+  return act(jax.jit(agent.init)(jax.random.PRNGKey(0)), 0)
+
+
+def _policy_update(setup, agent, trajectory) -> tuple[Callable, float]:
+  """Returns an update and its floating point operations."""
+  learner = agents.make_learner(agent, None, setup.learner)
+  state = learner.init(jax.random.PRNGKey(0))
+
+  def update():
+    nonlocal state
+    state, _ = learner.update(state, trajectory, None)
+    jax.block_until_ready(state)
+
+  return update, _flops(agent, state.params, trajectory)
+
+
+def _flops(agent, params, trajectory) -> float:
+  """Returns what XLA counts for the gradients, convolutions plain."""
+
+  def loss(params):
+    out = agent.unroll(params, trajectory)
+    return jnp.sum(out.log_prob + out.value + jnp.sum(out.entropy, axis=-1))
+
+  is_built = native.is_built
+  native.is_built = lambda: False  # type: ignore[assignment]
+  try:
+    lowered = jax.jit(jax.grad(loss)).lower(params)
+  finally:
+    native.is_built = is_built
+  return lowered.cost_analysis()['flops']
+
+
+def _torch_policy_update(setup, agent, trajectory) -> Callable:
+  network = _torch_policy(setup, agent)
+  optimiser = torch.optim.Adam(network.parameters(), lr=1e-4)
+  canvas = trajectory.canvas[:-1]
+  target = np.broadcast_to(trajectory.target, canvas.shape)
+  images = np.concatenate([canvas, target], axis=-1)
+  steps, batch = images.shape[:2]
+  images = torch.from_numpy(images).permute(0, 1, 4, 2, 3)
+  noise = torch.randn(batch, setup.agent.noise_size).expand(steps, batch, -1)
+  action = {
+    name: torch.from_numpy(value).long().flatten()
+    for name, value in trajectory.action.items()
+  }
+  previous = {
+    name: _shift(value.view(steps, batch)).flatten()
+    for name, value in action.items()
+  }
+  advantage = torch.randn(steps * batch)
+
+  def update():
+    _, log_prob, entropy, value, _ = network(
+      images.float() / 255, noise, previous, action
+    )
+    loss = (
+      -(log_prob * advantage).mean()
+      + 0.5 * (value - advantage).square().mean()
+      - 0.01 * entropy.mean()
+    )
+    optimiser.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+    optimiser.step()
+
+  return update
+
+
+def _shift(value: torch.Tensor) -> torch.Tensor:
+  """Returns the values of the commands before, `[T, B]`; -1 at the start."""
+  return torch.cat([torch.full_like(value[:1], -1), value[:-1]])
+
+
+def _torch_policy(setup, agent) -> torch_agent.Policy:
+  network = torch_agent.Policy(
+    agent.parts, run_setup.canvas_shape(setup), setup.agent
+  ).to(memory_format=torch.channels_last)
+  params = jax.eval_shape(agent.init, jax.random.PRNGKey(0))
+  count = sum(leaf.size for leaf in jax.tree.leaves(params))
+  # PyTorch's LSTM has a second bias, which adds nothing.
+  theirs = torch_agent.num_parameters(network) - 4 * setup.agent.core_size
+  assert theirs == count, (theirs, count)
+  return network
+
+
+def _discriminator_update(setup, batch: int) -> Callable:
+  shape = run_setup.canvas_shape(setup)
+  learner = agents.make_discriminator_learner(
+    agents.make_discriminator(shape, False, setup.discriminator),
+    setup.discriminator,
+  )
+  state = learner.init(jax.random.PRNGKey(0))
+  images = np.random.default_rng(0).random((2, batch, *shape), np.float32)
+
+  def update():
+    nonlocal state
+    state, _ = learner.update(state, *images)
+    jax.block_until_ready(state)
+
+  return update
+
+
+def _torch_discriminator_update(setup, batch: int) -> Callable:
+  size, _, channels = run_setup.canvas_shape(setup)
+  network = torch_agent.Discriminator(
+    size, channels, setup.discriminator
+  ).to(memory_format=torch.channels_last)
+  optimiser = torch.optim.Adam(network.parameters(), lr=1e-4, betas=(0.5, 0.99))
+  real, fake = torch.rand(2, batch, channels, size, size)
+  real = real.contiguous(memory_format=torch.channels_last)
+  fake = fake.contiguous(memory_format=torch.channels_last)
+
+  def update():
+    optimiser.zero_grad()
+    torch_agent.discriminator_loss(network, real, fake).backward()
+    optimiser.step()
+
+  return update
+
+
+def _acting(setup, agent) -> Callable:
+  params = jax.jit(agent.init)(jax.random.PRNGKey(0))
+  step = jax.jit(agent.step)
+  state = agent.initial_state(_ACTING)
+  canvas = np.zeros((_ACTING, *run_setup.canvas_shape(setup)), np.uint8)
+  noise = np.zeros((_ACTING, setup.agent.noise_size), np.float32)
+  observation = agents.Observation(canvas, canvas, noise)
+  key = jax.random.PRNGKey(1)
+
+  def act():
+    jax.device_get(step(params, state, observation, key)[0])
+
+  return act
+
+
+def _torch_acting(setup, agent) -> Callable:
+  network = _torch_policy(setup, agent)
+  size, _, channels = run_setup.canvas_shape(setup)
+  images = torch.zeros(1, _ACTING, 2 * channels, size, size, dtype=torch.uint8)
+  noise = torch.zeros(1, _ACTING, setup.agent.noise_size)
+  previous = {
+    part.name: torch.full((_ACTING,), -1) for part in agent.parts
+  }
+
+  @torch.inference_mode()
+  def act():
+    network(images.float() / 255, noise, previous, None)
+
+  return act
+
+
+if __name__ == '__main__':
+  run_setup.define_flags()
+  _TURNS = flags.DEFINE_integer('turns', 9, 'times each is measured', 1)
+  cli.run(main)
