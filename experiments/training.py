@@ -217,7 +217,7 @@ class Training:
     """
     if self._reconstruct is None:
       return self.latest
-    trajectory = self._reconstruct(*self._params.latest())
+    trajectory = self._reconstruct(*self._params.peek())
     assert trajectory.target is not None
     error = evaluation.reconstruction_error(
       trajectory.canvas[-1], trajectory.target

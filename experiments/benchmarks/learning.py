@@ -153,7 +153,9 @@ def _flops(agent, params, trajectory) -> float:
     lowered = jax.jit(jax.grad(loss)).lower(params)
   finally:
     native.is_built = is_built
-  return lowered.cost_analysis()['flops']
+  costs = lowered.cost_analysis()
+  assert costs is not None
+  return costs['flops']
 
 
 def _torch_policy_update(setup, agent, trajectory) -> Callable:

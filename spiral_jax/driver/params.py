@@ -36,6 +36,14 @@ class ParamsStore(resource.Resource):
       self._params, self._version = params, version
       self._condition.notify_all()
 
+  def peek(self) -> tuple[Any, int]:
+    """Returns the latest (params, version), also once closed; never waits.
+
+    Before the first `publish`: (None, -1).
+    """
+    with self._condition:
+      return self._params, self._version
+
   def latest(self, at_least: int = 0) -> tuple[Any, int]:
     """Returns the latest (params, version).
 

@@ -44,5 +44,6 @@ def test_close_wakes_readers_and_lets_the_publisher_finish():
   assert raised and 'params' in str(raised[0])
   store.publish('w', 3)
   assert store.version == 3
+  assert store.peek() == ('w', 3)
   with pytest.raises(channel_lib.ChannelClosed):
     store.latest()

@@ -41,6 +41,8 @@ def test_trains_evaluates_and_evaluates_again(tmp_path, conditional):
   for name in ('result', 'strokes', 'progress', 'curves', 'samples'):
     with Image.open(tmp_path / f'{name}.png') as image:
       image.load()
+  if conditional:
+    return  # Evaluating again takes a while.
   (tmp_path / 'evaluation.json').unlink()
   code, output, errors = finish(
     tiny.script('evaluate.py', f'--run_dir={tmp_path}', '--count=20')
