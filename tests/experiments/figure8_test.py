@@ -1,0 +1,96 @@
+"""Figure 8 without the training: which runs it starts, and what it makes."""
+
+import json
+import pathlib
+import subprocess
+import types
+
+from PIL import Image
+import pytest
+
+import figure8
+
+# By --reward and --reward_at; the blind run is worse than all.
+ERRORS = {
+  ('discriminator', 'end'): 0.04,
+  ('discriminator', 'step'): 0.02,
+  ('l2', 'end'): 0.05,
+  ('l2', 'step'): 0.03,
+}
+
+
+def replace_run(monkeypatch, run):
+  # Only there: plotting starts programs as well.
+  monkeypatch.setattr(figure8, 'subprocess', types.SimpleNamespace(run=run))
+
+
+@pytest.fixture(name='started')
+def _started(monkeypatch):
+  """Replaces training; returns the flags of each run, in order."""
+  started = []
+
+  def run(command, check):
+    assert not check
+    flags = dict(
+      argument.removeprefix('--').partition('=')[::2]
+      for argument in command[2:]
+    )
+    started.append(flags)
+    run_dir = pathlib.Path(flags['run_dir'])
+    run_dir.mkdir(parents=True, exist_ok=True)
+    error = ERRORS[flags['reward'], flags['reward_at']]
+    error *= 2 if 'blind' in flags else 1
+    with (run_dir / 'metrics.jsonl').open('w') as lines:
+      for minute in range(5):
+        value = error + 0.1 / (1 + minute)
+        record = {'seconds': 60 * minute, 'held_out/l2': value}
+        lines.write(json.dumps(record) + '\n')
+    (run_dir / 'evaluation.json').write_text(
+      json.dumps(
+        dict(
+          error=error, blank_error=0.1, share_of_blank=10 * error,
+          read_as_target=0.8, frames=1000,
+        )
+      )
+    )
+    return subprocess.CompletedProcess(command, 0)
+
+  replace_run(monkeypatch, run)
+  return started
+
+
+def test_four_rewards_and_a_blind_run_with_the_best(tmp_path, started, capsys):
+  figure8.figure8(tmp_path, pathlib.Path('base.flags'), 30.0)
+  assert [(f['reward'], f['reward_at']) for f in started[:4]] == list(ERRORS)
+  assert all(f['minutes'] == '30.0' for f in started)
+  assert all(f['flagfile'] == 'base.flags' for f in started)
+  blind = started[4]
+  assert 'blind' in blind
+  assert (blind['reward'], blind['reward_at']) == ('discriminator', 'step')
+  assert len({f['run_dir'] for f in started}) == 5
+  assert '0.0200' in capsys.readouterr().out
+  with Image.open(tmp_path / 'figure8.png') as image:
+    image.load()
+  figure8.figure8(tmp_path, pathlib.Path('base.flags'), 30.0)
+  assert len(started) == 5  # Nothing is trained twice.
+
+
+def test_a_run_that_was_stopped_goes_on(tmp_path, started):
+  (tmp_path / 'l2_at_the_end' / 'checkpoints' / '70').mkdir(parents=True)
+  figure8.figure8(tmp_path, pathlib.Path('base.flags'), 0.0)
+  assert [('resume' in flags) for flags in started] == [False] * 2 + [True] + (
+    [False] * 2
+  )
+  assert not any('minutes' in flags for flags in started)
+
+
+@pytest.mark.parametrize(
+  'code, error', [(1, ValueError), (130, KeyboardInterrupt)]
+)
+def test_a_run_that_fails_ends_all(tmp_path, monkeypatch, code, error):
+  replace_run(
+    monkeypatch,
+    lambda command, check: subprocess.CompletedProcess(command, code),
+  )
+  with pytest.raises(error):
+    figure8.figure8(tmp_path, pathlib.Path('base.flags'), 1.0)

@@ -1,0 +1,51 @@
+"""What `process.prepare` changes, seen from a process of its own."""
+
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from tests.experiments import tiny
+
+# Bytes objects of 64 MiB come from malloc; each page of a fresh one faults.
+PROGRAM = """
+import resource, sys
+import jax
+import process
+if sys.argv[1] == 'prepare':
+  process.prepare()
+  assert jax.config.jax_compilation_cache_dir.endswith('spiral_jax/xla')
+bytearray(1 << 26)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+  block = bytes(b'x') * (1 << 26)
+  del block
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def faults(argument):
+  done = subprocess.run(
+    [sys.executable, '-c', PROGRAM, argument],
+    env={
+      **os.environ,
+      'PYTHONPATH': os.pathsep.join(
+        map(str, (tiny.ROOT, tiny.ROOT / 'experiments'))
+      ),
+      'GLIBC_TUNABLES': '',
+    },
+    capture_output=True, text=True, check=True,
+  )
+  return int(done.stdout)
+
+
+@pytest.mark.skipif(
+  platform.libc_ver()[0] != 'glibc', reason='allocators differ'
+)
+def test_freed_memory_is_used_again():
+  pages = (1 << 26) // os.sysconf('SC_PAGE_SIZE')
+  assert faults('prepare') < 2 * pages
+  # Otherwise there would be nothing to gain.
+  assert faults('leave') > 4 * pages
