@@ -93,8 +93,8 @@ class LearnerConfig:
     learning_rate: of Adam.
     adam_epsilon: of Adam.
     max_gradient_norm: global norm to which gradients are clipped.
-    decay_frames: commands over which the learning rate falls linearly to zero;
-      0, never.
+    decay_frames: commands over which the learning rate and the entropy's weight
+      fall linearly to zero; 0, never.
   """
 
   reward: str = 'discriminator'

@@ -71,11 +71,11 @@ def make_learner(
   # A part of one value has no entropy: any share of it is zero.
   maxima = np.log([max(part.num_values, 2) for part in agent.parts])
 
-  def learning_rate(frames):
+  def decay_at(frames):
+    """Returns what is left of the learning rate and the entropy's weight."""
     if not config.decay_frames:
-      return config.learning_rate
-    left = jnp.maximum(1.0 - frames / config.decay_frames, 0.0)
-    return config.learning_rate * left
+      return jnp.ones(())
+    return jnp.maximum(1.0 - frames / config.decay_frames, 0.0)
 
   optimiser = optax.chain(
     optax.clip_by_global_norm(config.max_gradient_norm),
@@ -105,13 +105,18 @@ def make_learner(
     return targets, reward_scale, logs, order, key
 
   @functools.partial(jax.jit, donate_argnums=(0, 1))
-  def gradient_step(params, opt_state, rate, trajectory, targets, columns):
+  def gradient_step(params, opt_state, decay, trajectory, targets, columns):
     loss = functools.partial(
-      _LOSSES[config.algorithm], agent=agent, config=config, maxima=maxima
+      _LOSSES[config.algorithm],
+      agent=agent,
+      config=config,
+      maxima=maxima,
+      entropy_cost=config.entropy_cost * decay,
     )
     piece = _take_columns((trajectory, targets), columns)
     gradients, logs = jax.grad(loss, has_aux=True)(params, *piece)
     updates, opt_state = optimiser.update(gradients, opt_state)
+    rate = config.learning_rate * decay
     updates = jax.tree.map(lambda u: -rate * u, updates)
     logs['gradient_norm'] = optax.global_norm(gradients)
     return optax.apply_updates(params, updates), opt_state, logs
@@ -125,12 +130,12 @@ def make_learner(
       trajectory, score_params, state.reward_scale, state.key
     )
     params, opt_state = state.params, state.opt_state
-    rate = learning_rate(state.frames)
+    decay = decay_at(state.frames)
     # A Python loop: inside `lax.scan`, XLA's CPU convolutions run 30 times
     # slower (jaxlib 0.10).
     for columns in order:
       params, opt_state, step_logs = gradient_step(
-        params, opt_state, rate, trajectory, targets, columns
+        params, opt_state, decay, trajectory, targets, columns
       )
     next_state = LearnerState(
       params=params,
@@ -223,7 +228,7 @@ def _fixed_targets(trajectory, rewards, config):
   return targets
 
 
-def _vtrace_loss(params, trajectory, rewards, *, agent, config, maxima):
+def _vtrace_loss(params, trajectory, rewards, *, agent, config, **weights):
   """Off-policy actor-critic, one gradient step."""
   out = agent.unroll(params, trajectory)
   targets = policy_gradient.vtrace_targets(
@@ -239,27 +244,27 @@ def _vtrace_loss(params, trajectory, rewards, *, agent, config, maxima):
     advantages = policy_gradient.normalise(advantages)
   policy_loss = policy_gradient.policy_gradient_loss(out.log_prob, advantages)
   return _total(
-    policy_loss, out, trajectory, targets, agent=agent, config=config,
-    maxima=maxima,
+    policy_loss, out, trajectory, targets, agent=agent, config=config, **weights
   )
 
 
-def _clipped_loss(params, trajectory, targets, *, agent, config, maxima):
+def _clipped_loss(params, trajectory, targets, *, agent, config, **weights):
   """Clipped surrogate on one minibatch; its targets are those of the batch."""
   out = agent.unroll(params, trajectory)
   policy_loss = policy_gradient.clipped_surrogate_loss(
     out.log_prob - trajectory.log_prob, targets.advantages, clip=config.clip
   )
   return _total(
-    policy_loss, out, trajectory, targets, agent=agent, config=config,
-    maxima=maxima,
+    policy_loss, out, trajectory, targets, agent=agent, config=config, **weights
   )
 
 
 _LOSSES = {'vtrace': _vtrace_loss, 'clipped': _clipped_loss}
 
 
-def _total(policy_loss, out, trajectory, targets, *, agent, config, maxima):
+def _total(
+  policy_loss, out, trajectory, targets, *, agent, config, maxima, entropy_cost
+):
   """Adds the terms that every algorithm has; returns (loss, logs)."""
   value_loss = policy_gradient.value_loss(out.value, targets.returns)
   entropy_shares = policy_gradient.mean_entropy(
@@ -268,7 +273,7 @@ def _total(policy_loss, out, trajectory, targets, *, agent, config, maxima):
   entropy = policy_gradient.mean_entropy(out.entropy, out.counts)
   bonus = entropy_shares if config.entropy_shares else entropy
   total = (
-    policy_loss + config.value_cost * value_loss - config.entropy_cost * bonus
+    policy_loss + config.value_cost * value_loss - entropy_cost * bonus
   )
   log_ratio = out.log_prob - trajectory.log_prob
   logs = {

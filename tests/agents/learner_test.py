@@ -424,6 +424,24 @@ def test_learning_rate_falls_linearly_to_zero(decay_frames, rates):
     )
 
 
+def test_the_weight_of_the_entropy_falls_with_it():
+  learner = agents.make_learner(
+    toys.table_agent(), darkness,
+    dataclasses.replace(PLAIN, entropy_cost=0.1, decay_frames=2 * T * B),
+  )
+  trajectory = toys.table_trajectory()
+  for frames, left in ((0, 1.0), (T * B, 0.5), (2 * T * B, 0.0)):
+    state = learner.init(jax.random.PRNGKey(0))
+    state = state._replace(frames=jnp.int32(frames))
+    before = np.array(state.params['entropy'][..., 0])
+    state, _ = learner.update(state, trajectory, jnp.float32(0.0))
+    # Squared: a step is the learning rate, which falls too, times the gradient.
+    np.testing.assert_allclose(
+      T * B * (state.params['entropy'][..., 0] - before), 0.1 * left**2,
+      atol=1e-5,
+    )
+
+
 @pytest.mark.parametrize('epochs, minibatches', [(1, 1), (3, 1), (2, 3)])
 def test_minibatches_are_whole_episodes_each_once_an_epoch(epochs, minibatches):
   batch = 6
