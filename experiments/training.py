@@ -117,6 +117,7 @@ class Training:
     ]
     held_out = run_setup.load_dataset(setup, 'test').images
     images = run_setup.load_dataset(setup, 'train')
+    self.clock = Clock()
     self.lines = metrics.JsonLines(run_dir / 'metrics.jsonl')
     self.writer = metrics.Fanout(
       self.lines,
@@ -126,6 +127,7 @@ class Training:
         _progress_columns(setup),
         total_frames=run.frames or None,
         total_seconds=60 * run.minutes or None,
+        elapsed=lambda: self.clock.seconds,
       ),
     )
     program = self.program
@@ -278,11 +280,10 @@ def train(setup: run_setup.Setup) -> pathlib.Path:
   saved = checkpoints.Checkpoints(
     run_dir / 'checkpoints', run_setup.to_json(setup), may_change=_MAY_CHANGE
   )
-  clock = Clock()
   parts = {
     **program.stateful(),
     'metrics': training.lines,
-    'clock': clock,
+    'clock': training.clock,
   }
   checkpointer = periodic.Checkpointer(
     'checkpoints',
@@ -311,7 +312,7 @@ def train(setup: run_setup.Setup) -> pathlib.Path:
   program.add(checkpointer)
 
   def is_over() -> bool:
-    return 0 < 60 * setup.run.minutes <= clock.seconds
+    return 0 < 60 * setup.run.minutes <= training.clock.seconds
 
   def at_end(stopped: program_lib.Stopped) -> None:
     del stopped

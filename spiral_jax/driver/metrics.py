@@ -5,7 +5,7 @@ A writer takes `write(step, values)`: scalars by name, Python numbers or arrays
 """
 
 import collections
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import json
 import math
 import os
@@ -133,6 +133,7 @@ class Progress:
       *,
       total_frames: int | None = None,
       total_seconds: float | None = None,
+      elapsed: Callable[[], float] | None = None,
       plain_every_seconds: float = 10.0,
       console: rich.console.Console | None = None,
   ):
@@ -142,8 +143,10 @@ class Progress:
       frames: name of the metric that counts frames.
       columns: label -> name of the metric shown under it.
       total_frames: where the run ends; None if nowhere.
-      total_seconds: when the run ends, from now; None if never. With both, the
-        earlier end counts.
+      total_seconds: when the run ends; None if never. With both, the earlier
+        end counts.
+      elapsed: returns the seconds that the run took so far, over all its
+        resumptions; by default those since now.
       plain_every_seconds: period of plain lines.
       console: standard output by default.
     """
@@ -156,6 +159,7 @@ class Progress:
     self._period = 0.5 if self._live else plain_every_seconds
     self._lock = threading.Lock()
     self._start = time.monotonic()
+    self._elapsed = elapsed or (lambda: time.monotonic() - self._start)
     self._shown = self._start
     self._latest: dict[str, Any] = {}
     # (seconds, frames) where shown in the last minute: the rate is theirs.
@@ -204,7 +208,7 @@ class Progress:
         for label, name in self._columns.items()
         if name in latest
     ]
-    share, left = self._ends(now, frames, rate)
+    share, left = self._ends(frames, rate)
     if left is not None:
       minutes, seconds = divmod(int(left), 60)
       cells.append(f'{minutes}:{seconds:02d} left')
@@ -215,16 +219,14 @@ class Progress:
     else:
       self._console.print(line, highlight=False, soft_wrap=True)
 
-  def _ends(
-      self, now: float, frames: int, rate: float
-  ) -> tuple[float, float | None]:
+  def _ends(self, frames: int, rate: float) -> tuple[float, float | None]:
     """Returns (share done, seconds left or None)."""
     ends = []
     if self._total_frames:
       left = (self._total_frames - frames) / rate if rate else math.inf
       ends.append((left, frames / self._total_frames))
     if self._total_seconds:
-      passed = now - self._start
+      passed = self._elapsed()
       left = self._total_seconds - passed
       ends.append((left, passed / self._total_seconds))
     if not ends:

@@ -46,7 +46,7 @@ def test_commands_are_scored_as_they_were_sampled(name):
   world = toys.world(name)
   out = world.unroll(world.params, world.trajectory)
   assert np.std(world.trajectory.log_prob) > 0.2  # Far from uniform.
-  assert np.std(world.trajectory.value) > 0.02
+  assert np.std(world.trajectory.value) > 0.01  # Tolerances are far below.
   np.testing.assert_allclose(
     out.log_prob, world.trajectory.log_prob, rtol=0, atol=1e-5
   )

@@ -55,15 +55,16 @@ def test_two_images_are_told_apart(loss, patch_size):
 @LOSSES
 def test_a_conditional_discriminator_looks_at_both_images(loss):
   # Each page is real with its own target and fake with the other's.
-  config = dataclasses.replace(CONFIG, loss=loss, learning_rate=1e-2)
+  config = dataclasses.replace(CONFIG, loss=loss, channels=(8, 16))
   discriminator = agents.make_discriminator(SHAPE, True, config)
   learner = agents.make_discriminator_learner(discriminator, config)
   target, other = pages(230, 30), pages(30, 230)
-  state, _ = train(learner, 80, target, other, target)
+  state, _ = train(learner, 100, target, other, target)
   score = jax.jit(discriminator.score)
   right = score(state.params, to_float(target), to_float(target))
   wrong = score(state.params, to_float(other), to_float(target))
-  assert np.min(right) > np.max(wrong) + 0.05
+  # Of one target: how the scores of two targets compare has no meaning.
+  assert np.min(right - wrong) > 1.0
 
 
 def test_the_target_is_channels_after_the_canvas():

@@ -145,6 +145,15 @@ def test_progress_shows_the_earlier_end(monkeypatch):
   assert '1:10 left' in output.getvalue().splitlines()[-1]
 
 
+def test_progress_counts_the_time_before_a_resumption(monkeypatch):
+  shown, output, clock = progress(
+      monkeypatch, terminal=False, total_seconds=90.0,
+      elapsed=lambda: clock[0] + 50.0)
+  clock[0] = 15.0
+  shown.write(1, {'policy/frames': 7})
+  assert '0:25 left' in output.getvalue().splitlines()[-1]
+
+
 def test_progress_redraws_on_a_terminal(monkeypatch):
   shown, output, clock = progress(
       monkeypatch, terminal=True, total_seconds=60.0)
