@@ -163,9 +163,9 @@ def _torch_policy_update(setup, agent, trajectory) -> Callable:
   optimiser = torch.optim.Adam(network.parameters(), lr=1e-4)
   canvas = trajectory.canvas[:-1]
   target = np.broadcast_to(trajectory.target, canvas.shape)
-  images = np.concatenate([canvas, target], axis=-1)
-  steps, batch = images.shape[:2]
-  images = torch.from_numpy(images).permute(0, 1, 4, 2, 3)
+  steps, batch = canvas.shape[:2]
+  both = torch.from_numpy(np.concatenate([canvas, target], axis=-1))
+  images = both.permute(0, 1, 4, 2, 3)
   noise = torch.randn(batch, setup.agent.noise_size).expand(steps, batch, -1)
   action = {
     name: torch.from_numpy(value).long().flatten()
@@ -202,13 +202,19 @@ def _shift(value: torch.Tensor) -> torch.Tensor:
 def _torch_policy(setup, agent) -> torch_agent.Policy:
   network = torch_agent.Policy(
     agent.parts, run_setup.canvas_shape(setup), setup.agent
-  ).to(memory_format=torch.channels_last)
+  )
+  _order(network)
   params = jax.eval_shape(agent.init, jax.random.PRNGKey(0))
   count = sum(leaf.size for leaf in jax.tree.leaves(params))
   # PyTorch's LSTM has a second bias, which adds nothing.
   theirs = torch_agent.num_parameters(network) - 4 * setup.agent.core_size
   assert theirs == count, (theirs, count)
   return network
+
+
+def _order(network: torch.nn.Module) -> None:
+  """Puts channels last, in which oneDNN convolves fastest."""
+  network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _discriminator_update(setup, batch: int) -> Callable:
@@ -230,9 +236,8 @@ def _discriminator_update(setup, batch: int) -> Callable:
 
 def _torch_discriminator_update(setup, batch: int) -> Callable:
   size, _, channels = run_setup.canvas_shape(setup)
-  network = torch_agent.Discriminator(
-    size, channels, setup.discriminator
-  ).to(memory_format=torch.channels_last)
+  network = torch_agent.Discriminator(size, channels, setup.discriminator)
+  _order(network)
   optimiser = torch.optim.Adam(network.parameters(), lr=1e-4, betas=(0.5, 0.99))
   real, fake = torch.rand(2, batch, channels, size, size)
   real = real.contiguous(memory_format=torch.channels_last)

@@ -259,7 +259,10 @@ def _clipped_loss(params, trajectory, targets, *, agent, config, **weights):
   )
 
 
-_LOSSES = {'vtrace': _vtrace_loss, 'clipped': _clipped_loss}
+_LOSSES: dict[str, Callable] = {
+  'vtrace': _vtrace_loss,
+  'clipped': _clipped_loss,
+}
 
 
 def _total(
