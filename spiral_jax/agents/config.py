@@ -86,7 +86,7 @@ class LearnerConfig:
     clip: of 'clipped', how far a probability ratio may move from 1.
     discount: of the reward, a command.
     lambda_: 1, Monte-Carlo returns; less mixes values in.
-    normalise_advantages: to mean 0 and deviation 1 over the batch.
+    normalise_advantages: to mean 0 at each time and deviation 1 over the batch.
     entropy_cost: weight of the entropy, summed over the parts that count.
     entropy_shares: take each part's entropy as its share of its maximum.
     value_cost: weight of the value loss.

@@ -102,9 +102,14 @@ def lambda_targets(
 def normalise(
   advantages: chex.Array, minimum: float = 1e-6
 ) -> chex.Array:
-  """Returns `advantages` of any shape with mean 0 and deviation 1."""
-  centred = advantages - jnp.mean(advantages)
-  return centred / (jnp.std(advantages) + minimum)
+  """Returns `advantages` `[T, B]`: mean 0 at each time, deviation 1 over all.
+
+  A mean for each time is a baseline of its own: all episodes are in step, and a
+  learned score that rises or falls as a whole (that of the blank page, say)
+  pushes all first commands alike.
+  """
+  centred = advantages - jnp.mean(advantages, axis=1, keepdims=True)
+  return centred / (jnp.std(centred) + minimum)
 
 
 def policy_gradient_loss(

@@ -310,9 +310,8 @@ def test_advantages_are_normalised_on_request(algorithm):
   kwargs = dict(reward_at='step', discount=0.5, algorithm=algorithm)
   plain = advantages(trajectory, **kwargs)
   normal = advantages(trajectory, normalise_advantages=True, **kwargs)
-  np.testing.assert_allclose(
-    normal, (plain - plain.mean()) / plain.std(), atol=1e-4
-  )
+  centred = plain - plain.mean(axis=1, keepdims=True)
+  np.testing.assert_allclose(normal, centred / centred.std(), atol=1e-4)
 
 
 @ALGORITHMS
