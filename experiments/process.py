@@ -28,8 +28,8 @@ def _keep_freed_memory() -> None:
   """Tells glibc to reuse large blocks instead of handing them back.
 
   XLA's CPU backend allocates its temporary arrays anew in every call.  By
-  default each of them is mapped, zeroed page by page and unmapped again, which
-  takes a fifth of an update's time.  Elsewhere than on glibc this does nothing.
+  default each of them is mapped, zeroed page by page and unmapped again.
+  Elsewhere than on glibc this does nothing.
   """
   try:
     mallopt = ctypes.CDLL(None).mallopt

@@ -106,7 +106,7 @@ def normalise(
 
   A mean for each time is a baseline of its own: all episodes are in step, and a
   learned score that rises or falls as a whole (that of the blank page, say)
-  pushes all first commands alike.
+  pushes all first commands alike.  B is at least 2: alone, an episode has none.
   """
   centred = advantages - jnp.mean(advantages, axis=1, keepdims=True)
   return centred / (jnp.std(centred) + minimum)

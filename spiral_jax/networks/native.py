@@ -1,7 +1,7 @@
 """Convolutions in C for XLA's CPU backend: see csrc/conv3x3.c.
 
-XLA's own take three times as long on small feature maps.  The extension is
-optional; `is_built` says whether it is there.
+XLA's own are far slower on small feature maps.  The extension is optional;
+`is_built` says whether it is there.
 
 Axes: N images, H height, W width, C input channels, D output channels.
 """

@@ -28,7 +28,7 @@ typedef struct {
   size_t struct_size;
   XlaVersion version;
   uint32_t traits;
-  int64_t state_type_id;  /* Since 0.2. */
+  int64_t state_type_id;  /* Not in older ones: see struct_size. */
 } XlaMetadata;
 
 typedef struct {
