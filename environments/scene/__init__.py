@@ -1,0 +1,81 @@
+"""Primitives on a lit platform, as MuJoCo draws them.
+
+`make` gives a dm_env environment of one scene, `make_batch` one of many that
+are drawn in one call. `Program` is what an agent wrote: it can be saved, opened
+in MuJoCo, and rendered large and with shadows.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from environments import core
+from environments.scene import commands as commands_lib
+from environments.scene import generator
+from environments.scene import gl as gl_lib
+from environments.scene import program as program_lib
+from environments.scene import renderer as renderer_lib
+from environments.scene import settings as settings_lib
+
+COLOURS = settings_lib.COLOURS
+KINDS = settings_lib.KINDS
+OBJECTS = settings_lib.OBJECTS
+NoOpenGLError = gl_lib.NoOpenGLError
+Objects = commands_lib.Objects
+Program = program_lib.Program
+SceneRenderer = renderer_lib.SceneRenderer
+SceneSettings = settings_lib.SceneSettings
+generate = generator.generate
+place = commands_lib.place
+to_commands = commands_lib.to_commands
+
+
+def make(
+    *, gl: gl_lib.Kind = 'auto', **settings: Any
+) -> core.RenderEnvironment:
+  """Returns an environment of one scene.
+
+  Args:
+    gl: 'egl', 'osmesa' or 'auto': how to draw the table of all objects, which
+      is done once and kept in the user's cache.
+    **settings: fields of `SceneSettings`: canvas_size=64, grid_size=16,
+      span=0.72, sizes=(0.13, 0.2, 0.28), shades=4, episode_length=20.
+
+  Returns:
+    A dm_env environment whose actions are dicts of ints (kind, object,
+    location, size, red, green, blue) and whose observation has `canvas`,
+    float32 in [0, 1], `[H, W, 3]`.
+
+  Raises:
+    As `SceneSettings` and `SceneRenderer` do.
+  """
+  checked = SceneSettings(**settings)
+  return core.RenderEnvironment(
+      SceneRenderer(checked, count=1, gl=gl), checked.episode_length
+  )
+
+
+def make_batch(
+    count: int,
+    *,
+    dtype: npt.DTypeLike = np.float32,
+    gl: gl_lib.Kind = 'auto',
+    **settings: Any,
+) -> core.BatchedEnvironment:
+  """Returns an environment of N = `count` scenes that stay in step.
+
+  Args:
+    count: number of canvases.
+    dtype: of the observed canvases `[N, H, W, 3]`: float32 in [0, 1], or
+      uint8, 0 to 255.
+    gl: as for `make`.
+    **settings: as for `make`.
+
+  Raises:
+    As `make` does.
+  """
+  checked = SceneSettings(**settings)
+  return core.BatchedEnvironment(
+      SceneRenderer(checked, count, gl=gl), checked.episode_length, dtype
+  )

@@ -1,0 +1,122 @@
+"""Scenes put together from a table's sprites, many at a time, in NumPy.
+
+Sprites have different numbers of pixels. Those of all N scenes are treated as
+one long row, in which each scene has a stretch.
+
+Axes: N scenes, H height, W width, K pixels of the sprites at hand, together.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from environments.scene import table as table_lib
+
+# One pixel, so that red, green and blue move together, which is faster.
+_PIXEL = np.dtype('V3')
+
+
+class _Run(NamedTuple):
+  """The pixels of one sprite in each of N scenes."""
+
+  lengths: np.ndarray  # int [N], of each scene's stretch.
+  source: np.ndarray  # int [K], places in the table.
+  target: np.ndarray  # int [K], places on the N canvases, one after another.
+
+
+class Canvases:
+  """N canvases on which objects are put, of which the latest can be replaced.
+
+  Of two objects equally near at a pixel, the later one shows.
+  """
+
+  def __init__(self, table: table_lib.Table, count: int):
+    """Initialises N = `count` empty platforms."""
+    self._table = table
+    self._count = count
+    self._no_object = len(table.starts) - 2
+    self._num_pixels = table.background_nearness.size
+    self._brightness = table.brightness.ravel()
+    # The canvases, and below them what they were before their latest object.
+    # The two differ only where that object's sprite lies.
+    layers = (2, count, self._num_pixels)
+    self._rgb = np.empty((*layers, 3), np.uint8)
+    self._nearness = np.empty(layers, np.float32)
+    self._pixels = self._rgb.view(_PIXEL).ravel()
+    self._latest = np.empty(count, np.int64)
+    self.reset()
+
+  def reset(self) -> np.ndarray:
+    """Removes all objects; returns the canvases, uint8 `[N, H, W, 3]`."""
+    self._rgb[:] = self._table.background.reshape(-1, 3)
+    self._nearness[:] = self._table.background_nearness.ravel()
+    self._latest[:] = self._no_object
+    return self._copy()
+
+  def has_object(self) -> np.ndarray:
+    """Returns where there is an object that can be replaced, bool `[N]`."""
+    return self._latest != self._no_object
+
+  def draw(
+      self,
+      adds: np.ndarray,
+      replaces: np.ndarray,
+      sprite: np.ndarray,
+      levels: np.ndarray,
+  ) -> np.ndarray:
+    """Puts an object on some canvases; returns all as `reset` does.
+
+    Args:
+      adds: bool `[N]`, where to put it beside what is there.
+      replaces: bool `[N]`, where instead of the latest object; nowhere both.
+      sprite: int `[N]`, of the object.
+      levels: int `[N, 3]`, of its red, green and blue.
+    """
+    acts = adds | replaces
+    # First, the two layers become equal under the latest object: as the upper
+    # one is, where it stays, and as the lower one, where it goes.
+    run = self._run(np.where(acts, self._latest, self._no_object))
+    stretches = np.repeat(np.where(adds, 0, 1), run.lengths)
+    depth = self._count * self._num_pixels
+    self._move(run.target + stretches * depth,
+               run.target + (1 - stretches) * depth)
+    self._put(
+        self._run(np.where(acts, sprite, self._no_object)), levels
+    )
+    self._latest = np.where(acts, sprite, self._latest)
+    return self._copy()
+
+  def _move(self, source: np.ndarray, target: np.ndarray) -> None:
+    self._pixels[target] = self._pixels.take(source)
+    nearness = self._nearness.reshape(-1)
+    nearness[target] = nearness.take(source)
+
+  def _put(self, run: _Run, levels: np.ndarray) -> None:
+    """Draws sprites where they are nearest; `levels` are `[N, 3]`."""
+    nearness = self._nearness.reshape(-1)
+    near = self._table.nearness.take(run.source)
+    shows = near >= nearness.take(run.target)
+    target = run.target[shows]
+    nearness[target] = near[shows]
+    shades = self._table.brightness.shape[-1]
+    places = np.repeat(levels, run.lengths, axis=0)
+    places += (run.source * shades)[:, np.newaxis]
+    rgb = self._brightness.take(places[shows])
+    self._pixels[target] = rgb.view(_PIXEL).ravel()
+
+  def _run(self, sprite: np.ndarray) -> _Run:
+    """Returns the pixels of sprites `[N]`, one for each scene."""
+    starts = self._table.starts.take(sprite).astype(np.int64)
+    lengths = self._table.starts.take(sprite + 1) - starts
+    ends = np.cumsum(lengths)
+    # A stretch's places in the table, less its place in the row.
+    source = np.arange(ends[-1])
+    source += np.repeat(starts - (ends - lengths), lengths)
+    target = self._table.pixels.take(source).astype(np.int64)
+    first = np.arange(self._count) * self._num_pixels
+    target += np.repeat(first, lengths)
+    return _Run(lengths, source, target)
+
+  def _copy(self) -> np.ndarray:
+    shape = (self._count, *self._table.background.shape)
+    return self._rgb[0].reshape(shape).copy()

@@ -1,0 +1,157 @@
+"""Random scenes whose objects do not overlap: what there is to reconstruct.
+
+Axes: N scenes, M objects, L locations, F footprints (object and size).
+"""
+
+import functools
+
+import numpy as np
+
+from environments.scene import commands as commands_lib
+from environments.scene import settings as settings_lib
+
+_CHUNK = 4096  # Scenes at a time: memory stays small.
+
+
+def generate(
+    settings: settings_lib.SceneSettings,
+    count: int,
+    *,
+    seed: int,
+    max_objects: int = 5,
+) -> commands_lib.Objects:
+  """Returns random scenes on the agent's own grid, `[N, max_objects]` each.
+
+  The number of objects is uniform from 1 to `max_objects`, and so are kind,
+  size and colour of each. Objects come one after another, each at a location
+  that is uniform among those where its footprint overlaps no other; a scene
+  with no such location begins again. An object may hide another from the
+  camera, wholly if need be.
+
+  Args:
+    settings: of the scenes.
+    count: of scenes, N.
+    seed: the same gives the same scenes.
+    max_objects: in a scene.
+
+  Raises:
+    ValueError: if an argument is out of range.
+  """
+  if count < 1:
+    raise ValueError(f'count is {count}, must be 1 scene or more')
+  if seed < 0:
+    raise ValueError(f'seed is {seed}, must be 0 or more')
+  if not 1 <= max_objects <= 20:
+    raise ValueError(f'max_objects is {max_objects}, must be from 1 to 20')
+  rng = np.random.default_rng(seed)
+  parts = []
+  missing = count
+  while missing:
+    scenes = _generate(settings, min(missing, _CHUNK), max_objects, rng)
+    missing -= len(scenes.present)
+    parts.append(scenes)
+  return commands_lib.Objects(*map(np.concatenate, zip(*parts)))
+
+
+def overlap(
+    settings: settings_lib.SceneSettings, objects: commands_lib.Objects
+) -> np.ndarray:
+  """Returns which objects of a scene overlap, bool `[N, M, M]`.
+
+  From above: footprints that only touch do not overlap.
+  """
+  places = settings.places()[objects.location]
+  half, radius = (
+      values[objects.object, objects.size] for values in settings.footprints()
+  )
+  distance = np.abs(places[:, :, np.newaxis] - places[:, np.newaxis])
+  overlaps = _overlaps(
+      distance,
+      half[:, :, np.newaxis] + half[:, np.newaxis],
+      radius[:, :, np.newaxis] + radius[:, np.newaxis],
+  )
+  both = objects.present[:, :, np.newaxis] & objects.present[:, np.newaxis]
+  return overlaps & both & ~np.eye(objects.present.shape[1], dtype=bool)
+
+
+def _generate(
+    settings: settings_lib.SceneSettings,
+    count: int,
+    max_objects: int,
+    rng: np.random.Generator,
+) -> commands_lib.Objects:
+  """Returns `count` scenes, less those that had no room for an object."""
+  shape = (count, max_objects)
+  num_objects = rng.integers(1, max_objects + 1, count)
+  present = np.arange(max_objects) < num_objects[:, np.newaxis]
+  spec = settings.action_spec()
+  values = {
+      name: rng.integers(0, spec[name].num_values, shape).astype(np.int32)
+      for name in commands_lib.Objects._fields[1:]
+  }
+  footprint = values['object'] * len(settings.sizes) + values['size']
+  size = settings.grid_size
+  blocked = np.lib.stride_tricks.sliding_window_view(
+      _blocked(settings), (size, size), axis=(2, 3)
+  )
+  location = values['location']
+  has_room = np.ones(count, bool)
+  for i in range(1, max_objects):
+    is_free = np.ones((count, size, size), bool)
+    for j in range(i):
+      y, x = size - 1 - np.array(np.divmod(location[:, j], size))
+      is_free &= ~blocked[footprint[:, i], footprint[:, j], y, x]
+    is_free = is_free.reshape(count, -1)
+    num_free = is_free.sum(1)
+    has_room &= (num_free > 0) | ~present[:, i]
+    # The location is the n-th of those that are free.
+    n = rng.integers(0, np.maximum(num_free, 1))
+    location[:, i] = np.argmax(
+        np.cumsum(is_free, axis=1) > n[:, np.newaxis], axis=1
+    )
+  scenes = commands_lib.Objects(
+      present, *(np.where(present, value, 0) for value in values.values())
+  )
+  return commands_lib.Objects(*(value[has_room] for value in scenes))
+
+
+@functools.lru_cache(maxsize=4)
+def _blocked(settings: settings_lib.SceneSettings) -> np.ndarray:
+  """Returns where a footprint overlaps another, by the way between them.
+
+  Returns:
+    bool `[F, F, 2 G - 1, 2 G - 1]` for a grid of G locations a side; at the
+    last two indices, the way in rows and columns plus G - 1.
+  """
+  size = settings.grid_size
+  half, radius = (values.ravel() for values in settings.footprints())
+  step = 2 * settings.span / (size - 1)
+  way = np.abs(np.arange(1 - size, size)) * step
+  distance = np.stack(np.meshgrid(way, way), axis=-1)
+  return np.array([
+      [
+          _overlaps(distance, np.array(a + b), r + s)
+          for b, s in zip(half, radius)
+      ]
+      for a, r in zip(half, radius)
+  ])
+
+
+def _overlaps(
+    distance: np.ndarray, half: np.ndarray, radius: np.ndarray | float
+) -> np.ndarray:
+  """Returns whether rounded squares overlap, bool `[...]`.
+
+  The sum (Minkowski's) of two rounded squares is one, too: they overlap if the
+  middle of one is inside the sum around the other.
+
+  Args:
+    distance: of the middles, along x and along y, `[..., 2]`.
+    half: half the side, before rounding, of both squares together, `[...]`.
+    radius: of the corners of both together, `[...]`.
+  """
+  # What touches is no overlap, however the sums were rounded.
+  slack = 1e-9
+  outside = np.maximum(distance - np.expand_dims(half, -1), 0.0)
+  is_near = np.hypot(outside[..., 0], outside[..., 1]) < radius - slack
+  return is_near | (distance.max(-1) < half - slack)

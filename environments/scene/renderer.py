@@ -1,0 +1,107 @@
+"""A renderer of scenes, from a table that MuJoCo made."""
+
+from collections.abc import Mapping
+
+from dm_env import specs
+import numpy as np
+
+from environments import core
+from environments.scene import canvases as canvases_lib
+from environments.scene import commands as commands_lib
+from environments.scene import gl as gl_lib
+from environments.scene import settings as settings_lib
+from environments.scene import table as table_lib
+
+
+class SceneRenderer:
+  """Puts objects on a platform: a `core.Renderer` of N canvases.
+
+  A command adds an object, does nothing (skip), or changes the latest object
+  into another one (which, where there is none yet, does nothing). Objects may
+  overlap; there are no physics and no shadows. Pictures are equal to MuJoCo's
+  own bit for bit.
+  """
+
+  def __init__(
+      self,
+      settings: settings_lib.SceneSettings,
+      count: int = 1,
+      gl: gl_lib.Kind = 'auto',
+  ):
+    """Initialises N = `count` canvases.
+
+    Args:
+      settings: of the scenes and their commands.
+      count: number of canvases.
+      gl: 'egl', 'osmesa' or 'auto': how to draw the table of all objects,
+        where it is not in the user's cache yet.
+
+    Raises:
+      NoOpenGLError: if it is not, and there is no OpenGL; says what to
+        install.
+      ValueError: if an argument is out of range.
+    """
+    if count < 1:
+      raise ValueError(f'count is {count}, must be 1 or more')
+    self._settings = settings
+    self._count = count
+    self._table = table_lib.load(settings, gl)
+    self._canvases = canvases_lib.Canvases(self._table, count)
+
+  @property
+  def count(self) -> int:
+    """Number of canvases, N."""
+    return self._count
+
+  def action_spec(self) -> dict[str, core.Part]:
+    """Returns the parts of a command, in the order of decision."""
+    return self._settings.action_spec()
+
+  def canvas_spec(self) -> specs.BoundedArray:
+    """Returns the spec of one canvas: uint8 `[H, W, 3]`, 0 to 255."""
+    size = self._settings.canvas_size
+    return specs.BoundedArray((size, size, 3), np.uint8, 0, 255, 'canvas')
+
+  def reset(self) -> np.ndarray:
+    """Removes all objects; returns a fresh uint8 `[N, H, W, 3]`."""
+    return self._canvases.reset()
+
+  def step(self, command: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Obeys one command, int `[N]` a part; returns as `reset` does."""
+    kind = np.asarray(command['kind'])
+    sprite = table_lib.sprite_of(
+        self._settings, command['object'], command['location'], command['size']
+    )
+    levels = np.stack(
+        [command[name] for name in settings_lib.COLOURS], axis=-1
+    ).astype(np.int64)
+    is_change = kind == settings_lib.CHANGE
+    return self._canvases.draw(
+        kind == settings_lib.ADD,
+        is_change & self._canvases.has_object(),
+        sprite,
+        levels,
+    )
+
+  def render(self, objects: commands_lib.Objects) -> np.ndarray:
+    """Returns pictures of whole scenes, uint8 `[N, H, W, 3]`.
+
+    Leaves what is drawn step by step alone.
+
+    Args:
+      objects: `[N, M]` each.
+    """
+    canvases = canvases_lib.Canvases(self._table, self._count)
+    picture = canvases.reset()
+    nowhere = np.zeros(self._count, bool)
+    for i in range(objects.present.shape[1]):
+      here = commands_lib.Objects(*(values[:, i] for values in objects))
+      picture = canvases.draw(
+          here.present,
+          nowhere,
+          table_lib.sprite_of(
+              self._settings, here.object, here.location, here.size
+          ),
+          np.stack([here.red, here.green, here.blue], -1).astype(np.int64),
+      )
+    return picture
