@@ -101,13 +101,12 @@ def _generate(
     for j in range(i):
       y, x = size - 1 - np.array(np.divmod(location[:, j], size))
       is_free &= ~blocked[footprint[:, i], footprint[:, j], y, x]
-    is_free = is_free.reshape(count, -1)
-    num_free = is_free.sum(1)
+    num_free = is_free.sum((1, 2))
     has_room &= (num_free > 0) | ~present[:, i]
     # The location is the n-th of those that are free.
     n = rng.integers(0, np.maximum(num_free, 1))
     location[:, i] = np.argmax(
-        np.cumsum(is_free, axis=1) > n[:, np.newaxis], axis=1
+        np.cumsum(is_free.reshape(count, -1), axis=1) > n[:, np.newaxis], axis=1
     )
   scenes = commands_lib.Objects(
       present, *(np.where(present, value, 0) for value in values.values())

@@ -177,13 +177,11 @@ def _single(
 def _samples(settings: settings_lib.SceneSettings) -> list[world.Geom]:
   """Returns one object of each kind: shapes and places go into the hash."""
   per_kind = settings.grid_size**2 * len(settings.sizes)
-  return sum(
-      (
-          world.geoms(settings, _single(settings, i * per_kind, np.zeros(3, int)))
-          for i in range(len(settings_lib.OBJECTS))
-      ),
-      [],
-  )
+  black = np.zeros(3, int)
+  return [
+      world.geoms(settings, _single(settings, i * per_kind, black))[0]
+      for i in range(len(settings_lib.OBJECTS))
+  ]
 
 
 def _read(
