@@ -46,12 +46,16 @@ class Canvases:
     self._latest = np.empty(count, np.int64)
     self.reset()
 
-  def reset(self) -> np.ndarray:
-    """Removes all objects; returns the canvases, uint8 `[N, H, W, 3]`."""
+  def reset(self) -> None:
+    """Removes all objects."""
     self._rgb[:] = self._table.background.reshape(-1, 3)
     self._nearness[:] = self._table.background_nearness.ravel()
     self._latest[:] = self._no_object
-    return self._copy()
+
+  def picture(self) -> np.ndarray:
+    """Returns the canvases, a fresh uint8 `[N, H, W, 3]`."""
+    shape = (self._count, *self._table.background.shape)
+    return self._rgb[0].reshape(shape).copy()
 
   def has_object(self) -> np.ndarray:
     """Returns where there is an object that can be replaced, bool `[N]`."""
@@ -63,8 +67,8 @@ class Canvases:
       replaces: np.ndarray,
       sprite: np.ndarray,
       levels: np.ndarray,
-  ) -> np.ndarray:
-    """Puts an object on some canvases; returns all as `reset` does.
+  ) -> None:
+    """Puts an object on some canvases.
 
     Args:
       adds: bool `[N]`, where to put it beside what is there.
@@ -84,7 +88,6 @@ class Canvases:
         self._run(np.where(acts, sprite, self._no_object)), levels
     )
     self._latest = np.where(acts, sprite, self._latest)
-    return self._copy()
 
   def _move(self, source: np.ndarray, target: np.ndarray) -> None:
     self._pixels[target] = self._pixels.take(source)
@@ -95,13 +98,16 @@ class Canvases:
     """Draws sprites where they are nearest; `levels` are `[N, 3]`."""
     nearness = self._nearness.reshape(-1)
     near = self._table.nearness.take(run.source)
-    shows = near >= nearness.take(run.target)
-    target = run.target[shows]
-    nearness[target] = near[shows]
+    shows = np.flatnonzero(near >= nearness.take(run.target))
+    target = run.target.take(shows)
+    nearness[target] = near.take(shows)
+    scene = np.repeat(np.arange(self._count), run.lengths).take(shows)
     shades = self._table.brightness.shape[-1]
-    places = np.repeat(levels, run.lengths, axis=0)
-    places += (run.source * shades)[:, np.newaxis]
-    rgb = self._brightness.take(places[shows])
+    first = run.source.take(shows) * shades
+    rgb = np.empty((len(shows), 3), np.uint8)
+    for channel in range(3):
+      level = levels[:, channel].take(scene)
+      rgb[:, channel] = self._brightness.take(first + level)
     self._pixels[target] = rgb.view(_PIXEL).ravel()
 
   def _run(self, sprite: np.ndarray) -> _Run:
@@ -116,7 +122,3 @@ class Canvases:
     first = np.arange(self._count) * self._num_pixels
     target += np.repeat(first, lengths)
     return _Run(lengths, source, target)
-
-  def _copy(self) -> np.ndarray:
-    shape = (self._count, *self._table.background.shape)
-    return self._rgb[0].reshape(shape).copy()

@@ -1,6 +1,7 @@
 """A renderer of scenes, from a table that MuJoCo made."""
 
 from collections.abc import Mapping
+import functools
 
 from dm_env import specs
 import numpy as np
@@ -64,24 +65,19 @@ class SceneRenderer:
 
   def reset(self) -> np.ndarray:
     """Removes all objects; returns a fresh uint8 `[N, H, W, 3]`."""
-    return self._canvases.reset()
+    self._canvases.reset()
+    return self._canvases.picture()
 
   def step(self, command: Mapping[str, np.ndarray]) -> np.ndarray:
     """Obeys one command, int `[N]` a part; returns as `reset` does."""
     kind = np.asarray(command['kind'])
-    sprite = table_lib.sprite_of(
-        self._settings, command['object'], command['location'], command['size']
-    )
-    levels = np.stack(
-        [command[name] for name in settings_lib.COLOURS], axis=-1
-    ).astype(np.int64)
     is_change = kind == settings_lib.CHANGE
-    return self._canvases.draw(
+    self._canvases.draw(
         kind == settings_lib.ADD,
         is_change & self._canvases.has_object(),
-        sprite,
-        levels,
+        *self._sprite(command),
     )
+    return self._canvases.picture()
 
   def render(self, objects: commands_lib.Objects) -> np.ndarray:
     """Returns pictures of whole scenes, uint8 `[N, H, W, 3]`.
@@ -91,17 +87,24 @@ class SceneRenderer:
     Args:
       objects: `[N, M]` each.
     """
-    canvases = canvases_lib.Canvases(self._table, self._count)
-    picture = canvases.reset()
+    canvases = self._whole_scenes
+    canvases.reset()
     nowhere = np.zeros(self._count, bool)
     for i in range(objects.present.shape[1]):
       here = commands_lib.Objects(*(values[:, i] for values in objects))
-      picture = canvases.draw(
-          here.present,
-          nowhere,
-          table_lib.sprite_of(
-              self._settings, here.object, here.location, here.size
-          ),
-          np.stack([here.red, here.green, here.blue], -1).astype(np.int64),
-      )
-    return picture
+      canvases.draw(here.present, nowhere, *self._sprite(here._asdict()))
+    return canvases.picture()
+
+  @functools.cached_property
+  def _whole_scenes(self) -> canvases_lib.Canvases:
+    return canvases_lib.Canvases(self._table, self._count)
+
+  def _sprite(
+      self, values: Mapping[str, np.ndarray]
+  ) -> tuple[np.ndarray, np.ndarray]:
+    """Returns sprites int `[N]`, and their colours' levels int `[N, 3]`."""
+    sprite = table_lib.sprite_of(
+        self._settings, values['object'], values['location'], values['size']
+    )
+    levels = np.stack([values[name] for name in settings_lib.COLOURS], axis=-1)
+    return sprite, levels.astype(np.int64)

@@ -3,6 +3,8 @@
 from spiral_jax.evaluation.classifier import Classifier
 from spiral_jax.evaluation.classifier import ClassifierSettings
 from spiral_jax.evaluation.classifier import train_classifier
+from spiral_jax.evaluation.objects import ObjectAccuracy
+from spiral_jax.evaluation.objects import evaluate_objects
 from spiral_jax.evaluation.recognition import Recognition
 from spiral_jax.evaluation.recognition import evaluate_recognition
 from spiral_jax.evaluation.reconstruction import ReconstructionQuality
@@ -19,12 +21,14 @@ from spiral_jax.evaluation.strokes import summarise
 __all__ = (
     'Classifier',
     'ClassifierSettings',
+    'ObjectAccuracy',
     'Recognition',
     'ReconstructionQuality',
     'SampleQuality',
     'SampleReport',
     'StrokeSummary',
     'StrokeUse',
+    'evaluate_objects',
     'evaluate_recognition',
     'evaluate_reconstructions',
     'evaluate_samples',

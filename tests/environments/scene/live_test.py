@@ -125,8 +125,8 @@ def test_shadows_darken_what_is_beside_objects():
     assert not np.array_equal(plain.render([]), first)
   darker = dark.astype(int).sum(-1) < first.astype(int).sum(-1)
   assert 20 < darker.sum() < 2000
-  # But for rounding: the lamp's light is added in a second pass.
-  assert (dark.astype(int) <= first.astype(int) + 1).all()
+  # Nearly: the lamp is then added in a second pass, and clipped apart.
+  assert (dark.astype(int) <= first.astype(int) + 8).all()
 
 
 @pytest.mark.usefixtures('needs_gl')
