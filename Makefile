@@ -36,7 +36,7 @@ test: setup
 
 setup: .venv/.installed
 
-.venv/.installed: setup.py pyproject.toml \
+.venv/.installed: setup.py pyproject.toml scripts/system_packages.sh \
 		$(wildcard environments/painting/csrc/*.[ch]) \
 		$(wildcard spiral_jax/networks/csrc/*.[ch])
 	@scripts/system_packages.sh '$(PYTHON)'

@@ -1,4 +1,4 @@
-"""Datasets by name: images in memory, dark ink on white paper.
+"""Datasets by name: images in memory; drawings are dark ink on white paper.
 
 For example, with the digits that come with the package:
 
@@ -15,13 +15,17 @@ import numpy as np
 
 from spiral_jax.datasets import folder
 from spiral_jax.datasets import mnist
+from spiral_jax.datasets import scenes
 from spiral_jax.datasets.batches import Batch
 from spiral_jax.datasets.batches import Batches
+from spiral_jax.datasets.scenes import SceneDataset
+from spiral_jax.datasets.scenes import load_scenes
 from spiral_jax.datasets.types import ImageDataset
 
-__all__ = ('Batch', 'Batches', 'ImageDataset', 'NAMES', 'load')
+__all__ = ('Batch', 'Batches', 'ImageDataset', 'NAMES', 'SceneDataset', 'load',
+           'load_scenes')
 
-NAMES = ('mnist', 'folder')
+NAMES = ('mnist', 'folder', 'scenes')
 
 
 def load(name: str, split: str, *, data_dir: str | None = None,
@@ -30,18 +34,20 @@ def load(name: str, split: str, *, data_dir: str | None = None,
   """Returns a split of a dataset.
 
   Args:
-    name: one of `NAMES`: 'mnist', or 'folder' for a folder of images.
+    name: one of `NAMES`: 'mnist', 'folder' for a folder of images, or 'scenes'
+      for those that experiments/make_scenes.py makes.
     split: 'train' or 'test'.
     data_dir: where the data is; None means the digits that come with the
-      package, and is refused for 'folder'.
+      package, or where make_scenes.py writes; it is refused for 'folder'.
     size: height and width of the images, pixels.
     channels: 1 for grey, 3 for colour; None means 1 for 'mnist' and 3 for
-      'folder'. Grey digits in colour have three equal channels.
+      the others. Grey digits in colour have three equal channels; scenes are
+      in colour.
     download: whether missing files of 'mnist' may be fetched.
 
   Returns:
-    Images uint8 `[n, size, size, channels]`; labels int32 `[n]`, or None for
-    'folder'.
+    Images uint8 `[n, size, size, channels]`; labels int32 `[n]` for 'mnist',
+    otherwise None.
 
   Raises:
     FileNotFoundError: if data is missing.
@@ -62,6 +68,10 @@ def load(name: str, split: str, *, data_dir: str | None = None,
                        'folder of images')
     return folder.load(
         split, data_dir=data_dir, size=size, channels=channels or 3)
+  if name == 'scenes':
+    if channels == 1:
+      raise ValueError("dataset 'scenes' is in colour: choose 3 channels")
+    return scenes.load(split, data_dir=data_dir, size=size)
   close = difflib.get_close_matches(name.lower(), NAMES, cutoff=0.4) or NAMES
   raise ValueError(
       f"dataset '{name}' is unknown; close names: {', '.join(close)}")

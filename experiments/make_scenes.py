@@ -1,0 +1,178 @@
+"""Makes pictures of random scenes with the programs that they were made by.
+
+50,000 scenes to train on and 2,000 held out, with a contact sheet:
+
+  python experiments/make_scenes.py
+
+The files are loaded by `spiral_jax.datasets`, as dataset 'scenes'.
+"""
+
+from collections.abc import Iterator
+import dataclasses
+import hashlib
+import pathlib
+
+from absl import flags
+import numpy as np
+import rich.console
+import rich.progress
+
+import cli
+import config_flags
+from environments import scene
+import pictures
+from spiral_jax.datasets import scenes as scenes_lib
+
+_BATCH = 64  # Scenes drawn at once; many more do not fit a processor's cache.
+_SHEET = 72  # Scenes on the contact sheet.
+
+
+def make_scenes(
+  settings: scene.SceneSettings,
+  folder: pathlib.Path,
+  *,
+  count: int = 50_000,
+  held_out: int = 2_000,
+  max_objects: int = 5,
+  seed: int = 0,
+) -> None:
+  """Writes train.npz, test.npz, a checksum of each, and contact_sheet.png.
+
+  The two are of different seeds, and no picture of the one is in the other.
+
+  Args:
+    settings: of the scenes.
+    folder: to write to; made where missing.
+    count: of scenes to train on.
+    held_out: of scenes to test on.
+    max_objects: in a scene.
+    seed: the same gives the same files.
+
+  Raises:
+    NoOpenGLError: if there is no table of sprites yet, and no OpenGL to make
+      it with.
+    ValueError: if an argument is out of range, or there are too few different
+      scenes.
+  """
+  renderer = scene.SceneRenderer(settings, _BATCH)
+  train = scene.generate(
+    settings, count, seed=2 * seed, max_objects=max_objects
+  )
+  console = rich.console.Console(highlight=False)
+  columns: list[str | rich.progress.ProgressColumn] = [
+    '{task.description}',
+    rich.progress.BarColumn(),
+    rich.progress.MofNCompleteColumn(),
+    rich.progress.TimeRemainingColumn(),
+  ]
+  sheet: list[np.ndarray] = []
+  seen: set[bytes] = set()
+  with rich.progress.Progress(*columns, console=console) as progress:
+
+    def drawn(split: str, objects: scene.Objects) -> Iterator[np.ndarray]:
+      """Yields pictures; the bar follows."""
+      total = len(objects.present)
+      task = progress.add_task(split, total=total)
+      for images in _draw(renderer, objects):
+        if split == 'train':
+          seen.update(map(_digest, images))
+          if len(sheet) * _BATCH < _SHEET:
+            sheet.append(images)
+        yield images
+        progress.advance(task, len(images))
+
+    def save(split: str, objects: scene.Objects) -> pathlib.Path:
+      path = folder / f'{split}.npz'
+      scenes_lib.save(
+        path,
+        len(objects.present),
+        drawn(split, objects),
+        objects=objects._asdict(),
+        settings=dataclasses.asdict(settings),
+      )
+      return path
+
+    paths = [save('train', train)]
+    test = _unseen(
+      renderer, settings, held_out, 2 * seed + 1, max_objects, seen
+    )
+    paths.append(save('test', test))
+  pictures.save(
+    np.kron(
+      pictures.grid(np.concatenate(sheet)[:_SHEET]),
+      np.ones((2, 2, 1), np.uint8),
+    ),
+    folder / 'contact_sheet.png',
+  )
+  for path in paths:
+    size = path.stat().st_size / 1e6
+    console.print(f'{path}: {size:.1f} MB', soft_wrap=True)
+  console.print(f'a look at them: {folder}/contact_sheet.png', soft_wrap=True)
+
+
+def _draw(
+  renderer: scene.SceneRenderer, objects: scene.Objects
+) -> Iterator[np.ndarray]:
+  """Yields the scenes' pictures, uint8 `[some, H, W, 3]`, all in turn."""
+  total = len(objects.present)
+  for start in range(0, total, _BATCH):
+    # The last batch is filled up with the first scenes.
+    chosen = np.arange(start, start + _BATCH) % total
+    images = renderer.render(scene.Objects(*(x[chosen] for x in objects)))
+    yield images[: total - start]
+
+
+def _unseen(
+  renderer: scene.SceneRenderer,
+  settings: scene.SceneSettings,
+  count: int,
+  seed: int,
+  max_objects: int,
+  seen: set[bytes],
+) -> scene.Objects:
+  """Returns scenes whose pictures are not among those that were seen."""
+  candidates = scene.generate(
+    settings, 2 * count, seed=seed, max_objects=max_objects
+  )
+  is_new = [
+    _digest(image) not in seen
+    for images in _draw(renderer, candidates)
+    for image in images
+  ]
+  chosen = np.flatnonzero(is_new)[:count]
+  if len(chosen) < count:
+    raise ValueError(
+      f'of {2 * count} other scenes only {len(chosen)} are not in the training'
+      f' set, and --held_out is {count}; make fewer, or more --max_objects'
+    )
+  return scene.Objects(*(values[chosen] for values in candidates))
+
+
+def _digest(image: np.ndarray) -> bytes:
+  return hashlib.blake2b(image.data, digest_size=16).digest()
+
+
+def main() -> None:
+  """Makes what the flags say."""
+  make_scenes(
+    config_flags.read(scene.SceneSettings),
+    scenes_lib.directory(_OUT_DIR.value),
+    count=_COUNT.value,
+    held_out=_HELD_OUT.value,
+    max_objects=_MAX_OBJECTS.value,
+    seed=_SEED.value,
+  )
+
+
+if __name__ == '__main__':
+  _OUT_DIR = flags.DEFINE_string(
+    'out_dir', '', "folder to write to; empty, the user's cache"
+  )
+  _COUNT = flags.DEFINE_integer('count', 50_000, 'scenes to train on', 1)
+  _HELD_OUT = flags.DEFINE_integer('held_out', 2_000, 'scenes to test on', 1)
+  _MAX_OBJECTS = flags.DEFINE_integer(
+    'max_objects', 5, 'objects in a scene, at most', 1, 20
+  )
+  _SEED = flags.DEFINE_integer('seed', 0, 'of the scenes', 0)
+  config_flags.define(scene.SceneSettings)
+  cli.run(main)
