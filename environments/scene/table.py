@@ -110,8 +110,7 @@ def build(
   with live.LiveRenderer(size, gl=gl, platform=False) as renderer:
     for sprite in range(num_sprites(settings)):
       near, bright = _draw(renderer, settings, sprite)
-      # What lies behind the platform never shows; with a tie, objects do.
-      shows = (near > 0) & (near >= background_nearness)
+      shows = near > 0
       pixels.append(np.flatnonzero(shows))
       nearness.append(near[shows])
       brightness.append(bright[shows])

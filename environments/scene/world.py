@@ -107,9 +107,6 @@ def mjcf(
   forward = _unit(_TARGET - _EYE)
   right = _unit(np.cross(forward, [0.0, 0.0, 1.0]))
   up = np.cross(right, forward)
-  # The grey is MuJoCo's mark for a colour that is not set. A geom of just that
-  # colour takes its material's, which is the same.
-  unset = '0.5 0.5 0.5 1'
   lines = [
       f'    <geom name="object {i}" type="{geom.shape}" material="object"'
       f' size="{_text(geom.size)}" pos="{_text(geom.position)}"'
@@ -127,9 +124,8 @@ def mjcf(
   </visual>
   <statistic extent="1" center="0 0 0"/>
   <asset>
-    <material name="object" rgba="{unset}"
-              specular="{SPECULAR}" shininess="{SHININESS}"/>
-    <material name="matt" rgba="{unset}" specular="0" shininess="0"/>
+    <material name="object" specular="{SPECULAR}" shininess="{SHININESS}"/>
+    <material name="matt" specular="0" shininess="0"/>
   </asset>
   <worldbody>
     <camera name="{CAMERA}" pos="{_text(_EYE)}" fovy="{_FIELD_OF_VIEW}"

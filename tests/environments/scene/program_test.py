@@ -10,8 +10,9 @@ import pytest
 
 from environments import scene
 from environments.scene import gl as gl_lib
+from environments.scene import world
 
-SETTINGS = scene.SceneSettings(shades=3)  # The middle shade may be any grey.
+SETTINGS = scene.SceneSettings(shades=3, sizes=(1 / 9, 1 / 7, 0.28))
 
 
 def make_program(seed=0, length=12, settings=SETTINGS):
@@ -154,9 +155,7 @@ np.save(sys.argv[1], np.stack(pictures))
 
 @pytest.mark.usefixtures('needs_gl')
 def test_mjcf_looks_the_same_through_mujocos_own_renderer(tmp_path):
-  programs = [make_program(seed) for seed in range(4)]
-  # Geoms of just the colour that MuJoCo takes for unset, too.
-  programs.append(make_program(9, length=20))
+  programs = [make_program(seed, length=20) for seed in range(5)]
   files = []
   for i, program in enumerate(programs):
     files.append(tmp_path / f'{i}.xml')
@@ -183,7 +182,14 @@ def test_mjcf_loads_in_mujoco_with_its_objects():
   )
   num_objects = len(program.objects().present)
   assert model.ngeom == num_objects + 2
-  assert model.geom(f'object {num_objects - 1}').id == model.ngeom - 1
+  for i, geom in enumerate(world.geoms(SETTINGS, program.objects())):
+    loaded = model.geom(f'object {i}')
+    assert loaded.id == i + 2
+    for name in ('pos', 'rgba'):
+      expected = getattr(geom, {'pos': 'position'}.get(name, name))
+      np.testing.assert_array_equal(
+          np.float32(getattr(loaded, name)), np.float32(expected)
+      )
   assert model.vis.global_.offwidth == 512
   assert model.light('lamp').castshadow[0] == 1
   assert model.camera('camera').id == 0
