@@ -156,7 +156,8 @@ class LiveRenderer:
         _UPRIGHT,
         geom.rgba.astype(np.float32),
     )
-    # Decoration, as it would be otherwise, casts no shadow.
+    # mjv_initGeom leaves these as they were. Decoration casts no shadow.
+    slot.objtype, slot.objid = self._mujoco.mjtObj.mjOBJ_UNKNOWN, -1
     slot.category = self._mujoco.mjtCatBit.mjCAT_DYNAMIC
     slot.specular = world.SPECULAR
     slot.shininess = world.SHININESS
