@@ -73,18 +73,11 @@ def make_agent(
   def apply(params, canvas, target, noise, previous, core, action, **kwargs):
     """Applies the network to `[T, B, ...]`."""
     time_and_batch = canvas.shape[:2]
-    images = []
-    if not config.blind:
-      images.append(to_float(canvas))
-    if config.conditional:
-      if target is None:
-        raise ValueError(
-          'the agent is conditional but the observation has no target; give '
-          'one, or build the agent with AgentConfig(conditional=False)'
-        )
-      images.append(jnp.broadcast_to(to_float(target), canvas.shape))
-    if not images:
-      images.append(jnp.zeros((*canvas.shape[:-1], 0)))
+    if config.conditional and target is None:
+      raise ValueError(
+        'the agent is conditional but the observation has no target; give '
+        'one, or build the agent with AgentConfig(conditional=False)'
+      )
     if config.noise_size and noise is None:
       raise ValueError(
         f'the agent takes {config.noise_size} noise inputs but the '
@@ -95,7 +88,7 @@ def make_agent(
       noise = jnp.zeros((0,))
     return network.apply(
       params,
-      jnp.concatenate(images, axis=-1),
+      _images(canvas, target, config),
       jnp.broadcast_to(noise, (*time_and_batch, config.noise_size)),
       previous,
       core,
@@ -105,10 +98,11 @@ def make_agent(
 
   def init(key: chex.PRNGKey) -> types.Params:
     state = initial_state(1)
-    image_channels = channels * (config.conditional + (not config.blind))
+    canvas = jnp.zeros((1, 1, height, width, channels))
+    target = canvas[0] if config.conditional else None
     return network.init(
       key,
-      jnp.zeros((1, 1, height, width, image_channels)),
+      _images(canvas, target, config),
       jnp.zeros((1, 1, config.noise_size)),
       jax.tree.map(lambda x: x[None], dict(state.previous)),
       state.core,
@@ -172,6 +166,32 @@ def to_float(image: chex.Array) -> chex.Array:
   if jnp.issubdtype(image.dtype, jnp.integer):
     return image.astype(jnp.float32) / 255.0
   return image
+
+
+def _images(
+  canvas: chex.Array,
+  target: chex.Array | None,
+  config: config_lib.AgentConfig,
+) -> chex.Array:
+  """Returns what the torso sees, `[T, B, H, W, any]`, 0 where paper is white.
+
+  Mostly zeros, where the paper would be mostly ones: inputs that hardly vary
+  slow learning down.
+
+  Args:
+    canvas: `[T, B, H, W, C]`.
+    target: `[B, H, W, C]`, None if unconditional.
+    config: says which of them the agent sees.
+  """
+  images = [] if config.blind else [1.0 - to_float(canvas)]
+  if config.conditional:
+    images.append(jnp.broadcast_to(1.0 - to_float(target), canvas.shape))
+  if len(images) == 2 and config.torso == 'patches':
+    # What is missing yet, pixel by pixel: a patch's sums do not tell it.
+    images.append(jnp.maximum(images[1] - images[0], 0.0))
+  if not images:
+    return jnp.zeros((*canvas.shape[:-1], 0))
+  return jnp.concatenate(images, axis=-1)
 
 
 def _make_network(

@@ -78,8 +78,12 @@ class Decoder(nn.Module):
       )
       entropies.append(-jnp.sum(jnp.exp(log_p) * log_p, axis=-1))
       if index + 1 < len(self.parts):
-        z = self._refine(part, z, value)
-        if self.spatial and part.grid_shape is not None:
+        is_spatial = self.spatial and part.grid_shape is not None
+        around = (
+          _features_at(part, value, feature_map) if is_spatial else None
+        )
+        z = self._refine(part, z, value, around)
+        if is_spatial:
           marks = parts_lib.location_planes(part, value, feature_map.shape[1])
           feature_map = feature_map + nn.Dense(
             feature_map.shape[-1], use_bias=False, name=f'{part.name}_mark'
@@ -107,18 +111,37 @@ class Decoder(nn.Module):
     )(z)
 
   def _refine(
-    self, part: parts_lib.Part, z: chex.Array, value: chex.Array
+    self,
+    part: parts_lib.Part,
+    z: chex.Array,
+    value: chex.Array,
+    around: chex.Array | None,
   ) -> chex.Array:
-    """Returns the next z: it knows the value of `part`."""
+    """Returns the next z: it knows the value of `part`, what is around it."""
     code = parts_lib.PartEmbedding(
       part, self.embedding_size, name=f'{part.name}_embedding'
     )(value)
+    known = [z, code] if around is None else [z, code, around]
     h = nn.relu(
       nn.Dense(z.shape[-1], name=f'{part.name}_refine')(
-        jnp.concatenate([z, code], axis=-1)
+        jnp.concatenate(known, axis=-1)
       )
     )
     return z + h
+
+
+def _features_at(
+  part: parts_lib.Part, value: chex.Array, feature_map: chex.Array
+) -> chex.Array:
+  """Returns the features `[N, C]` of the map's cell that holds a location."""
+  assert part.grid_shape is not None
+  n, map_size, _, channels = feature_map.shape
+  height, width = part.grid_shape
+  row = value // width // (height // map_size)
+  column = value % width // (width // map_size)
+  cells = feature_map.reshape(n, -1, channels)
+  index = (row * map_size + column)[:, None, None]
+  return jnp.take_along_axis(cells, index, axis=1)[:, 0]
 
 
 class DeconvLocationHead(nn.Module):

@@ -119,6 +119,40 @@ def test_threads_train_as_well(tmp_path):
   assert all(0 <= lag <= 1 for lag in lags if lag is not None)
 
 
+@pytest.mark.parametrize('algorithm', ['vtrace', 'clipped'])
+def test_nothing_is_compiled_after_the_first_rounds(
+  tmp_path, monkeypatch, algorithm
+):
+  num_compiled = 0
+  before_update = []
+
+  def listen(event, seconds, **kwargs):
+    del seconds, kwargs
+    nonlocal num_compiled
+    num_compiled += event.endswith('backend_compile_duration')
+
+  update = training.Training._update_policy
+
+  def count(self, *arguments):
+    before_update.append(num_compiled)
+    return update(self, *arguments)
+
+  monkeypatch.setattr(training.Training, '_update_policy', count)
+  jax.monitoring.register_event_duration_secs_listener(listen)
+  learner = dict(algorithm=algorithm)
+  if algorithm == 'clipped':
+    learner |= dict(epochs=2, minibatches=2)
+  try:
+    training.train(
+      tiny.setup(tmp_path, run=dict(frames=12 * 24), learner=learner)
+    )
+  finally:
+    jax.monitoring.unregister_event_duration_listener(listen)
+  # The second round is the first with buffers that the first one left.
+  assert 0 < before_update[2] == before_update[11]
+  assert len(before_update) == 12
+
+
 def test_a_node_that_fails_is_named(tmp_path, monkeypatch):
   def fail(self, state, trajectory, score_params):
     raise RuntimeError('no more')
