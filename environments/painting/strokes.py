@@ -23,6 +23,10 @@ STEPS_PER_STROKE = 50
 # that was lifted.
 SECONDS_PER_POINT = float(np.float32(0.1))
 
+# What the parts of a command choose from, in [0, 1].
+PRESSURES = np.linspace(0.1, 1.0, settings_lib.NUM_PRESSURES)
+SHADES = np.linspace(0.0, 1.0, settings_lib.NUM_SHADES)
+
 
 class Strokes(NamedTuple):
   """One command on each of N canvases; C-contiguous arrays."""
@@ -55,10 +59,8 @@ class StrokeMaker:
     self._settings = settings
     self._steps = steps
     self._log_radii = np.array([np.log(float(r)) for r in settings.brush_sizes])
-    self._pressures = np.linspace(0.1, 1.0, settings_lib.NUM_PRESSURES)
-    shades = np.linspace(0.0, 1.0, settings_lib.NUM_SHADES)
     self._hsv = colours.rgb_to_hsv(
-        np.stack(np.meshgrid(shades, shades, shades, indexing='ij'), axis=-1)
+        np.stack(np.meshgrid(SHADES, SHADES, SHADES, indexing='ij'), axis=-1)
     ).astype(np.float32)
     self._position = np.zeros((count, 2))  # Pixels (y, x).
     self._pressure = np.zeros(count)  # At the end of the last stroke.
@@ -93,14 +95,14 @@ class StrokeMaker:
           command['red'], command['green'], command['blue']
       ]
 
-    end = self._locate(command['end'])
-    control = self._locate(command['control'])
+    end = locate(self._settings, command['end'])
+    control = locate(self._settings, command['control'])
     path = bezier.quadratic_bezier(self._position, control, end, num_points)
     strokes.points[..., 0] = path[..., 1]
     strokes.points[..., 1] = path[..., 0]
 
     # From the end of the last stroke; after a jump, even.
-    last = self._pressures[command.get('pressure', -1)]
+    last = PRESSURES[command.get('pressure', -1)]
     first = np.where(strokes.is_jump, last, self._pressure)
     share = np.arange(num_points)[:, np.newaxis] / self._steps
     strokes.points[..., 2] = (first * (1.0 - share) + last * share).T
@@ -110,9 +112,12 @@ class StrokeMaker:
     self._was_paint = strokes.is_paint
     return strokes
 
-  def _locate(self, location: np.ndarray) -> np.ndarray:
-    """Returns pixels `[N, 2]`, (y, x), of locations `[N]`."""
-    grid = self._settings.grid_size
-    y, x = np.divmod(location, grid)
-    size = float(self._settings.canvas_size)
-    return np.stack([size * y / grid, size * x / grid], axis=-1)
+
+def locate(
+    settings: settings_lib.PaintingSettings, location: np.ndarray
+) -> np.ndarray:
+  """Returns pixels `[N, 2]`, (y, x), of locations `[N]`."""
+  grid = settings.grid_size
+  y, x = np.divmod(location, grid)
+  size = float(settings.canvas_size)
+  return np.stack([size * y / grid, size * x / grid], axis=-1)
