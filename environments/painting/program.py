@@ -84,6 +84,9 @@ class Program:
     arrays = (array.tobytes() for array in self.commands.values())
     return hash((self.settings, *arrays))
 
+  def __reduce__(self):
+    return Program, (self.settings, dict(self.commands))
+
   def __repr__(self) -> str:
     return f'Program({len(self)} commands, {self.settings})'
 
