@@ -201,12 +201,15 @@ class Program:
     return np.stack(list(self._paint(size, brush)))
 
   def trace(
-      self, size: int | None = None, brush: str | None = None
+      self,
+      size: int | None = None,
+      brush: str | None = None,
+      moves: bool = True,
   ) -> np.ndarray:
     """Returns the picture with each stroke in a colour of its own.
 
     From the first stroke to the last, colours go from dark blue over red to
-    orange; a dashed line shows each move.
+    orange; a faint dashed line shows each move, unless `moves` is false.
 
     Returns:
       uint8 `[size, size, 3]`, on white paper.
@@ -224,6 +227,8 @@ class Program:
         {**self.commands, **dict(zip(('red', 'green', 'blue'), shades.T))},
     )
     picture = coloured.render(size, brush)
+    if not moves:
+      return picture
     return trace_lib.with_moves(
         picture, self.curves(), len(picture) / self.settings.canvas_size
     )

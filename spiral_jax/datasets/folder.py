@@ -113,6 +113,14 @@ def decode(content: bytes, place: str) -> Image.Image:
         'replace it or remove it from the folder') from error
 
 
+def find(folder: pathlib.Path) -> list[pathlib.Path]:
+  """Returns the PNG and JPEG files below a folder, by name, none hidden."""
+  return sorted(
+      path for path in folder.rglob('*')
+      if path.suffix.lower() in _SUFFIXES and path.is_file() and not any(
+          part.startswith('.') for part in path.relative_to(folder).parts))
+
+
 def _paths(folder: pathlib.Path, split: str) -> list[pathlib.Path]:
   """Returns the pictures of a split, sorted."""
   if not folder.is_dir():
@@ -120,12 +128,12 @@ def _paths(folder: pathlib.Path, split: str) -> list[pathlib.Path]:
         f'data directory {folder} does not exist: point --data_dir to a folder '
         f'of images ({", ".join(_SUFFIXES)})')
   if all((folder / name).is_dir() for name in SPLITS):
-    paths = _pictures(folder / split)
+    paths = find(folder / split)
     where = folder / split
   else:
     held_out = split == 'test'
     paths = [
-        path for i, path in enumerate(_pictures(folder))
+        path for i, path in enumerate(find(folder))
         if (i % _HELD_OUT_EVERY == _HELD_OUT_EVERY - 1) == held_out]
     where = folder
   if not paths:
@@ -134,14 +142,6 @@ def _paths(folder: pathlib.Path, split: str) -> list[pathlib.Path]:
         f'{", ".join(_SUFFIXES)} files there, at least {_HELD_OUT_EVERY} '
         'unless they are in folders train and test')
   return paths
-
-
-def _pictures(folder: pathlib.Path) -> list[pathlib.Path]:
-  """Returns the pictures below a folder, sorted by name, none hidden."""
-  return sorted(
-      path for path in folder.rglob('*')
-      if path.suffix.lower() in _SUFFIXES and path.is_file() and not any(
-          part.startswith('.') for part in path.relative_to(folder).parts))
 
 
 def _on_white(image: Image.Image) -> Image.Image:
