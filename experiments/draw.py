@@ -32,6 +32,7 @@ from spiral_jax import evaluation
 from spiral_jax.datasets import cache
 from spiral_jax.datasets import folder as folder_lib
 
+_COLUMNS = 12  # Of the overview of a folder.
 _FILM_SIZE = 512  # Pixels of films, the page and the trace.
 # White ink on black: the border of the image is dark, and so is most of it.
 _DARK_BORDER, _DARK_IMAGE = 64, 110
@@ -271,12 +272,20 @@ def main() -> None:
   _show(console, names, drawings)
   if path.is_dir():
     canvas = np.stack([drawing.program.render() for drawing in drawings])
-    columns = min(12, len(canvas))
-    grid = pictures.grid(
-      canvas, targets, rows=len(canvas), columns=columns
-    )
-    pictures.save(grid, out / 'result.png')
+    pictures.save(_overview(canvas, targets), out / 'result.png')
   console.print(f'drawings in {out}; open drawing.html in a browser')
+
+
+def _overview(canvas: np.ndarray, target: np.ndarray) -> np.ndarray:
+  """Returns drawings `[N, H, W, C]` in rows, each row below its targets."""
+  columns = min(_COLUMNS, len(canvas))
+  # The last row is filled up with paper.
+  padding = ((0, -len(canvas) % columns), (0, 0), (0, 0), (0, 0))
+  canvas = np.pad(canvas, padding, constant_values=255)
+  target = np.pad(target, padding, constant_values=255)
+  return pictures.grid(
+    canvas, target, rows=len(canvas) // columns, columns=columns
+  )
 
 
 def _size(text: str) -> int:
