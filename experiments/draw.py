@@ -198,7 +198,8 @@ def write(
   Raises:
     ImportError, OSError, ValueError: as `painting.Program` does.
   """
-  # First, since a brush that is unknown then leaves nothing behind.
+  # All that may be refused comes first, and then leaves nothing behind.
+  lines = program.to_svg(centre_lines=True, millimetres=millimetres)
   images = {
     f'other_{size}.png': program.render(size, other_brush) for size in sizes
   }
@@ -207,7 +208,6 @@ def write(
   _write(out / 'program.json', program.to_json().encode())
   for name, image in images.items():
     pictures.save(image, out / name)
-  lines = program.to_svg(centre_lines=True, millimetres=millimetres)
   makers: dict[str, Callable[[], str | bytes]] = {
     'drawing.svg': program.to_svg,
     'lines.svg': lambda: lines,

@@ -78,7 +78,8 @@ def test_transparent_paper_is_black_as_the_canvas_shows_it():
 
 
 def test_centre_lines_are_in_millimetres_and_one_path_until_the_pen_lifts():
-  text = _program().to_svg(centre_lines=True, millimetres=200)
+  black = _program(red=[0, 0, 0, 0])
+  text = black.to_svg(centre_lines=True, millimetres=200)
   root, paths = _paths(text)
   assert (root.get('width'), root.get('height')) == ('200mm', '200mm')
   assert root.get('viewBox') == '0 0 200 200'
