@@ -22,6 +22,7 @@ _CORE = [
 
 # What the driver and the experiments use to save, show and plot.
 _TRAIN = [
+    'av>=16.0.0',
     'matplotlib>=3.10.0',
     'orbax-checkpoint>=0.11.36',
     'pillow>=11.3.0',
@@ -98,7 +99,10 @@ setuptools.setup(
     packages=setuptools.find_packages(
         include=['spiral_jax', 'spiral_jax.*', 'environments', 'environments.*']
     ),
-    package_data={'spiral_jax.datasets': ['embedded/**']},
+    package_data={
+        'environments.painting': ['player.html'],
+        'spiral_jax.datasets': ['embedded/**'],
+    },
     # Only what is named above: pictures and notes stay in the repository.
     include_package_data=False,
     ext_modules=[_PAINTING, _NETWORKS],

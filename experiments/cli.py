@@ -17,8 +17,8 @@ INTERRUPTED = 130
 def run(main: Callable[[], object]) -> None:
   """Parses flags, runs a script's `main` and exits.
 
-  What the user can mend (a flag, a file) ends the program with one line on
-  standard error, and so does Ctrl-C.  A defect keeps its traceback.
+  What the user can mend (a flag, a file, a library) ends the program with one
+  line on standard error, and so does Ctrl-C.  A defect keeps its traceback.
 
   Of the libraries' logs, only warnings are shown unless --verbosity says more.
   """
@@ -44,7 +44,7 @@ def _run(main: Callable[[], object]) -> None:
     main()
   except program.NodeError:
     raise  # A defect, whatever it was that the node raised.
-  except (ValueError, OSError) as error:
+  except (ValueError, OSError, ImportError) as error:
     _fail(str(error))
   except KeyboardInterrupt:
     print('interrupted', file=sys.stderr)

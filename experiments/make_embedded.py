@@ -1,48 +1,92 @@
 """Makes the small datasets that come with the package from the official ones.
 
-  python experiments/make_embedded.py --data_dir=<folder with MNIST's gz files>
+  python experiments/make_embedded.py --data_dir=<folder>
 
-Run again with the same zlib, it makes the same bytes.
+The folder has MNIST's gz files in `mnist`, Omniglot's zips in `omniglot` and
+`portraits64.zip` in `faces`. Run again with the same zlib, it makes the same
+bytes.
 """
 
 import gzip
 import pathlib
-import struct
+import zipfile
 
 from absl import app
 from absl import flags
 import numpy as np
 
+from spiral_jax import datasets
+from spiral_jax.datasets import idx
 from spiral_jax.datasets import mnist
+from spiral_jax.datasets import omniglot
 
 _DATA_DIR = flags.DEFINE_string(
-    'data_dir', None, "Folder with MNIST's official gz files.", required=True)
+    'data_dir', None, 'Folder of the official files.', required=True)
 _OUT = flags.DEFINE_string(
-    'out', str(pathlib.Path(mnist.__file__).parent / 'embedded' / 'mnist'),
-    'Folder to write to.')
+    'out', str(pathlib.Path(datasets.__file__).parent / 'embedded'),
+    'Folder to write to; each dataset has its own in it.')
+_NAMES = flags.DEFINE_list(
+    'names', 'mnist,omniglot,portraits', 'Datasets to make.')
 
-_COUNTS = {'train': 10_000, 'test': 1_000}
+_DIGITS = {'train': 10_000, 'test': 1_000}
+_DRAWINGS = {'train': 10, 'test': 5}  # Of each character.
+_PORTRAITS = 700
 
 
 def main(argv: list[str]) -> None:
-  """Writes the first digits of each split, in MNIST's own format."""
+  """Writes what the flags say."""
   del argv
-  out = pathlib.Path(_OUT.value)
-  out.mkdir(parents=True, exist_ok=True)
-  for split, count in _COUNTS.items():
-    digits = mnist.load(split, data_dir=_DATA_DIR.value, size=28)
+  data_dir, out = pathlib.Path(_DATA_DIR.value), pathlib.Path(_OUT.value)
+  make = {'mnist': _mnist, 'omniglot': _omniglot, 'portraits': _portraits}
+  for name in _NAMES.value:
+    if name not in make:
+      raise app.UsageError(f'--names has {name!r}; choose of {", ".join(make)}')
+    (out / name).mkdir(parents=True, exist_ok=True)
+    make[name](data_dir, out / name)
+
+
+def _mnist(data_dir: pathlib.Path, out: pathlib.Path) -> None:
+  """Writes the first digits of each split, in MNIST's own format."""
+  for split, count in _DIGITS.items():
+    digits = mnist.load(split, data_dir=str(data_dir), size=28)
     # The loader inverts; the file keeps the original polarity.
     images = 255 - digits.images[:count, :, :, 0]
     labels = np.asarray(digits.labels)[:count].astype(np.uint8)
-    _write(out / f'{split}-images.idx3-ubyte.gz', images)
-    _write(out / f'{split}-labels.idx1-ubyte.gz', labels)
+    for name, array in (('images.idx3', images), ('labels.idx1', labels)):
+      # No time stamp and no name in the archive: same data, same bytes.
+      content = idx.header(array) + array.tobytes()
+      _write(out / f'{split}-{name}-ubyte.gz',
+             gzip.compress(content, 9, mtime=0))
 
 
-def _write(path: pathlib.Path, array: np.ndarray) -> None:
-  """Writes an array of bytes as a packed idx file."""
-  header = struct.pack(f'>4B{array.ndim}I', 0, 0, 8, array.ndim, *array.shape)
-  # No time stamp and no name in the archive: same data, same bytes.
-  path.write_bytes(gzip.compress(header + array.tobytes(), 9, mtime=0))
+def _omniglot(data_dir: pathlib.Path, out: pathlib.Path) -> None:
+  """Writes the first drawings of each character of each set."""
+  for split, count in _DRAWINGS.items():
+    drawings = omniglot.load(
+        split, data_dir=str(data_dir), size=omniglot.SIZE)
+    ink, labels = drawings.images[..., 0] < 128, np.asarray(drawings.labels)
+    # The place of each drawing among those of its character.
+    _, first, inverse = np.unique(
+        labels, return_index=True, return_inverse=True)
+    chosen = np.arange(len(labels)) - first[inverse] < count
+    packed = omniglot.pack(ink[chosen], labels[chosen])
+    for name, content in packed.items():
+      _write(out / f'{split}-{name}', content)
+
+
+def _portraits(data_dir: pathlib.Path, out: pathlib.Path) -> None:
+  """Copies the portraits, which are small as they are."""
+  source = data_dir / 'faces' / 'portraits64.zip'
+  with zipfile.ZipFile(source) as archive:
+    count = sum(name.endswith('.jpg') for name in archive.namelist())
+    if archive.testzip() is not None or count != _PORTRAITS:
+      raise ValueError(f'{source} has {count} portraits, or damaged ones; '
+                       f'give the archive of {_PORTRAITS}')
+  _write(out / 'portraits64.zip', source.read_bytes())
+
+
+def _write(path: pathlib.Path, content: bytes) -> None:
+  path.write_bytes(content)
   print(f'{path}: {path.stat().st_size} bytes')
 
 

@@ -55,14 +55,25 @@ def test_every_folder_with_code_is_a_package(declared):
   assert set(declared['packages']) == folders
 
 
-def test_every_embedded_file_is_installed(declared):
-  data = declared['package_data']['spiral_jax.datasets']
-  folder = ROOT / 'spiral_jax' / 'datasets'
-  files = [p for p in (folder / 'embedded').rglob('*') if p.is_file()]
-  assert files
-  for file in files:
+@pytest.mark.parametrize('package, files', [
+    ('spiral_jax.datasets', 'embedded/**/*'),
+    ('environments.painting', '*.html'),
+])
+def test_every_file_of_data_is_installed(declared, package, files):
+  data = declared['package_data'][package]
+  folder = ROOT / package.replace('.', '/')
+  found = [path for path in folder.glob(files) if path.is_file()]
+  assert found
+  for file in found:
     name = str(file.relative_to(folder))
     assert any(fnmatch.fnmatch(name, pattern) for pattern in data), name
+
+
+def test_embedded_data_has_its_licence_beside_it_and_is_small():
+  for folder in (ROOT / 'spiral_jax/datasets/embedded').iterdir():
+    assert 'Licence' in (folder / 'ATTRIBUTION.md').read_text()
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    assert size < 3_000_000, folder
 
 
 def test_every_requirement_has_a_lower_bound_and_no_other(declared):

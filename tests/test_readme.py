@@ -36,6 +36,14 @@ def test_the_painting_example_paints():
   assert canvas.min() < 0.9
 
 
+def test_the_example_of_a_program_makes_all_that_it_says():
+  names = run('Program')
+  assert names['picture'].shape == (512, 512, 1)
+  assert names['picture'].dtype == np.uint8 and names['picture'].min() < 128
+  assert names['page'].startswith('<!DOCTYPE html>')
+  assert 'width="150mm"' in names['lines']
+
+
 def test_the_names_of_the_losses_example_exist():
   (block,) = [block for block in BLOCKS if 'spiral_jax.losses' in block]
   imports, *calls = block.strip().split('\n\n')

@@ -1,7 +1,8 @@
 """Brush strokes on a canvas, drawn by libmypaint.
 
 `make` gives a dm_env environment of one canvas, `make_batch` one of many that
-are drawn in one call.
+are drawn in one call. A `Program` keeps an episode's commands, paints them
+again at any size and hands them out in formats that other programs read.
 """
 
 from typing import Any
@@ -10,11 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from environments import core
+from environments.painting import program as program_lib
 from environments.painting import renderer as renderer_lib
 from environments.painting import settings as settings_lib
 
 PaintingRenderer = renderer_lib.PaintingRenderer
 PaintingSettings = settings_lib.PaintingSettings
+Program = program_lib.Program
 
 
 def make(**settings: Any) -> core.RenderEnvironment:

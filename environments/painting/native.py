@@ -30,6 +30,7 @@ class NativeCanvases:
       size: int,
       channels: int,
       is_white: bool,
+      seconds_per_point: float,
       num_threads: int = 1,
   ):
     """Initialises canvases, which `reset` must clear before the first draw.
@@ -40,6 +41,7 @@ class NativeCanvases:
       size: height and width, pixels.
       channels: 1 or 3.
       is_white: whether a clear canvas is white, otherwise transparent.
+      seconds_per_point: between two points of a stroke.
       num_threads: that share the canvases of a call.
 
     Raises:
@@ -52,7 +54,7 @@ class NativeCanvases:
     error = ctypes.c_char_p()
     self._painter = self._functions.painter_new(
         library.find_libmypaint().encode(), brush, count, size, channels,
-        is_white, ctypes.byref(error),
+        is_white, seconds_per_point, ctypes.byref(error),
     )
     if not self._painter:
       reason = (error.value or b'').decode()
@@ -115,7 +117,7 @@ def _functions() -> ctypes.CDLL:
   text = ctypes.c_char_p
   functions.painter_new.restype = pointer
   functions.painter_new.argtypes = [
-      text, text, integer, integer, integer, integer, pointer,
+      text, text, integer, integer, integer, integer, ctypes.c_double, pointer,
   ]
   functions.painter_free.restype = None
   functions.painter_free.argtypes = [pointer]

@@ -12,11 +12,6 @@ import numpy as np
 from environments.painting import library
 from environments.painting import strokes as strokes_lib
 
-# Seconds between two points of a stroke. It went through a C float in the
-# environment that this one matches, which makes it greater than 0.1 and so, in
-# libmypaint, a pen that was lifted.
-_SECONDS_PER_POINT = ctypes.c_float(0.1).value
-
 # Indices of brush settings, from mypaint-brush-settings-gen.h.
 _RADIUS_LOGARITHMIC = 3
 _COLOR_H, _COLOR_S, _COLOR_V = 20, 21, 22
@@ -67,7 +62,13 @@ class PortableCanvases:
   """
 
   def __init__(
-      self, brush: bytes, count: int, size: int, channels: int, is_white: bool
+      self,
+      brush: bytes,
+      count: int,
+      size: int,
+      channels: int,
+      is_white: bool,
+      seconds_per_point: float,
   ):
     """Initialises canvases, which `reset` must clear before the first draw.
 
@@ -77,6 +78,7 @@ class PortableCanvases:
       size: height and width, pixels.
       channels: 1 or 3.
       is_white: whether a clear canvas is white, otherwise transparent.
+      seconds_per_point: between two points of a stroke.
 
     Raises:
       ImportError: if libmypaint is missing.
@@ -91,7 +93,9 @@ class PortableCanvases:
         (count, across, across, _TILE_SIZE, _TILE_SIZE, 4), np.uint16
     )
     for tiles in self._tiles:
-      self._canvases.append(_Canvas(tiles, self._background))
+      self._canvases.append(
+          _Canvas(tiles, self._background, seconds_per_point)
+      )
 
   def close(self) -> None:
     """Frees the canvases."""
@@ -147,8 +151,11 @@ class PortableCanvases:
 class _Canvas:
   """One of libmypaint's tiled surfaces and the brush that draws on it."""
 
-  def __init__(self, tiles: np.ndarray, background: int):
+  def __init__(
+      self, tiles: np.ndarray, background: int, seconds_per_point: float
+  ):
     """Initialises a surface on `tiles`, uint16 `[T, T, 64, 64, 4]`."""
+    self._seconds = seconds_per_point
     self._brush: int | None = None
     self._surface_pointer: int | None = None
     self._library = _library()
@@ -197,7 +204,7 @@ class _Canvas:
     brush, surface = self._brush, self._surface_pointer
     self._library.mypaint_surface_begin_atomic(surface)
     for x, y, pressure in points:
-      stroke_to(brush, surface, x, y, pressure, 0.0, 0.0, _SECONDS_PER_POINT)
+      stroke_to(brush, surface, x, y, pressure, 0.0, 0.0, self._seconds)
     self._library.mypaint_surface_end_atomic(surface, None)
 
 

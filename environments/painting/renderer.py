@@ -7,6 +7,7 @@ from dm_env import specs
 import numpy as np
 
 from environments import core
+from environments.painting import enlargement
 from environments.painting import library
 from environments.painting import native
 from environments.painting import portable
@@ -47,6 +48,7 @@ class PaintingRenderer:
       count: int = 1,
       backend: Backend = 'auto',
       num_threads: int = 1,
+      size: int | None = None,
   ):
     """Initialises N = `count` canvases.
 
@@ -56,6 +58,8 @@ class PaintingRenderer:
       backend: 'native', the compiled step; 'ctypes', slower, the same pixels,
         needs no compiler; or 'auto', native where it was built.
       num_threads: that share a batch; the native step only.
+      size: height and width to paint at, pixels, where the same picture is
+        wanted in more detail than `settings.canvas_size` holds.
 
     Raises:
       ImportError: if libmypaint is missing, with the command that installs
@@ -75,10 +79,13 @@ class PaintingRenderer:
           'the native painting step is not built; run `pip install -e .` where'
           " a C compiler is, or use backend='auto'"
       )
+    brush = library.read_brush(settings.brush, settings.brushes_path)
+    settings, brush, steps, seconds = enlargement.enlarge(
+        settings, brush, settings.canvas_size if size is None else size
+    )
     self._settings = settings
     self._count = count
-    self._strokes = strokes_lib.StrokeMaker(settings, count)
-    brush = library.read_brush(settings.brush, settings.brushes_path)
+    self._strokes = strokes_lib.StrokeMaker(settings, count, steps)
     shape = (count, settings.canvas_size, settings.channels)
     is_white = settings.background == 'white'
     self._is_closed = False
@@ -86,10 +93,12 @@ class PaintingRenderer:
     self._canvases: Canvases
     if backend != 'ctypes' and native.is_built():
       self._canvases = native.NativeCanvases(
-          brush, *shape, is_white, num_threads
+          brush, *shape, is_white, seconds, num_threads
       )
     else:
-      self._canvases = portable.PortableCanvases(brush, *shape, is_white)
+      self._canvases = portable.PortableCanvases(
+          brush, *shape, is_white, seconds
+      )
 
   @property
   def count(self) -> int:

@@ -7,6 +7,7 @@ from environments import core
 
 NUM_PRESSURES = 10
 NUM_SHADES = 20
+MAX_CANVAS_SIZE = 8192
 MOVE, PAINT = 0, 1
 
 
@@ -48,7 +49,7 @@ class PaintingSettings:
       ValueError: that names the setting, its value and what it may be.
     """
     for name, low, high in (
-        ('canvas_size', 1, 8192),
+        ('canvas_size', 1, MAX_CANVAS_SIZE),
         ('grid_size', 1, 4096),
         ('episode_length', 1, None),
     ):

@@ -18,6 +18,14 @@ from environments.painting import settings as settings_lib
 # Points after the first on a stroke. Halving them saves little time, most of
 # which goes into dabs, and changes pixels.
 STEPS_PER_STROKE = 50
+# Between two points. It went through a C float in the environment that this
+# one matches, which makes it greater than 0.1 and so, in libmypaint, a pen
+# that was lifted.
+SECONDS_PER_POINT = float(np.float32(0.1))
+
+# What the parts of a command choose from, in [0, 1].
+PRESSURES = np.linspace(0.1, 1.0, settings_lib.NUM_PRESSURES)
+SHADES = np.linspace(0.0, 1.0, settings_lib.NUM_SHADES)
 
 
 class Strokes(NamedTuple):
@@ -27,22 +35,32 @@ class Strokes(NamedTuple):
   is_jump: np.ndarray  # bool [N]; whether no stroke came right before.
   log_radius: np.ndarray  # float32 [N], natural logarithm of pixels.
   hsv: np.ndarray | None  # float32 [N, 3] in [0, 1]; None if ink is black.
-  # float32 [N, STEPS_PER_STROKE + 1, 3]: x and y in pixels, pressure in
-  # [0, 1]. A move goes to the last point.
+  # float32 [N, steps + 1, 3]: x and y in pixels, pressure in [0, 1]. A move
+  # goes to the last point.
   points: np.ndarray
 
 
 class StrokeMaker:
   """Turns commands into strokes, from where those before left the brushes."""
 
-  def __init__(self, settings: settings_lib.PaintingSettings, count: int):
-    """Initialises N = `count` brushes at the top left corner."""
+  def __init__(
+      self,
+      settings: settings_lib.PaintingSettings,
+      count: int,
+      steps: int = STEPS_PER_STROKE,
+  ):
+    """Initialises N = `count` brushes at the top left corner.
+
+    Args:
+      settings: of the canvas and its commands.
+      count: number of brushes.
+      steps: points after the first on a stroke.
+    """
     self._settings = settings
+    self._steps = steps
     self._log_radii = np.array([np.log(float(r)) for r in settings.brush_sizes])
-    self._pressures = np.linspace(0.1, 1.0, settings_lib.NUM_PRESSURES)
-    shades = np.linspace(0.0, 1.0, settings_lib.NUM_SHADES)
     self._hsv = colours.rgb_to_hsv(
-        np.stack(np.meshgrid(shades, shades, shades, indexing='ij'), axis=-1)
+        np.stack(np.meshgrid(SHADES, SHADES, SHADES, indexing='ij'), axis=-1)
     ).astype(np.float32)
     self._position = np.zeros((count, 2))  # Pixels (y, x).
     self._pressure = np.zeros(count)  # At the end of the last stroke.
@@ -62,7 +80,7 @@ class StrokeMaker:
     """Returns the strokes of one command, int `[N]` a part, on each canvas."""
     # Filled in place: a part of another length must not get to native code.
     count = len(self._was_paint)
-    num_points = STEPS_PER_STROKE + 1
+    num_points = self._steps + 1
     strokes = Strokes(
         is_paint=np.empty(count, bool),
         is_jump=~self._was_paint,
@@ -77,16 +95,16 @@ class StrokeMaker:
           command['red'], command['green'], command['blue']
       ]
 
-    end = self._locate(command['end'])
-    control = self._locate(command['control'])
+    end = locate(self._settings, command['end'])
+    control = locate(self._settings, command['control'])
     path = bezier.quadratic_bezier(self._position, control, end, num_points)
     strokes.points[..., 0] = path[..., 1]
     strokes.points[..., 1] = path[..., 0]
 
     # From the end of the last stroke; after a jump, even.
-    last = self._pressures[command.get('pressure', -1)]
+    last = PRESSURES[command.get('pressure', -1)]
     first = np.where(strokes.is_jump, last, self._pressure)
-    share = np.arange(num_points)[:, np.newaxis] / STEPS_PER_STROKE
+    share = np.arange(num_points)[:, np.newaxis] / self._steps
     strokes.points[..., 2] = (first * (1.0 - share) + last * share).T
 
     self._position[:] = end
@@ -94,9 +112,12 @@ class StrokeMaker:
     self._was_paint = strokes.is_paint
     return strokes
 
-  def _locate(self, location: np.ndarray) -> np.ndarray:
-    """Returns pixels `[N, 2]`, (y, x), of locations `[N]`."""
-    grid = self._settings.grid_size
-    y, x = np.divmod(location, grid)
-    size = float(self._settings.canvas_size)
-    return np.stack([size * y / grid, size * x / grid], axis=-1)
+
+def locate(
+    settings: settings_lib.PaintingSettings, location: np.ndarray
+) -> np.ndarray:
+  """Returns pixels `[N, 2]`, (y, x), of locations `[N]`."""
+  grid = settings.grid_size
+  y, x = np.divmod(location, grid)
+  size = float(settings.canvas_size)
+  return np.stack([size * y / grid, size * x / grid], axis=-1)

@@ -13,8 +13,10 @@ import difflib
 
 import numpy as np
 
+from spiral_jax.datasets import celeba
 from spiral_jax.datasets import folder
 from spiral_jax.datasets import mnist
+from spiral_jax.datasets import omniglot
 from spiral_jax.datasets import scenes
 from spiral_jax.datasets.batches import Batch
 from spiral_jax.datasets.batches import Batches
@@ -25,7 +27,7 @@ from spiral_jax.datasets.types import ImageDataset
 __all__ = ('Batch', 'Batches', 'ImageDataset', 'NAMES', 'SceneDataset', 'load',
            'load_scenes')
 
-NAMES = ('mnist', 'folder', 'scenes')
+NAMES = ('mnist', 'omniglot', 'celeba', 'folder', 'scenes')
 
 
 def load(name: str, split: str, *, data_dir: str | None = None,
@@ -34,20 +36,22 @@ def load(name: str, split: str, *, data_dir: str | None = None,
   """Returns a split of a dataset.
 
   Args:
-    name: one of `NAMES`: 'mnist', 'folder' for a folder of images, or 'scenes'
-      for those that experiments/make_scenes.py makes.
+    name: one of `NAMES`: 'mnist', 'omniglot', 'celeba', 'folder' for a folder
+      of images, or 'scenes' for those that experiments/make_scenes.py makes.
     split: 'train' or 'test'.
-    data_dir: where the data is; None means the digits that come with the
-      package, or where make_scenes.py writes; it is refused for 'folder'.
+    data_dir: where the data is; None means what comes with the package (for
+      'celeba' the portraits), or where make_scenes.py writes; it is refused
+      for 'folder'.
     size: height and width of the images, pixels.
-    channels: 1 for grey, 3 for colour; None means 1 for 'mnist' and 3 for
-      the others. Grey digits in colour have three equal channels; scenes are
-      in colour.
-    download: whether missing files of 'mnist' may be fetched.
+    channels: 1 for grey, 3 for colour; None means 1 for 'mnist' and
+      'omniglot', and 3 for the others. Ink in colour has three equal channels;
+      scenes are in colour.
+    download: whether missing files of 'mnist' and 'omniglot' may be fetched;
+      users fetch 'celeba' themselves.
 
   Returns:
-    Images uint8 `[n, size, size, channels]`; labels int32 `[n]` for 'mnist',
-    otherwise None.
+    Images uint8 `[n, size, size, channels]`; labels int32 `[n]` for 'mnist' and
+    'omniglot', otherwise None.
 
   Raises:
     FileNotFoundError: if data is missing.
@@ -56,12 +60,15 @@ def load(name: str, split: str, *, data_dir: str | None = None,
   """
   if channels not in (None, 1, 3):
     raise ValueError(f'{channels} channels: choose 1 (grey) or 3 (colour)')
-  if name == 'mnist':
-    digits = mnist.load(
-        split, data_dir=data_dir, size=size, download=download)
+  if name in ('mnist', 'omniglot'):
+    load_ink = mnist.load if name == 'mnist' else omniglot.load
+    ink = load_ink(split, data_dir=data_dir, size=size, download=download)
     if channels == 3:
-      return digits._replace(images=np.repeat(digits.images, 3, axis=-1))
-    return digits
+      return ink._replace(images=np.repeat(ink.images, 3, axis=-1))
+    return ink
+  if name == 'celeba':
+    return celeba.load(
+        split, data_dir=data_dir, size=size, channels=channels or 3)
   if name == 'folder':
     if data_dir is None:
       raise ValueError("dataset 'folder' needs --data_dir: point it to a "

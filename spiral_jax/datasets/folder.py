@@ -1,7 +1,9 @@
 """A folder of PNG or JPEG pictures, whatever their size and mode."""
 
+import io
 import pathlib
 import struct
+import warnings
 import zlib
 
 import numpy as np
@@ -68,27 +70,55 @@ def read(path: pathlib.Path, *, size: int, channels: int,
   Raises:
     ValueError: if the file is damaged, truncated or no picture.
   """
-  try:
-    with Image.open(path) as image:
-      image.load()
-      upright = ImageOps.exif_transpose(image)
-      picture = _on_white(upright)
-  except FileNotFoundError:
-    raise
-  except _DAMAGE as error:
-    reason = ' '.join(str(error).split())
-    raise ValueError(
-        f'image {path} cannot be read ({reason}; {path.stat().st_size} bytes): '
-        'replace it or remove it from the folder') from error
+  picture = decode(path.read_bytes(), str(path))
   white = (255, 255, 255)
   if fit == 'crop':
     square = ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)
   else:
     square = ImageOps.pad(
         picture, (size, size), Image.Resampling.LANCZOS, color=white)
+  return pixels(square, channels)
+
+
+def pixels(picture: Image.Image, channels: int) -> np.ndarray:
+  """Returns an RGB picture as uint8 `[H, W, channels]`; 1 is Rec. 601 luma."""
   if channels == 1:
-    return np.asarray(square.convert('L'))[:, :, None]
-  return np.asarray(square)
+    return np.asarray(picture.convert('L'))[:, :, None]
+  return np.asarray(picture)
+
+
+def decode(content: bytes, place: str) -> Image.Image:
+  """Returns a picture as RGB, upright, on white where it is transparent.
+
+  Args:
+    content: of a file of any format that Pillow reads.
+    place: where it comes from, for the message.
+
+  Raises:
+    ValueError: if the content is damaged, truncated or no picture.
+  """
+  try:
+    with warnings.catch_warnings():
+      # Beyond twice the size that is warned of, Pillow refuses.
+      warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+      with Image.open(io.BytesIO(content)) as image:
+        image.load()
+        return _on_white(ImageOps.exif_transpose(image))
+  except _DAMAGE as error:
+    reason = ' '.join(str(error).split())
+    if isinstance(error, Image.UnidentifiedImageError):
+      reason = 'no known kind of picture'
+    raise ValueError(
+        f'image {place} cannot be read ({reason}; {len(content)} bytes): '
+        'replace it or remove it from the folder') from error
+
+
+def find(folder: pathlib.Path) -> list[pathlib.Path]:
+  """Returns the PNG and JPEG files below a folder, by name, none hidden."""
+  return sorted(
+      path for path in folder.rglob('*')
+      if path.suffix.lower() in _SUFFIXES and path.is_file() and not any(
+          part.startswith('.') for part in path.relative_to(folder).parts))
 
 
 def _paths(folder: pathlib.Path, split: str) -> list[pathlib.Path]:
@@ -98,12 +128,12 @@ def _paths(folder: pathlib.Path, split: str) -> list[pathlib.Path]:
         f'data directory {folder} does not exist: point --data_dir to a folder '
         f'of images ({", ".join(_SUFFIXES)})')
   if all((folder / name).is_dir() for name in SPLITS):
-    paths = _pictures(folder / split)
+    paths = find(folder / split)
     where = folder / split
   else:
     held_out = split == 'test'
     paths = [
-        path for i, path in enumerate(_pictures(folder))
+        path for i, path in enumerate(find(folder))
         if (i % _HELD_OUT_EVERY == _HELD_OUT_EVERY - 1) == held_out]
     where = folder
   if not paths:
@@ -112,14 +142,6 @@ def _paths(folder: pathlib.Path, split: str) -> list[pathlib.Path]:
         f'{", ".join(_SUFFIXES)} files there, at least {_HELD_OUT_EVERY} '
         'unless they are in folders train and test')
   return paths
-
-
-def _pictures(folder: pathlib.Path) -> list[pathlib.Path]:
-  """Returns the pictures below a folder, sorted by name, none hidden."""
-  return sorted(
-      path for path in folder.rglob('*')
-      if path.suffix.lower() in _SUFFIXES and path.is_file() and not any(
-          part.startswith('.') for part in path.relative_to(folder).parts))
 
 
 def _on_white(image: Image.Image) -> Image.Image:

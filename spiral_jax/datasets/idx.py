@@ -45,6 +45,12 @@ def read(path: pathlib.Path, dimensions: int) -> np.ndarray:
   return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
 
 
+def header(array: np.ndarray) -> bytes:
+  """Returns what stands before an array's items, unsigned bytes, in a file."""
+  return struct.pack(f'>4B{array.ndim}I', 0, 0, _UNSIGNED_BYTE, array.ndim,
+                     *array.shape)
+
+
 def _content(path: pathlib.Path) -> bytes:
   """Returns the bytes of a file, unpacked."""
   content = path.read_bytes()

@@ -4,16 +4,12 @@ The originals are 28x28 with ink at 255 on 0. As in the paper (Ganin et al.,
 2018, section 4.1) the whole picture is rescaled to the canvas.
 """
 
-import hashlib
-import http.client
 import pathlib
-from typing import NamedTuple
-import urllib.request
 
 import numpy as np
 from PIL import Image
 
-from spiral_jax.datasets import cache
+from spiral_jax.datasets import archives
 from spiral_jax.datasets import idx
 from spiral_jax.datasets import types
 
@@ -24,21 +20,15 @@ MIRRORS = (
 )
 
 
-class _Official(NamedTuple):
-  """What an official archive must be."""
-  md5: str
-  size: int  # Bytes.
-
-
 _OFFICIAL = {
     'train-images-idx3-ubyte.gz':
-        _Official('f68b3c2dcbeaaa9fbdd348bbdeb94873', 9912422),
+        archives.Official('f68b3c2dcbeaaa9fbdd348bbdeb94873', 9912422),
     'train-labels-idx1-ubyte.gz':
-        _Official('d53e105ee54ea40749a09fcbcd1e9432', 28881),
+        archives.Official('d53e105ee54ea40749a09fcbcd1e9432', 28881),
     't10k-images-idx3-ubyte.gz':
-        _Official('9fb629c4189551a2d022fa330f9573f3', 1648877),
+        archives.Official('9fb629c4189551a2d022fa330f9573f3', 1648877),
     't10k-labels-idx1-ubyte.gz':
-        _Official('ec29112dd5afa0611ce80d1b7f02629c', 4542),
+        archives.Official('ec29112dd5afa0611ce80d1b7f02629c', 4542),
 }
 _FILES = {
     'train': ('train-images-idx3-ubyte', 'train-labels-idx1-ubyte'),
@@ -47,7 +37,6 @@ _FILES = {
 # The second is where torchvision keeps them.
 _SUBFOLDERS = ('.', 'MNIST/raw', 'raw', 'mnist', 'MNIST')
 _EMBEDDED = pathlib.Path(__file__).parent / 'embedded' / 'mnist'
-_TIMEOUT = 30.0  # Seconds without an answer from a mirror.
 
 
 def load(split: str, *, data_dir: str | None = None, size: int = 64,
@@ -73,19 +62,10 @@ def load(split: str, *, data_dir: str | None = None, size: int = 64,
     ValueError: if a file is damaged, or `split` or `size` is out of range.
     ConnectionError: if no mirror gave the file.
   """
-  _check(split, size)
+  archives.check('MNIST', split, SPLITS, size)
   if data_dir is None and not download:
     return embedded(split, size=size)
-  folder = (cache.directory('mnist') if data_dir is None
-            else pathlib.Path(data_dir).expanduser())
-  if folder.exists() and not folder.is_dir():
-    raise ValueError(f'data directory {folder} is a file: give the folder '
-                     'that it is in')
-  if not folder.exists() and not download:
-    raise FileNotFoundError(
-        f'data directory {folder} does not exist: point --data_dir to a '
-        "folder with MNIST's gz files, leave it out for the embedded subset, "
-        'or allow the download')
+  folder = archives.data_folder(data_dir, 'mnist', may_be_made=download)
   images, labels = (
       idx.read(_find(folder, name, download), dimensions)
       for name, dimensions in zip(_FILES[split], (3, 1)))
@@ -106,73 +86,27 @@ def embedded(split: str, *, size: int = 64) -> types.ImageDataset:
   Raises:
     ValueError: if `split` or `size` is out of range.
   """
-  _check(split, size)
+  archives.check('MNIST', split, SPLITS, size)
   images = idx.read(_EMBEDDED / f'{split}-images.idx3-ubyte.gz', 3)
   labels = idx.read(_EMBEDDED / f'{split}-labels.idx1-ubyte.gz', 1)
   return _dataset(images, labels, size, f'embedded {split} digits')
-
-
-def _check(split: str, size: int) -> None:
-  """Refuses arguments that are out of range."""
-  if split not in SPLITS:
-    raise ValueError(f"MNIST has no split '{split}': choose one of "
-                     f'{", ".join(SPLITS)}')
-  if size < 1:
-    raise ValueError(f'image size {size} is below 1 pixel: choose the size of '
-                     'the canvas, such as 64')
 
 
 def _find(folder: pathlib.Path, name: str, download: bool) -> pathlib.Path:
   """Returns the path of a file of MNIST, verified where it is official."""
   archive = f'{name}.gz'
   unpacked = name.replace('-idx', '.idx')  # As some archives unpack it.
-  for candidate in (archive, name, unpacked):
-    for subfolder in _SUBFOLDERS:
-      path = folder / subfolder / candidate
-      if path.is_file():
-        if candidate == archive:
-          _verify(str(path), archive, path.read_bytes())
-        return path
+  path = archives.find(folder, _SUBFOLDERS, (archive, name, unpacked))
+  if path is not None:
+    if path.name == archive:
+      archives.verify(path, _OFFICIAL[archive], 'unpack it')
+    return path
   if download:
-    content = _download(archive, folder)
-    cache.write_atomically(
-        folder / archive, lambda stream: stream.write(content))
-    return folder / archive
+    return archives.download(archive, _OFFICIAL[archive], MIRRORS, folder)
   raise FileNotFoundError(
       f'{folder} has neither {archive} nor {name}, nor has its MNIST/raw: '
       "point --data_dir to a folder with MNIST's files, leave it out for the "
       'embedded subset, or allow the download')
-
-
-def _verify(source: str, archive: str, content: bytes) -> None:
-  """Raises ValueError unless `content` is the official archive."""
-  official = _OFFICIAL[archive]
-  actual = hashlib.md5(content, usedforsecurity=False).hexdigest()
-  if actual == official.md5:
-    return
-  fault = 'truncated' if len(content) < official.size else 'altered'
-  raise ValueError(
-      f'{source} is {fault}: md5 {actual}, expected {official.md5}; '
-      f'{len(content)} bytes, expected {official.size}; delete it and fetch '
-      'it again (data of your own in this format: unpack it)')
-
-
-def _download(archive: str, folder: pathlib.Path) -> bytes:
-  """Returns the official archive from the first mirror that has it."""
-  faults = []
-  for mirror in MIRRORS:
-    url = mirror + archive
-    try:
-      with urllib.request.urlopen(url, timeout=_TIMEOUT) as response:
-        content = response.read()
-      _verify(url, archive, content)
-    except (OSError, http.client.HTTPException, ValueError) as error:
-      faults.append(f'{url}: {" ".join(str(error).split())}')
-    else:
-      return content
-  raise ConnectionError(
-      f'could not download {archive} ({" | ".join(faults)}): fetch it by hand '
-      f'into {folder} and point --data_dir there')
 
 
 def _dataset(images: np.ndarray, labels: np.ndarray, size: int,

@@ -9,6 +9,7 @@ import struct
 import numpy as np
 import pytest
 
+from spiral_jax.datasets import archives
 from spiral_jax.datasets import cache
 from spiral_jax.datasets import mnist
 
@@ -36,7 +37,7 @@ def fixture_official(monkeypatch) -> dict[str, bytes]:
   """Makes small archives the official ones."""
   contents = _contents()
   for name, content in contents.items():
-    monkeypatch.setitem(mnist._OFFICIAL, name, mnist._Official(
+    monkeypatch.setitem(mnist._OFFICIAL, name, archives.Official(
         hashlib.md5(content).hexdigest(), len(content)))
   return contents
 

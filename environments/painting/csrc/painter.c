@@ -15,11 +15,6 @@
 
 enum { kMaxThreads = 64 };
 
-/* Seconds between two points of a stroke. It went through a float in the
- * environment that this one must match, which makes it greater than 0.1 and
- * so, in libmypaint, a pen that was lifted. */
-static const double kSecondsPerPoint = 0.1f;
-
 typedef struct {
   MyPaintBrush *brush;  /* Null before the first episode. */
   Surface surface;
@@ -29,6 +24,7 @@ typedef struct {
   LibMyPaint library;
   int count;
   int channels;         /* 1 or 3. */
+  double seconds_per_point;
   char *brush_json;
   Canvas canvases[];    /* [count] */
 } Painter;
@@ -57,7 +53,7 @@ static void stroke_to(const Painter *painter, Canvas *canvas,
                       const float *point) {
   painter->library.brush_stroke_to(canvas->brush, &canvas->surface.base,
                                    point[0], point[1], point[2], 0.0f, 0.0f,
-                                   kSecondsPerPoint);
+                                   painter->seconds_per_point);
 }
 
 static void lift_to(const Painter *painter, Canvas *canvas, float x, float y) {
@@ -157,7 +153,7 @@ void painter_free(Painter *painter) {
  * runs out. The pixels are undefined until the first `painter_reset`. */
 Painter *painter_new(const char *library_path, const char *brush_json,
                      int count, int size, int channels, int is_white,
-                     const char **error) {
+                     double seconds_per_point, const char **error) {
   *error = "out of memory";
   Painter *painter = calloc(1, sizeof(Painter) + count * sizeof(Canvas));
   if (painter == NULL) return NULL;
@@ -168,6 +164,7 @@ Painter *painter_new(const char *library_path, const char *brush_json,
     return NULL;
   }
   painter->channels = channels;
+  painter->seconds_per_point = seconds_per_point;
   painter->brush_json = malloc(strlen(brush_json) + 1);
   if (painter->brush_json != NULL) strcpy(painter->brush_json, brush_json);
   int failed = painter->brush_json == NULL;

@@ -1,6 +1,17 @@
 import pytest
 
 from environments.painting import native
+from tests import chromium
+
+
+@pytest.fixture(scope='session')
+def page(tmp_path_factory):
+  """A page of a headless browser, or the test is skipped."""
+  if chromium.find() is None:
+    pytest.skip(f'needs a browser: none of {", ".join(chromium.NAMES)} found')
+  folder = tmp_path_factory.mktemp('browser')
+  with chromium.Page(folder, 1000, 800) as page:
+    yield page
 
 
 @pytest.fixture

@@ -1,0 +1,119 @@
+"""Canvases one after another as a film: GIF and MP4.
+
+Axes: T frames, H height, W width, C channels (1 or 3).
+"""
+
+import io
+
+import numpy as np
+
+from environments.painting import extras
+
+_FRAMES_PER_SECOND = 24  # Of a film; players stumble over much less.
+
+
+def gif(
+    frames: np.ndarray,
+    *,
+    seconds_per_frame: float = 0.2,
+    last_seconds: float = 2.0,
+) -> bytes:
+  """Returns an animated GIF that repeats.
+
+  Args:
+    frames: uint8 `[T, H, W, C]`. Grey is kept as it is; in colour each frame
+      has the 256 colours that suit it.
+    seconds_per_frame: rounded to hundredths, which is what a GIF counts in.
+    last_seconds: that the last frame is shown.
+
+  Raises:
+    ImportError: if Pillow is missing.
+    ValueError: if a duration is out of range.
+  """
+  _check(seconds_per_frame, last_seconds)
+  image = extras.load('PIL.Image', 'pillow', 'a GIF')
+  first, *others = [image.fromarray(_flat(frame)) for frame in frames]
+  durations = [10 * max(1, round(100 * seconds_per_frame))] * len(frames)
+  durations[-1] = 10 * max(1, round(100 * last_seconds))
+  stream = io.BytesIO()
+  first.save(
+      stream,
+      format='GIF',
+      save_all=True,
+      append_images=others,
+      duration=durations,
+      loop=0,
+  )
+  return stream.getvalue()
+
+
+def mp4(
+    frames: np.ndarray,
+    *,
+    seconds_per_frame: float = 0.2,
+    last_seconds: float = 2.0,
+) -> bytes:
+  """Returns an MP4 film (H.264) that browsers and players show.
+
+  Args:
+    frames: uint8 `[T, H, W, C]`; an odd height or width loses a pixel, which
+      the format cannot have.
+    seconds_per_frame: rounded to 1/24.
+    last_seconds: that the last frame is shown.
+
+  Raises:
+    ImportError: if PyAV is missing.
+    ValueError: if a duration is out of range, or the frames are below 2 pixels.
+  """
+  _check(seconds_per_frame, last_seconds)
+  av = extras.load('av', 'av', 'an MP4')
+  height, width = (length // 2 * 2 for length in frames.shape[1:3])
+  if not height or not width:
+    raise ValueError(
+        f'frames are {frames.shape[1]} x {frames.shape[2]} pixels, an MP4 needs'
+        ' 2 or more; give a larger size'
+    )
+  stream = io.BytesIO()
+  with av.open(stream, 'w', format='mp4') as film:
+    video = film.add_stream('libx264', rate=_FRAMES_PER_SECOND)
+    video.width, video.height, video.pix_fmt = width, height, 'yuv420p'
+    video.options = {'crf': '16', 'preset': 'veryfast', 'tune': 'animation'}
+    for index, frame in enumerate(frames):
+      is_last = index == len(frames) - 1
+      seconds = last_seconds if is_last else seconds_per_frame
+      pixels = np.broadcast_to(frame, (*frame.shape[:2], 3))[:height, :width]
+      shown = av.VideoFrame.from_ndarray(
+          np.ascontiguousarray(pixels), format='rgb24'
+      )
+      for _ in range(max(1, round(_FRAMES_PER_SECOND * seconds))):
+        # Times are the encoder's to give.
+        shown.pts = None
+        film.mux(video.encode(shown))
+    film.mux(video.encode())
+  return stream.getvalue()
+
+
+def png(image: np.ndarray) -> bytes:
+  """Returns an image, uint8 `[H, W, C]`, as PNG.
+
+  Raises:
+    ImportError: if Pillow is missing.
+  """
+  stream = io.BytesIO()
+  library = extras.load('PIL.Image', 'pillow', 'a PNG')
+  library.fromarray(_flat(image)).save(stream, format='PNG')
+  return stream.getvalue()
+
+
+def _flat(image: np.ndarray) -> np.ndarray:
+  """Returns a grey image without its axis of one channel."""
+  return image[..., 0] if image.shape[-1] == 1 else image
+
+
+def _check(seconds_per_frame: float, last_seconds: float) -> None:
+  for name, value in (
+      ('seconds_per_frame', seconds_per_frame),
+      ('last_seconds', last_seconds),
+  ):
+    if not 0 < value <= 600:
+      raise ValueError(f'{name} is {value}, must be above 0 and at most 600')

@@ -1,0 +1,66 @@
+"""What the commands of a program mean, as curves, without painting them."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from environments.painting import settings as settings_lib
+from environments.painting import strokes
+
+Point = tuple[float, float]  # (x, y), pixels from the top left corner.
+
+
+class Curve(NamedTuple):
+  """One command: a quadratic Bézier curve, or a move along a line."""
+
+  is_paint: bool  # Otherwise a move, whose control point means nothing.
+  is_jump: bool  # No stroke came right before: the brush was lifted.
+  start: Point
+  control: Point
+  end: Point
+  radius: float  # As it is set, pixels; brushes make more or less of it.
+  first_pressure: float  # At the start, in [0, 1].
+  last_pressure: float  # At the end.
+  colour: tuple[float, float, float]  # Red, green, blue, in [0, 1].
+
+
+def curves(
+    settings: settings_lib.PaintingSettings, commands: Mapping[str, np.ndarray]
+) -> list[Curve]:
+  """Returns what T commands draw, in their order.
+
+  Args:
+    settings: of the canvas.
+    commands: int `[T]` for each part of the settings' action spec.
+  """
+  is_paint = commands['flag'] == settings_lib.PAINT
+  end = strokes.locate(settings, commands['end'])[:, ::-1]
+  control = strokes.locate(settings, commands['control'])[:, ::-1]
+  count = len(is_paint)
+  zeros = np.zeros(count, np.int64)
+  radius = np.array(settings.brush_sizes)[commands.get('size', zeros)]
+  pressure = strokes.PRESSURES[commands.get('pressure', zeros - 1)]
+  colour = np.zeros((count, 3))
+  if settings.colour:
+    shades = [commands[name] for name in ('red', 'green', 'blue')]
+    colour = strokes.SHADES[np.stack(shades, axis=-1)]
+  drawn: list[Curve] = []
+  for t in range(count):
+    is_jump = t == 0 or not is_paint[t - 1]
+    drawn.append(
+        Curve(
+            is_paint=bool(is_paint[t]),
+            is_jump=bool(is_jump),
+            start=(0.0, 0.0) if t == 0 else drawn[-1].end,
+            control=(float(control[t, 0]), float(control[t, 1])),
+            end=(float(end[t, 0]), float(end[t, 1])),
+            radius=float(radius[t]),
+            first_pressure=float(pressure[t if is_jump else t - 1]),
+            last_pressure=float(pressure[t]),
+            colour=(
+                float(colour[t, 0]), float(colour[t, 1]), float(colour[t, 2])
+            ),
+        )
+    )
+  return drawn

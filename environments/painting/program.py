@@ -1,0 +1,308 @@
+"""Programs that people can take away: settings, and commands to paint.
+
+For example, of an agent's actions, int `[T, B]` a part:
+
+```python
+program = painting.Program(settings, {k: v[:, 0] for k, v in actions.items()})
+pathlib.Path('drawing.json').write_text(program.to_json())
+pathlib.Path('drawing.html').write_text(program.to_html(size=512))
+```
+"""
+
+from collections.abc import Iterator, Mapping
+import dataclasses
+import types
+
+import numpy as np
+
+from environments import core
+from environments.painting import animation
+from environments.painting import curves as curves_lib
+from environments.painting import library
+from environments.painting import player
+from environments.painting import program_json
+from environments.painting import renderer as renderer_lib
+from environments.painting import settings as settings_lib
+from environments.painting import svg
+from environments.painting import trace as trace_lib
+
+_MILLIMETRES = 100.0  # Side of a plotter's picture.
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Program:
+  """One episode's commands and the settings that give them a meaning.
+
+  Sizes are height and width of square pictures in pixels; None means the
+  canvas's own, `settings.canvas_size`. At that size pictures are what the
+  environment shows, to the last bit. Larger ones are painted anew and show
+  the same picture in more detail (see enlargement.py); smaller ones are scaled
+  down. `brush` paints the same commands with another brush.
+
+  Attributes:
+    settings: of the canvas and its commands.
+    commands: int32 `[T]`, read-only, for each part of the settings' action
+      spec, in its order. T may differ from `settings.episode_length`.
+  """
+
+  settings: settings_lib.PaintingSettings
+  commands: Mapping[str, np.ndarray]
+
+  def __post_init__(self) -> None:
+    """Checks the commands and takes a copy of them.
+
+    Raises:
+      ValueError: if a part is missing, unknown, not `[T]` ints or out of range,
+        or there is no command.
+    """
+    shape = np.shape(self.commands.get('flag', [0]))
+    if len(shape) != 1 or shape == (0,):
+      raise ValueError(
+          f"part 'flag' of the commands has shape {shape}, must be [T], with"
+          ' one command or more'
+      )
+    checked = core.check_command(
+        self.settings.action_spec(), self.commands, shape
+    )
+    for array in checked.values():
+      array.setflags(write=False)
+    object.__setattr__(self, 'commands', types.MappingProxyType(checked))
+
+  def __len__(self) -> int:
+    """Returns the number of commands, T."""
+    return len(self.commands['flag'])
+
+  def __eq__(self, other: object) -> bool:
+    if not isinstance(other, Program):
+      return NotImplemented
+    return self.settings == other.settings and all(
+        np.array_equal(array, other.commands[name])
+        for name, array in self.commands.items()
+    )
+
+  def __hash__(self) -> int:
+    arrays = (array.tobytes() for array in self.commands.values())
+    return hash((self.settings, *arrays))
+
+  def __reduce__(self):
+    return Program, (self.settings, dict(self.commands))
+
+  def __repr__(self) -> str:
+    return f'Program({len(self)} commands, {self.settings})'
+
+  # As text.
+
+  def to_json(self) -> str:
+    """Returns the program as JSON, which `from_json` takes."""
+    return program_json.dump(self.settings, self.commands)
+
+  @classmethod
+  def from_json(cls, text: str) -> 'Program':
+    """Returns the program that `to_json` made a text of.
+
+    Raises:
+      ValueError: if this is no program, or one of another version, or if a
+        setting or a command is out of range; in one line that says which.
+    """
+    return cls(*program_json.load(text))
+
+  def curves(self) -> list[curves_lib.Curve]:
+    """Returns what each command draws, in pixels of the canvas."""
+    return curves_lib.curves(self.settings, self.commands)
+
+  def to_svg(
+      self,
+      *,
+      centre_lines: bool = False,
+      millimetres: float | None = None,
+      brush: str | None = None,
+  ) -> str:
+    """Returns the strokes as SVG paths: quadratic Bézier curves.
+
+    Args:
+      centre_lines: for plotters: only the lines along which the brush goes, one
+        path until it is lifted, no paper, no widths, no opacities.
+      millimetres: height and width on paper; None means no physical size, and
+        100 with `centre_lines`.
+      brush: another brush, by name.
+
+    Raises:
+      ValueError: if `millimetres` is out of range, or the brush unknown.
+      FileNotFoundError: if there is no folder of brushes.
+    """
+    if millimetres is not None and not 0 < millimetres <= 1e5:
+      raise ValueError(
+          f'millimetres is {millimetres}, must be above 0 and at most 100000'
+      )
+    size = self.settings.canvas_size
+    if centre_lines:
+      return svg.centre_lines(
+          self.curves(),
+          canvas_size=size,
+          millimetres=_MILLIMETRES if millimetres is None else millimetres,
+      )
+    return svg.picture(
+        self.curves(),
+        brush=library.read_brush(
+            brush or self.settings.brush, self.settings.brushes_path
+        ),
+        canvas_size=size,
+        background=self.settings.background,
+        millimetres=millimetres,
+    )
+
+  def to_html(
+      self,
+      size: int | None = None,
+      brush: str | None = None,
+      title: str = 'A painting program',
+  ) -> str:
+    """Returns a web page, complete in itself, that plays the program.
+
+    Its canvas shows the very pixels of `frames(size, brush)`.
+
+    Raises:
+      ImportError: if Pillow is missing, or as `frames` does.
+      ValueError, FileNotFoundError: as `frames` does.
+    """
+    return player.page(
+        self.frames(size, brush),
+        self.curves(),
+        canvas_size=self.settings.canvas_size,
+        title=title,
+    )
+
+  # As pictures.
+
+  def render(
+      self, size: int | None = None, brush: str | None = None
+  ) -> np.ndarray:
+    """Returns the picture, uint8 `[size, size, C]`.
+
+    Raises:
+      ImportError: if libmypaint is missing.
+      FileNotFoundError: if there is no folder of brushes.
+      ValueError: if the size is out of range or the brush unknown.
+    """
+    *_, canvas = self._paint(size, brush)
+    return canvas
+
+  def frames(
+      self, size: int | None = None, brush: str | None = None
+  ) -> np.ndarray:
+    """Returns the canvas at first and after each command.
+
+    Returns:
+      uint8 `[T + 1, size, size, C]`.
+
+    Raises:
+      As `render` does.
+    """
+    return np.stack(list(self._paint(size, brush)))
+
+  def trace(
+      self,
+      size: int | None = None,
+      brush: str | None = None,
+      moves: bool = True,
+  ) -> np.ndarray:
+    """Returns the picture with each stroke in a colour of its own.
+
+    From the first stroke to the last, colours go from dark blue over red to
+    orange; a faint dashed line shows each move, unless `moves` is false.
+
+    Returns:
+      uint8 `[size, size, 3]`, on white paper.
+
+    Raises:
+      ImportError: if matplotlib is missing, or as `render` does.
+      ValueError, FileNotFoundError: as `render` does.
+    """
+    is_paint = self.commands['flag'] == settings_lib.PAINT
+    shades = np.rint(
+        trace_lib.colours(is_paint) * (settings_lib.NUM_SHADES - 1)
+    ).astype(np.int32)
+    coloured = Program(
+        dataclasses.replace(self.settings, colour=True, background='white'),
+        {**self.commands, **dict(zip(('red', 'green', 'blue'), shades.T))},
+    )
+    picture = coloured.render(size, brush)
+    if not moves:
+      return picture
+    return trace_lib.with_moves(
+        picture, self.curves(), len(picture) / self.settings.canvas_size
+    )
+
+  def to_gif(
+      self,
+      size: int | None = None,
+      brush: str | None = None,
+      seconds_per_command: float = 0.2,
+  ) -> bytes:
+    """Returns an animated GIF of the program painting, over and over.
+
+    Raises:
+      ImportError: if Pillow is missing, or as `frames` does.
+      ValueError, FileNotFoundError: as `frames` does.
+    """
+    return animation.gif(
+        self.frames(size, brush), seconds_per_frame=seconds_per_command
+    )
+
+  def to_mp4(
+      self,
+      size: int | None = None,
+      brush: str | None = None,
+      seconds_per_command: float = 0.2,
+  ) -> bytes:
+    """Returns a film of the program painting, MP4 with H.264.
+
+    Raises:
+      ImportError: if PyAV is missing, or as `frames` does.
+      ValueError, FileNotFoundError: as `frames` does.
+    """
+    return animation.mp4(
+        self.frames(size, brush), seconds_per_frame=seconds_per_command
+    )
+
+  def _paint(self, size: int | None, brush: str | None) -> Iterator[np.ndarray]:
+    """Yields the canvas at first and after each command."""
+    settings = self.settings
+    if brush is not None:
+      settings = dataclasses.replace(settings, brush=brush)
+    if size is None:
+      size = settings.canvas_size
+    is_int = isinstance(size, (int, np.integer)) and not isinstance(size, bool)
+    if not is_int or not 1 <= size <= settings_lib.MAX_CANVAS_SIZE:
+      raise ValueError(
+          f'size is {size!r}, must be an int, from 1 to'
+          f' {settings_lib.MAX_CANVAS_SIZE}, pixels'
+      )
+    renderer = renderer_lib.PaintingRenderer(
+        settings, size=max(int(size), settings.canvas_size)
+    )
+    try:
+      yield _reduce(renderer.reset()[0], int(size))
+      for t in range(len(self)):
+        command = {k: v[t : t + 1] for k, v in self.commands.items()}
+        yield _reduce(renderer.step(command)[0], int(size))
+    finally:
+      renderer.close()
+
+
+def _reduce(image: np.ndarray, size: int) -> np.ndarray:
+  """Returns an image `[s, s, C]` scaled down to `[size, size, C]` by area."""
+  if len(image) == size:
+    return image
+  # How much of each of the image's pixels lies in each of the result's.
+  edges = np.arange(size + 1) * (len(image) / size)
+  pixels = np.arange(len(image))
+  inside = np.clip(
+      np.minimum(edges[1:, np.newaxis], pixels + 1)
+      - np.maximum(edges[:-1, np.newaxis], pixels),
+      0.0,
+      None,
+  )
+  inside /= inside.sum(1, keepdims=True)
+  reduced = np.einsum('iy,yxc,jx->ijc', inside, image, inside, optimize=True)
+  return np.rint(reduced).astype(np.uint8)

@@ -1,0 +1,162 @@
+"""Programs as JSON: a version, settings by name, a command a line.
+
+```json
+{
+  "format": "spiral_jax painting program",
+  "version": 1,
+  "settings": {"canvas_size": 64, "brush": "classic/pen", ...},
+  "commands": [
+    {"flag": 0, "end": 130, "control": 0, "size": 0, "pressure": 0},
+    ...
+  ]
+}
+```
+
+A location is `y * grid_size + x`, as in the environment.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+import json
+import typing
+from typing import Any
+
+import numpy as np
+
+from environments.painting import settings as settings_lib
+
+FORMAT = 'spiral_jax painting program'
+VERSION = 1
+
+_TYPES = typing.get_type_hints(settings_lib.PaintingSettings)
+
+
+def dump(
+    settings: settings_lib.PaintingSettings, commands: Mapping[str, np.ndarray]
+) -> str:
+  """Returns a program as text that ends with a newline.
+
+  Args:
+    settings: of the program.
+    commands: int `[T]` a part.
+  """
+  rows = zip(*(array.tolist() for array in commands.values()))
+  lines = ',\n'.join(
+      '    ' + json.dumps(dict(zip(commands, row))) for row in rows
+  )
+  return (
+      '{\n'
+      f'  "format": {json.dumps(FORMAT)},\n'
+      f'  "version": {VERSION},\n'
+      f'  "settings": {json.dumps(dataclasses.asdict(settings))},\n'
+      f'  "commands": [\n{lines}\n  ]\n'
+      '}\n'
+  )
+
+
+def load(
+    text: str,
+) -> tuple[settings_lib.PaintingSettings, dict[str, np.ndarray]]:
+  """Returns settings and commands, int32 `[T]` a part, of what `dump` made.
+
+  Raises:
+    ValueError: in one line that names what is wrong, its value and the remedy.
+  """
+  try:
+    record = json.loads(text)
+  except (ValueError, RecursionError) as error:
+    raise ValueError(
+        f'the program is not JSON ({" ".join(str(error).split())}); give a'
+        " file that a program's to_json wrote"
+    ) from None
+  if not isinstance(record, dict) or record.get('format') != FORMAT:
+    raise ValueError(
+        f'the JSON is not a program: its format is not {FORMAT!r}; give a file'
+        " that a program's to_json wrote"
+    )
+  version = record.get('version')
+  if type(version) is not int or version != VERSION:
+    raise ValueError(
+        f'version of the program is {_short(version)}, this library reads'
+        f' {VERSION}; update spiral_jax, or write the program again'
+    )
+  _check_names(
+      'the program', record, ('format', 'version', 'settings', 'commands')
+  )
+  settings = _settings(record['settings'])
+  return settings, _commands(record['commands'], settings)
+
+
+def _settings(record: Any) -> settings_lib.PaintingSettings:
+  _check_names('settings', record, tuple(_TYPES))
+  checked = {}
+  for name, value in record.items():
+    if name == 'brush_sizes':
+      if not isinstance(value, list) or not all(map(_is_number, value)):
+        raise ValueError(
+            f'setting brush_sizes is {_short(value)}, must be a list of'
+            ' numbers, as [1, 2, 3]'
+        )
+      value = tuple(value)
+    else:
+      kinds = typing.get_args(_TYPES[name]) or (_TYPES[name],)
+      # JSON's true is no int, and its 64.0 none either.
+      if type(value) not in kinds:
+        raise ValueError(
+            f'setting {name} is {_short(value)}, must be of type'
+            f' {" or ".join(kind.__name__ for kind in kinds)}'
+        )
+    checked[name] = value
+  return settings_lib.PaintingSettings(**checked)
+
+
+def _commands(
+    record: Any, settings: settings_lib.PaintingSettings
+) -> dict[str, np.ndarray]:
+  if not isinstance(record, list) or not record:
+    raise ValueError(
+        f'commands is {_short(record)}, must be a list of one command or more'
+    )
+  spec = settings.action_spec()
+  for index, command in enumerate(record):
+    _check_names(f'command {index}', command, tuple(spec))
+    for name, value in command.items():
+      most = spec[name].num_values - 1
+      if type(value) is not int or not 0 <= value <= most:
+        raise ValueError(
+            f'part {name!r} of command {index} is {_short(value)}, must be an'
+            f' int from 0 to {most}'
+        )
+  return {
+      name: np.array([command[name] for command in record], np.int32)
+      for name in spec
+  }
+
+
+def _check_names(what: str, record: Any, names: tuple[str, ...]) -> None:
+  """Raises ValueError unless a record is a dict that has exactly `names`."""
+  if not isinstance(record, dict):
+    raise ValueError(
+        f'{what} is {_short(record)}, must be an object with'
+        f' {", ".join(names)}'
+    )
+  for name in record:
+    if name not in names:
+      raise ValueError(
+          f'{what} has an unknown entry {_short(name)}; entries are'
+          f' {", ".join(names)}'
+      )
+  for name in names:
+    if name not in record:
+      raise ValueError(
+          f'{what} lacks {name!r}; entries are {", ".join(names)}'
+      )
+
+
+def _is_number(value: Any) -> bool:
+  return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _short(value: Any) -> str:
+  text = repr(value)
+  return text if len(text) <= 60 else text[:57] + '...'

@@ -1,0 +1,115 @@
+"""Programs as SVG: every stroke a quadratic Bézier curve."""
+
+from collections.abc import Sequence
+
+from environments.painting import curves as curves_lib
+from environments.painting import response as response_lib
+
+# Width of a plotter's line in a viewer. Plotters do not look at it.
+_PEN_MILLIMETRES = 0.3
+
+
+def picture(
+    curves: Sequence[curves_lib.Curve],
+    *,
+    brush: bytes,
+    canvas_size: int,
+    background: str,
+    millimetres: float | None = None,
+) -> str:
+  """Returns the picture, a path a stroke: width, opacity and colour.
+
+  A path has one width and one opacity, those of the brush at the mean pressure
+  of the stroke; what speed and chance do to a brush is not there.
+
+  Args:
+    curves: what the commands draw, in order.
+    brush: JSON text of the libmypaint brush.
+    canvas_size: height and width of the picture in the curves' pixels.
+    background: 'white', or 'transparent', which is seen as black.
+    millimetres: height and width on paper; None, `canvas_size` pixels.
+  """
+  paper = '#ffffff' if background == 'white' else '#000000'
+  lines = [
+      f'<rect width="{canvas_size}" height="{canvas_size}" fill="{paper}"/>'
+  ]
+  for curve in curves:
+    if not curve.is_paint:
+      continue
+    pressure = (curve.first_pressure + curve.last_pressure) / 2
+    response = response_lib.response(brush, pressure)
+    lines.append(
+        f'<path d="{_move(curve.start)}{_bend(curve)}"'
+        f' stroke="{hexadecimal(curve.colour)}"'
+        f' stroke-width="{_number(2 * curve.radius * response.radius)}"'
+        f' stroke-opacity="{_number(response.opacity)}"/>'
+    )
+  return _document(
+      lines, canvas_size, f'{millimetres:g}mm' if millimetres else None
+  )
+
+
+def centre_lines(
+    curves: Sequence[curves_lib.Curve],
+    *,
+    canvas_size: int,
+    millimetres: float,
+) -> str:
+  """Returns lines for a plotter, which has one pen: a path until it lifts.
+
+  Args:
+    curves: what the commands draw, in order.
+    canvas_size: height and width of the picture in the curves' pixels.
+    millimetres: height and width on paper, which is the unit of the paths.
+  """
+  scale = millimetres / canvas_size
+  paths: list[list[curves_lib.Curve]] = []
+  for curve in curves:
+    if not curve.is_paint:
+      continue
+    # A plotter changes pens between paths: one colour each.
+    is_new = not paths or curve.is_jump or curve.colour != paths[-1][-1].colour
+    if is_new:
+      paths.append([])
+    paths[-1].append(curve)
+  lines = [
+      f'<path d="{_move(path[0].start, scale)}'
+      f'{"".join(_bend(curve, scale) for curve in path)}"'
+      f' stroke="{hexadecimal(path[0].colour)}"'
+      f' stroke-width="{_PEN_MILLIMETRES}"/>'
+      for path in paths
+  ]
+  return _document(lines, millimetres, f'{millimetres:g}mm')
+
+
+def hexadecimal(colour: tuple[float, float, float]) -> str:
+  """Returns red, green and blue, in [0, 1], as `#rrggbb`."""
+  return '#' + ''.join(f'{round(255 * value):02x}' for value in colour)
+
+
+def _document(lines: list[str], side: float, length: str | None) -> str:
+  length = length or _number(side)
+  body = '\n'.join(f'  {line}' for line in lines)
+  return (
+      '<svg xmlns="http://www.w3.org/2000/svg"'
+      f' width="{length}" height="{length}"'
+      f' viewBox="0 0 {_number(side)} {_number(side)}">\n'
+      '<g fill="none" stroke-linecap="round" stroke-linejoin="round">\n'
+      f'{body}\n</g>\n</svg>\n'
+  )
+
+
+def _move(point: curves_lib.Point, scale: float = 1.0) -> str:
+  return 'M' + _place(point, scale)
+
+
+def _bend(curve: curves_lib.Curve, scale: float = 1.0) -> str:
+  return f'Q{_place(curve.control, scale)} {_place(curve.end, scale)}'
+
+
+def _place(point: curves_lib.Point, scale: float) -> str:
+  return f'{_number(scale * point[0])},{_number(scale * point[1])}'
+
+
+def _number(value: float) -> str:
+  return f'{value:.4f}'.rstrip('0').rstrip('.')

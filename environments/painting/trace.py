@@ -1,0 +1,67 @@
+"""What makes the order of strokes visible: colours by time, lines for moves."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from environments.painting import curves as curves_lib
+from environments.painting import extras
+
+# Perceptually even, and its last tenth is too light for white paper.
+_COLOUR_MAP, _LATEST = 'plasma', 0.9
+_MOVE_OPACITY = 0.35
+_MOVE_WIDTH = 1 / 200  # Shares of the canvas.
+_MOVE_DASH = 1 / 40
+
+
+def colours(is_paint: np.ndarray) -> np.ndarray:
+  """Returns a colour for each command, by when it comes among the strokes.
+
+  Args:
+    is_paint: bool `[T]`.
+
+  Returns:
+    Red, green, blue `[T, 3]`, in [0, 1]; moves have the colour of the stroke
+    before.
+
+  Raises:
+    ImportError: if matplotlib is missing.
+  """
+  maps = extras.load('matplotlib', 'matplotlib', 'a trace').colormaps
+  rank = np.maximum(np.cumsum(is_paint) - 1, 0)
+  return maps[_COLOUR_MAP](_LATEST * rank / max(1, rank[-1]))[:, :3]
+
+
+def with_moves(
+    image: np.ndarray, curves: Sequence[curves_lib.Curve], scale: float
+) -> np.ndarray:
+  """Returns an image with a faint dashed line for each move.
+
+  Args:
+    image: uint8 `[size, size, C]`.
+    curves: of the program, in the pixels of its canvas.
+    scale: size of the image, in sizes of the canvas.
+  """
+  size = len(image)
+  ink = np.zeros((size, size))
+  for curve in curves:
+    if not curve.is_paint and curve.start != curve.end:
+      line = np.array([curve.start, curve.end]) * scale
+      ink = np.maximum(ink, _dashes(size, *line))
+  shade = 1 - _MOVE_OPACITY * ink[..., np.newaxis]
+  return np.round(image * shade).astype(np.uint8)
+
+
+def _dashes(size: int, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+  """Returns how much of each pixel a dashed line covers, `[size, size]`."""
+  y, x = np.mgrid[:size, :size] + 0.5
+  along = (end - start) / np.hypot(*(end - start))
+  # Pixels along the line from its start, and away from it.
+  travelled = (x - start[0]) * along[0] + (y - start[1]) * along[1]
+  nearest = np.clip(travelled, 0.0, np.hypot(*(end - start)))
+  away = np.hypot(
+      x - start[0] - nearest * along[0], y - start[1] - nearest * along[1]
+  )
+  width = max(1.0, _MOVE_WIDTH * size)
+  is_dash = nearest % (2 * _MOVE_DASH * size) < _MOVE_DASH * size
+  return np.clip(width / 2 + 0.5 - away, 0.0, 1.0) * is_dash

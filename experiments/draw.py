@@ -1,0 +1,360 @@
+"""Draws images with a trained agent and writes programs that one can keep.
+
+For example, of one image, or of all images in a folder:
+
+  python experiments/draw.py --image=photo.jpg --checkpoint=runs/mnist_cpu
+  python experiments/draw.py --image=sketches/ --checkpoint=runs/mnist_cpu
+
+The agent draws each image several times and the best is kept. Into the folder
+--out (for a folder of images: into a folder of each image's name below it) go
+program.json; picture_<size>.png and, in another brush, other_<size>.png;
+trace.png, with strokes coloured by when they come; drawing.gif, drawing.mp4
+and drawing.html, which show how it is drawn; drawing.svg, and lines.svg for
+plotters; and target.png, what the agent saw.
+"""
+
+from collections.abc import Callable, Sequence
+import pathlib
+from typing import NamedTuple
+
+from absl import flags
+import numpy as np
+import rich.console
+import rich.progress
+import rich.table
+
+import cli
+from environments import painting
+import pictures
+import process
+import restored as restored_lib
+from spiral_jax import evaluation
+from spiral_jax.datasets import cache
+from spiral_jax.datasets import folder as folder_lib
+
+_COLUMNS = 12  # Of the overview of a folder.
+_FILM_SIZE = 512  # Pixels of films, the page and the trace.
+# White ink on black: the border of the image is dark, and so is most of it.
+_DARK_BORDER, _DARK_IMAGE = 64, 110
+
+
+class Drawing(NamedTuple):
+  """The best of several episodes, by what they were compared by."""
+
+  program: painting.Program
+  error: float  # l2 a pixel, of the best.
+  mean_error: float  # Of all samples.
+
+
+def draw(
+  restored: restored_lib.Restored,
+  targets: np.ndarray,
+  *,
+  samples: int,
+  by: str = 'l2',
+  seed: int = 0,
+) -> list[Drawing]:
+  """Returns the best of several drawings of each image.
+
+  Args:
+    restored: a conditional agent.
+    targets: uint8 `[N, H, W, C]`, of the size and channels of its canvas.
+    samples: drawings of each image.
+    by: 'l2', the distance from the target, or 'score', the discriminator's.
+    seed: of sampled commands.
+
+  Raises:
+    ValueError: if the agent takes no targets, or has no discriminator to ask.
+  """
+  settings = restored.setup.painting
+  if not restored.setup.agent.conditional:
+    raise ValueError(
+      'the agent of this checkpoint draws from noise, not from images; name a '
+      'run that was trained with --conditional'
+    )
+  score = restored_lib.make_score(restored) if by == 'score' else None
+  if by == 'score' and score is None:
+    raise ValueError(
+      'the run of this checkpoint trained no discriminator; use --by=l2'
+    )
+  count = len(targets) * samples
+  # All samples of an image in a row, so that a batch may hold several images.
+  tasks = np.arange(count) // samples
+  errors = np.empty(count)
+  merits = np.empty(count)
+  best: dict[int, tuple[float, painting.Program]] = {}
+  start = 0
+  repeated = np.repeat(targets, samples, axis=0)
+  for trajectory in restored_lib.episodes(restored, count, repeated, seed=seed):
+    canvas, target = trajectory.canvas[-1], np.asarray(trajectory.target)
+    shown = tasks[start : start + len(canvas)]
+    now = slice(start, start + len(shown))
+    start += len(shown)
+    error = evaluation.reconstruction_error(canvas, target)
+    merit_of = -error if score is None else score(canvas, target)
+    errors[now], merits[now] = error[: len(shown)], merit_of[: len(shown)]
+    for index, image in enumerate(shown):
+      merit = float(merits[now][index])
+      if image not in best or merit > best[image][0]:
+        commands = {k: v[:, index] for k, v in trajectory.action.items()}
+        best[image] = merit, painting.Program(settings, commands)
+  chosen = merits.reshape(-1, samples).argmax(1)
+  by_image = errors.reshape(-1, samples)
+  return [
+    Drawing(best[i][1], float(by_image[i, chosen[i]]), float(row.mean()))
+    for i, row in enumerate(by_image)
+  ]
+
+
+def read_images(
+  path: pathlib.Path,
+  settings: painting.PaintingSettings,
+  *,
+  invert: str = 'auto',
+  fit: str = 'crop',
+) -> tuple[list[str], np.ndarray]:
+  """Returns the names of images, and the images as an agent sees them.
+
+  Args:
+    path: of an image, or of a folder of them.
+    settings: of the agent's canvas.
+    invert: 'yes' and 'no' make black of white or not; 'auto' does if the canvas
+      is grey and the image is white ink on black.
+    fit: 'crop' keeps the middle of an image that is not square, 'pad' adds
+      paper.
+
+  Returns:
+    Names without endings, each another, and uint8 `[N, H, W, C]`.
+
+  Raises:
+    FileNotFoundError: if there is no image.
+    ValueError: if an image cannot be read.
+  """
+  if path.is_dir():
+    paths = folder_lib.find(path)
+    names = [p.relative_to(path).as_posix().replace('/', '_') for p in paths]
+    stems = [pathlib.PurePath(name).stem for name in names]
+    # Two files may differ in their endings alone.
+    names = [s if stems.count(s) == 1 else n for n, s in zip(names, stems)]
+    if not paths:
+      raise FileNotFoundError(
+        f'{path} has no images; put .png or .jpg files there, or name another '
+        'folder or file by --image'
+      )
+  elif path.is_file():
+    paths, names = [path], [path.stem]
+  else:
+    raise FileNotFoundError(
+      f'{path} does not exist; name an image or a folder of images by --image'
+    )
+  images = np.stack([
+    folder_lib.read(
+      p, size=settings.canvas_size, channels=settings.channels, fit=fit
+    )
+    for p in paths
+  ])
+  for image in images:
+    is_inverted = invert == 'auto' and _is_white_on_black(image)
+    if invert == 'yes' or is_inverted:
+      np.subtract(255, image, out=image)
+  return names, images
+
+
+def _is_white_on_black(image: np.ndarray) -> bool:
+  """Whether an image `[H, W, C]` is grey and light on a dark ground."""
+  if image.shape[-1] != 1:
+    return False
+  border = np.concatenate(
+    [image[0], image[-1], image[:, 0], image[:, -1]], axis=None
+  )
+  return bool(
+    np.median(border) < _DARK_BORDER
+    and image.mean() < _DARK_IMAGE
+    and image.max() > 128
+  )
+
+
+def write(
+  program: painting.Program,
+  target: np.ndarray,
+  out: pathlib.Path,
+  *,
+  sizes: Sequence[int],
+  other_brush: str,
+  millimetres: float,
+  title: str,
+) -> None:
+  """Writes all files of a drawing; each is there whole or not.
+
+  Args:
+    program: the drawing.
+    target: what it is of, uint8 `[H, W, C]`.
+    out: the folder.
+    sizes: of the pictures, pixels.
+    other_brush: name of the brush of the other pictures.
+    millimetres: height and width of the lines for a plotter.
+    title: of the page.
+
+  Raises:
+    ImportError, OSError, ValueError: as `painting.Program` does.
+  """
+  # All that may be refused comes first, and then leaves nothing behind.
+  lines = program.to_svg(centre_lines=True, millimetres=millimetres)
+  images = {
+    f'other_{size}.png': program.render(size, other_brush) for size in sizes
+  }
+  images |= {f'picture_{size}.png': program.render(size) for size in sizes}
+  images |= {'trace.png': program.trace(_FILM_SIZE), 'target.png': target}
+  _write(out / 'program.json', program.to_json().encode())
+  for name, image in images.items():
+    pictures.save(image, out / name)
+  makers: dict[str, Callable[[], str | bytes]] = {
+    'drawing.svg': program.to_svg,
+    'lines.svg': lambda: lines,
+    'drawing.html': lambda: program.to_html(_FILM_SIZE, title=title),
+    'drawing.gif': lambda: program.to_gif(_FILM_SIZE),
+    # Last: it alone needs a library that may be missing.
+    'drawing.mp4': lambda: program.to_mp4(_FILM_SIZE),
+  }
+  for name, make in makers.items():
+    content = make()
+    _write(
+      out / name, content.encode() if isinstance(content, str) else content
+    )
+
+
+def _write(path: pathlib.Path, content: bytes) -> None:
+  cache.write_atomically(path, lambda stream: stream.write(content))
+
+
+def _restore() -> restored_lib.Restored:
+  """Returns the agent that the flags name."""
+  if not _CHECKPOINT.value:
+    raise ValueError(
+      '--checkpoint is not given; name the folder of a training run, as '
+      '--checkpoint=runs/mnist_cpu'
+    )
+  return restored_lib.load(
+    pathlib.Path(_CHECKPOINT.value).expanduser(), _STEP.value
+  )
+
+
+def main() -> None:
+  """Draws as the flags say."""
+  process.prepare()
+  sizes = [_size(text) for text in _SIZES.value]
+  restored = _restore()
+  path = pathlib.Path(_IMAGE.value).expanduser()
+  names, targets = read_images(
+    path, restored.setup.painting, invert=_INVERT.value, fit=_FIT.value
+  )
+  drawings = draw(
+    restored, targets, samples=_SAMPLES.value, by=_BY.value, seed=_SEED.value
+  )
+  out = pathlib.Path(_OUT.value).expanduser()
+  console = rich.console.Console(highlight=False)
+  for name, target, drawing in rich.progress.track(
+    list(zip(names, targets, drawings)),
+    'writing',
+    console=console,
+    transient=True,
+    disable=not console.is_terminal,
+  ):
+    write(
+      drawing.program,
+      target,
+      out / name if path.is_dir() else out,
+      sizes=sizes,
+      other_brush=_OTHER_BRUSH.value,
+      millimetres=_MILLIMETRES.value,
+      title=name,
+    )
+  _show(console, names, drawings)
+  if path.is_dir():
+    canvas = np.stack([drawing.program.render() for drawing in drawings])
+    pictures.save(_overview(canvas, targets), out / 'result.png')
+  console.print(f'drawings in {out}; open drawing.html in a browser')
+
+
+def _overview(canvas: np.ndarray, target: np.ndarray) -> np.ndarray:
+  """Returns drawings `[N, H, W, C]` in rows, each row below its targets."""
+  columns = min(_COLUMNS, len(canvas))
+  # The last row is filled up with paper.
+  padding = ((0, -len(canvas) % columns), (0, 0), (0, 0), (0, 0))
+  canvas = np.pad(canvas, padding, constant_values=255)
+  target = np.pad(target, padding, constant_values=255)
+  return pictures.grid(
+    canvas, target, rows=len(canvas) // columns, columns=columns
+  )
+
+
+def _size(text: str) -> int:
+  try:
+    return int(text)
+  except ValueError:
+    raise ValueError(
+      f'--sizes has {text!r}, must be pixels, as --sizes=64,256,1024'
+    ) from None
+
+
+def _show(
+  console: rich.console.Console, names: list[str], drawings: list[Drawing]
+) -> None:
+  """Prints a table of errors: of the best, and of a sample on average."""
+  table = rich.table.Table(
+    'image', f'l2, best of {_SAMPLES.value}', 'l2, one sample', 'better by'
+  )
+  rows = list(zip(names, drawings))
+  for name, drawing in rows[:20]:
+    table.add_row(name, *_figures(drawing.error, drawing.mean_error))
+  if len(rows) > 1:
+    table.add_section()
+    means = np.mean([drawing[1:] for drawing in drawings], axis=0)
+    table.add_row(f'mean of {len(rows)}', *_figures(*means))
+  console.print(table)
+
+
+def _figures(best: float, mean: float) -> tuple[str, str, str]:
+  better = f'{1 - best / mean:.0%}' if mean > 0 else '-'
+  return f'{best:.4f}', f'{mean:.4f}', better
+
+
+if __name__ == '__main__':
+  _IMAGE = flags.DEFINE_string(
+    'image', None, 'an image, or a folder of images', required=True
+  )
+  _CHECKPOINT = flags.DEFINE_string(
+    'checkpoint', '', 'folder of the run whose agent draws'
+  )
+  _STEP = flags.DEFINE_integer('step', None, 'checkpoint; the latest if none')
+  _OUT = flags.DEFINE_string('out', 'out', 'folder to write to')
+  _SAMPLES = flags.DEFINE_integer(
+    'samples', 64, 'drawings of each image, of which one is kept', lower_bound=1
+  )
+  _BY = flags.DEFINE_enum(
+    'by',
+    'l2',
+    ['l2', 'score'],
+    'what is best: the distance from the image, or the discriminator',
+  )
+  _INVERT = flags.DEFINE_enum(
+    'invert',
+    'auto',
+    ['auto', 'yes', 'no'],
+    'make black of white; auto, of images that are white on black',
+  )
+  _FIT = flags.DEFINE_enum(
+    'fit',
+    'crop',
+    list(folder_lib.FITS),
+    'how an image becomes square: by its middle, or by more paper',
+  )
+  _SIZES = flags.DEFINE_list('sizes', '64,256,1024', 'of pictures, pixels')
+  _OTHER_BRUSH = flags.DEFINE_string(
+    'other_brush', 'classic/dry_brush', 'brush of the other pictures'
+  )
+  _MILLIMETRES = flags.DEFINE_float(
+    'millimetres', 100.0, 'height and width of lines.svg, for plotters'
+  )
+  _SEED = flags.DEFINE_integer('seed', 0, 'of what is sampled', lower_bound=0)
+  cli.run(main)

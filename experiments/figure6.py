@@ -1,0 +1,143 @@
+"""Figure 6 of the paper: what an agent saw, drew, and how.
+
+A column an image of the held-out split; from top to bottom the input, its
+reconstruction on the canvas, the same program painted again in more detail,
+and the trace of its strokes, coloured by when they come, averaged over many
+samples. For example:
+
+  python experiments/figure6.py --run_dir=runs/mnist_cpu
+"""
+
+import pathlib
+
+from absl import flags
+import numpy as np
+import rich.console
+import rich.progress
+
+import cli
+from environments import painting
+import pictures
+import process
+import restored as restored_lib
+import run_setup
+from spiral_jax import agents
+
+
+def figure6(
+  restored: restored_lib.Restored,
+  targets: np.ndarray,
+  *,
+  samples: int,
+  size: int,
+  seed: int = 0,
+) -> np.ndarray:
+  """Returns the figure.
+
+  Args:
+    restored: a conditional agent.
+    targets: uint8 `[N, H, W, C]`, a column each.
+    samples: drawings of each target that its trace is the mean of; the first
+      of them is shown.
+    size: of each panel, pixels.
+    seed: of sampled commands.
+
+  Returns:
+    uint8 `[height, width, 3]`.
+
+  Raises:
+    ValueError: if the agent takes no targets, or `size` is below its canvas.
+  """
+  settings = restored.setup.painting
+  if not restored.setup.agent.conditional:
+    raise ValueError(
+      'the agent of this run draws from noise, not from images; name a run '
+      'that was trained with --conditional'
+    )
+  if size < settings.canvas_size:
+    raise ValueError(
+      f'--size={size} is below the canvas of {settings.canvas_size} pixels; '
+      'make it larger'
+    )
+  count = len(targets)
+  first: list[painting.Program] = []
+  traces = np.zeros((count, size, size, 3))
+  drawn = 0
+  total = count * samples
+  console = rich.console.Console(stderr=True)
+  with rich.progress.Progress(
+    console=console, transient=True, disable=not console.is_terminal
+  ) as progress:
+    task = progress.add_task('drawing', total=total)
+    # Image after image, then again from the first.
+    for trajectory in restored_lib.episodes(
+      restored, total, targets, seed=seed
+    ):
+      for program in _programs(settings, trajectory)[: total - drawn]:
+        if drawn < count:
+          first.append(program)
+        traces[drawn % count] += program.trace(size, moves=False)
+        drawn += 1
+        progress.advance(task)
+  lines = [
+    np.stack([_enlarged(target, size) for target in targets]),
+    np.stack([_enlarged(program.render(), size) for program in first]),
+    np.stack([_enlarged(program.render(size), size) for program in first]),
+    np.rint(traces / samples).astype(np.uint8),
+  ]
+  return pictures.tile(lines)
+
+
+def _programs(
+  settings: painting.PaintingSettings, trajectory: agents.Trajectory
+) -> list[painting.Program]:
+  """Returns the programs of the B episodes of a trajectory."""
+  parts = trajectory.action.items()
+  return [
+    painting.Program(settings, {name: part[:, b] for name, part in parts})
+    for b in range(trajectory.canvas.shape[1])
+  ]
+
+
+def _enlarged(image: np.ndarray, size: int) -> np.ndarray:
+  """Returns an image `[h, w, C]` as `[size, size, 3]`; its pixels show."""
+  index = np.arange(size) * len(image) // size
+  return np.broadcast_to(image[index][:, index], (size, size, 3))
+
+
+def main() -> None:
+  """Makes the figure as the flags say."""
+  process.prepare()
+  run_dir = pathlib.Path(_RUN_DIR.value).expanduser()
+  restored = restored_lib.load(run_dir, _STEP.value)
+  targets = run_setup.load_dataset(restored.setup, 'test').images
+  # From all over the split, the same in each run of this script.
+  chosen = np.linspace(0, len(targets) - 1, _COUNT.value).astype(int)
+  figure = figure6(
+    restored,
+    np.stack([targets[index] for index in chosen]),
+    samples=_SAMPLES.value,
+    size=_SIZE.value,
+    seed=_SEED.value,
+  )
+  path = run_dir / 'figure6.png'
+  pictures.save(figure, path)
+  rich.console.Console(highlight=False).print(
+    f'picture in {path}', soft_wrap=True
+  )
+
+
+if __name__ == '__main__':
+  _RUN_DIR = flags.DEFINE_string(
+    'run_dir', None, 'folder of the run of a conditional agent', required=True
+  )
+  _STEP = flags.DEFINE_integer('step', None, 'checkpoint; the latest if none')
+  _COUNT = flags.DEFINE_integer('count', 8, 'images', lower_bound=1)
+  _SAMPLES = flags.DEFINE_integer(
+    'samples', 100, 'drawings of each image for its trace', lower_bound=1
+  )
+  _SIZE = flags.DEFINE_integer(
+    'size', 256, 'of each panel, pixels', lower_bound=1
+  )
+  _SEED = flags.DEFINE_integer('seed', 0, 'of what is sampled', lower_bound=0)
+  cli.run(main)

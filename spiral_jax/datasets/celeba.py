@@ -1,0 +1,173 @@
+"""CelebA: 202,599 aligned faces (Liu et al., 2015), 178x218, in colour.
+
+Its licence (research that is not commercial, no handing on) keeps it out of
+this package; portraits.py stands in for it.
+
+Decoding all faces takes minutes and, as pixels, they take gigabytes: it is
+done once, into a file in the user's cache, which is then mapped into memory.
+"""
+
+import hashlib
+import os
+import pathlib
+import shutil
+import tempfile
+
+import numpy as np
+from PIL import Image
+
+from spiral_jax.datasets import archives
+from spiral_jax.datasets import cache
+from spiral_jax.datasets import folder as folder_lib
+from spiral_jax.datasets import portraits
+from spiral_jax.datasets import types
+
+SPLITS = ('train', 'valid', 'test')  # As numbered in the partition file.
+CROP = 160  # Pixels, around the middle of 178x218.
+
+_IMAGES = 'img_align_celeba'
+_ARCHIVE = f'{_IMAGES}.zip'
+_PARTITION = 'list_eval_partition.txt'
+_OFFICIAL = archives.Official('00d2c5bc6d35e252742224ab0c1e8fcb', 1443490838)
+# As on the official drive, and where torchvision keeps the files.
+_SUBFOLDERS = ('.', 'Img', 'Eval', 'celeba', 'CelebA', 'celeba/Img',
+               'celeba/Eval', 'CelebA/Img', 'CelebA/Eval')
+_SPARE = 1 << 28  # Bytes that must be left on the disk.
+
+
+def load(split: str, *, data_dir: str | None = None, size: int = 64,
+         channels: int = 3) -> types.ImageDataset:
+  """Returns a split of CelebA: the middle 160 pixels of each face, scaled.
+
+  The first time, images are decoded into the user's cache, with a progress bar
+  where standard error is a terminal.
+
+  Args:
+    split: 'train' (162,770 faces), 'valid' (19,867) or 'test' (19,962).
+    data_dir: a folder with `img_align_celeba.zip`, or with that archive
+      unpacked, and with `list_eval_partition.txt`; at its top, or below it as
+      on the official drive (`Img`, `Eval`). The archive is checked against its
+      md5 sum when it is decoded; an unpacked folder is taken as it is. None
+      means the portraits that come with this package, see `portraits`.
+    size: height and width of the result, pixels.
+    channels: 1 for grey (Rec. 601 luma), 3 for red, green, blue.
+
+  Returns:
+    Images uint8 `[n, size, size, channels]`, which are read from the disk as
+    they are used, in the order of the partition file; no labels.
+
+  Raises:
+    FileNotFoundError: if the folder or a file is missing.
+    ValueError: if a file is damaged, or an argument is out of range.
+    OSError: if there is no room in the cache.
+  """
+  archives.check('CelebA', split, SPLITS, size)
+  if channels not in (1, 3):
+    raise ValueError(f'{channels} channels: choose 1 (grey) or 3 (colour)')
+  if data_dir is None:
+    return portraits.embedded(
+        'test' if split == 'valid' else split, size=size, channels=channels)
+  folder = archives.data_folder(data_dir, 'CelebA')
+  source = archives.find(folder, _SUBFOLDERS, (_ARCHIVE, _IMAGES),
+                         is_wanted=pathlib.Path.exists)
+  partition = archives.find(folder, _SUBFOLDERS, (_PARTITION,))
+  for path, what in ((source, f'{_ARCHIVE} nor {_IMAGES}'),
+                     (partition, f'{_PARTITION} at its top nor in Eval')):
+    if path is None:
+      raise FileNotFoundError(
+          f'{folder} has neither {what}: point --data_dir to a folder with '
+          'the files of CelebA (https://mmlab.ie.cuhk.edu.hk/projects/'
+          'CelebA.html), or leave it out for the portraits that come with '
+          'this package')
+  assert source is not None and partition is not None
+  names = _names(partition, split)
+  cached = _cache_path(source, names, split, size, channels)
+  if not cached.exists():
+    _decode(source, names, cached, size, channels)
+  return types.ImageDataset(np.load(cached, mmap_mode='r'), None)
+
+
+def _names(partition: pathlib.Path, split: str) -> list[str]:
+  """Returns the names of a split's images, in the order of the file."""
+  wanted = SPLITS.index(split)
+  names = []
+  for number, line in enumerate(
+      partition.read_text(encoding='utf-8', errors='replace').splitlines(), 1):
+    words = line.split()
+    if not words:
+      continue
+    if len(words) != 2 or words[1] not in ('0', '1', '2'):
+      raise ValueError(
+          f'{partition}, line {number}, is {line[:40]!r}, expected a name and '
+          "0, 1 or 2, as '000001.jpg 0': fetch the file again")
+    if int(words[1]) == wanted:
+      names.append(words[0])
+  if not names:
+    raise ValueError(f'{partition} has no images for the {split} split: fetch '
+                     'the file again')
+  return names
+
+
+def _cache_path(source: pathlib.Path, names: list[str], split: str, size: int,
+                channels: int) -> pathlib.Path:
+  """Returns where a split is kept once it is decoded.
+
+  The name changes with the source: its place, its time and its length.
+  """
+  status = source.stat()
+  key = repr((str(source.resolve()), status.st_mtime_ns, status.st_size,
+              CROP, names))
+  digest = hashlib.sha256(key.encode()).hexdigest()[:16]
+  return cache.directory('celeba') / f'{split}-{size}-{channels}-{digest}.npy'
+
+
+def _decode(source: pathlib.Path, names: list[str], target: pathlib.Path,
+            size: int, channels: int) -> None:
+  """Writes an array `[n, size, size, channels]`; it is there whole or not."""
+  import rich.progress  # Late: most uses decode nothing.
+
+  shape = (len(names), size, size, channels)
+  target.parent.mkdir(parents=True, exist_ok=True)
+  # A mapped file that finds no room ends the process without a word.
+  needed, free = int(np.prod(shape)), shutil.disk_usage(target.parent).free
+  if needed + _SPARE > free:
+    raise OSError(
+        f'{target.parent} has {free >> 20} MiB free, the decoded faces need '
+        f'{(needed + _SPARE) >> 20}: make room, or let XDG_CACHE_HOME name a '
+        'folder elsewhere')
+  if source.is_file():
+    archives.verify(source, _OFFICIAL, 'unpack it')
+  with (archives.open_tree(source) as tree,
+        tempfile.TemporaryDirectory(
+            dir=target.parent, prefix='.partial-') as scratch):
+    prefix = f'{_IMAGES}/' if source.is_file() else ''
+    present = set(tree.names)
+    for name in names:
+      if prefix + name not in present:
+        raise ValueError(f'{source} lacks {name}, which {_PARTITION} names: '
+                         'fetch it again')
+    partial = pathlib.Path(scratch) / target.name
+    images = np.lib.format.open_memmap(
+        partial, mode='w+', dtype=np.uint8, shape=shape)
+    console = rich.console.Console(stderr=True)
+    for i, name in enumerate(rich.progress.track(
+        names, 'decoding CelebA', console=console,
+        disable=not console.is_terminal)):
+      images[i] = _face(tree, prefix + name, size, channels)
+    images.flush()
+    del images
+    os.replace(partial, target)
+
+
+def _face(tree: archives.Tree, name: str, size: int,
+          channels: int) -> np.ndarray:
+  """Returns the middle of an image, uint8 `[size, size, channels]`."""
+  picture = folder_lib.decode(tree.read(name), tree.place(name))
+  left, top = (picture.width - CROP) // 2, (picture.height - CROP) // 2
+  if min(left, top) < 0:
+    raise ValueError(
+        f'{tree.place(name)} has {picture.width} x {picture.height} pixels, '
+        f'{CROP} or more are needed: use the aligned images (178 x 218)')
+  middle = picture.crop((left, top, left + CROP, top + CROP))
+  square = middle.resize((size, size), Image.Resampling.LANCZOS)
+  return folder_lib.pixels(square, channels)

@@ -1,0 +1,220 @@
+"""Omniglot: handwritten characters of 50 alphabets (Lake et al., 2015).
+
+Each character was drawn online by 20 people: 105x105 pixels, ink at 0 on 1.
+The background set (964 characters of 30 alphabets) is for training; the
+evaluation set (659 characters of 20 other alphabets) is held out.
+"""
+
+import contextlib
+import gzip
+import hashlib
+import io
+import math
+import pathlib
+import re
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+from PIL import ImageFilter
+
+from spiral_jax.datasets import archives
+from spiral_jax.datasets import folder as folder_lib
+from spiral_jax.datasets import idx
+from spiral_jax.datasets import types
+
+SPLITS = ('train', 'test')
+MIRRORS = (
+    'https://raw.githubusercontent.com/brendenlake/omniglot/master/python/',
+)
+SIZE = 105  # Height and width of the originals, pixels.
+
+
+class _Set(NamedTuple):
+  """One of the two official sets."""
+  folder: str
+  archive: archives.Official
+  # SHA-256 of all names and pixels, see `_digest`: other programs pack the
+  # same pictures into other archives.
+  pictures: str
+
+
+_SETS = {
+    'train': _Set(
+        'images_background',
+        archives.Official('68d2efa1b9178cc56df9314c21c6e718', 9464212),
+        'be310458419c47ca247a8dcbcb656889f5c1aefdd292d25aec508a5cfc0fb8e4'),
+    'test': _Set(
+        'images_evaluation',
+        archives.Official('6b91aef0f799c5bb55b94e3f2daec811', 6462886),
+        'da3ec862065f467db7d01177ebab2121cb0c5a30639c445ae9de579eece50bb6'),
+}
+# The second is the official repository; torchvision uses the third.
+_SUBFOLDERS = ('.', 'python', 'omniglot-py', 'omniglot')
+_NAME = re.compile(r'([^/]+/character\d+)/\d+_\d+\.png')
+_EMBEDDED = pathlib.Path(__file__).parent / 'embedded' / 'omniglot'
+# Pixels, from the originals: the width of nearly all strokes is above.
+_STROKE_WIDTH = 3.5
+
+
+def load(split: str, *, data_dir: str | None = None, size: int = 64,
+         download: bool = False) -> types.ImageDataset:
+  """Returns a split of Omniglot, dark ink on white paper.
+
+  Args:
+    split: 'train' (the background set, 19,280 drawings) or 'test' (the
+      evaluation set, 13,180 drawings of other alphabets).
+    data_dir: a folder with `images_background.zip` and
+      `images_evaluation.zip`, or with these archives unpacked, at its top or in
+      `python`, `omniglot-py` or `omniglot`. An archive must have the official
+      md5 sum or hold the official pictures; unpacked folders are taken as they
+      are, so other data in this layout can be used that way. None means the
+      subset that comes with this package, see `embedded`.
+    size: height and width of the result, pixels. Where that makes strokes
+      thinner than a pixel they are thickened first, so that none fades away.
+    download: whether to fetch an archive that is missing from `data_dir`, or,
+      where that is None, from the user's cache, and to read it there.
+
+  Returns:
+    Images uint8 `[n, size, size, 1]` and labels int32 `[n]`, the number of the
+    character among those of the split; both in the order of the files' names.
+
+  Raises:
+    FileNotFoundError: if the folder or an archive is missing.
+    ValueError: if a file is damaged, or `split` or `size` is out of range.
+    ConnectionError: if no mirror gave the archive.
+  """
+  archives.check('Omniglot', split, SPLITS, size)
+  if data_dir is None and not download:
+    return embedded(split, size=size)
+  ink, labels = _read(split, data_dir, download)
+  return types.ImageDataset(_on_paper(ink, size), labels)
+
+
+def embedded(split: str, *, size: int = 64) -> types.ImageDataset:
+  """Returns the drawings that come with this package; reads no other file.
+
+  Args:
+    split: 'train' (the first 10 drawings of each character of the background
+      set) or 'test' (the first 5 of each of the evaluation set).
+    size: height and width of the result, pixels.
+
+  Returns:
+    As `load`.
+
+  Raises:
+    ValueError: if `split` or `size` is out of range.
+  """
+  archives.check('Omniglot', split, SPLITS, size)
+  packed = idx.read(_EMBEDDED / f'{split}-images.idx3-ubyte.gz', 3)
+  ink = np.unpackbits(packed, axis=-1)[..., :SIZE].astype(bool)
+  counts = idx.read(_EMBEDDED / f'{split}-drawings.idx1-ubyte.gz', 1)
+  labels = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+  return types.ImageDataset(_on_paper(ink, size), labels)
+
+
+def pack(ink: np.ndarray, labels: np.ndarray) -> dict[str, bytes]:
+  """Returns drawings as the files that `embedded` reads, by their endings.
+
+  Args:
+    ink: bool `[n, 105, 105]`, grouped by label.
+    labels: int `[n]`.
+  """
+  arrays = {
+      'images.idx3-ubyte.gz': np.packbits(ink, axis=-1),
+      'drawings.idx1-ubyte.gz': np.bincount(labels).astype(np.uint8),
+  }
+  # No time stamp and no name in the archive: same data, same bytes.
+  return {name: gzip.compress(idx.header(array) + array.tobytes(), 9, mtime=0)
+          for name, array in arrays.items()}
+
+
+def _read(split: str, data_dir: str | None,
+          download: bool) -> tuple[np.ndarray, np.ndarray]:
+  """Returns ink, bool `[n, 105, 105]`, and labels, int32 `[n]`."""
+  name, official, pictures = _SETS[split]
+  folder = archives.data_folder(data_dir, 'omniglot', may_be_made=download)
+  archive = f'{name}.zip'
+  path = archives.find(folder, _SUBFOLDERS, (archive, name),
+                       is_wanted=pathlib.Path.exists)
+  if path is None and download:
+    path = archives.download(archive, official, MIRRORS, folder)
+  if path is None:
+    raise FileNotFoundError(
+        f'{folder} has neither {archive} nor {name}, nor has its '
+        f'{", ".join(_SUBFOLDERS[1:])}: point --data_dir to a folder with '
+        "Omniglot's files, leave it out for the embedded subset, or allow the "
+        'download')
+  wrong = None
+  if path.is_file():
+    with path.open('rb') as stream:
+      wrong = archives.fault(stream, official)
+  advice = ('delete it and fetch it again (data of your own in this layout: '
+            'unpack it)')
+  try:
+    names, ink = _drawings(path)
+  except ValueError as error:
+    if wrong is None:
+      raise
+    raise ValueError(f'{path} is {wrong}; {advice}') from error
+  if wrong is not None and _digest(names, ink) != pictures:
+    raise ValueError(f'{path} is {wrong}, and its pictures are not the '
+                     f'official ones; {advice}')
+  characters = [name.rsplit('/', 1)[0] for name in names]
+  _, labels = np.unique(characters, return_inverse=True)
+  return ink, labels.astype(np.int32)
+
+
+def _drawings(path: pathlib.Path) -> tuple[list[str], np.ndarray]:
+  """Returns names, `Alphabet/characterNN/XXXX_YY.png`, and their ink."""
+  with archives.open_tree(path) as tree:
+    # An archive holds one folder that is named like it.
+    prefix = f'{path.stem}/' if path.is_file() else ''
+    found = {name.removeprefix(prefix): name for name in tree.names
+             if _NAME.fullmatch(name.removeprefix(prefix))}
+    if not found:
+      raise ValueError(
+          f'{path} has no drawings: expected files named as '
+          f'{prefix}Alphabet/character01/0001_01.png')
+    ink = np.empty((len(found), SIZE, SIZE), bool)
+    for i, name in enumerate(found.values()):
+      ink[i] = _ink(tree.read(name), tree.place(name))
+  return list(found), ink
+
+
+def _ink(content: bytes, place: str) -> np.ndarray:
+  """Returns where there is ink, bool `[105, 105]`."""
+  grey: Image.Image | None = None
+  with contextlib.suppress(OSError, SyntaxError):
+    # Much faster than what can read every kind of picture.
+    grey = Image.open(io.BytesIO(content))
+    grey.load()
+  if grey is None or grey.mode not in ('1', 'L'):
+    grey = folder_lib.decode(content, place).convert('L')
+  if grey.size != (SIZE, SIZE):
+    raise ValueError(f'{place} has {grey.width} x {grey.height} pixels, '
+                     f'drawings have {SIZE} x {SIZE}: replace it')
+  pixels = np.asarray(grey)
+  return np.logical_not(pixels) if pixels.dtype == bool else pixels < 128
+
+
+def _digest(names: list[str], ink: np.ndarray) -> str:
+  """Returns the SHA-256 of names and pixels, whatever they were packed in."""
+  digest = hashlib.sha256('\n'.join(names).encode())
+  digest.update(np.packbits(ink, axis=-1).tobytes())
+  return digest.hexdigest()
+
+
+def _on_paper(ink: np.ndarray, size: int) -> np.ndarray:
+  """Returns drawings as grey pictures, uint8 `[n, size, size, 1]`."""
+  missing = SIZE / size - _STROKE_WIDTH  # Of the width of a pixel.
+  thicker = 1 + 2 * math.ceil(max(0.0, missing) / 2)
+  result = np.empty((len(ink), size, size, 1), np.uint8)
+  for i, drawing in enumerate(ink):
+    picture = Image.fromarray(np.where(drawing, 0, 255).astype(np.uint8))
+    if thicker > 1:
+      picture = picture.filter(ImageFilter.MinFilter(thicker))
+    if size != SIZE:
+      picture = picture.resize((size, size), Image.Resampling.BICUBIC)
+    result[i, :, :, 0] = np.asarray(picture)
+  return result

@@ -1,0 +1,75 @@
+"""What brushes make of pressure, in closed form and against what they paint."""
+
+import json
+
+import numpy as np
+import pytest
+
+from environments import painting
+from environments.painting import library
+from environments.painting import response
+
+
+def _brush(**settings):
+  return json.dumps({
+      'version': 3,
+      'settings': {
+          name: {'base_value': value, 'inputs': {'pressure': curve}}
+          for name, (value, curve) in settings.items()
+      },
+  }).encode()
+
+
+def test_pressure_bends_radius_and_opacity():
+  brush = _brush(
+      radius_logarithmic=(7.0, [[0, 0], [0.5, 1], [1, 0]]),
+      opaque=(0.8, []),
+      opaque_multiply=(0.0, [[0, 0], [1, 1]]),
+  )
+  found = response.response(brush, 0.25)
+  assert found.radius == pytest.approx(np.exp(0.5))
+  assert found.opacity == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize('linearize, opacity', [(1.0, 0.5), (0.0, 1 - 0.5**4)])
+def test_dabs_that_overlap_add_up_unless_the_brush_corrects(
+    linearize, opacity
+):
+  brush = _brush(
+      opaque=(0.5, []),
+      opaque_multiply=(1.0, []),
+      dabs_per_actual_radius=(2.0, []),
+      opaque_linearize=(linearize, []),
+  )
+  assert response.response(brush, 0.3).opacity == pytest.approx(opacity)
+
+
+def _painted_and_expected(pressure):
+  """Returns the ink across a pen's line of radius 8, and the response."""
+  settings = painting.PaintingSettings(canvas_size=256, brush_sizes=(8,))
+  row = 16 * 32
+  program = painting.Program(
+      settings,
+      {
+          'flag': [0, 1],
+          'end': [row + 2, row + 29],
+          'control': [0, row + 15],
+          'pressure': [pressure] * 2,
+      },
+  )
+  ink = (255.0 - program.render()[:, 128, 0]) / 255
+  return ink, response.response(
+      library.read_brush(settings.brush), 0.1 + 0.1 * pressure
+  )
+
+
+@pytest.mark.parametrize('pressure', [0, 4])
+def test_a_pen_paints_wider_lines_under_pressure_as_told(pressure):
+  ink, expected = _painted_and_expected(pressure)
+  full_ink, full = _painted_and_expected(9)
+  assert ink.max() == pytest.approx(expected.opacity, abs=0.05)
+  # A pen's speed and its soft edge, which are left out, make it narrower.
+  assert 0.8 < ink.sum() / (16 * expected.radius) < 1
+  assert ink.sum() / full_ink.sum() == pytest.approx(
+      expected.radius / full.radius, rel=0.1
+  )
