@@ -94,7 +94,8 @@ class LearnerConfig:
     adam_epsilon: of Adam.
     max_gradient_norm: global norm to which gradients are clipped.
     decay_frames: commands over which the learning rate and the entropy's weight
-      fall linearly to zero; 0, never.
+      fall linearly; 0, never.
+    decay_to: what is left of them then, a share.
   """
 
   reward: str = 'discriminator'
@@ -116,6 +117,7 @@ class LearnerConfig:
   adam_epsilon: float = 1e-8
   max_gradient_norm: float = 40.0
   decay_frames: int = 0
+  decay_to: float = 0.0
 
   def __post_init__(self) -> None:
     """Raises ValueError, with the field and its value, if one is no good."""
@@ -137,6 +139,7 @@ class LearnerConfig:
       adam_epsilon='above 0',
       max_gradient_norm='above 0',
       decay_frames='a whole number from 0 on',
+      decay_to='from 0 to 1',
     )
 
 

@@ -75,7 +75,8 @@ def make_learner(
     """Returns what is left of the learning rate and the entropy's weight."""
     if not config.decay_frames:
       return jnp.ones(())
-    return jnp.maximum(1.0 - frames / config.decay_frames, 0.0)
+    done = jnp.minimum(frames / config.decay_frames, 1.0)
+    return 1.0 - (1.0 - config.decay_to) * done
 
   optimiser = optax.chain(
     optax.clip_by_global_norm(config.max_gradient_norm),

@@ -398,17 +398,18 @@ def test_gradients_are_clipped_to_their_global_norm():
   assert logs['gradient_norm'] == pytest.approx(norm, rel=1e-4)
 
 
-@pytest.mark.parametrize('decay_frames, rates', [
-  (0, [1.0, 1.0, 1.0, 1.0]),
-  (2 * T * B, [1.0, 0.5, 0.0, 0.0]),
+@pytest.mark.parametrize('decay_frames, decay_to, rates', [
+  (0, 0.0, [1.0, 1.0, 1.0, 1.0]),
+  (2 * T * B, 0.0, [1.0, 0.5, 0.0, 0.0]),
+  (2 * T * B, 0.2, [1.0, 0.6, 0.2, 0.2]),
 ])
-def test_learning_rate_falls_linearly_to_zero(decay_frames, rates):
+def test_learning_rate_falls_linearly(decay_frames, decay_to, rates):
   # Adam moves by the learning rate where the gradient stays the same.
   learner = agents.make_learner(
     toys.table_agent(), darkness,
     dataclasses.replace(
       PLAIN, learning_rate=0.01, adam_epsilon=1e-12, decay_frames=decay_frames,
-      algorithm='clipped', clip=10.0,
+      decay_to=decay_to, algorithm='clipped', clip=10.0,
     ),
   )
   state = learner.init(jax.random.PRNGKey(0))
