@@ -19,11 +19,9 @@ import rich.table
 import cli
 import pictures
 import process
+import restored
 import run_setup
 from spiral_jax import evaluation
-from spiral_jax.driver import checkpoints
-from spiral_jax.driver import rollout
-from spiral_jax.driver import state as state_lib
 
 _CURVES = (
   'policy/l2',
@@ -57,17 +55,12 @@ def evaluate(
   Raises:
     FileNotFoundError, ValueError: if there is no such checkpoint, or no data.
   """
-  checkpoint = checkpoints.load(run_dir / 'checkpoints', step)
-  setup = run_setup.from_json(checkpoint.config)
+  agent = restored.load(run_dir, step)
+  setup, checkpoint = agent.setup, agent.checkpoint
   if data_dir:
     setup = setup._replace(
       run=dataclasses.replace(setup.run, data_dir=data_dir)
     )
-  agent = run_setup.make_agent(setup)
-  template = jax.eval_shape(agent.init, jax.random.PRNGKey(0))
-  params = state_lib.from_plain(
-    template, checkpoint.state['policy']['learner']['params']
-  )
   test = run_setup.load_dataset(setup, 'test')
   train = run_setup.load_dataset(setup, 'train')
   if setup.agent.conditional and not 0 < count <= len(test.images):
@@ -81,11 +74,12 @@ def evaluate(
     'test_images': len(test.images),
   }
   first = None
-  canvases, uses = [], []
-  for trajectory in _episodes(setup, agent, params, count, targets):
+  renderer = run_setup.renderer_of(setup)
+  canvases, programs = [], []
+  for trajectory in restored.episodes(agent, count, targets):
     first = first or trajectory
     canvases.append(trajectory.canvas[-1])
-    uses.append(evaluation.stroke_use(trajectory.canvas, trajectory.action))
+    programs.append(renderer.read_programs(trajectory))
   canvas = np.concatenate(canvases)[:count]
   classifier = None
   if train.labels is not None and test.labels is not None:
@@ -109,10 +103,8 @@ def evaluate(
         key: np.round(value, 4).tolist()
         for key, value in quality._asdict().items()
       }
-  use = evaluation.StrokeUse(
-    *(np.concatenate(parts)[:count] for parts in zip(*uses))
-  )
-  figures['strokes'] = evaluation.summarise(use)._asdict()
+  programs = jax.tree.map(lambda *x: np.concatenate(x)[:count], *programs)
+  figures |= renderer.figures(setup, programs)
   figures = jax.tree.map(_rounded, figures)
   _write(run_dir / 'evaluation.json', figures)
   _show(figures)
@@ -131,27 +123,6 @@ def evaluate(
     soft_wrap=True,
   )
   return figures
-
-
-def _episodes(setup, agent, params, count, targets):
-  """Yields trajectories until `count` episodes; targets in their order."""
-  batch = min(250, count)
-  stream = None
-  if targets is not None:
-    # The last batch is filled up with the first targets again.
-    order = np.resize(np.arange(count), -(-count // batch) * batch)
-    pieces = iter(targets[order.reshape(-1, batch)])
-    stream = pieces.__next__
-  act = rollout.Rollout(
-    run_setup.make_environment(setup, batch),
-    jax.jit(agent.step, static_argnames='greedy'),
-    agent.initial_state(batch),
-    noise_size=setup.agent.noise_size,
-    targets=stream,
-    seed=setup.run.seed + 1_000_003,
-  )
-  for _ in range(-(-count // batch)):
-    yield act(params, 0)
 
 
 def _rounded(value):

@@ -33,7 +33,7 @@ def setup(run_dir, *, run=(), learner=(), **agent):
   return run_setup.Setup(
     dataset='mnist',
     run=run_setup.RunConfig(run_dir=str(run_dir), **{**RUN, **dict(run)}),
-    painting=painting.PaintingSettings(
+    environment=painting.PaintingSettings(
       canvas_size=16, grid_size=8, episode_length=3
     ),
     agent=agents.AgentConfig(**AGENT, **agent),
