@@ -93,7 +93,7 @@ def evaluate(
       pictures.grid(greedy.canvas, greedy.targets),
       run_dir / 'result_greedy.png',
     )
-  figures = jax.tree.map(_rounded, figures)
+  figures = _rounded(figures)
   _write(run_dir / 'evaluation.json', figures)
   _show(figures)
   pictures.save(
@@ -194,7 +194,9 @@ def _read(
   }
 
 
-def _rounded(value):
+def _rounded(value: Any) -> Any:
+  if isinstance(value, dict):  # Whose order stays: jax.tree.map would sort.
+    return {name: _rounded(inner) for name, inner in value.items()}
   return round(float(value), 5) if isinstance(value, float) else value
 
 

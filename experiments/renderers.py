@@ -53,6 +53,11 @@ def kind_of(settings: Settings) -> str:
   )
 
 
+def true_objects(setup: Any) -> scene.Objects:
+  """Returns what the held-out scenes of a run are made of, `[n, M]` each."""
+  return scene.Objects(**_scenes(setup, 'test').objects)
+
+
 def _paintings(setup: Any, split: str) -> datasets.ImageDataset:
   return datasets.load(
     setup.dataset,
@@ -109,20 +114,25 @@ def _object_figures(setup: Any, objects: scene.Objects) -> Figures:
   """Returns how many objects there are, and what is right about them."""
   if not setup.agent.conditional:
     return {'objects': {'objects': float(objects.present.sum(1).mean())}}
-  true = _scenes(setup, 'test').objects
-  num_true = true['present'][: len(objects.present)].sum(1)
-  groups = {'objects': num_true > 0, 'objects, scenes of 1 or 2': num_true <= 2}
-  if num_true.max() <= 2:
-    del groups['objects, scenes of 1 or 2']  # They all are.
-  return {
-    name: evaluation.evaluate_objects(
-      {part: values[chosen] for part, values in objects._asdict().items()},
-      {part: values[: len(chosen)][chosen] for part, values in true.items()},
-      grid_shape=(setup.environment.grid_size, setup.environment.grid_size),
+  true = scene.Objects(
+    *(values[: len(objects.present)] for values in true_objects(setup))
+  )
+  size = setup.environment.grid_size
+
+  def accuracy(chosen: np.ndarray) -> dict[str, Any]:
+    predicted, right = (
+      {part: values[chosen] for part, values in side._asdict().items()}
+      for side in (objects, true)
+    )
+    return evaluation.evaluate_objects(
+      predicted, right, grid_shape=(size, size)
     )._asdict()
-    for name, chosen in groups.items()
-    if chosen.any()
-  }
+
+  num_true = true.present.sum(1)
+  figures = {'objects': accuracy(num_true > 0)}
+  if 0 < np.mean(num_true <= 2) < 1:
+    figures['objects, scenes of 1 or 2'] = accuracy(num_true <= 2)
+  return figures
 
 
 KINDS = {
