@@ -18,21 +18,32 @@ flags.disclaim_key_flags()
 T = TypeVar('T')
 
 
-def define(config_class: type, prefix: str = '') -> None:
+def define(
+  config_class: type,
+  prefix: str = '',
+  flag_values: flags.FlagValues = flags.FLAGS,
+) -> None:
   """Defines `--{prefix}{field}` for each field of a dataclass.
 
   Args:
     config_class: a dataclass whose docstring describes its attributes.
     prefix: of the flags' names.
+    flag_values: where to define them.
   """
   helps = _attribute_docs(config_class)
   for field in dataclasses.fields(config_class):
     kind = _kind(config_class, field.name)
     help_text = f'{helps.get(field.name, "")} (default: {field.default})'
-    _DEFINE[kind](f'{prefix}{field.name}', None, help_text)
+    _DEFINE[kind](
+      f'{prefix}{field.name}', None, help_text, flag_values=flag_values
+    )
 
 
-def read(config_class: type[T], prefix: str = '') -> T:
+def read(
+  config_class: type[T],
+  prefix: str = '',
+  flag_values: flags.FlagValues = flags.FLAGS,
+) -> T:
   """Returns a `config_class` with the flags that were given.
 
   Raises:
@@ -41,7 +52,7 @@ def read(config_class: type[T], prefix: str = '') -> T:
   """
   given: dict[str, Any] = {}
   for field in dataclasses.fields(config_class):  # type: ignore[arg-type]
-    value = flags.FLAGS[f'{prefix}{field.name}'].value
+    value = flag_values[f'{prefix}{field.name}'].value
     if value is None:
       continue
     if _kind(config_class, field.name) is tuple:
@@ -53,7 +64,7 @@ def read(config_class: type[T], prefix: str = '') -> T:
     raise ValueError(f'--{prefix}{error}') from None
 
 
-_DEFINE: dict[type, Callable[[str, None, str], Any]] = {
+_DEFINE: dict[type, Callable[..., Any]] = {
   bool: flags.DEFINE_boolean,
   int: flags.DEFINE_integer,
   float: flags.DEFINE_float,

@@ -5,10 +5,12 @@ For example, on the official test split:
   python experiments/evaluate.py --run_dir=runs/mnist --data_dir=~/data/mnist
 """
 
+from collections.abc import Callable
 import dataclasses
+import functools
 import json
 import pathlib
-from typing import Any
+from typing import Any, NamedTuple
 
 from absl import flags
 import jax
@@ -21,6 +23,8 @@ import pictures
 import process
 import restored
 import run_setup
+from spiral_jax import agents
+from spiral_jax import datasets
 from spiral_jax import evaluation
 
 _CURVES = (
@@ -56,77 +60,143 @@ def evaluate(
     FileNotFoundError, ValueError: if there is no such checkpoint, or no data.
   """
   agent = restored.load(run_dir, step)
-  setup, checkpoint = agent.setup, agent.checkpoint
   if data_dir:
-    setup = setup._replace(
-      run=dataclasses.replace(setup.run, data_dir=data_dir)
+    setup = agent.setup
+    agent = agent._replace(
+      setup=setup._replace(
+        run=dataclasses.replace(setup.run, data_dir=data_dir)
+      )
     )
-  test = run_setup.load_dataset(setup, 'test')
-  train = run_setup.load_dataset(setup, 'train')
-  if setup.agent.conditional and not 0 < count <= len(test.images):
+  test = run_setup.load_dataset(agent.setup, 'test')
+  is_conditional = agent.setup.agent.conditional
+  if is_conditional and not 0 < count <= len(test.images):
     count = len(test.images)
-  count = count or 1000
-  targets = test.images[:count] if setup.agent.conditional else None
+  read = None
+  if test.labels is not None:
+    train = run_setup.load_dataset(agent.setup, 'train')
+    assert train.labels is not None
+    classifier = evaluation.train_classifier(train.images, train.labels)
+    read = functools.partial(_read, classifier, train, test)
   figures: dict[str, Any] = {
-    'step': checkpoint.step,
-    'frames': int(checkpoint.state['policy']['frames']),
-    'minutes': round(checkpoint.state['clock']['seconds'] / 60, 2),
+    'step': agent.checkpoint.step,
+    'frames': int(agent.checkpoint.state['policy']['frames']),
+    'minutes': round(agent.checkpoint.state['clock']['seconds'] / 60, 2),
     'test_images': len(test.images),
   }
-  first = None
-  canvases, uses = [], []
-  for trajectory in restored.episodes(agent, count, targets):
-    first = first or trajectory
-    canvases.append(trajectory.canvas[-1])
-    uses.append(evaluation.stroke_use(trajectory.canvas, trajectory.action))
-  canvas = np.concatenate(canvases)[:count]
-  classifier = None
-  if train.labels is not None and test.labels is not None:
-    classifier = evaluation.train_classifier(train.images, train.labels)
-  if targets is not None:
-    quality = evaluation.evaluate_reconstructions(canvas, targets)
-    figures |= quality._asdict()
-    if classifier is not None and test.labels is not None:
-      read = evaluation.evaluate_recognition(
-        classifier, canvas, targets, test.labels[:count]
-      )
-      figures['read_as_target'] = read.reconstructions
-      figures['targets_read'] = read.targets
-  elif classifier is not None:
-    # As many real images as samples: Frechet distances depend on the number.
-    report = evaluation.evaluate_samples(
-      classifier, canvas, test.images[:count], reference=train.images
+  targets = test.images if is_conditional else None
+  drawn = _draw(agent, count or 1000, targets, read)
+  figures |= drawn.figures
+  if is_conditional:
+    greedy = _draw(agent, count, targets, read, greedy=True)
+    figures['greedy'] = greedy.figures
+    pictures.save(
+      pictures.grid(greedy.canvas, greedy.targets),
+      run_dir / 'result_greedy.png',
     )
-    for name, quality in report._asdict().items():
-      figures[name] = {
-        key: np.round(value, 4).tolist()
-        for key, value in quality._asdict().items()
-      }
-  use = evaluation.StrokeUse(
-    *(np.concatenate(parts)[:count] for parts in zip(*uses))
-  )
-  figures['strokes'] = evaluation.summarise(use)._asdict()
-  figures = jax.tree.map(_rounded, figures)
+  figures = _rounded(figures)
   _write(run_dir / 'evaluation.json', figures)
   _show(figures)
-  assert first is not None
-  pictures.save(pictures.grid(canvas, targets), run_dir / 'result.png')
-  pictures.save(pictures.strokes(first.canvas), run_dir / 'strokes.png')
+  pictures.save(
+    pictures.grid(drawn.canvas, drawn.targets), run_dir / 'result.png'
+  )
+  pictures.save(pictures.strokes(drawn.first.canvas), run_dir / 'strokes.png')
   progress = pictures.progress(
-    run_dir / 'samples', lines=1 if targets is None else 2
+    run_dir / 'samples', lines=2 if is_conditional else 1
   )
   if progress is not None:
     pictures.save(progress, run_dir / 'progress.png')
   pictures.curves(run_dir / 'metrics.jsonl', _CURVES, run_dir / 'curves.png')
   rich.console.Console(highlight=False).print(
-    f'pictures in {run_dir}: result.png (what it draws), strokes.png (stroke '
-    'by stroke), progress.png (over training), curves.png',
+    f'pictures in {run_dir}: result.png (what it draws'
+    f'{"; result_greedy.png, by its likeliest choices" * is_conditional}), '
+    'strokes.png (command by command), progress.png (over training), '
+    'curves.png',
     soft_wrap=True,
   )
   return figures
 
 
-def _rounded(value):
+# (canvases, their targets or None), uint8 `[N, H, W, C]` -> figures by name.
+_Read = Callable[[np.ndarray, np.ndarray | None], dict[str, Any]]
+
+
+class _Drawn(NamedTuple):
+  """What an agent drew, and how good it is."""
+
+  canvas: np.ndarray  # uint8 [N, H, W, C].
+  targets: np.ndarray | None  # Likewise.
+  first: agents.Trajectory  # How some of it was drawn.
+  figures: dict[str, Any]
+
+
+def _draw(
+  agent: restored.Restored,
+  count: int,
+  targets: np.ndarray | None,
+  read: _Read | None,
+  *,
+  greedy: bool = False,
+) -> _Drawn:
+  """Draws `count` pictures, of the first targets if there are any."""
+  if targets is not None:
+    targets = targets[:count]
+  renderer = run_setup.renderer_of(agent.setup)
+  first = None
+  canvases, programs = [], []
+  for trajectory in restored.episodes(agent, count, targets, greedy=greedy):
+    first = first or trajectory
+    canvases.append(trajectory.canvas[-1])
+    programs.append(renderer.read_programs(trajectory))
+  assert first is not None
+  canvas = np.concatenate(canvases)[:count]
+  figures: dict[str, Any] = {}
+  if targets is not None:
+    figures |= evaluation.evaluate_reconstructions(
+      canvas, targets, blank=first.canvas[0, 0]
+    )._asdict()
+  if read is not None:
+    figures |= read(canvas, targets)
+  figures |= renderer.figures(
+    agent.setup,
+    jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *programs),
+  )
+  return _Drawn(canvas, targets, first, figures)
+
+
+def _read(
+  classifier: evaluation.Classifier,
+  train: datasets.ImageDataset,
+  test: datasets.ImageDataset,
+  canvas: np.ndarray,
+  targets: np.ndarray | None,
+) -> dict[str, Any]:
+  """Returns what a classifier of the data set's images says of drawings."""
+  count = len(canvas)
+  if targets is not None:
+    assert test.labels is not None
+    read = evaluation.evaluate_recognition(
+      classifier, canvas, targets, test.labels[:count]
+    )
+    return {
+      'read_as_target': read.reconstructions,
+      'targets_read': read.targets,
+    }
+  # As many real images as samples: Frechet distances depend on the number.
+  report = evaluation.evaluate_samples(
+    classifier, canvas, test.images[:count], reference=train.images
+  )
+  return {
+    name: {
+      key: np.round(value, 4).tolist()
+      for key, value in quality._asdict().items()
+    }
+    for name, quality in report._asdict().items()
+  }
+
+
+def _rounded(value: Any) -> Any:
+  if isinstance(value, dict):  # Whose order stays: jax.tree.map would sort.
+    return {name: _rounded(inner) for name, inner in value.items()}
   return round(float(value), 5) if isinstance(value, float) else value
 
 
@@ -139,14 +209,18 @@ def _write(path: pathlib.Path, figures: dict[str, Any]) -> None:
 def _show(figures: dict[str, Any]) -> None:
   """Prints figures as a table, nested ones under their group's name."""
   table = rich.table.Table('figure', 'value', title='evaluation')
-  for name, value in figures.items():
-    if isinstance(value, dict):
-      table.add_section()
-      for key, inner in value.items():
-        table.add_row(f'{name}: {key}'.replace('_', ' '), _text(inner))
-      table.add_section()
-    else:
-      table.add_row(name.replace('_', ' '), _text(value))
+
+  def add_rows(group: dict[str, Any], prefix: str) -> None:
+    for name, value in group.items():
+      name = prefix + name.replace('_', ' ')
+      if isinstance(value, dict):
+        table.add_section()
+        add_rows(value, f'{name}: ')
+        table.add_section()
+      else:
+        table.add_row(name, _text(value))
+
+  add_rows(figures, '')
   rich.console.Console(highlight=False).print(table)
 
 

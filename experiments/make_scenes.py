@@ -9,7 +9,6 @@ The files are loaded by `spiral_jax.datasets`, as dataset 'scenes'.
 
 from collections.abc import Iterator
 import dataclasses
-import hashlib
 import pathlib
 
 from absl import flags
@@ -21,9 +20,9 @@ import cli
 import config_flags
 from environments import scene
 import pictures
+import scene_data
 from spiral_jax.datasets import scenes as scenes_lib
 
-_BATCH = 64  # Scenes drawn at once; many more do not fit a processor's cache.
 _SHEET = 72  # Scenes on the contact sheet.
 
 
@@ -54,10 +53,7 @@ def make_scenes(
     ValueError: if an argument is out of range, or there are too few different
       scenes.
   """
-  renderer = scene.SceneRenderer(settings, _BATCH)
-  train = scene.generate(
-    settings, count, seed=2 * seed, max_objects=max_objects
-  )
+  splits = scene_data.Splits(settings, count, held_out, max_objects, seed)
   console = rich.console.Console(highlight=False)
   columns: list[str | rich.progress.ProgressColumn] = [
     '{task.description}',
@@ -66,37 +62,36 @@ def make_scenes(
     rich.progress.TimeRemainingColumn(),
   ]
   sheet: list[np.ndarray] = []
-  seen: set[bytes] = set()
   with rich.progress.Progress(*columns, console=console) as progress:
 
-    def drawn(split: str, objects: scene.Objects) -> Iterator[np.ndarray]:
-      """Yields pictures; the bar follows."""
-      total = len(objects.present)
+    def watched(
+      split: str, total: int, drawn: Iterator[np.ndarray]
+    ) -> Iterator[np.ndarray]:
+      """Yields what is drawn; the bar follows."""
       task = progress.add_task(split, total=total)
-      for images in _draw(renderer, objects):
-        if split == 'train':
-          seen.update(map(_digest, images))
-          if len(sheet) * _BATCH < _SHEET:
-            sheet.append(images)
+      for images in drawn:
+        if split == 'train' and sum(map(len, sheet)) < _SHEET:
+          sheet.append(images)
         yield images
         progress.advance(task, len(images))
 
-    def save(split: str, objects: scene.Objects) -> pathlib.Path:
+    def save(
+      split: str, objects: scene.Objects, drawn: Iterator[np.ndarray]
+    ) -> pathlib.Path:
       path = folder / f'{split}.npz'
+      total = len(objects.present)
       scenes_lib.save(
         path,
-        len(objects.present),
-        drawn(split, objects),
+        total,
+        watched(split, total, drawn),
         objects=objects._asdict(),
         settings=dataclasses.asdict(settings),
       )
       return path
 
-    paths = [save('train', train)]
-    test = _unseen(
-      renderer, settings, held_out, 2 * seed + 1, max_objects, seen
-    )
-    paths.append(save('test', test))
+    paths = [save('train', splits.train, splits.draw_train())]
+    test = splits.test()
+    paths.append(save('test', test, splits.draw(test)))
   pictures.save(
     np.kron(
       pictures.grid(np.concatenate(sheet)[:_SHEET]),
@@ -108,48 +103,6 @@ def make_scenes(
     size = path.stat().st_size / 1e6
     console.print(f'{path}: {size:.1f} MB', soft_wrap=True)
   console.print(f'a look at them: {folder}/contact_sheet.png', soft_wrap=True)
-
-
-def _draw(
-  renderer: scene.SceneRenderer, objects: scene.Objects
-) -> Iterator[np.ndarray]:
-  """Yields the scenes' pictures, uint8 `[some, H, W, 3]`, all in turn."""
-  total = len(objects.present)
-  for start in range(0, total, _BATCH):
-    # The last batch is filled up with the first scenes.
-    chosen = np.arange(start, start + _BATCH) % total
-    images = renderer.render(scene.Objects(*(x[chosen] for x in objects)))
-    yield images[: total - start]
-
-
-def _unseen(
-  renderer: scene.SceneRenderer,
-  settings: scene.SceneSettings,
-  count: int,
-  seed: int,
-  max_objects: int,
-  seen: set[bytes],
-) -> scene.Objects:
-  """Returns scenes whose pictures are not among those that were seen."""
-  candidates = scene.generate(
-    settings, 2 * count, seed=seed, max_objects=max_objects
-  )
-  is_new = [
-    _digest(image) not in seen
-    for images in _draw(renderer, candidates)
-    for image in images
-  ]
-  chosen = np.flatnonzero(is_new)[:count]
-  if len(chosen) < count:
-    raise ValueError(
-      f'of {2 * count} other scenes only {len(chosen)} are not in the training'
-      f' set, and --held_out is {count}; make fewer, or more --max_objects'
-    )
-  return scene.Objects(*(values[chosen] for values in candidates))
-
-
-def _digest(image: np.ndarray) -> bytes:
-  return hashlib.blake2b(image.data, digest_size=16).digest()
 
 
 def main() -> None:

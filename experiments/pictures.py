@@ -168,6 +168,39 @@ def compare(
   _save_plot(plot, path)
 
 
+def search(
+  error: np.ndarray, path: pathlib.Path, *, lines: Mapping[str, float]
+) -> None:
+  """Plots errors of chains against their evaluations.
+
+  Args:
+    error: `[evaluations, N]`; shown are mean, quartiles, and the mean of the
+      lowest so far.
+    path: of the picture.
+    lines: name and value of horizontal lines.
+  """
+  from matplotlib import figure  # Late: it takes a second.
+
+  plot = figure.Figure(figsize=(7, 4.2), layout='constrained')
+  axis = plot.subplots()
+  x = np.arange(1, len(error) + 1)
+  low, high = np.quantile(error, (0.25, 0.75), axis=1)
+  axis.fill_between(x, low, high, alpha=0.2, linewidth=0, label='quartiles')
+  axis.plot(x, error.mean(1), label='Metropolis-Hastings', linewidth=1.4)
+  lowest = np.minimum.accumulate(error)
+  axis.plot(x, lowest.mean(1), label='lowest so far', linewidth=1.0)
+  for index, (name, value) in enumerate(lines.items()):
+    axis.axhline(
+      value, label=name, color=f'C{index + 2}', linestyle='--', linewidth=1.4
+    )
+  axis.set_ylim(bottom=0.0)
+  axis.set_xlabel('evaluations of the renderer')
+  axis.set_ylabel('l2 a pixel')
+  axis.grid(alpha=0.3)
+  axis.legend()
+  _save_plot(plot, path)
+
+
 def save(image: np.ndarray, path: pathlib.Path) -> None:
   """Writes an image `[H, W, C]` as PNG; the file is there whole or not."""
   path.parent.mkdir(parents=True, exist_ok=True)

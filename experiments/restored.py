@@ -4,6 +4,7 @@ Axes: N images, T time (commands), B batch, H height, W width, C channels.
 """
 
 from collections.abc import Callable, Iterator
+import functools
 import pathlib
 from typing import Any, NamedTuple
 
@@ -92,6 +93,7 @@ def episodes(
   targets: np.ndarray | None = None,
   *,
   seed: int | None = None,
+  greedy: bool = False,
 ) -> Iterator[agents.Trajectory]:
   """Yields trajectories of equally many episodes until there are `count`.
 
@@ -102,6 +104,7 @@ def episodes(
     targets: uint8 `[N, H, W, C]`, of which each episode has the next one, and
       the first after the last; None if the agent takes none.
     seed: of sampled commands and noise; None, one that belongs to the run.
+    greedy: decide for the likeliest value of each part, sample none.
   """
   batch = min(_BATCH, count)
   stream = None
@@ -112,7 +115,7 @@ def episodes(
     seed = restored.setup.run.seed + 1_000_003
   act = rollout.Rollout(
     run_setup.make_environment(restored.setup, batch),
-    jax.jit(restored.agent.step, static_argnames='greedy'),
+    jax.jit(functools.partial(restored.agent.step, greedy=greedy)),
     restored.agent.initial_state(batch),
     noise_size=restored.setup.agent.noise_size,
     targets=stream,

@@ -9,10 +9,12 @@ import math
 from typing import Any, NamedTuple
 
 from absl import flags
-import numpy as np
 
 import config_flags
+from environments import core
 from environments import painting
+import renderers
+import scene_data
 from spiral_jax import agents
 from spiral_jax import datasets
 
@@ -109,44 +111,89 @@ class Setup(NamedTuple):
 
   dataset: str
   run: RunConfig
-  painting: painting.PaintingSettings
+  environment: renderers.Settings
   agent: agents.AgentConfig
   learner: agents.LearnerConfig
   discriminator: agents.DiscriminatorConfig
+  data: scene_data.SceneData | None = None  # Of kinds that have any.
+
+  @property
+  def painting(self) -> painting.PaintingSettings:
+    """The environment's settings.
+
+    Raises:
+      ValueError: if the run does not paint.
+    """
+    if not isinstance(self.environment, painting.PaintingSettings):
+      raise ValueError(
+        f'{self.run.run_dir} is no run that paints; name another'
+      )
+    return self.environment
 
 
-_PREFIXES = {
-  'run': (RunConfig, ''),
-  'painting': (painting.PaintingSettings, ''),
-  'agent': (agents.AgentConfig, ''),
-  'learner': (agents.LearnerConfig, ''),
-  'discriminator': (agents.DiscriminatorConfig, 'discriminator_'),
-}
+def _parts(kind: str) -> dict[str, tuple[type, str]]:
+  """Returns class and prefix of flags of each part, by its saved name.
 
-def define_flags() -> None:
-  """Defines a flag for each field of each part of a `Setup`."""
-  for config_class, prefix in _PREFIXES.values():
-    config_flags.define(config_class, prefix)
+  The environment's part is saved under the name of its kind, a key of
+  `renderers.KINDS`.
+  """
+  renderer = renderers.KINDS[kind]
+  return {
+    'run': (RunConfig, ''),
+    kind: (renderer.settings, ''),
+    'agent': (agents.AgentConfig, ''),
+    'learner': (agents.LearnerConfig, ''),
+    'discriminator': (agents.DiscriminatorConfig, 'discriminator_'),
+    **({'data': (renderer.data, '')} if renderer.data else {}),
+  }
 
 
-def read_flags(dataset: str) -> Setup:
+def _setup(dataset: str, kind: str, parts: dict[str, Any]) -> Setup:
+  return Setup(dataset=dataset, environment=parts.pop(kind), **parts)
+
+
+def define_flags(
+  kind: str = 'painting', flag_values: flags.FlagValues = flags.FLAGS
+) -> None:
+  """Defines a flag for each field of each part of a `Setup`.
+
+  Args:
+    kind: of the environment, a key of `renderers.KINDS`.
+    flag_values: where to define them.
+  """
+  for config_class, prefix in _parts(kind).values():
+    config_flags.define(config_class, prefix, flag_values)
+
+
+def read_flags(
+  dataset: str,
+  kind: str = 'painting',
+  flag_values: flags.FlagValues = flags.FLAGS,
+) -> Setup:
   """Returns what the flags say.
+
+  Args:
+    dataset: its name in `spiral_jax.datasets`.
+    kind: as for `define_flags`.
+    flag_values: where they were defined.
 
   Raises:
     ValueError: if a flag is out of its range.
   """
-  configs: dict[str, Any] = {
-    name: config_flags.read(config_class, prefix)
-    for name, (config_class, prefix) in _PREFIXES.items()
+  parts: dict[str, Any] = {
+    name: config_flags.read(config_class, prefix, flag_values)
+    for name, (config_class, prefix) in _parts(kind).items()
   }
-  return Setup(dataset=dataset, **configs)
+  return _setup(dataset, kind, parts)
 
 
 def to_json(setup: Setup) -> dict[str, Any]:
   """Returns a setup as nested dicts of numbers, strings and lists."""
+  kind = renderers.kind_of(setup.environment)
+  parts = setup._asdict() | {kind: setup.environment}
   return {
     'dataset': setup.dataset,
-    **{name: dataclasses.asdict(getattr(setup, name)) for name in _PREFIXES},
+    **{name: dataclasses.asdict(parts[name]) for name in _parts(kind)},
   }
 
 
@@ -157,57 +204,58 @@ def from_json(saved: dict[str, Any]) -> Setup:
     ValueError: if this is no setup.
   """
   try:
-    parts: dict[str, Any] = {'dataset': saved['dataset']}
-    for name, (config_class, _) in _PREFIXES.items():
-      known = {field.name for field in dataclasses.fields(config_class)}
-      parts[name] = config_class(
-        **{
-          field: tuple(value) if isinstance(value, list) else value
-          for field, value in saved[name].items()
-          if field in known
-        }
-      )
-  except (KeyError, TypeError, AttributeError) as error:
+    (kind,) = renderers.KINDS.keys() & saved.keys()
+    parts = {
+      name: _restore(config_class, saved[name])
+      for name, (config_class, _) in _parts(kind).items()
+    }
+    return _setup(saved['dataset'], kind, parts)
+  except (KeyError, TypeError, AttributeError, ValueError) as error:
     raise ValueError(
       f'the saved configuration is not one of a training run ({error!r}); '
       'name another run, or another of its checkpoints'
     ) from error
-  return Setup(**parts)
+
+
+def _restore(config_class: type, saved: dict[str, Any]) -> Any:
+  known = {field.name for field in dataclasses.fields(config_class)}
+  return config_class(
+    **{
+      field: tuple(value) if isinstance(value, list) else value
+      for field, value in saved.items()
+      if field in known
+    }
+  )
 
 
 def load_dataset(setup: Setup, split: str) -> datasets.ImageDataset:
   """Returns images `[n, canvas_size, canvas_size, channels]`."""
-  return datasets.load(
-    setup.dataset,
-    split,
-    data_dir=setup.run.data_dir or None,
-    size=setup.painting.canvas_size,
-    channels=setup.painting.channels,
-    download=setup.run.download,
-  )
+  return renderer_of(setup).load(setup, split)
 
 
-def make_environment(setup: Setup, count: int):
+def make_environment(setup: Setup, count: int) -> core.BatchedEnvironment:
   """Returns a batched environment that observes uint8 canvases."""
-  return painting.make_batch(
-    count,
-    dtype=np.uint8,
-    num_threads=setup.run.render_threads,
-    **dataclasses.asdict(setup.painting),
+  return renderer_of(setup).make_batch(
+    setup.environment, count, setup.run.render_threads
   )
+
+
+def renderer_of(setup: Setup) -> renderers.Kind:
+  """Returns what is known of the environment's kind."""
+  return renderers.KINDS[renderers.kind_of(setup.environment)]
 
 
 def make_agent(setup: Setup) -> agents.Agent:
   """Returns the agent of a setup."""
   return agents.make_agent(
-    setup.painting.action_spec(), canvas_shape(setup), setup.agent
+    setup.environment.action_spec(), canvas_shape(setup), setup.agent
   )
 
 
 def canvas_shape(setup: Setup) -> tuple[int, int, int]:
   """Returns (height, width, channels)."""
-  size = setup.painting.canvas_size
-  return size, size, setup.painting.channels
+  size = setup.environment.canvas_size
+  return size, size, setup.environment.channels
 
 
 def check_fit(setup: Setup) -> None:
@@ -222,4 +270,11 @@ def check_fit(setup: Setup) -> None:
     raise ValueError(
       '--reward=l2 compares with a target and the agent has none; add '
       '--conditional, or take --reward=discriminator'
+    )
+  if setup.learner.stroke_start_cost and 'flag' not in (
+    setup.environment.action_spec()
+  ):
+    raise ValueError(
+      f'--stroke_start_cost={setup.learner.stroke_start_cost} is for strokes; '
+      'these commands draw none'
     )

@@ -109,12 +109,17 @@ class Training:
     # leaves nothing behind.
     agent = run_setup.make_agent(setup)
     score = self._make_discriminator_learner(setup)
-    self._policy_learner = agents.make_learner(agent, score, setup.learner)
     # One more than there are actors, for held-out targets.
     *environments, spare = [
       run_setup.make_environment(setup, run.batch_size)
       for _ in range(run.num_actors + 1)
     ]
+    self._policy_learner = agents.make_learner(
+      agent,
+      score,
+      setup.learner,
+      blank_page=spare.reset().observation['canvas'][0],
+    )
     held_out = run_setup.load_dataset(setup, 'test').images
     images = run_setup.load_dataset(setup, 'train')
     self.clock = Clock()

@@ -81,6 +81,11 @@ class SceneSettings:
           ' sum must be 1 or less'
       )
 
+  @property
+  def channels(self) -> int:
+    """Channels of the canvas: scenes are in colour."""
+    return 3
+
   def action_spec(self) -> dict[str, core.Part]:
     """Returns the parts of a command, in the order of decision."""
     grid = (self.grid_size, self.grid_size)

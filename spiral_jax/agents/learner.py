@@ -56,6 +56,8 @@ def make_learner(
   agent: agent_lib.Agent,
   score: Score | None = None,
   config: config_lib.LearnerConfig = config_lib.LearnerConfig(),
+  *,
+  blank_page: np.ndarray | int = 255,
 ) -> Learner:
   """Returns a learner of `agent`'s parameters.
 
@@ -63,6 +65,8 @@ def make_learner(
     agent: whose commands earn the rewards.
     score: of a discriminator; None with `config.reward` 'l2'.
     config: of the learner.
+    blank_page: what an untouched canvas is, uint8 `[H, W, C]` or one value,
+      for `config.blank_page_cost`.
 
   Raises:
     ValueError: if fields of `config` do not fit each other, or `score`.
@@ -98,7 +102,7 @@ def make_learner(
   def prepare(trajectory, score_params, reward_scale, key):
     """What is computed once a batch, before its gradient steps."""
     rewards, reward_scale, logs = _rewards(
-      trajectory, score, score_params, reward_scale, config
+      trajectory, score, score_params, reward_scale, config, blank_page
     )
     targets = _fixed_targets(trajectory, rewards, config)
     shuffle_key, key = jax.random.split(key)
@@ -150,7 +154,9 @@ def make_learner(
   return Learner(init, update)
 
 
-def _rewards(trajectory, score, score_params, reward_scale, config):
+def _rewards(
+  trajectory, score, score_params, reward_scale, config, blank_page
+):
   """Returns rewards `[T, B]`, the next scale, and logs."""
   target = trajectory.target
   if config.reward_at == 'end':
@@ -191,7 +197,7 @@ def _rewards(trajectory, score, score_params, reward_scale, config):
     logs['stroke_starts'] = -jnp.mean(jnp.sum(penalty, axis=0))
   if config.blank_page_cost:
     penalty = rewards_lib.blank_page_penalties(
-      trajectory.canvas[-1], 255, trajectory.is_last
+      trajectory.canvas[-1], blank_page, trajectory.is_last
     )
     rewards += config.blank_page_cost * penalty
     logs['blank_pages'] = -jnp.mean(jnp.sum(penalty, axis=0))

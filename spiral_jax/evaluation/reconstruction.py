@@ -14,12 +14,13 @@ from spiral_jax.evaluation import images
 class ReconstructionQuality(NamedTuple):
   """Means over a set of images, no unit."""
   error: float            # Mean squared error a pixel and channel.
-  blank_error: float      # What a white page has instead.
+  blank_error: float      # What a blank page has instead.
   share_of_blank: float   # The first over the second; NaN if that is zero.
 
 
 def evaluate_reconstructions(
-    canvas: np.ndarray, target: np.ndarray) -> ReconstructionQuality:
+    canvas: np.ndarray, target: np.ndarray,
+    blank: np.ndarray | None = None) -> ReconstructionQuality:
   """Returns the error of reconstructions beside that of a blank page.
 
   The share is one of means, not a mean of shares, so that a target with little
@@ -28,14 +29,18 @@ def evaluate_reconstructions(
   Args:
     canvas: what was drawn, `[B, H, W, C]`.
     target: what was to be drawn, `[B, H, W, C]`.
+    blank: what an untouched canvas is, `[H, W, C]`; None, white.
 
   Raises:
     ValueError: as `reconstruction_error`.
   """
   error = float(reconstruction_error(canvas, target).mean())
-  blank = float(reconstruction_error(np.ones(target.shape), target).mean())
+  page = np.ones(target.shape[1:]) if blank is None else np.asarray(blank)
+  blank_error = float(
+      reconstruction_error(
+          np.broadcast_to(page, target.shape), target).mean())
   return ReconstructionQuality(
-      error, blank, error / blank if blank else float('nan'))
+      error, blank_error, error / blank_error if blank_error else float('nan'))
 
 
 def reconstruction_error(

@@ -45,10 +45,14 @@ def random(seed, *shape):
   return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
-def update(trajectory, *, score=darkness, params=None, scale=1.0, **config):
+def update(
+  trajectory, *, score=darkness, params=None, scale=1.0, blank_page=255,
+  **config,
+):
   """Returns (what each parameter was moved by, its logs)."""
   learner = agents.make_learner(
-    toys.table_agent(), score, dataclasses.replace(PLAIN, **config)
+    toys.table_agent(), score, dataclasses.replace(PLAIN, **config),
+    blank_page=blank_page,
   )
   state = learner.init(jax.random.PRNGKey(0))
   if params is not None:
@@ -185,6 +189,26 @@ def test_a_blank_page_costs_once():
   moved, logs = update(
     trajectory._replace(canvas=canvas),
     scale=0.0, blank_page_cost=2.0, discount=0.0,
+  )
+  expected = np.zeros((T, B))
+  expected[-1, 1] = -2.0
+  np.testing.assert_allclose(T * B * moved['log_prob'], expected, atol=1e-6)
+  assert logs['blank_pages'] == pytest.approx(1 / B)
+
+
+def test_a_blank_page_is_what_the_renderer_starts_with():
+  trajectory = toys.table_trajectory()
+  page = np.random.default_rng(0).integers(
+    0, 256, trajectory.canvas.shape[2:], np.uint8
+  )
+  canvas = trajectory.canvas.copy()
+  canvas[-1, 0] = 255
+  canvas[-1, 1] = page
+  canvas[-1, 2] = page
+  canvas[-1, 2, 0, 0] ^= 1  # One pixel differs.
+  moved, logs = update(
+    trajectory._replace(canvas=canvas),
+    scale=0.0, blank_page_cost=2.0, discount=0.0, blank_page=page,
   )
   expected = np.zeros((T, B))
   expected[-1, 1] = -2.0

@@ -47,6 +47,17 @@ def test_share_of_a_blank_page():
   assert np.isnan(evaluation.evaluate_reconstructions(blank, blank)[2])
 
 
+def test_a_blank_page_of_another_colour():
+  blank = np.zeros((2, 2, 1), np.uint8)
+  blank[0, 0] = 51
+  target = np.zeros((3, 2, 2, 1), np.uint8)
+  target[0, 0, 0] = target[1, 0, 0] = 51
+  canvas = np.zeros_like(target)
+  quality = evaluation.evaluate_reconstructions(canvas, target, blank)
+  np.testing.assert_allclose(
+      quality, (2 * 0.04 / 12, 0.04 / 12, 2), rtol=1e-6)
+
+
 def test_refuses_other_shapes_and_scales():
   one = np.ones((2, 3, 3, 1))
   with pytest.raises(ValueError, match=r'\(2, 3, 3, 1\).*\(2, 3, 3, 3\)'):

@@ -5,7 +5,6 @@ import signal
 import time
 
 from absl import flags
-from absl.testing import flagsaver
 import jax
 from PIL import Image
 import pytest
@@ -115,11 +114,12 @@ def test_evaluating_what_is_no_run_gives_one_line(tmp_path):
 @pytest.mark.parametrize('path', FLAG_FILES, ids=lambda path: path.stem)
 def test_flag_files_fit_together(path, monkeypatch):
   monkeypatch.chdir(tiny.ROOT)  # Flag files name each other from there.
-  if 'run_dir' not in flags.FLAGS:
-    run_setup.define_flags()
-  with flagsaver.flagsaver():
-    flags.FLAGS(['mnist.py', f'--flagfile={path}'])
-    setup = run_setup.read_flags('mnist')
+  values = flags.FlagValues()
+  is_scene = path.stem.startswith('mujoco_scenes')
+  names = ('scenes', 'scene') if is_scene else ('mnist', 'painting')
+  run_setup.define_flags(names[1], values)
+  values(['script', f'--flagfile={path}'])
+  setup = run_setup.read_flags(*names, values)
   run_setup.check_fit(setup)
   assert setup.run.run_dir.startswith('runs/')
   assert setup.run.minutes or setup.run.frames  # It ends.

@@ -215,6 +215,7 @@ def test_a_setup_survives_a_checkpoint(tmp_path):
   setup = tiny.setup(tmp_path, conditional=True)
   saved = json.loads(json.dumps(run_setup.to_json(setup)))
   assert run_setup.from_json(saved) == setup
+  assert saved['painting']['grid_size'] == 8  # Its name tells the kind.
   del saved['run']['replay_batches']  # Saved before this field was there.
   assert run_setup.from_json(saved).run.replay_batches == 20
   del saved['agent']
