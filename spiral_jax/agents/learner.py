@@ -76,11 +76,19 @@ def make_learner(
   maxima = np.log([max(part.num_values, 2) for part in agent.parts])
 
   def decay_at(frames):
-    """Returns what is left of the learning rate and the entropy's weight."""
+    """Returns what is left of what falls; NumPy for NumPy."""
     if not config.decay_frames:
-      return jnp.ones(())
-    done = jnp.minimum(frames / config.decay_frames, 1.0)
+      return np.float32(1.0)
+    done = (frames / config.decay_frames).clip(max=1.0)
     return 1.0 - (1.0 - config.decay_to) * done
+
+  def num_steps(frames):
+    """Returns how many gradient steps a batch is for."""
+    if not config.decay_frames or config.epochs == 1:
+      return config.epochs * config.minibatches
+    # The only value that the host must wait for.
+    epochs = np.ceil(config.epochs * decay_at(np.asarray(frames)))
+    return config.minibatches * max(1, int(epochs))
 
   optimiser = optax.chain(
     optax.clip_by_global_norm(config.max_gradient_norm),
@@ -138,7 +146,7 @@ def make_learner(
     decay = decay_at(state.frames)
     # A Python loop: inside `lax.scan`, XLA's CPU convolutions run 30 times
     # slower (jaxlib 0.10).
-    for columns in order:
+    for columns in order[: num_steps(state.frames)]:
       params, opt_state, step_logs = gradient_step(
         params, opt_state, decay, trajectory, targets, columns
       )

@@ -466,6 +466,26 @@ def test_the_weight_of_the_entropy_falls_with_it():
     )
 
 
+@pytest.mark.parametrize('share, epochs', [
+  (0.0, 3), (0.3, 3), (0.4, 2), (0.6, 2), (0.7, 1), (1.0, 1), (5.0, 1),
+])
+def test_the_epochs_fall_with_it_to_one(share, epochs):
+  frames = 100_000
+  learner = agents.make_learner(
+    toys.table_agent(), darkness,
+    dataclasses.replace(
+      PLAIN, algorithm='clipped', epochs=3, minibatches=B, decay_frames=frames
+    ),
+  )
+  state = learner.init(jax.random.PRNGKey(0))
+  state = state._replace(frames=jnp.int32(share * frames))
+  state, _ = learner.update(
+    state, toys.table_trajectory(), jnp.float32(0.0)
+  )
+  _, adam = state.opt_state
+  assert adam.count == B * epochs
+
+
 @pytest.mark.parametrize('epochs, minibatches', [(1, 1), (3, 1), (2, 3)])
 def test_minibatches_are_whole_episodes_each_once_an_epoch(epochs, minibatches):
   batch = 6
