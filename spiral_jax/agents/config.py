@@ -93,8 +93,8 @@ class LearnerConfig:
     learning_rate: of Adam.
     adam_epsilon: of Adam.
     max_gradient_norm: global norm to which gradients are clipped.
-    decay_frames: commands over which the learning rate, the entropy's weight and
-      the epochs (rounded up) fall linearly; 0, never.
+    decay_frames: commands over which the learning rate, the entropy's weight
+      and the epochs (rounded up) fall linearly; 0, never.
     decay_to: what is left of them then, a share.
   """
 
