@@ -8,6 +8,7 @@ Axes: N canvases, H height, W width, C channels.
 """
 
 from collections.abc import Mapping
+import math
 from typing import Protocol
 
 import dm_env
@@ -280,6 +281,23 @@ class BatchedEnvironment:
     if self._dtype == np.float32:
       canvas = canvas.astype(np.float32) / np.float32(255)
     return {'canvas': canvas}
+
+
+def check_int(
+    name: str, value: object, low: int, high: int | None = None
+) -> None:
+  """Checks a setting, which may be from `low` to `high` (None: any above).
+
+  Raises:
+    ValueError: that names the setting, its value and what it may be.
+  """
+  if (
+      not isinstance(value, int)
+      or isinstance(value, bool)
+      or not low <= value <= (math.inf if high is None else high)
+  ):
+    span = f'{low} or more' if high is None else f'from {low} to {high}'
+    raise ValueError(f'{name} is {value!r}, must be an int, {span}')
 
 
 def check_command(

@@ -53,11 +53,7 @@ class PaintingSettings:
         ('grid_size', 1, 4096),
         ('episode_length', 1, None),
     ):
-      value = getattr(self, name)
-      is_int = isinstance(value, int) and not isinstance(value, bool)
-      if not is_int or value < low or (high is not None and value > high):
-        span = f'from {low} to {high}' if high else f'{low} or more'
-        raise ValueError(f'{name} is {value!r}, must be an int, {span}')
+      core.check_int(name, getattr(self, name), low, high)
     sizes = self.brush_sizes
     if not isinstance(sizes, (tuple, list)) or not sizes:
       raise ValueError(

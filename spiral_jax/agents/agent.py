@@ -187,8 +187,8 @@ def _images(
   if config.conditional:
     images.append(jnp.broadcast_to(1.0 - to_float(target), canvas.shape))
   if len(images) == 2 and config.torso == 'patches':
-    # What is missing yet, pixel by pixel: a patch's sums do not tell it.
-    images.append(jnp.maximum(images[1] - images[0], 0.0))
+    # Where the two differ, pixel by pixel: a patch's sums do not tell it.
+    images.append(jnp.abs(images[1] - images[0]))
   if not images:
     return jnp.zeros((*canvas.shape[:-1], 0))
   return jnp.concatenate(images, axis=-1)
