@@ -4,6 +4,7 @@ Axes: T time (commands), B batch, H height, W width, C channels, Z noise.
 """
 
 from collections.abc import Callable
+import functools
 from typing import NamedTuple
 
 import chex
@@ -197,10 +198,13 @@ def _images(
 def _make_network(
   parts: tuple[parts_lib.Part, ...], config: config_lib.AgentConfig
 ) -> policy.Policy:
-  torso_class = {'conv': torso.ConvTorso, 'patches': torso.PatchTorso}
+  torso_classes = {
+    'conv': torso.ConvTorso,
+    'patches': functools.partial(torso.PatchTorso, mix_cells=config.mix_cells),
+  }
   return policy.Policy(
     parts=parts,
-    torso=torso_class[config.torso](
+    torso=torso_classes[config.torso](
       config.channels,
       config.torso_blocks,
       config.hidden_size,
@@ -222,6 +226,11 @@ def _make_network(
 
 def _check(parts, canvas_shape, config) -> None:
   """Raises ValueError, with the remedy, where the network cannot be built."""
+  if config.mix_cells and config.torso != 'patches':
+    raise ValueError(
+      f"mix_cells is for torso 'patches', and torso is {config.torso!r}; "
+      'leave it out, or change torso'
+    )
   height, width, _ = canvas_shape
   factor, rest = divmod(height, config.map_size)
   if height != width or rest or not factor:

@@ -24,6 +24,9 @@ class AgentConfig:
     torso: 'conv', strided convolutions (the paper), or 'patches', matrix
       products and 3x3 convolutions at low resolution only, which also marks on
       the feature map where the last command ended.
+    mix_cells: of torso 'patches': let each cell of the feature map see all
+      others, for pictures on which a location is not seen where it lies on the
+      map (an oblique camera).
     location_head: 'deconv', locations come out of the LSTM's vector (the
       paper), or 'spatial', out of the torso's feature map as well.
     channels: of the convolutions.
@@ -39,6 +42,7 @@ class AgentConfig:
   blind: bool = False
   noise_size: int = 0
   torso: str = 'conv'
+  mix_cells: bool = False
   location_head: str = 'deconv'
   channels: int = 32
   torso_blocks: int = 8

@@ -49,12 +49,18 @@ class PatchTorso(nn.Module):
   """A torso of matrix products: patches instead of strided convolutions.
 
   It sees where the last command ended as a mark on the feature map.
+
+  Attributes:
+    mix_cells: let each cell of the map see all others through one learned
+      matrix, which is zero at first: for pictures on which a location is not
+      seen where it lies on the map (an oblique camera).
   """
 
   channels: int
   num_blocks: int
   hidden_size: int
   map_size: int
+  mix_cells: bool = False
 
   @nn.compact
   def __call__(
@@ -73,12 +79,26 @@ class PatchTorso(nn.Module):
     x = jnp.concatenate([patches, planes, _coordinates(patches)], axis=-1)
     x = nn.relu(nn.Dense(2 * self.channels)(x))
     x = nn.Dense(self.channels)(x)
+    if self.mix_cells:
+      x = x + self._from_other_cells(x)
     x = x + nn.Dense(self.channels)(condition)[:, None, None]
     for _ in range(self.num_blocks):
       x = convolution.ResidualBlock()(x)
     x = nn.relu(x)
     flat = x.reshape(x.shape[0], -1)
     return x, nn.relu(nn.Dense(self.hidden_size)(flat))
+
+  def _from_other_cells(self, x: chex.Array) -> chex.Array:
+    """Returns a linear map of cells, the same for each channel, like `x`."""
+    n, height, width, channels = x.shape
+    mix = nn.Dense(
+      height * width,
+      use_bias=False,
+      kernel_init=nn.initializers.zeros,
+      name='mix_cells',
+    )
+    cells = x.reshape(n, height * width, channels)
+    return mix(cells.swapaxes(1, 2)).swapaxes(1, 2).reshape(x.shape)
 
 
 def _coordinates(like: chex.Array) -> chex.Array:

@@ -509,6 +509,7 @@ def test_different_keys_sample_different_commands():
     (None, (18, 18, 1), {}, ['18 x 18', 'multiple of map_size=4']),
     (None, (2, 2, 1), {}, ['2 x 2', 'multiple of map_size=4']),
     (None, (12, 12, 1), dict(torso='conv'), ['12 pixels', 'power of two']),
+    (None, None, dict(mix_cells=True), ['mix_cells', "'conv'", 'leave it out']),
     (
       {'size': core.Part(2, counts_if=('flag', (1,))), 'flag': core.Part(2)},
       None, {}, ["'size'", "'flag'", "['size', 'flag']"],

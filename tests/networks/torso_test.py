@@ -92,3 +92,26 @@ def test_there_may_be_no_image(torso_class):
     IMAGE[..., :0], CONDITION, PLANES
   )
   assert np.all(np.isfinite(feature_map)) and np.any(vector != 0)
+
+
+def test_mixed_cells_see_all_others_once_they_have_learned_to():
+  torso = torso_lib.PatchTorso(
+    channels=4, num_blocks=0, hidden_size=8, map_size=MAP, mix_cells=True
+  )
+  inputs = IMAGE, CONDITION, PLANES
+  params = torso.init(jax.random.PRNGKey(0), *inputs)
+  plain = jax.tree.map(lambda x: x, params)
+  mix = plain['params'].pop('mix_cells')['kernel']
+  assert mix.shape == (MAP**2, MAP**2)
+  unmixed = torso_lib.PatchTorso(4, 0, 8, MAP).apply(plain, *inputs)
+  np.testing.assert_array_equal(torso.apply(params, *inputs)[0], unmixed[0])
+
+  # What cell (3, 1) has, cell (0, 2) is given as well.
+  moved = jnp.zeros_like(mix).at[3 * MAP + 1, 2].set(1.0)
+  params['params']['mix_cells']['kernel'] = moved
+  before, _ = torso.apply(params, *inputs)
+  after, _ = torso.apply(params, IMAGE, CONDITION, PLANES.at[:, 3, 1].add(1.0))
+  changed = np.abs(after - before).max(axis=(0, 3)) > 0
+  expected = np.zeros((MAP, MAP), bool)
+  expected[3, 1] = expected[0, 2] = True
+  np.testing.assert_array_equal(changed, expected)
