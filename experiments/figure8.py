@@ -1,19 +1,23 @@
-"""Figure 8a of the paper on MNIST: held-out error over time, by reward.
+"""Figure 8 of the paper: held-out error over time, by reward.
 
-Trains five conditional agents one after another: discriminator or l2 reward,
-each at the end of the episode only or at every command, and a blind agent with
-the best of these rewards.  For example:
+Trains conditional agents one after another: discriminator or l2 reward, each at
+the end of the episode only or at every command, and a blind agent with the best
+of these rewards.  For example, figure 8a, and a part of the same on scenes:
 
   python experiments/figure8.py --out_dir=runs/figure8 --minutes=30
+  python experiments/figure8.py --out_dir=runs/figure8_scenes --minutes=30 \
+      --experiment=mujoco_scenes --reward_at=step --noblind
 
 A run that is there already is not trained again, one that was stopped goes on:
 give the same command again after Ctrl-C.
 """
 
+from collections.abc import Callable, Sequence
 import json
 import pathlib
 import subprocess
 import sys
+from typing import Any, NamedTuple
 
 from absl import flags
 import rich.console
@@ -24,47 +28,52 @@ import pictures
 
 _EXPERIMENTS = pathlib.Path(__file__).resolve().parent
 
-# Flags that make each curve differ from the base.
-_REWARDS = {
-  f'{name}, {when}': [f'--reward={reward}', f'--reward_at={at}']
-  for name, reward in (('discriminator', 'discriminator'), ('l2', 'l2'))
-  for when, at in (('at the end', 'end'), ('every command', 'step'))
-}
+_WHEN = {'end': 'at the end', 'step': 'every command'}  # By --reward_at.
 
 
-def figure8(out_dir: pathlib.Path, base: pathlib.Path, minutes: float) -> None:
+class Figure(NamedTuple):
+  """What is trained.
+
+  Attributes:
+    experiment: name of the script.
+    base: flag file of a conditional agent.
+    minutes: of training, of each run; 0, as `base` says.
+    reward_at: when there are rewards, 'end', 'step' or both.
+    blind: whether a blind agent is trained as well.
+  """
+
+  experiment: str
+  base: pathlib.Path
+  minutes: float
+  reward_at: Sequence[str] = ('end', 'step')
+  blind: bool = True
+
+
+def figure8(out_dir: pathlib.Path, figure: Figure) -> None:
   """Trains what is not trained yet; writes `figure8.png` and prints a table.
 
   Args:
     out_dir: of the runs, a folder each, and of the picture.
-    base: flag file of a conditional agent.
-    minutes: of training, of each run; 0, as `base` says.
+    figure: what to train.
 
   Raises:
     ValueError: if a run failed.
   """
+  rewards = {
+    f'{reward}, {_WHEN[at]}': [f'--reward={reward}', f'--reward_at={at}']
+    for reward in ('discriminator', 'l2')
+    for at in figure.reward_at
+  }
   runs = {
-    name: _train(name, variant, out_dir, base, minutes)
-    for name, variant in _REWARDS.items()
+    name: _train(name, variant, out_dir, figure)
+    for name, variant in rewards.items()
   }
   best = min(runs, key=lambda name: _figures(runs[name])['error'])
-  blind = f'blind; {best}'
-  runs[blind] = _train(
-    'blind', [*_REWARDS[best], '--blind'], out_dir, base, minutes
-  )
-  table = rich.table.Table(
-    'reward', 'held-out l2', 'of a blank page', 'read as target', 'frames'
-  )
-  for name, run_dir in runs.items():
-    figures = _figures(run_dir)
-    table.add_row(
-      name,
-      f'{figures["error"]:.4f}',
-      f'{figures["share_of_blank"]:.1%}',
-      f'{figures["read_as_target"]:.1%}',
-      f'{figures["frames"]:,}',
+  if figure.blind:
+    runs[f'blind; {best}'] = _train(
+      'blind', [*rewards[best], '--blind'], out_dir, figure
     )
-  rich.console.Console(highlight=False).print(table)
+  _show({name: _figures(run_dir) for name, run_dir in runs.items()})
   path = out_dir / 'figure8.png'
   pictures.compare(
     {name: run_dir / 'metrics.jsonl' for name, run_dir in runs.items()},
@@ -77,11 +86,7 @@ def figure8(out_dir: pathlib.Path, base: pathlib.Path, minutes: float) -> None:
 
 
 def _train(
-  name: str,
-  variant: list[str],
-  out_dir: pathlib.Path,
-  base: pathlib.Path,
-  minutes: float,
+  name: str, variant: list[str], out_dir: pathlib.Path, figure: Figure
 ) -> pathlib.Path:
   """Returns the folder of the run, trained and evaluated."""
   run_dir = out_dir / name.replace(', ', '_').replace(' ', '_')
@@ -89,13 +94,13 @@ def _train(
     return run_dir
   command = [
     sys.executable,
-    str(_EXPERIMENTS / 'mnist.py'),
-    f'--flagfile={base}',
+    str(_EXPERIMENTS / f'{figure.experiment}.py'),
+    f'--flagfile={figure.base}',
     f'--run_dir={run_dir}',
     *variant,
   ]
-  if minutes:
-    command.append(f'--minutes={minutes}')
+  if figure.minutes:
+    command.append(f'--minutes={figure.minutes}')
   if any(p.name.isdigit() for p in run_dir.glob('checkpoints/*')):
     command.append('--resume')
   print(f'{name}:', flush=True)
@@ -111,12 +116,42 @@ def _figures(run_dir: pathlib.Path) -> dict:
   return json.loads((run_dir / 'evaluation.json').read_text())
 
 
+def _show(figures: dict[str, dict]) -> None:
+  """Prints a table of what there is to say of each run."""
+
+  def share(value: float) -> str:
+    return f'{value:.1%}'
+
+  columns: list[tuple[str, Callable[[dict], Any], Callable[[Any], str]]] = [
+    ('held-out l2', lambda f: f['error'], '{:.4f}'.format),
+    ('of a blank page', lambda f: f['share_of_blank'], share),
+    ('read as target', lambda f: f.get('read_as_target'), share),
+    ('objects right', lambda f: f.get('objects', {}).get('right_count'), share),
+    ('matched', lambda f: f.get('objects', {}).get('recall'), share),
+    ('frames', lambda f: f['frames'], '{:,}'.format),
+  ]
+  rows = list(figures.values())
+  columns = [c for c in columns if all(c[1](row) is not None for row in rows)]
+  table = rich.table.Table('reward', *(heading for heading, _, _ in columns))
+  for name, row in figures.items():
+    table.add_row(name, *(text(value(row)) for _, value, text in columns))
+  rich.console.Console(highlight=False).print(table)
+
+
 def main() -> None:
   """Trains and plots as the flags say."""
+  base = _BASE.value or str(
+    _EXPERIMENTS / 'flags' / f'{_EXPERIMENT.value}_cpu.flags'
+  )
   figure8(
     pathlib.Path(_OUT_DIR.value).expanduser(),
-    pathlib.Path(_BASE.value).expanduser(),
-    _MINUTES.value,
+    Figure(
+      _EXPERIMENT.value,
+      pathlib.Path(base).expanduser(),
+      _MINUTES.value,
+      _REWARD_AT.value,
+      _BLIND.value,
+    ),
   )
 
 
@@ -124,11 +159,19 @@ if __name__ == '__main__':
   _OUT_DIR = flags.DEFINE_string(
     'out_dir', 'runs/figure8', 'folder of the runs and of the picture'
   )
+  _EXPERIMENT = flags.DEFINE_enum(
+    'experiment', 'mnist', ['mnist', 'mujoco_scenes'], 'script that trains'
+  )
   _BASE = flags.DEFINE_string(
     'base',
-    str(_EXPERIMENTS / 'flags' / 'mnist_cpu.flags'),
-    'flag file of a conditional agent, with what the runs have in common',
+    '',
+    'flag file of a conditional agent, with what the runs have in common; '
+    'empty, the one of --experiment for two CPU cores',
   )
+  _REWARD_AT = flags.DEFINE_multi_enum(
+    'reward_at', list(_WHEN), list(_WHEN), 'when there are rewards; repeated'
+  )
+  _BLIND = flags.DEFINE_boolean('blind', True, 'train a blind agent as well')
   _MINUTES = flags.DEFINE_float(
     'minutes', 30.0, 'of each run; 0, as --base says', lower_bound=0.0
   )

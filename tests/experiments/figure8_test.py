@@ -19,6 +19,9 @@ ERRORS = {
 }
 
 
+FIGURE = figure8.Figure('mnist', pathlib.Path('base.flags'), 30.0)
+
+
 def replace_run(monkeypatch, run):
   # Only there: plotting starts programs as well.
   monkeypatch.setattr(figure8, 'subprocess', types.SimpleNamespace(run=run))
@@ -31,10 +34,12 @@ def _started(monkeypatch):
 
   def run(command, check):
     assert not check
+    assert pathlib.Path(command[1]).is_file()
     flags = dict(
       argument.removeprefix('--').partition('=')[::2]
       for argument in command[2:]
     )
+    flags['script'] = pathlib.Path(command[1]).name
     started.append(flags)
     run_dir = pathlib.Path(flags['run_dir'])
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -45,14 +50,14 @@ def _started(monkeypatch):
         value = error + 0.1 / (1 + minute)
         record = {'seconds': 60 * minute, 'held_out/l2': value}
         lines.write(json.dumps(record) + '\n')
-    (run_dir / 'evaluation.json').write_text(
-      json.dumps(
-        dict(
-          error=error, blank_error=0.1, share_of_blank=10 * error,
-          read_as_target=0.8, frames=1000,
-        )
-      )
+    figures = dict(
+      error=error, blank_error=0.1, share_of_blank=10 * error, frames=1000
     )
+    if flags['script'] == 'mnist.py':
+      figures['read_as_target'] = 0.8
+    else:
+      figures['objects'] = {'right_count': 0.7, 'recall': 0.6}
+    (run_dir / 'evaluation.json').write_text(json.dumps(figures))
     return subprocess.CompletedProcess(command, 0)
 
   replace_run(monkeypatch, run)
@@ -60,7 +65,7 @@ def _started(monkeypatch):
 
 
 def test_four_rewards_and_a_blind_run_with_the_best(tmp_path, started, capsys):
-  figure8.figure8(tmp_path, pathlib.Path('base.flags'), 30.0)
+  figure8.figure8(tmp_path, FIGURE)
   assert [(f['reward'], f['reward_at']) for f in started[:4]] == list(ERRORS)
   assert all(f['minutes'] == '30.0' for f in started)
   assert all(f['flagfile'] == 'base.flags' for f in started)
@@ -71,13 +76,26 @@ def test_four_rewards_and_a_blind_run_with_the_best(tmp_path, started, capsys):
   assert '0.0200' in capsys.readouterr().out
   with Image.open(tmp_path / 'figure8.png') as image:
     image.load()
-  figure8.figure8(tmp_path, pathlib.Path('base.flags'), 30.0)
+  figure8.figure8(tmp_path, FIGURE)
   assert len(started) == 5  # Nothing is trained twice.
+
+
+def test_other_experiments_and_fewer_curves(tmp_path, started, capsys):
+  figure = FIGURE._replace(
+    experiment='mujoco_scenes', reward_at=('step',), blind=False
+  )
+  figure8.figure8(tmp_path, figure)
+  assert [(f['reward'], f['reward_at']) for f in started] == [
+    ('discriminator', 'step'), ('l2', 'step')
+  ]
+  assert all(f['script'] == 'mujoco_scenes.py' for f in started)
+  table = capsys.readouterr().out
+  assert '70.0%' in table and 'read as target' not in table
 
 
 def test_a_run_that_was_stopped_goes_on(tmp_path, started):
   (tmp_path / 'l2_at_the_end' / 'checkpoints' / '70').mkdir(parents=True)
-  figure8.figure8(tmp_path, pathlib.Path('base.flags'), 0.0)
+  figure8.figure8(tmp_path, FIGURE._replace(minutes=0.0))
   assert [('resume' in flags) for flags in started] == [False] * 2 + [True] + (
     [False] * 2
   )
@@ -93,4 +111,4 @@ def test_a_run_that_fails_ends_all(tmp_path, monkeypatch, code, error):
     lambda command, check: subprocess.CompletedProcess(command, code),
   )
   with pytest.raises(error):
-    figure8.figure8(tmp_path, pathlib.Path('base.flags'), 1.0)
+    figure8.figure8(tmp_path, FIGURE)
