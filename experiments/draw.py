@@ -31,11 +31,10 @@ import restored as restored_lib
 from spiral_jax import evaluation
 from spiral_jax.datasets import cache
 from spiral_jax.datasets import folder as folder_lib
+import target_images
 
 _COLUMNS = 12  # Of the overview of a folder.
 _FILM_SIZE = 512  # Pixels of films, the page and the trace.
-# White ink on black: the border of the image is dark, and so is most of it.
-_DARK_BORDER, _DARK_IMAGE = 64, 110
 
 
 class Drawing(NamedTuple):
@@ -104,74 +103,6 @@ def draw(
     Drawing(best[i][1], float(by_image[i, chosen[i]]), float(row.mean()))
     for i, row in enumerate(by_image)
   ]
-
-
-def read_images(
-  path: pathlib.Path,
-  settings: painting.PaintingSettings,
-  *,
-  invert: str = 'auto',
-  fit: str = 'crop',
-) -> tuple[list[str], np.ndarray]:
-  """Returns the names of images, and the images as an agent sees them.
-
-  Args:
-    path: of an image, or of a folder of them.
-    settings: of the agent's canvas.
-    invert: 'yes' and 'no' make black of white or not; 'auto' does if the canvas
-      is grey and the image is white ink on black.
-    fit: 'crop' keeps the middle of an image that is not square, 'pad' adds
-      paper.
-
-  Returns:
-    Names without endings, each another, and uint8 `[N, H, W, C]`.
-
-  Raises:
-    FileNotFoundError: if there is no image.
-    ValueError: if an image cannot be read.
-  """
-  if path.is_dir():
-    paths = folder_lib.find(path)
-    names = [p.relative_to(path).as_posix().replace('/', '_') for p in paths]
-    stems = [pathlib.PurePath(name).stem for name in names]
-    # Two files may differ in their endings alone.
-    names = [s if stems.count(s) == 1 else n for n, s in zip(names, stems)]
-    if not paths:
-      raise FileNotFoundError(
-        f'{path} has no images; put .png or .jpg files there, or name another '
-        'folder or file by --image'
-      )
-  elif path.is_file():
-    paths, names = [path], [path.stem]
-  else:
-    raise FileNotFoundError(
-      f'{path} does not exist; name an image or a folder of images by --image'
-    )
-  images = np.stack([
-    folder_lib.read(
-      p, size=settings.canvas_size, channels=settings.channels, fit=fit
-    )
-    for p in paths
-  ])
-  for image in images:
-    is_inverted = invert == 'auto' and _is_white_on_black(image)
-    if invert == 'yes' or is_inverted:
-      np.subtract(255, image, out=image)
-  return names, images
-
-
-def _is_white_on_black(image: np.ndarray) -> bool:
-  """Whether an image `[H, W, C]` is grey and light on a dark ground."""
-  if image.shape[-1] != 1:
-    return False
-  border = np.concatenate(
-    [image[0], image[-1], image[:, 0], image[:, -1]], axis=None
-  )
-  return bool(
-    np.median(border) < _DARK_BORDER
-    and image.mean() < _DARK_IMAGE
-    and image.max() > 128
-  )
 
 
 def write(
@@ -245,8 +176,12 @@ def main() -> None:
   sizes = [_size(text) for text in _SIZES.value]
   restored = _restore()
   path = pathlib.Path(_IMAGE.value).expanduser()
-  names, targets = read_images(
-    path, restored.setup.painting, invert=_INVERT.value, fit=_FIT.value
+  names, targets = target_images.read(
+    path,
+    restored.setup.painting,
+    invert=_INVERT.value,
+    contrast=_CONTRAST.value,
+    fit=_FIT.value,
   )
   drawings = draw(
     restored, targets, samples=_SAMPLES.value, by=_BY.value, seed=_SEED.value
@@ -340,8 +275,16 @@ if __name__ == '__main__':
   _INVERT = flags.DEFINE_enum(
     'invert',
     'auto',
-    ['auto', 'yes', 'no'],
-    'make black of white; auto, of images that are white on black',
+    target_images.CHOICES,
+    'make black of white; auto, of images that are light ink on black or on '
+    'nothing, if the agent paints in grey',
+  )
+  _CONTRAST = flags.DEFINE_enum(
+    'contrast',
+    'auto',
+    target_images.CHOICES,
+    'make paper white and ink black; auto, of drawings in lines, if the agent '
+    'paints in grey',
   )
   _FIT = flags.DEFINE_enum(
     'fit',

@@ -3,6 +3,10 @@
 For example, on the official test split:
 
   python experiments/evaluate.py --run_dir=runs/mnist --data_dir=~/data/mnist
+
+or on pictures of another origin than those it was trained on:
+
+  python experiments/evaluate.py --run_dir=runs/omniglot --dataset=mnist
 """
 
 from collections.abc import Callable
@@ -40,6 +44,7 @@ _CURVES = (
 def evaluate(
   run_dir: pathlib.Path,
   *,
+  dataset: str = '',
   data_dir: str = '',
   count: int = 1000,
   step: int | None = None,
@@ -48,7 +53,11 @@ def evaluate(
 
   Args:
     run_dir: of a training run.
-    data_dir: folder of the data set; empty, as in training.
+    dataset: its name in `spiral_jax.datasets`, for an agent that paints; what
+      is written then goes into the folder of that name in `run_dir`. Empty, as
+      in training.
+    data_dir: folder of the data set; empty, as in training, or what comes with
+      the package if `dataset` is given.
     count: samples, or reconstructions of held-out images; 0, all images of the
       test split.
     step: of the checkpoint; None, the latest.
@@ -60,19 +69,14 @@ def evaluate(
     FileNotFoundError, ValueError: if there is no such checkpoint, or no data.
   """
   agent = restored.load(run_dir, step)
-  if data_dir:
-    setup = agent.setup
-    agent = agent._replace(
-      setup=setup._replace(
-        run=dataclasses.replace(setup.run, data_dir=data_dir)
-      )
-    )
+  agent = agent._replace(setup=_with_data(agent.setup, dataset, data_dir))
+  out = run_dir / dataset
   test = run_setup.load_dataset(agent.setup, 'test')
   is_conditional = agent.setup.agent.conditional
   if is_conditional and not 0 < count <= len(test.images):
     count = len(test.images)
   read = None
-  if test.labels is not None:
+  if agent.setup.dataset in datasets.WITH_CLASSES:
     train = run_setup.load_dataset(agent.setup, 'train')
     assert train.labels is not None
     classifier = evaluation.train_classifier(train.images, train.labels)
@@ -91,29 +95,43 @@ def evaluate(
     figures['greedy'] = greedy.figures
     pictures.save(
       pictures.grid(greedy.canvas, greedy.targets),
-      run_dir / 'result_greedy.png',
+      out / 'result_greedy.png',
     )
   figures = _rounded(figures)
-  _write(run_dir / 'evaluation.json', figures)
+  _write(out / 'evaluation.json', figures)
   _show(figures)
   pictures.save(
-    pictures.grid(drawn.canvas, drawn.targets), run_dir / 'result.png'
+    pictures.grid(drawn.canvas, drawn.targets), out / 'result.png'
   )
-  pictures.save(pictures.strokes(drawn.first.canvas), run_dir / 'strokes.png')
+  pictures.save(pictures.strokes(drawn.first.canvas), out / 'strokes.png')
   progress = pictures.progress(
     run_dir / 'samples', lines=2 if is_conditional else 1
   )
   if progress is not None:
-    pictures.save(progress, run_dir / 'progress.png')
-  pictures.curves(run_dir / 'metrics.jsonl', _CURVES, run_dir / 'curves.png')
+    pictures.save(progress, out / 'progress.png')
+  pictures.curves(run_dir / 'metrics.jsonl', _CURVES, out / 'curves.png')
   rich.console.Console(highlight=False).print(
-    f'pictures in {run_dir}: result.png (what it draws'
+    f'pictures in {out}: result.png (what it draws'
     f'{"; result_greedy.png, by its likeliest choices" * is_conditional}), '
     'strokes.png (command by command), progress.png (over training), '
     'curves.png',
     soft_wrap=True,
   )
   return figures
+
+
+def _with_data(
+  setup: run_setup.Setup, dataset: str, data_dir: str
+) -> run_setup.Setup:
+  """Returns a setup with other data, where any is named."""
+  if dataset:
+    _ = setup.painting  # Scenes have their own.
+    setup = setup._replace(dataset=dataset)
+  if dataset or data_dir:
+    setup = setup._replace(
+      run=dataclasses.replace(setup.run, data_dir=data_dir)
+    )
+  return setup
 
 
 # (canvases, their targets or None), uint8 `[N, H, W, C]` -> figures by name.
@@ -235,6 +253,7 @@ def main() -> None:
   process.prepare()
   evaluate(
     pathlib.Path(_RUN_DIR.value).expanduser(),
+    dataset=_DATASET.value,
     data_dir=_DATA_DIR.value,
     count=_COUNT.value,
     step=_STEP.value,
@@ -245,8 +264,17 @@ if __name__ == '__main__':
   _RUN_DIR = flags.DEFINE_string(
     'run_dir', None, 'folder of the run to evaluate', required=True
   )
+  _DATASET = flags.DEFINE_enum(
+    'dataset',
+    '',
+    ['', *datasets.NAMES],
+    'another one than in training, of pictures the agent never saw',
+  )
   _DATA_DIR = flags.DEFINE_string(
-    'data_dir', '', 'folder of the data set; empty, as in training'
+    'data_dir',
+    '',
+    'folder of the data set; empty, as in training, or with --dataset what '
+    'comes with the package',
   )
   _COUNT = flags.DEFINE_integer(
     'count',

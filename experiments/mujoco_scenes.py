@@ -8,19 +8,7 @@ made when a run starts, unless --data_dir names the folder of those that
 make_scenes.py wrote.
 """
 
-import cli
-import evaluate
-import process
-import run_setup
-import training
-
-
-def main() -> None:
-  """Trains as the flags say, then evaluates."""
-  process.prepare()
-  evaluate.evaluate(training.train(run_setup.read_flags('scenes', 'scene')))
-
+import experiment
 
 if __name__ == '__main__':
-  run_setup.define_flags('scene')
-  cli.run(main)
+  experiment.run('scenes', 'scene')

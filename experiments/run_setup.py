@@ -271,6 +271,11 @@ def check_fit(setup: Setup) -> None:
       '--reward=l2 compares with a target and the agent has none; add '
       '--conditional, or take --reward=discriminator'
     )
+  if setup.learner.colour_cost and not setup.agent.conditional:
+    raise ValueError(
+      f'--colour_cost={setup.learner.colour_cost} compares with a target and '
+      'the agent has none; add --conditional, or leave it out'
+    )
   if setup.learner.stroke_start_cost and 'flag' not in (
     setup.environment.action_spec()
   ):

@@ -82,6 +82,9 @@ class LearnerConfig:
     stroke_start_cost: for starting a continuous sequence of strokes, in units
       of the scaled reward.
     blank_page_cost: for a result without a visible stroke, likewise.
+    colour_cost: for the earth mover's distance, from 0 to 1, between the
+      colours of canvas and target, likewise; earned when reward_at says.
+    colour_bins: of each channel's histogram, from which it is taken.
     algorithm: 'vtrace', one gradient step a batch (A2C where the parameters
       that acted are those that learn), or 'clipped', the clipped surrogate over
       several epochs of minibatches of whole episodes.
@@ -107,6 +110,8 @@ class LearnerConfig:
   scale_rewards: bool = False
   stroke_start_cost: float = 0.0
   blank_page_cost: float = 0.0
+  colour_cost: float = 0.0
+  colour_bins: int = 32
   algorithm: str = 'vtrace'
   epochs: int = 1
   minibatches: int = 1
@@ -132,6 +137,8 @@ class LearnerConfig:
       algorithm=('vtrace', 'clipped'),
       stroke_start_cost='0 or more',
       blank_page_cost='0 or more',
+      colour_cost='0 or more',
+      colour_bins='a whole number from 2 to 256',
       epochs='a whole number from 1 on',
       minibatches='a whole number from 1 on',
       clip='above 0',
@@ -196,6 +203,9 @@ def _is_whole(value: Any, least: int) -> bool:
 _RULES: Mapping[str, Callable[[Any], bool]] = {
   'a whole number from 0 on': lambda value: _is_whole(value, 0),
   'a whole number from 1 on': lambda value: _is_whole(value, 1),
+  'a whole number from 2 to 256': lambda value: (
+    _is_whole(value, 2) and value <= 256
+  ),
   'one or more whole numbers from 1 on': lambda values: (
     len(values) > 0 and all(_is_whole(value, 1) for value in values)
   ),

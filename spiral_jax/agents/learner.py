@@ -16,6 +16,7 @@ import optax
 from spiral_jax import types
 from spiral_jax.agents import agent as agent_lib
 from spiral_jax.agents import config as config_lib
+from spiral_jax.losses import colour
 from spiral_jax.losses import policy_gradient
 from spiral_jax.losses import rewards as rewards_lib
 
@@ -174,21 +175,25 @@ def _rewards(
   canvas = agent_lib.to_float(canvas)
   if target is not None:
     target = agent_lib.to_float(target)
+  elif config.reward == 'l2':
+    raise ValueError(
+      "reward is 'l2' but the trajectory has no target; make the agent "
+      "conditional, or set reward='discriminator'"
+    )
+  elif config.colour_cost:
+    raise ValueError(
+      f'colour_cost is {config.colour_cost} but the trajectory has no target '
+      'whose colours it could have; make the agent conditional, or set '
+      'colour_cost=0'
+    )
   if config.reward == 'l2':
-    if target is None:
-      raise ValueError(
-        "reward is 'l2' but the trajectory has no target; make the agent "
-        "conditional, or set reward='discriminator'"
-      )
     scores = rewards_lib.negative_l2(canvas, target)
   else:
     scores = _score_all(score, score_params, canvas, target)
-  if config.reward_at == 'end':
-    rewards = rewards_lib.final_rewards(scores[0], trajectory.is_last)
-    spread = scores[0]
-  else:
-    rewards = spread = rewards_lib.difference_rewards(scores)
-  reward_scale = reward_scale.update(spread)
+  rewards = _credit(scores, trajectory.is_last, config)
+  reward_scale = reward_scale.update(
+    scores[0] if config.reward_at == 'end' else rewards
+  )
   logs = {
     'score': jnp.mean(scores[-1]),
     'reward_deviation': reward_scale.deviation(),
@@ -209,8 +214,22 @@ def _rewards(
     )
     rewards += config.blank_page_cost * penalty
     logs['blank_pages'] = -jnp.mean(jnp.sum(penalty, axis=0))
+  if config.colour_cost:
+    distance = colour.earth_movers_distance(
+      canvas, target, bins=config.colour_bins
+    )
+    penalty = _credit(-distance, trajectory.is_last, config)
+    rewards += config.colour_cost * penalty
+    logs['colour_distance'] = jnp.mean(distance[-1])
   logs['reward'] = jnp.mean(jnp.sum(rewards, axis=0))
   return jax.lax.stop_gradient(rewards), reward_scale, logs
+
+
+def _credit(scores, is_last, config):
+  """Returns the share of each command, `[T, B]`, in scores of canvases."""
+  if config.reward_at == 'end':
+    return rewards_lib.final_rewards(scores[0], is_last)
+  return rewards_lib.difference_rewards(scores)
 
 
 def _score_all(score, score_params, canvas, target):

@@ -24,10 +24,13 @@ from spiral_jax.datasets.scenes import SceneDataset
 from spiral_jax.datasets.scenes import load_scenes
 from spiral_jax.datasets.types import ImageDataset
 
-__all__ = ('Batch', 'Batches', 'ImageDataset', 'NAMES', 'SceneDataset', 'load',
-           'load_scenes')
+__all__ = ('Batch', 'Batches', 'ImageDataset', 'NAMES', 'SceneDataset',
+           'WITH_CLASSES', 'load', 'load_scenes')
 
 NAMES = ('mnist', 'omniglot', 'celeba', 'folder', 'scenes')
+# Those whose splits show the same classes, so that one can teach to read the
+# other; Omniglot's show different characters.
+WITH_CLASSES = ('mnist',)
 
 
 def load(name: str, split: str, *, data_dir: str | None = None,

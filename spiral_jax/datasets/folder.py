@@ -63,20 +63,26 @@ def load(split: str, *, data_dir: str, size: int = 64, channels: int = 3,
   return types.ImageDataset(images, None)
 
 
-def read(path: pathlib.Path, *, size: int, channels: int,
-         fit: str = 'crop') -> np.ndarray:
+def read(path: pathlib.Path, *, size: int, channels: int, fit: str = 'crop',
+         paper: int = 255) -> np.ndarray:
   """Returns one picture, uint8 `[size, size, channels]`; see `load`.
+
+  Args:
+    path: of the file.
+    size: as for `load`.
+    channels: as for `load`.
+    fit: as for `load`.
+    paper: shade of what lies below transparent parts and of what is added.
 
   Raises:
     ValueError: if the file is damaged, truncated or no picture.
   """
-  picture = decode(path.read_bytes(), str(path))
-  white = (255, 255, 255)
+  picture = decode(path.read_bytes(), str(path), paper)
   if fit == 'crop':
     square = ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)
   else:
     square = ImageOps.pad(
-        picture, (size, size), Image.Resampling.LANCZOS, color=white)
+        picture, (size, size), Image.Resampling.LANCZOS, color=(paper,) * 3)
   return pixels(square, channels)
 
 
@@ -87,12 +93,13 @@ def pixels(picture: Image.Image, channels: int) -> np.ndarray:
   return np.asarray(picture)
 
 
-def decode(content: bytes, place: str) -> Image.Image:
-  """Returns a picture as RGB, upright, on white where it is transparent.
+def decode(content: bytes, place: str, paper: int = 255) -> Image.Image:
+  """Returns a picture as RGB, upright, on paper where it is transparent.
 
   Args:
     content: of a file of any format that Pillow reads.
     place: where it comes from, for the message.
+    paper: its shade.
 
   Raises:
     ValueError: if the content is damaged, truncated or no picture.
@@ -103,7 +110,7 @@ def decode(content: bytes, place: str) -> Image.Image:
       warnings.simplefilter('ignore', Image.DecompressionBombWarning)
       with Image.open(io.BytesIO(content)) as image:
         image.load()
-        return _on_white(ImageOps.exif_transpose(image))
+        return _on_paper(ImageOps.exif_transpose(image), paper)
   except _DAMAGE as error:
     reason = ' '.join(str(error).split())
     if isinstance(error, Image.UnidentifiedImageError):
@@ -144,8 +151,8 @@ def _paths(folder: pathlib.Path, split: str) -> list[pathlib.Path]:
   return paths
 
 
-def _on_white(image: Image.Image) -> Image.Image:
-  """Returns a picture of any mode as RGB, on white where it is transparent."""
+def _on_paper(image: Image.Image, shade: int) -> Image.Image:
+  """Returns a picture of any mode as RGB, on paper where it is transparent."""
   if image.mode.startswith('I'):
     # Pillow's own conversion would clip 16 bits to 8 instead of scaling them.
     values = np.asarray(image).astype(np.int64)
@@ -158,6 +165,6 @@ def _on_white(image: Image.Image) -> Image.Image:
     image = grey
   if image.has_transparency_data:
     image = image.convert('RGBA')
-    paper = Image.new('RGBA', image.size, 'white')
+    paper = Image.new('RGBA', image.size, (shade, shade, shade, 255))
     return Image.alpha_composite(paper, image).convert('RGB')
   return image.convert('RGB')

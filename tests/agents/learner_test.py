@@ -19,6 +19,7 @@ from spiral_jax.driver import channel as channel_lib
 from spiral_jax.driver import nodes
 from spiral_jax.driver import params as params_lib
 from spiral_jax.driver import rollout as rollout_lib
+from spiral_jax.losses import colour
 from spiral_jax.losses import rewards as rewards_lib
 from tests.agents import toys
 
@@ -71,6 +72,14 @@ def advantages(trajectory, **kwargs):
 
 def scores_of(trajectory):
   return 1.0 - trajectory.canvas.mean((-3, -2, -1)) / 255.0  # [T + 1, B].
+
+
+def colourful(seed):
+  """Returns a trajectory of canvases in colour and other targets."""
+  rng = np.random.default_rng(seed)
+  canvas = rng.integers(256, size=(T + 1, B, 4, 4, 3)).astype(np.uint8)
+  target = rng.integers(256, size=(B, 4, 4, 3)) // np.array([1, 2, 4])
+  return toys.table_trajectory(canvas=canvas, target=target.astype(np.uint8))
 
 
 # Rewards.
@@ -214,6 +223,54 @@ def test_a_blank_page_is_what_the_renderer_starts_with():
   expected[-1, 1] = -2.0
   np.testing.assert_allclose(T * B * moved['log_prob'], expected, atol=1e-6)
   assert logs['blank_pages'] == pytest.approx(1 / B)
+
+
+@ALGORITHMS
+@pytest.mark.parametrize('reward_at', ['end', 'step'])
+def test_colours_other_than_the_targets_cost(reward_at, algorithm):
+  trajectory = colourful(2)
+  moved, logs = update(
+    trajectory, scale=0.0, colour_cost=3.0, colour_bins=8, reward_at=reward_at,
+    discount=0.0, algorithm=algorithm,
+  )
+  distance = np.asarray(colour.earth_movers_distance(
+    trajectory.canvas / np.float32(255), trajectory.target / np.float32(255),
+    bins=8,
+  ))
+  assert np.all(distance[-1] > 0) and np.ptp(distance[-1]) > 0
+  # At each step, a command earns what brings the colours nearer.
+  expected = np.zeros((T, B))
+  expected[-1] = -3.0 * distance[-1]
+  if reward_at == 'step':
+    expected = -3.0 * (distance[1:] - distance[:-1])
+  np.testing.assert_allclose(T * B * moved['log_prob'], expected, atol=1e-5)
+  assert logs['colour_distance'] == pytest.approx(distance[-1].mean(), rel=1e-5)
+  assert logs['reward'] == pytest.approx(expected.sum(0).mean(), rel=1e-4)
+
+
+def test_right_colours_in_wrong_places_cost_nothing():
+  trajectory = colourful(1)
+  canvas = trajectory.canvas.copy()
+  canvas[-1, 0] = trajectory.target[0, ::-1, ::-1]
+  canvas[-1, 1] = 255 - canvas[-1, 0]
+  earned = advantages(
+    trajectory._replace(canvas=canvas, target=trajectory.target[[0, 0, 2]]),
+    scale=0.0, colour_cost=3.0, discount=0.0,
+  )
+  assert earned[-1, 0] == 0.0
+  assert earned[-1, 1] < -0.1
+
+
+def test_costs_of_colours_are_in_units_of_the_scaled_reward():
+  trajectory = colourful(4)
+  kwargs = dict(reward='l2', reward_at='step', discount=0.0)
+  costs = [
+    advantages(trajectory, colour_cost=2.0, scale_rewards=scaled, **kwargs)
+    - advantages(trajectory, scale_rewards=scaled, **kwargs)
+    for scaled in (False, True)
+  ]
+  assert np.abs(costs[0]).max() > 0.1
+  np.testing.assert_allclose(*costs, atol=1e-4)
 
 
 @pytest.mark.parametrize('reward_at', ['end', 'step'])
@@ -603,6 +660,15 @@ def test_l2_without_targets_is_refused():
     learner.update(state, toys.table_trajectory(), None)
 
 
+def test_a_cost_of_colours_without_targets_is_refused():
+  learner = agents.make_learner(
+    toys.table_agent(), darkness, agents.LearnerConfig(colour_cost=2.0)
+  )
+  state = learner.init(jax.random.PRNGKey(0))
+  with pytest.raises(ValueError, match=r'colour_cost is 2.0 .*no target.*set'):
+    learner.update(state, toys.table_trajectory(), jnp.float32(1.0))
+
+
 # Learning, with a real network.
 
 
@@ -680,6 +746,36 @@ def test_a_bandit_learns_to_redraw_its_target():
   )
   _, trajectory = train(learner, rollout, 80)
   right = np.all(trajectory.canvas[-1] == trajectory.target, axis=(1, 2, 3))
+  assert np.mean(right) > 0.9
+
+
+def test_a_bandit_learns_the_colours_of_its_target():
+  # The score says nothing; where the right shade goes is of no account.
+  batch = 32
+  spec = {'cell': CELLS['cell'], 'shade': core.Part(4)}
+  agent = agents.make_agent(
+    spec, (4, 4, 1), agents.AgentConfig(**SMALL, conditional=True)
+  )
+  rng = np.random.default_rng(0)
+  pages = np.full((2, 4, 4, 1), 255, np.uint8)
+  pages[0, 2:], pages[1, 2:] = 0, 111  # What `toys.Stamps` makes of 0 and 3.
+
+  def targets():
+    return pages[rng.integers(2, size=batch)]
+
+  learner = agents.make_learner(
+    agent,
+    lambda params, images, targets: jnp.zeros(len(images)),
+    agents.LearnerConfig(
+      **FAST, colour_cost=20.0, colour_bins=16, normalise_advantages=True
+    ),
+  )
+  rollout = rollout_lib.Rollout(
+    toys.environment(batch, spec, (4, 4, 1), 1), jax.jit(agent.step),
+    agent.initial_state(batch), targets=targets,
+  )
+  _, trajectory = train(learner, rollout, 80)
+  right = trajectory.action['shade'][0] * 37 == trajectory.target[:, 3, 3, 0]
   assert np.mean(right) > 0.9
 
 

@@ -57,7 +57,7 @@ def test_sixteen_bits_with_a_transparent_value(tmp_path):
     content += struct.pack('>I', zlib.crc32(kind + data))
   path = tmp_path / 'a.png'
   path.write_bytes(content)
-  grey = np.asarray(folder._on_white(Image.open(path)))[..., 0]
+  grey = np.asarray(folder._on_paper(Image.open(path), 255))[..., 0]
   np.testing.assert_array_equal(grey, [[255, 50]])
 
 
@@ -67,7 +67,7 @@ def test_palette_with_a_transparent_entry(tmp_path):
   image.putpalette([0, 0, 0, 10, 20, 30])
   image.putdata([0, 1])
   image.save(path, transparency=0)
-  flat = np.asarray(folder._on_white(Image.open(path)))
+  flat = np.asarray(folder._on_paper(Image.open(path), 255))
   np.testing.assert_array_equal(flat, [[[255, 255, 255], [10, 20, 30]]])
 
 

@@ -20,10 +20,10 @@ from spiral_jax import agents
 from spiral_jax import evaluation
 from spiral_jax.driver import checkpoints
 from spiral_jax.driver import state as state_lib
+import target_images
 from tests.experiments import tiny
 
 SETTINGS = painting.PaintingSettings(canvas_size=16)
-COLOUR = painting.PaintingSettings(canvas_size=16, colour=True)
 FILES = {
   'program.json', 'target.png', 'trace.png', 'drawing.svg', 'lines.svg',
   'drawing.html', 'drawing.gif', 'drawing.mp4', 'picture_16.png',
@@ -149,9 +149,6 @@ def test_agents_that_do_not_fit_are_refused(restored, targets):
     draw.draw(blind, targets, samples=1, by='score')
 
 
-# Images.
-
-
 def _save(path, array, **kwargs):
   Image.fromarray(array).save(path, **kwargs)
   return path
@@ -162,54 +159,6 @@ def _ink(size=40):
   image = np.full((size, size), 255, np.uint8)
   image[size // 4 : size // 2, size // 4 : size // 2] = 0
   return image
-
-
-@pytest.mark.parametrize('invert, is_inverted', [
-  ('auto', True), ('yes', True), ('no', False),
-])
-def test_white_on_black_is_inverted(tmp_path, invert, is_inverted):
-  path = _save(tmp_path / 'a.png', 255 - _ink())
-  _, (image,) = draw.read_images(path, SETTINGS, invert=invert)
-  assert image.shape == (16, 16, 1)
-  assert image[0, 0] == (255 if is_inverted else 0)
-  assert image[6, 6] == (0 if is_inverted else 255)
-
-
-def test_auto_leaves_black_on_white_colour_and_dark_pages_alone(tmp_path):
-  path = _save(tmp_path / 'a.png', _ink())
-  _, (image,) = draw.read_images(path, SETTINGS)
-  assert image[0, 0] == 255 and image[6, 6] == 0
-  inverse = _save(tmp_path / 'b.png', 255 - _ink())
-  _, (image,) = draw.read_images(inverse, COLOUR)
-  assert image.shape == (16, 16, 3) and (image[0, 0] == 0).all()
-  night = _save(tmp_path / 'c.png', np.full((9, 9), 20, np.uint8))
-  _, (image,) = draw.read_images(night, SETTINGS)
-  assert image.max() == 20
-
-
-def test_a_folder_is_read_in_order_and_names_differ(tmp_path):
-  (tmp_path / 'more').mkdir()
-  for i, name in enumerate(('a.png', 'b.jpg', 'b.png', 'more/a.png')):
-    _save(tmp_path / name, np.full((8, 8), 200 + 10 * i, np.uint8))
-  (tmp_path / 'notes.txt').write_text('no image')
-  names, images = draw.read_images(tmp_path, SETTINGS)
-  assert names == ['a', 'b.jpg', 'b.png', 'more_a']
-  np.testing.assert_allclose(images[:, 8, 8, 0], [200, 210, 220, 230], atol=1)
-
-
-def test_images_of_every_kind(tmp_path):
-  grey = np.full((20, 20), 200, np.uint8)
-  cmyk = Image.new('CMYK', (20, 20), (0, 0, 0, 55))
-  cmyk.save(tmp_path / 'cmyk.jpg', quality=100)
-  _save(tmp_path / 'deep.png', grey.astype(np.uint16) * 257)
-  _save(tmp_path / 'grey.png', grey)
-  _save(tmp_path / 'pixel.png', grey[:1, :1])
-  Image.new('1', (10_000, 10_000), 1).save(tmp_path / 'vast.png')
-  names, images = draw.read_images(tmp_path, COLOUR)
-  assert names == ['cmyk', 'deep', 'grey', 'pixel', 'vast']
-  assert images.shape == (5, 16, 16, 3)
-  np.testing.assert_allclose(images[:4], 200, atol=3)
-  assert (images[4] == 255).all()
 
 
 # The script.
@@ -243,7 +192,7 @@ def test_an_image_becomes_files_of_every_kind(tmp_path, run_dir):
       program.render(size, 'classic/dry_brush')[..., 0],
     )
   np.testing.assert_array_equal(read('trace.png'), program.trace(512))
-  target = draw.read_images(image, program.settings)[1][0]
+  target = target_images.read(image, program.settings)[1][0]
   np.testing.assert_array_equal(read('target.png'), target[..., 0])
   assert (out / 'drawing.svg').read_text() == program.to_svg()
   assert '150mm' in (out / 'lines.svg').read_text()
@@ -314,21 +263,6 @@ def test_a_folder_of_images(tmp_path, run_dir):
   assert 'mean of 13' in output
   with Image.open(out / 'result.png') as image:
     assert image.size == (12 * 18, 4 * 18)  # Targets above, in two rows.
-
-
-@pytest.mark.parametrize('name, words', [
-  ('x.png', ['x.png does not exist', '--image']),
-  ('empty', ['empty has no images', '.png', '--image']),
-  ('bad.png', ['bad.png cannot be read', 'no known kind of picture']),
-])
-def test_images_that_are_not_there_or_damaged(tmp_path, name, words):
-  (tmp_path / 'empty').mkdir()
-  (tmp_path / 'bad.png').write_bytes(b'no picture')
-  with pytest.raises((ValueError, FileNotFoundError)) as error:
-    draw.read_images(tmp_path / name, SETTINGS)
-  assert '\n' not in str(error.value)
-  for word in words:
-    assert word in str(error.value)
 
 
 @pytest.mark.parametrize('arguments, words', [

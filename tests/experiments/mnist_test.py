@@ -1,6 +1,7 @@
 """The scripts as a person runs them."""
 
 import json
+import re
 import signal
 import time
 
@@ -116,7 +117,8 @@ def test_flag_files_fit_together(path, monkeypatch):
   monkeypatch.chdir(tiny.ROOT)  # Flag files name each other from there.
   values = flags.FlagValues()
   is_scene = path.stem.startswith('mujoco_scenes')
-  names = ('scenes', 'scene') if is_scene else ('mnist', 'painting')
+  script = re.match('omniglot|celeba|', path.stem)[0] or 'mnist'
+  names = ('scenes', 'scene') if is_scene else (script, 'painting')
   run_setup.define_flags(names[1], values)
   values(['script', f'--flagfile={path}'])
   setup = run_setup.read_flags(*names, values)

@@ -1,0 +1,202 @@
+"""Runs of characters: the script, held-out alphabets, digits never seen."""
+
+import dataclasses
+import json
+import zipfile
+
+import numpy as np
+from PIL import Image
+import pytest
+
+import evaluate
+import run_setup
+from spiral_jax import datasets
+from spiral_jax.driver import checkpoints
+from tests.experiments import tiny
+import training
+
+# Alphabets to learn from and others that are held out, with their drawings.
+TREE = {
+  'images_background': {'Greek': 9, 'Braille': 5},
+  'images_evaluation': {'Tengwar': 7},
+}
+
+
+def write_drawings(folder, tree=None):
+  """Writes drawings in the official layout, each another bar."""
+  for name, alphabets in (tree or TREE).items():
+    for alphabet, count in alphabets.items():
+      path = folder / name / alphabet / 'character01'
+      path.mkdir(parents=True)
+      for i in range(count):
+        ink = np.zeros((105, 105), bool)
+        ink[10 + 9 * i : 20 + 9 * i, 20:80] = True
+        Image.fromarray(~ink).save(path / f'0001_{i + 1:02d}.png')
+  return folder
+
+
+def setup(run_dir, data_dir='', **kwargs):
+  """Returns a tiny run of characters."""
+  tiny_run = tiny.setup(run_dir, run=dict(data_dir=str(data_dir)), **kwargs)
+  return tiny_run._replace(dataset='omniglot')
+
+
+@pytest.fixture(name='run_dir', scope='module')
+def _run_dir(tmp_path_factory):
+  """Returns a run that saw three batches of few characters."""
+  folder = tmp_path_factory.mktemp('omniglot')
+  data_dir = write_drawings(folder / 'data')
+  return training.train(
+    setup(folder / 'run', data_dir, conditional=True, learner=dict(reward='l2'))
+  )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('conditional', [False, True])
+def test_trains_and_evaluates(tmp_path, conditional):
+  data_dir = write_drawings(tmp_path / 'data')
+  extra = ['--conditional', '--noise_size=0'] if conditional else []
+  run_dir = tmp_path / 'run'
+  process = tiny.script(
+    'omniglot.py', *tiny.flags(run_dir), f'--data_dir={data_dir}', *extra
+  )
+  output, errors = process.communicate(timeout=600)
+  assert process.returncode == 0, errors
+  assert errors == '' and 'strokes' in output
+  figures = json.loads((run_dir / 'evaluation.json').read_text())
+  assert (figures['frames'], figures['test_images']) == (72, 7)
+  assert ('share_of_blank' in figures) == conditional
+  # No one can read characters that were never seen.
+  assert not figures.keys() & {'read_as_target', 'samples'}
+  config = json.loads((run_dir / 'config.json').read_text())
+  assert config['dataset'] == 'omniglot'
+
+
+def test_only_the_background_set_is_learned_from(tmp_path, monkeypatch):
+  seen = []
+  draw = training.ImageStream.__call__
+
+  def watch(self):
+    seen.append(draw(self))
+    return seen[-1]
+
+  monkeypatch.setattr(training.ImageStream, '__call__', watch)
+  data_dir = write_drawings(tmp_path / 'data')
+  training.train(setup(tmp_path / 'run', data_dir, conditional=True))
+  train, test = (
+    {x.tobytes() for x in datasets.load(
+      'omniglot', split, data_dir=str(data_dir), size=16
+    ).images}
+    for split in ('train', 'test')
+  )
+  shown = {x.tobytes() for batch in seen for x in batch}
+  assert len(train) == 9 and shown == train
+  assert not test <= train
+
+
+def test_held_out_alphabets_are_measured(run_dir):
+  figures = evaluate.evaluate(run_dir)
+  targets = datasets.load(
+    'omniglot', 'test', data_dir=str(run_dir.parent / 'data'), size=16
+  ).images
+  assert figures['blank_error'] == pytest.approx(
+    np.mean((1 - targets / 255) ** 2), abs=1e-5
+  )
+  assert figures['constant_error'] < figures['blank_error']
+  assert (run_dir / 'result.png').exists()
+
+
+def test_the_same_checkpoint_on_digits_it_never_saw(run_dir):
+  evaluate.evaluate(run_dir)
+  before = (run_dir / 'evaluation.json').read_bytes()
+  figures = evaluate.evaluate(run_dir, dataset='mnist', count=30)
+  # Digits that come with the package, not the folder of characters.
+  digits = datasets.load('mnist', 'test', size=16).images
+  assert figures['test_images'] == len(digits) == 1000
+  assert figures['blank_error'] == pytest.approx(
+    np.mean((1 - digits[:30] / 255) ** 2), abs=1e-5
+  )
+  assert figures['targets_read'] > 0.9  # Digits can be read.
+  folder = run_dir / 'mnist'
+  assert json.loads((folder / 'evaluation.json').read_text()) == figures
+  for name in ('result', 'result_greedy', 'strokes', 'progress', 'curves'):
+    with Image.open(folder / f'{name}.png') as image:
+      image.load()
+  assert (run_dir / 'evaluation.json').read_bytes() == before
+
+
+def test_a_folder_of_other_drawings(run_dir, tmp_path):
+  for split, count in (('train', 1), ('test', 3)):
+    (tmp_path / split).mkdir()
+    for i in range(count):
+      Image.new('L', (30, 20), 40 * i).save(tmp_path / split / f'{i}.png')
+  figures = evaluate.evaluate(
+    run_dir, dataset='folder', data_dir=str(tmp_path)
+  )
+  assert figures['test_images'] == 3
+  assert figures['blank_error'] == pytest.approx(
+    np.mean([(1 - 40 * i / 255) ** 2 for i in range(3)]), abs=1e-3
+  )
+
+
+def test_scenes_have_no_other_pictures(scene_run):
+  with pytest.raises(ValueError, match='no run that paints') as error:
+    evaluate.evaluate(scene_run, dataset='mnist')
+  assert '\n' not in str(error.value)
+
+
+def _empty(folder):
+  return folder
+
+
+def _other_zip(folder):
+  """Puts drawings under the name of the official archive."""
+  write_drawings(folder)
+  for name in TREE:
+    with zipfile.ZipFile(folder / f'{name}.zip', 'w') as archive:
+      for path in sorted((folder / name).rglob('*.png')):
+        archive.write(path, path.relative_to(folder))
+  return folder
+
+
+def _cut_zip(folder):
+  path = _other_zip(folder) / 'images_evaluation.zip'
+  path.write_bytes(path.read_bytes()[:-200])
+  return folder
+
+
+@pytest.mark.parametrize('make, words', [
+  (_empty, ['has neither images_evaluation.zip', '--data_dir']),
+  (
+    _other_zip,
+    ['images_evaluation.zip is', 'are not the official ones', 'unpack it'],
+  ),
+  (_cut_zip, ['images_evaluation.zip is', 'fetch it again']),
+])
+def test_data_that_is_no_good_is_one_line(tmp_path, make, words):
+  (tmp_path / 'data').mkdir()
+  data_dir = make(tmp_path / 'data')
+  with pytest.raises((ValueError, FileNotFoundError)) as error:
+    training.train(setup(tmp_path / 'run', data_dir))
+  for word in words:
+    assert word in str(error.value)
+  assert '\n' not in str(error.value)
+  assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize('change, words', [
+  (dict(brush_sizes=(1,)), ['painting.brush_sizes']),
+  (dict(colour=True), ['painting.colour=False', 'now it is True']),
+  (dict(grid_size=16), ['painting.grid_size=8', 'another folder']),
+])
+def test_a_run_does_not_go_on_with_other_commands(run_dir, change, words):
+  saved = run_setup.from_json(checkpoints.load(run_dir / 'checkpoints').config)
+  resumed = saved._replace(
+    environment=dataclasses.replace(saved.environment, **change),
+    run=dataclasses.replace(saved.run, resume=True),
+  )
+  with pytest.raises(ValueError) as error:
+    training.train(resumed)
+  for word in words:
+    assert word in str(error.value)
+  assert '\n' not in str(error.value)

@@ -1,0 +1,144 @@
+"""Images of every kind and of either polarity, as an agent sees them."""
+
+import numpy as np
+from PIL import Image
+from PIL import ImageDraw
+import pytest
+
+from environments import painting
+import target_images
+
+SETTINGS = painting.PaintingSettings(canvas_size=16)
+COLOUR = painting.PaintingSettings(canvas_size=16, colour=True)
+
+
+def save(path, array, **kwargs):
+  Image.fromarray(array).save(path, **kwargs)
+  return path
+
+
+def ink(size=40):
+  """Returns a black square on white, `[size, size]`."""
+  image = np.full((size, size), 255, np.uint8)
+  image[size // 4 : size // 2, size // 4 : size // 2] = 0
+  return image
+
+
+def read(path, settings=SETTINGS, **kwargs):
+  _, (image,) = target_images.read(path, settings, **kwargs)
+  return image
+
+
+@pytest.mark.parametrize('invert, is_inverted', [
+  ('auto', True), ('yes', True), ('no', False),
+])
+def test_white_on_black_is_inverted(tmp_path, invert, is_inverted):
+  path = save(tmp_path / 'a.png', 255 - ink())
+  image = read(path, invert=invert)
+  assert image.shape == (16, 16, 1)
+  assert image[0, 0] == (255 if is_inverted else 0)
+  assert image[6, 6] == (0 if is_inverted else 255)
+
+
+def test_auto_leaves_black_on_white_colour_and_dark_pages_alone(tmp_path):
+  image = read(save(tmp_path / 'a.png', ink()))
+  assert image[0, 0] == 255 and image[6, 6] == 0
+  image = read(save(tmp_path / 'b.png', 255 - ink()), COLOUR)
+  assert image.shape == (16, 16, 3) and (image[0, 0] == 0).all()
+  night = save(tmp_path / 'c.png', np.full((9, 9), 20, np.uint8))
+  assert read(night).max() == 20
+
+
+@pytest.mark.parametrize('shade', [0, 60, 150, 230, 255])
+def test_ink_of_any_shade_on_nothing_is_dark_ink_on_paper(tmp_path, shade):
+  rgba = np.zeros((40, 40, 4), np.uint8)
+  rgba[..., :3] = shade
+  rgba[..., 3] = 255 - ink()
+  image = read(save(tmp_path / 'a.png', rgba))
+  assert image[0, 0] == 255 and image[6, 6] == 0
+  # Only what is told can be known of colours.
+  image = read(tmp_path / 'a.png', COLOUR)
+  assert (image[0, 0] == 255).all() and (image[6, 6] == shade).all()
+  image = read(tmp_path / 'a.png', COLOUR, invert='yes')
+  assert (image[0, 0] == 255).all() and (image[6, 6] == 255 - shade).all()
+
+
+@pytest.mark.parametrize('invert', ['auto', 'yes'])
+def test_what_is_added_to_an_image_is_its_paper(tmp_path, invert):
+  wide = np.zeros((20, 60), np.uint8)
+  wide[5:15, 20:40] = 255
+  image = read(save(tmp_path / 'a.png', wide), invert=invert, fit='pad')
+  assert (image[:4] == 255).all() and (image[-4:] == 255).all()
+  assert image[8, 8] == 0 and image[8, 0] == 255
+
+
+@pytest.mark.parametrize('contrast, paper, darkest', [
+  ('auto', 255, 0), ('yes', 255, 0), ('no', 180, 90),
+])
+def test_drawings_on_grey_paper(tmp_path, contrast, paper, darkest):
+  page = np.where(ink(), 180, 90).astype(np.uint8)
+  image = read(save(tmp_path / 'a.png', page), contrast=contrast)
+  assert image[0, 0] == paper
+  assert image[6, 6] == darkest
+
+
+def test_thin_lines_do_not_fade(tmp_path):
+  page = Image.new('L', (800, 800), 255)
+  ImageDraw.Draw(page).line([(150, 200), (600, 650)], fill=0, width=6)
+  page.save(tmp_path / 'a.png')
+  faint = read(tmp_path / 'a.png', contrast='no')
+  assert faint.min() > 100
+  image = read(tmp_path / 'a.png')
+  assert image.min() == 0
+  assert np.mean(image == 255) > 0.7
+
+
+def test_contrast_leaves_photographs_and_empty_pages_alone(tmp_path):
+  ramp = np.tile(np.linspace(60, 200, 40).astype(np.uint8), (40, 1))
+  image = read(save(tmp_path / 'a.png', ramp))
+  assert image.min() > 55 and image.max() < 205
+  speck = np.full((40, 40), 240, np.uint8)
+  speck[10, 10] = 230
+  assert read(save(tmp_path / 'b.png', speck)).max() <= 241
+  coloured = np.where(ink(), 180, 90).astype(np.uint8)
+  assert read(save(tmp_path / 'c.png', coloured), COLOUR).max() < 200
+
+
+def test_a_folder_is_read_in_order_and_names_differ(tmp_path):
+  (tmp_path / 'more').mkdir()
+  for i, name in enumerate(('a.png', 'b.jpg', 'b.png', 'more/a.png')):
+    save(tmp_path / name, np.full((8, 8), 200 + 10 * i, np.uint8))
+  (tmp_path / 'notes.txt').write_text('no image')
+  names, images = target_images.read(tmp_path, SETTINGS)
+  assert names == ['a', 'b.jpg', 'b.png', 'more_a']
+  np.testing.assert_allclose(images[:, 8, 8, 0], [200, 210, 220, 230], atol=1)
+
+
+def test_images_of_every_kind(tmp_path):
+  grey = np.full((20, 20), 200, np.uint8)
+  cmyk = Image.new('CMYK', (20, 20), (0, 0, 0, 55))
+  cmyk.save(tmp_path / 'cmyk.jpg', quality=100)
+  save(tmp_path / 'deep.png', grey.astype(np.uint16) * 257)
+  save(tmp_path / 'grey.png', grey)
+  save(tmp_path / 'pixel.png', grey[:1, :1])
+  Image.new('1', (10_000, 10_000), 1).save(tmp_path / 'vast.png')
+  names, images = target_images.read(tmp_path, COLOUR)
+  assert names == ['cmyk', 'deep', 'grey', 'pixel', 'vast']
+  assert images.shape == (5, 16, 16, 3)
+  np.testing.assert_allclose(images[:4], 200, atol=3)
+  assert (images[4] == 255).all()
+
+
+@pytest.mark.parametrize('name, words', [
+  ('x.png', ['x.png does not exist', '--image']),
+  ('empty', ['empty has no images', '.png', '--image']),
+  ('bad.png', ['bad.png cannot be read', 'no known kind of picture']),
+])
+def test_images_that_are_not_there_or_damaged(tmp_path, name, words):
+  (tmp_path / 'empty').mkdir()
+  (tmp_path / 'bad.png').write_bytes(b'no picture')
+  with pytest.raises((ValueError, FileNotFoundError)) as error:
+    target_images.read(tmp_path / name, SETTINGS)
+  assert '\n' not in str(error.value)
+  for word in words:
+    assert word in str(error.value)
