@@ -1,4 +1,4 @@
-"""What the training scripts are: flags, training, and an evaluation after it."""
+"""What the training scripts are: flags, training, an evaluation after it."""
 
 from absl import flags
 

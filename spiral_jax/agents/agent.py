@@ -5,7 +5,7 @@ Axes: T time (commands), B batch, H height, W width, C channels, Z noise.
 
 from collections.abc import Callable
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import chex
 import jax
@@ -198,7 +198,7 @@ def _images(
 def _make_network(
   parts: tuple[parts_lib.Part, ...], config: config_lib.AgentConfig
 ) -> policy.Policy:
-  torso_classes = {
+  torso_classes: dict[str, Callable[..., Any]] = {
     'conv': torso.ConvTorso,
     'patches': functools.partial(torso.PatchTorso, mix_cells=config.mix_cells),
   }

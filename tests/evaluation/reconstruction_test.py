@@ -102,7 +102,8 @@ def test_distance_of_colours_wherever_they_are():
   expected = colour.earth_movers_distance(
       canvas.astype(np.float32) / 255, target.astype(np.float32) / 255,
       bins=256)
-  assert distance(canvas, target) == pytest.approx(float(expected.mean()), rel=1e-4)
+  assert distance(canvas, target) == pytest.approx(
+      float(expected.mean()), rel=1e-4)
 
 
 def test_refuses_other_shapes_and_scales():
