@@ -73,7 +73,7 @@ def test_share_of_the_best_page_of_one_colour():
   assert best.share_of_constant == pytest.approx(1)
   for change in (-1, 1):
     worse = canvas.copy()
-    worse[0, ..., 0] += np.uint8(change)
+    worse[0, ..., 0] = 153 + change
     quality = evaluation.evaluate_reconstructions(worse, target)
     assert quality.share_of_constant > 1
     assert quality.constant_error == best.constant_error
