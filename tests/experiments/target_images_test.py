@@ -17,6 +17,9 @@ def save(path, array, **kwargs):
   return path
 
 
+_RINGING = 8  # Shades by which scaling overshoots beside an edge.
+
+
 def ink(size=40):
   """Returns a black square on white, `[size, size]`."""
   image = np.full((size, size), 255, np.uint8)
@@ -58,15 +61,17 @@ def test_ink_of_any_shade_on_nothing_is_dark_ink_on_paper(tmp_path, shade):
   assert image[0, 0] == 255 and image[6, 6] == 0
   # Only what is told can be known of colours.
   image = read(tmp_path / 'a.png', COLOUR)
-  assert (image[0, 0] == 255).all() and (image[6, 6] == shade).all()
+  assert (image[0, 0] == 255).all()
+  np.testing.assert_allclose(image[6, 6], shade, atol=_RINGING)
   image = read(tmp_path / 'a.png', COLOUR, invert='yes')
-  assert (image[0, 0] == 255).all() and (image[6, 6] == 255 - shade).all()
+  assert (image[0, 0] == 255).all()
+  np.testing.assert_allclose(image[6, 6], 255 - shade, atol=_RINGING)
 
 
 @pytest.mark.parametrize('invert', ['auto', 'yes'])
 def test_what_is_added_to_an_image_is_its_paper(tmp_path, invert):
   wide = np.zeros((20, 60), np.uint8)
-  wide[5:15, 20:40] = 255
+  wide[5:15, 25:35] = 255
   image = read(save(tmp_path / 'a.png', wide), invert=invert, fit='pad')
   assert (image[:4] == 255).all() and (image[-4:] == 255).all()
   assert image[8, 8] == 0 and image[8, 0] == 255
@@ -79,7 +84,7 @@ def test_drawings_on_grey_paper(tmp_path, contrast, paper, darkest):
   page = np.where(ink(), 180, 90).astype(np.uint8)
   image = read(save(tmp_path / 'a.png', page), contrast=contrast)
   assert image[0, 0] == paper
-  assert image[6, 6] == darkest
+  np.testing.assert_allclose(image[6, 6], darkest, atol=_RINGING)
 
 
 def test_thin_lines_do_not_fade(tmp_path):
