@@ -63,9 +63,10 @@ class LagBound:
   """Lets actors run at most so many updates ahead of a learner.
 
   One for all actors of a learner, which takes a trajectory an update: the i-th
-  trajectory will be learned from by update i, and may be begun once version
-  `i - max_lag` of the parameters is there.  With 0, every trajectory is that of
-  the very parameters that learn from it.
+  trajectory may be begun once version `i - max_lag` of the parameters is there.
+  With 0, every trajectory is that of the very parameters that learn from it.
+  More than 0 bounds how many are on their way; of several actors, one that
+  others overtake meanwhile brings a trajectory that is older than that.
   """
 
   def __init__(self, params: ParamsStore, max_lag: int):
