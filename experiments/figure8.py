@@ -25,6 +25,7 @@ import rich.table
 
 import cli
 import pictures
+import run_folder
 
 _EXPERIMENTS = pathlib.Path(__file__).resolve().parent
 
@@ -101,7 +102,7 @@ def _train(
   ]
   if figure.minutes:
     command.append(f'--minutes={figure.minutes}')
-  if any(p.name.isdigit() for p in run_dir.glob('checkpoints/*')):
+  if run_folder.has_checkpoint(run_dir):
     command.append('--resume')
   print(f'{name}:', flush=True)
   code = subprocess.run(command, check=False).returncode
@@ -160,7 +161,10 @@ if __name__ == '__main__':
     'out_dir', 'runs/figure8', 'folder of the runs and of the picture'
   )
   _EXPERIMENT = flags.DEFINE_enum(
-    'experiment', 'mnist', ['mnist', 'mujoco_scenes'], 'script that trains'
+    'experiment',
+    'mnist',
+    ['mnist', 'omniglot', 'celeba', 'mujoco_scenes'],
+    'script that trains',
   )
   _BASE = flags.DEFINE_string(
     'base',

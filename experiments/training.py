@@ -14,15 +14,13 @@ A script calls `train` with a `run_setup.Setup`.
 import functools
 import json
 import pathlib
-import shlex
-import sys
-import time
 
 import jax
 import numpy as np
 import rich.console
 
 import pictures
+import run_folder
 import run_setup
 from spiral_jax import agents
 from spiral_jax import datasets
@@ -34,23 +32,6 @@ from spiral_jax.driver import params as params_lib
 from spiral_jax.driver import periodic
 from spiral_jax.driver import program as program_lib
 from spiral_jax.driver import rollout
-
-# What may differ between a run and its resumption.
-_MAY_CHANGE = (
-  'run.run_dir',
-  'run.resume',
-  'run.minutes',
-  'run.frames',
-  'run.num_actors',
-  'run.max_lag',
-  'run.render_threads',
-  'run.log_every',
-  'run.checkpoint_minutes',
-  'run.checkpoint_rounds',
-  'run.picture_seconds',
-  'run.data_dir',
-  'run.download',
-)
 
 
 class ImageStream:
@@ -122,7 +103,7 @@ class Training:
     )
     held_out = run_setup.load_dataset(setup, 'test').images
     images = run_setup.load_dataset(setup, 'train')
-    self.clock = Clock()
+    self.clock = run_folder.Clock()
     self.lines = metrics.JsonLines(run_dir / 'metrics.jsonl')
     self.writer = metrics.Fanout(
       self.lines,
@@ -279,11 +260,13 @@ def train(setup: run_setup.Setup) -> pathlib.Path:
     program.NodeError: if a node failed.
   """
   console = rich.console.Console(highlight=False)
-  run_dir = _run_dir(setup)
+  run_dir = run_folder.claim(setup)
   training = Training(setup, run_dir)
   program, learner = training.program, training.learner
   saved = checkpoints.Checkpoints(
-    run_dir / 'checkpoints', run_setup.to_json(setup), may_change=_MAY_CHANGE
+    run_dir / 'checkpoints',
+    run_setup.to_json(setup),
+    may_change=run_folder.MAY_CHANGE,
   )
   parts = {
     **program.stateful(),
@@ -337,33 +320,11 @@ def train(setup: run_setup.Setup) -> pathlib.Path:
   if stopped is program_lib.Stopped.INTERRUPTED:
     console.print(
       f'stopped at frame {learner.frames:,}; the checkpoint is in '
-      f'{run_dir}/checkpoints\ngo on with: {_resume_command()}',
+      f'{run_dir}/checkpoints\ngo on with: {run_folder.resume_command()}',
       soft_wrap=True,
     )
     raise KeyboardInterrupt
   return run_dir
-
-
-class Clock:
-  """Seconds that a run took so far, over all its resumptions."""
-
-  def __init__(self) -> None:
-    self._before = 0.0
-    self._start = time.monotonic()
-
-  @property
-  def seconds(self) -> float:
-    """Seconds so far."""
-    return self._before + time.monotonic() - self._start
-
-  def get_state(self) -> dict[str, float]:
-    """Returns the seconds."""
-    return {'seconds': self.seconds}
-
-  def set_state(self, state: dict[str, float]) -> None:
-    """Goes on from there."""
-    self._before = float(state['seconds'])
-    self._start = time.monotonic()
 
 
 def _draw(training: Training, run_dir: pathlib.Path) -> None:
@@ -374,37 +335,6 @@ def _draw(training: Training, run_dir: pathlib.Path) -> None:
     folder = run_dir / 'samples'
     pictures.save(grid, folder / f'{training.learner.frames:09d}.png')
     pictures.save(grid, run_dir / 'samples.png')
-
-
-def _run_dir(setup: run_setup.Setup) -> pathlib.Path:
-  if not setup.run.run_dir:
-    raise ValueError('run_dir is empty; name a folder, as --run_dir=runs/mine')
-  path = pathlib.Path(setup.run.run_dir).expanduser()
-  if path.exists() and not path.is_dir():
-    raise ValueError(f'{path} is a file; name a folder by --run_dir')
-  # What a save that was killed has left is no number.
-  has_run = any(p.name.isdigit() for p in path.glob('checkpoints/*'))
-  if setup.run.resume and not has_run:
-    raise FileNotFoundError(
-      f'{path} holds no checkpoint to resume; leave out --resume, or name the '
-      'folder of a run by --run_dir'
-    )
-  if has_run and not setup.run.resume:
-    raise ValueError(
-      f'{path} holds a run already; go on with it by --resume, or name another '
-      'folder by --run_dir'
-    )
-  if setup.run.resume:
-    saved = checkpoints.load(path / 'checkpoints').config
-    config = run_setup.to_json(setup)
-    checkpoints.check_config(saved, config, ignore=_MAY_CHANGE)
-  return path
-
-
-def _resume_command() -> str:
-  """Returns what to type, with the same Python (a virtual environment's)."""
-  arguments = [a for a in sys.argv if a != '--resume']
-  return shlex.join([sys.orig_argv[0], *arguments, '--resume'])
 
 
 def _progress_columns(setup: run_setup.Setup) -> dict[str, str]:
