@@ -189,13 +189,14 @@ def find(
 
 
 def data_folder(data_dir: str | None, name: str, *,
-                may_be_made: bool = False) -> pathlib.Path:
+                download: bool | None = None) -> pathlib.Path:
   """Returns the folder to look for a dataset in.
 
   Args:
     data_dir: as the user gave it; None, the user's cache.
     name: of the dataset, in the cache.
-    may_be_made: whether a missing folder will do, since files are fetched.
+    download: whether files are fetched, so that a missing folder will do; None,
+      of a dataset whose files never are.
 
   Raises:
     FileNotFoundError, ValueError: if it is missing or a file.
@@ -205,11 +206,12 @@ def data_folder(data_dir: str | None, name: str, *,
   if folder.exists() and not folder.is_dir():
     raise ValueError(f'data directory {folder} is a file: give the folder '
                      'that it is in')
-  if not folder.exists() and not may_be_made:
+  if not folder.exists() and not download:
+    others = ['leave it out for the embedded subset', 'allow the download']
     raise FileNotFoundError(
         f'data directory {folder} does not exist: point --data_dir to a '
-        f'folder with the files of {name}, leave it out for the embedded '
-        'subset, or allow the download')
+        f'folder with the files of {name}, or '
+        + ', or '.join(others[:1] if download is None else others))
   return folder
 
 

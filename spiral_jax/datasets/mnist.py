@@ -65,7 +65,7 @@ def load(split: str, *, data_dir: str | None = None, size: int = 64,
   archives.check('MNIST', split, SPLITS, size)
   if data_dir is None and not download:
     return embedded(split, size=size)
-  folder = archives.data_folder(data_dir, 'mnist', may_be_made=download)
+  folder = archives.data_folder(data_dir, 'mnist', download=download)
   images, labels = (
       idx.read(_find(folder, name, download), dimensions)
       for name, dimensions in zip(_FILES[split], (3, 1)))

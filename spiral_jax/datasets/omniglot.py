@@ -133,7 +133,7 @@ def _read(split: str, data_dir: str | None,
           download: bool) -> tuple[np.ndarray, np.ndarray]:
   """Returns ink, bool `[n, 105, 105]`, and labels, int32 `[n]`."""
   name, official, pictures = _SETS[split]
-  folder = archives.data_folder(data_dir, 'omniglot', may_be_made=download)
+  folder = archives.data_folder(data_dir, 'omniglot', download=download)
   archive = f'{name}.zip'
   path = archives.find(folder, _SUBFOLDERS, (archive, name),
                        is_wanted=pathlib.Path.exists)

@@ -198,8 +198,10 @@ def test_missing_files(make_tree, tmp_path):
   with pytest.raises(FileNotFoundError) as error:
     celeba.load('train', data_dir=str(folder))
   _one_line(error, 'img_align_celeba.zip', 'mmlab', 'come with this package')
-  with pytest.raises(FileNotFoundError, match='nowhere'):
+  with pytest.raises(FileNotFoundError) as error:
     celeba.load('train', data_dir=str(tmp_path / 'nowhere'))
+  _one_line(error, 'nowhere', '--data_dir', 'embedded')
+  assert 'download' not in str(error.value)  # There is none.
 
 
 def test_no_room_on_the_disk(make_tree, tmp_path, monkeypatch):
