@@ -276,10 +276,14 @@ def check_fit(setup: Setup) -> None:
       f'--colour_cost={setup.learner.colour_cost} compares with a target and '
       'the agent has none; add --conditional, or leave it out'
     )
-  if setup.learner.stroke_start_cost and 'flag' not in (
-    setup.environment.action_spec()
-  ):
+  parts = setup.environment.action_spec()
+  if setup.learner.stroke_start_cost and 'flag' not in parts:
     raise ValueError(
       f'--stroke_start_cost={setup.learner.stroke_start_cost} is for strokes; '
       'these commands draw none'
+    )
+  if setup.learner.object_cost and 'kind' not in parts:
+    raise ValueError(
+      f'--object_cost={setup.learner.object_cost} is for objects of a scene; '
+      'these commands add none'
     )

@@ -82,6 +82,8 @@ class LearnerConfig:
     stroke_start_cost: for starting a continuous sequence of strokes, in units
       of the scaled reward.
     blank_page_cost: for a result without a visible stroke, likewise.
+    object_cost: for adding an object to a scene, likewise: without it, another
+      object on top of the last mends it as well as a change does.
     colour_cost: for the earth mover's distance, from 0 to 1, between the
       colours of canvas and target, likewise; earned when reward_at says.
     colour_bins: of each channel's histogram, from which it is taken.
@@ -110,6 +112,7 @@ class LearnerConfig:
   scale_rewards: bool = False
   stroke_start_cost: float = 0.0
   blank_page_cost: float = 0.0
+  object_cost: float = 0.0
   colour_cost: float = 0.0
   colour_bins: int = 32
   algorithm: str = 'vtrace'
@@ -137,6 +140,7 @@ class LearnerConfig:
       algorithm=('vtrace', 'clipped'),
       stroke_start_cost='0 or more',
       blank_page_cost='0 or more',
+      object_cost='0 or more',
       colour_cost='0 or more',
       colour_bins='a whole number from 2 to 256',
       epochs='a whole number from 1 on',

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from environments import core
+from environments.scene import settings as scene
 from spiral_jax import agents
 from spiral_jax.driver import channel as channel_lib
 from spiral_jax.driver import nodes
@@ -188,6 +189,18 @@ def test_starting_a_sequence_of_strokes_costs():
   )
   assert logs['stroke_starts'] == pytest.approx(4 / B)
   assert logs['reward'] == pytest.approx(-0.3 * 4 / B)
+
+
+def test_adding_an_object_costs():
+  kind = np.array([[0, 1, 0], [1, 2, 0], [0, 1, 1], [2, 0, 1]], np.int32)
+  trajectory = toys.table_trajectory()
+  trajectory = trajectory._replace(action={**trajectory.action, 'kind': kind})
+  moved, logs = update(trajectory, scale=0.0, object_cost=0.3, discount=0.0)
+  np.testing.assert_allclose(
+    T * B * moved['log_prob'], -0.3 * (kind == scene.ADD), atol=1e-6
+  )
+  assert logs['objects'] == pytest.approx(5 / B)
+  assert logs['reward'] == pytest.approx(-0.3 * 5 / B)
 
 
 def test_a_blank_page_costs_once():

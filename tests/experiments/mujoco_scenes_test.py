@@ -117,6 +117,12 @@ def test_costs_of_strokes_are_refused(tmp_path):
     training.train(setup)
 
 
+def test_costs_of_objects_are_refused_where_there_are_none(tmp_path):
+  setup = tiny.setup(tmp_path, learner=dict(object_cost=0.1))
+  with pytest.raises(ValueError, match='--object_cost=0.1 is for objects'):
+    training.train(setup)
+
+
 def test_a_typo_gives_one_line(tmp_path):
   process = tiny.script(
     'mujoco_scenes.py', '--run_dir=x', '--max_objects=21', cwd=tmp_path
