@@ -97,6 +97,13 @@ def evaluate(
       pictures.grid(greedy.canvas, greedy.targets),
       out / 'result_greedy.png',
     )
+  elif read is not None:
+    # A classifier knows digits only, and is confident of many a scribble: what
+    # it says of samples means something beside what it says of these.
+    key = jax.random.PRNGKey(agent.setup.run.seed)
+    scribbler = agent._replace(params=jax.jit(agent.agent.init)(key))
+    scribbles = _draw(scribbler, count or 1000, targets, read)
+    figures['untrained agent'] = scribbles.figures['samples']
   figures = _rounded(figures)
   _write(out / 'evaluation.json', figures)
   _show(figures)

@@ -37,6 +37,9 @@ class RunConfig:
       as far as the queue allows.
     render_threads: of each actor, to share its canvases.
     replay_batches: batches of final canvases kept for the discriminator.
+    unfinished_share: of the replay's canvases, to be taken from within episodes
+      instead of their ends: where rewards at every command are differences of
+      scores, the discriminator should know such canvases.
     discriminator_updates: bound of discriminator updates a batch of episodes.
     lockstep: all nodes in turn in one thread, reproducible bit for bit.
     seed: of everything random.
@@ -60,6 +63,7 @@ class RunConfig:
   max_lag: int = -1
   render_threads: int = 1
   replay_batches: int = 20
+  unfinished_share: float = 0.0
   discriminator_updates: float = 1.0
   lockstep: bool = False
   seed: int = 0
@@ -95,6 +99,10 @@ class RunConfig:
       value = getattr(self, name)
       if not 0 < value < math.inf:
         raise ValueError(f'{name} is {value}, must be above 0')
+    if not 0 <= self.unfinished_share <= 1:
+      raise ValueError(
+        f'unfinished_share is {self.unfinished_share}, must be from 0 to 1'
+      )
     if self.lockstep and self.discriminator_updates % 1:
       raise ValueError(
         f'discriminator_updates is {self.discriminator_updates}, must be a '

@@ -149,7 +149,9 @@ class Training:
           params=newest,
           trajectories=trajectories,
           replay=replay,
-          final_examples=_final_examples,
+          final_examples=functools.partial(
+            discriminator_examples, unfinished_share=run.unfinished_share
+          ),
         )
       )
     keys = jax.random.split(jax.random.PRNGKey(run.seed))
@@ -240,9 +242,20 @@ class Training:
     return self._policy_learner.update(state, trajectory, score_params)
 
 
-def _final_examples(trajectory: agents.Trajectory) -> dict[str, np.ndarray]:
-  """Returns the replay's rows."""
-  examples = {'canvas': trajectory.canvas[-1]}
+def discriminator_examples(
+  trajectory: agents.Trajectory, *, unfinished_share: float = 0.0
+) -> dict[str, np.ndarray]:
+  """Returns the replay's rows: `canvas` `[B, H, W, C]`, `target` if any.
+
+  Args:
+    trajectory: of T commands.
+    unfinished_share: of the episodes, the first ones, that give not their last
+      canvas but one before, of every time from the blank page on in turn.
+  """
+  time = np.full(trajectory.canvas.shape[1], -1)
+  unfinished = np.arange(round(unfinished_share * len(time)))
+  time[unfinished] = unfinished % (len(trajectory.canvas) - 1)
+  examples = {'canvas': trajectory.canvas[time, np.arange(len(time))]}
   if trajectory.target is not None:
     examples['target'] = trajectory.target
   return examples

@@ -3,6 +3,7 @@
 import json
 import signal
 import time
+import types
 
 import jax
 import numpy as np
@@ -188,10 +189,29 @@ def test_what_does_not_fit_is_refused(tmp_path, run, learner, agent, words):
   assert not folder.exists()
 
 
+def test_the_replay_takes_unfinished_canvases_of_all_times():
+  canvas = np.arange(4)[:, None] * 10 + np.arange(8)  # [T + 1, B].
+  trajectory = types.SimpleNamespace(canvas=canvas, target=None)
+  for share, expected in (
+    (0.0, [30, 31, 32, 33, 34, 35, 36, 37]),
+    (0.5, [0, 11, 22, 3, 34, 35, 36, 37]),
+    (1.0, [0, 11, 22, 3, 14, 25, 6, 17]),
+  ):
+    examples = training.discriminator_examples(
+      trajectory, unfinished_share=share
+    )
+    assert examples['canvas'].tolist() == expected
+    assert examples.keys() == {'canvas'}
+  trajectory.target = canvas[0]
+  examples = training.discriminator_examples(trajectory)
+  np.testing.assert_array_equal(examples['target'], canvas[0])
+
+
 @pytest.mark.parametrize(
   'field, value',
   [('batch_size', 0), ('minutes', float('nan')), ('frames', -1),
-   ('discriminator_updates', 0.0), ('seed', -1), ('replay_batches', 0)],
+   ('discriminator_updates', 0.0), ('seed', -1), ('replay_batches', 0),
+   ('unfinished_share', 1.5)],
 )
 def test_values_out_of_range_are_named(field, value):
   with pytest.raises(ValueError, match=rf'{field} is {value}, must be '):
