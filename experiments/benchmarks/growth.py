@@ -1,0 +1,197 @@
+"""Times a policy update and drawing as work grows; writes a plot and a table.
+
+One gradient step on a whole batch, and drawing that batch, for several sizes of
+batches, lengths of episodes and sizes of canvases, each beside the others as
+the flags have them; and drawing by several actors at once, a thread each. Costs
+are a command's, so that growth in proportion is a level line.
+
+  python experiments/benchmarks/growth.py \
+      --flagfile=experiments/flags/mnist_cpu.flags --out_dir=runs/growth
+"""
+
+from collections.abc import Callable
+from concurrent import futures
+import dataclasses
+import json
+import pathlib
+import sys
+import time
+from typing import Any, NamedTuple
+
+from absl import flags
+import jax
+from matplotlib import figure
+import numpy as np
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+
+import cli
+import process
+import run_setup
+from spiral_jax import agents
+from spiral_jax.driver import rollout
+
+
+class Cost(NamedTuple):
+  """Median microseconds a command."""
+
+  drawing: float
+  update: float
+
+
+def main() -> None:
+  """Prints a line for each size, and draws them all."""
+  process.prepare()
+  setup = run_setup.read_flags('mnist')
+  setup = setup._replace(
+    learner=dataclasses.replace(
+      setup.learner, epochs=1, minibatches=1, reward='l2'
+    ),
+    agent=dataclasses.replace(setup.agent, conditional=True),
+  )
+  growing = {
+    'episodes a batch': _BATCH_SIZES,
+    'commands an episode': _EPISODE_LENGTHS,
+    'canvas, pixels': _CANVAS_SIZES,
+  }
+  costs: dict[str, dict[int, Cost]] = {}
+  for axis, sizes in growing.items():
+    print(f'{axis:20}   drawing    update  (microseconds a command)')
+    costs[axis] = {}
+    for size in map(int, sizes.value):
+      cost = costs[axis][size] = measure(_with(setup, axis, size))
+      print(f'{size:20} {cost.drawing:9.0f} {cost.update:9.0f}', flush=True)
+  print(f'{"actors":20}   drawing')
+  actors = {}
+  for count in map(int, _ACTORS.value):
+    actors[count] = measure_actors(setup, count)
+    print(f'{count:20} {actors[count]:9.0f}', flush=True)
+  out = pathlib.Path(_OUT_DIR.value).expanduser()
+  out.mkdir(parents=True, exist_ok=True)
+  plot(costs, actors, out / 'growth.png')
+  table: dict[str, Any] = {
+    axis: {size: cost._asdict() for size, cost in row.items()}
+    for axis, row in costs.items()
+  }
+  table['actors'] = actors
+  (out / 'growth.json').write_text(json.dumps(table, indent=2) + '\n')
+  print(f'growth.png and growth.json in {out}')
+
+
+def _with(setup: run_setup.Setup, axis: str, size: int) -> run_setup.Setup:
+  if axis == 'episodes a batch':
+    return setup._replace(
+      run=dataclasses.replace(setup.run, batch_size=size)
+    )
+  fields = {
+    'commands an episode': 'episode_length', 'canvas, pixels': 'canvas_size'
+  }
+  changed: dict[str, Any] = {fields[axis]: size}
+  return setup._replace(
+    environment=dataclasses.replace(setup.environment, **changed)
+  )
+
+
+def measure(setup: run_setup.Setup) -> Cost:
+  """Returns what a command costs."""
+  agent = run_setup.make_agent(setup)
+  learner = agents.make_learner(agent, None, setup.learner)
+  state = learner.init(jax.random.PRNGKey(0))
+  acting = jax.tree.map(np.array, state.params)
+  draw = _rollout(setup, agent, 0)
+  trajectory = draw(acting, 0)
+
+  def update() -> None:
+    nonlocal state
+    state, _ = learner.update(state, trajectory, None)
+    jax.block_until_ready(state)
+
+  drawing, updating = _medians([lambda: draw(acting, 0), update])
+  commands = setup.run.batch_size * setup.painting.episode_length
+  return Cost(1e6 * drawing / commands, 1e6 * updating / commands)
+
+
+def measure_actors(setup: run_setup.Setup, count: int) -> float:
+  """Returns what a command costs that `count` threads draw at once."""
+  agent = run_setup.make_agent(setup)
+  params = jax.jit(agent.init)(jax.random.PRNGKey(0))
+  rollouts = [_rollout(setup, agent, seed) for seed in range(count)]
+  with futures.ThreadPoolExecutor(count) as pool:
+
+    def draw_all() -> None:
+      list(pool.map(lambda draw: draw(params, 0), rollouts))
+
+    (seconds,) = _medians([draw_all])
+  commands = setup.run.batch_size * setup.painting.episode_length
+  return 1e6 * seconds / commands / count
+
+
+def _rollout(
+  setup: run_setup.Setup, agent: agents.Agent, seed: int
+) -> rollout.Rollout:
+  batch = setup.run.batch_size
+  shape = batch, *run_setup.canvas_shape(setup)
+  targets = np.random.default_rng(0).integers(256, size=shape, dtype=np.uint8)
+  return rollout.Rollout(
+    run_setup.make_environment(setup, batch),
+    jax.jit(agent.step),
+    agent.initial_state(batch),
+    noise_size=setup.agent.noise_size,
+    targets=lambda: targets,
+    seed=seed,
+  )
+
+
+def _medians(functions: list[Callable[[], Any]]) -> list[float]:
+  """Returns median seconds of each, in turns, after one to warm up."""
+  times: list[list[float]] = [[] for _ in functions]
+  for turn in range(-1, _TURNS.value):
+    for row, function in zip(times, functions):
+      start = time.perf_counter()
+      function()
+      if turn >= 0:
+        row.append(time.perf_counter() - start)
+  return [float(np.median(row)) for row in times]
+
+
+def plot(
+  costs: dict[str, dict[int, Cost]],
+  actors: dict[int, float],
+  path: pathlib.Path,
+) -> None:
+  """Draws costs a command over what grows."""
+  canvas = figure.Figure(figsize=(12, 3), layout='constrained')
+  axes = canvas.subplots(1, len(costs) + 1, sharey=True)
+  for ax, (name, row) in zip(axes, costs.items()):
+    sizes = list(row)
+    ax.plot(sizes, [cost.drawing for cost in row.values()], 'o-')
+    ax.plot(sizes, [cost.update for cost in row.values()], 's-')
+    ax.set_xlabel(name)
+    ax.set_xscale('log', base=2)
+    ax.set_xticks(sizes, sizes)
+  axes[-1].plot(list(actors), list(actors.values()), 'o-')
+  axes[-1].set_xlabel('actors')
+  axes[-1].set_xticks(list(actors))
+  axes[0].set_yscale('log')
+  axes[0].set_ylabel('microseconds a command')
+  axes[0].legend(['drawing', 'policy update'], frameon=False)
+  canvas.savefig(path, dpi=150)
+
+
+if __name__ == '__main__':
+  run_setup.define_flags()
+  _TURNS = flags.DEFINE_integer('turns', 5, 'times each is measured', 1)
+  _BATCH_SIZES = flags.DEFINE_list(
+    'batch_sizes', '16,32,64,128,256', 'episodes a batch'
+  )
+  _EPISODE_LENGTHS = flags.DEFINE_list(
+    'episode_lengths', '5,10,20,50,100', 'commands an episode'
+  )
+  _CANVAS_SIZES = flags.DEFINE_list(
+    'canvas_sizes', '32,64,128,256', 'pixels each way'
+  )
+  _ACTORS = flags.DEFINE_list('actors', '1,2,4', 'threads that draw')
+  _OUT_DIR = flags.DEFINE_string(
+    'out_dir', 'runs/growth', 'folder of plot and table'
+  )
+  cli.run(main)

@@ -1,0 +1,209 @@
+"""Times whole training beside its parts, and from its start.
+
+Prints, of the training that the flags name: the seconds from start to the first
+update, with an empty cache of compilations and again with the one that the
+first left; commands a second of the running script and the most memory it
+holds; and beside it the rate that its parts allow, each timed alone with
+nothing beside it (drawing a batch, discriminator updates, a policy update):
+
+  python experiments/benchmarks/pipeline.py \
+      --flagfile=experiments/flags/mnist_cpu.flags
+
+Parts that take turns on the same cores cannot be faster than 100%, but for what
+one leaves idle and another uses.
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+from typing import Any, NamedTuple
+
+from absl import flags
+import jax
+import numpy as np
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+
+import cli
+import process
+import run_setup
+from spiral_jax import agents
+from spiral_jax.driver import rollout
+
+_SCRIPT = pathlib.Path(__file__).resolve().parents[1] / 'mnist.py'
+
+# Flags of this script alone, not of the training.
+_OWN = ('--turns', '--seconds')
+
+
+class Run(NamedTuple):
+  """What was seen of a training run."""
+
+  start: float     # Seconds from its start to the first update.
+  rate: float      # Commands a second since.
+  memory: float    # Most that was resident, MiB.
+
+
+def main() -> None:
+  """Prints the figures."""
+  process.prepare()
+  setup = run_setup.read_flags('mnist')
+  with tempfile.TemporaryDirectory() as folder:
+    cache = pathlib.Path(folder, 'cache')
+    cold = train(pathlib.Path(folder, 'cold'), cache, seconds=0)
+    print(f'start to first update, empty cache     {cold.start:8.1f} s')
+    run = train(pathlib.Path(folder, 'run'), cache, seconds=_SECONDS.value)
+  print(f'start to first update, from the cache  {run.start:8.1f} s')
+  print(f'most memory                            {run.memory:8.0f} MiB')
+  seconds = parts(setup, _TURNS.value)
+  total = sum(seconds.values())
+  for name, value in seconds.items():
+    print(f'{name:38} {1e3 * value:8.1f} ms a batch, {value / total:.0%}')
+  frames = setup.run.batch_size * setup.painting.episode_length
+  print(f'its parts allow                        {frames / total:8.1f} /s')
+  print(
+    f'training does, over {_SECONDS.value:3.0f} s             {run.rate:8.1f}'
+    f' /s, {run.rate * total / frames:.0%}'
+  )
+
+
+def train(
+  run_dir: pathlib.Path, cache: pathlib.Path, *, seconds: float
+) -> Run:
+  """Runs the training script until `seconds` after its first update.
+
+  Raises:
+    RuntimeError: with what the script said, if it ended before.
+  """
+  arguments = [a for a in sys.argv[1:] if not a.startswith(_OWN)]
+  start = time.monotonic()
+  with tempfile.TemporaryFile('w+') as output:
+    script = subprocess.Popen(
+      [
+        sys.executable, str(_SCRIPT), *arguments,
+        f'--run_dir={run_dir}', '--log_every=1', '--minutes=0', '--frames=0',
+      ],
+      env={**os.environ, 'XDG_CACHE_HOME': str(cache)},
+      stdout=output,
+      stderr=output,
+    )
+    try:
+      memory = 0.0
+      first, last = None, None
+      while first is None or time.monotonic() < first[0] + seconds:
+        time.sleep(0.1)
+        if script.poll() is not None:
+          output.seek(0)
+          raise RuntimeError(f'training ended early: {output.read()}')
+        memory = max(memory, _resident(script.pid))
+        frames = _frames(run_dir / 'metrics.jsonl')
+        if frames and (last is None or frames > last[1]):
+          last = time.monotonic(), frames
+          first = first or last
+    finally:
+      script.kill()
+      script.wait()
+  assert last is not None
+  elapsed = last[0] - first[0]
+  return Run(
+    start=first[0] - start,
+    rate=(last[1] - first[1]) / elapsed if elapsed else float('nan'),
+    memory=memory,
+  )
+
+
+def _frames(path: pathlib.Path) -> int:
+  """Returns the commands of the last policy update in the metrics, or 0."""
+  if not path.exists():
+    return 0
+  for line in reversed(path.read_text().splitlines()):
+    try:
+      frames = json.loads(line).get('policy/frames')
+    except ValueError:  # Half a line, being written.
+      continue
+    if frames:
+      return int(frames)
+  return 0
+
+
+def _resident(pid: int) -> float:
+  """Returns the most MiB that were resident so far; Linux."""
+  status = pathlib.Path(f'/proc/{pid}/status').read_text()
+  lines = dict(line.split(':', 1) for line in status.splitlines())
+  return int(lines['VmHWM'].split()[0]) / 1024 if 'VmHWM' in lines else 0.0
+
+
+def parts(setup: run_setup.Setup, turns: int) -> dict[str, float]:
+  """Returns seconds a batch of episodes of each part, medians."""
+  batch = setup.run.batch_size
+  agent = run_setup.make_agent(setup)
+  images = run_setup.load_dataset(setup, 'train').images
+  targets = images[np.arange(batch) % len(images)]
+  is_conditional = setup.agent.conditional
+  draw = rollout.Rollout(
+    run_setup.make_environment(setup, batch),
+    jax.jit(agent.step),
+    agent.initial_state(batch),
+    noise_size=setup.agent.noise_size,
+    targets=(lambda: targets) if is_conditional else None,
+  )
+  score = score_params = None
+  work: dict[str, Any] = {}
+  if setup.learner.reward == 'discriminator':
+    discriminator = agents.make_discriminator(
+      run_setup.canvas_shape(setup), is_conditional, setup.discriminator
+    )
+    score = discriminator.score
+    score_learner = agents.make_discriminator_learner(
+      discriminator, setup.discriminator
+    )
+    score_state = score_learner.init(jax.random.PRNGKey(1))
+    score_params = discriminator.init(jax.random.PRNGKey(1))
+  learner = agents.make_learner(agent, score, setup.learner)
+  state = learner.init(jax.random.PRNGKey(0))
+  acting = jax.tree.map(np.array, state.params)
+  trajectory = draw(acting, 0)
+
+  def update_policy() -> None:
+    nonlocal state
+    # Always the first: epochs may fall as frames grow.
+    state = state._replace(frames=0 * state.frames)
+    state, _ = learner.update(state, trajectory, score_params)
+    jax.block_until_ready(state)
+
+  def update_discriminator() -> None:
+    nonlocal score_state
+    score_state, _ = score_learner.update(
+      score_state, targets, trajectory.canvas[-1], trajectory.target
+    )
+    jax.block_until_ready(score_state)
+
+  work['drawing'] = 1.0, lambda: draw(acting, 0)
+  if score is not None:
+    updates = setup.run.discriminator_updates
+    work[f'{updates:g} discriminator updates'] = updates, update_discriminator
+  work['policy update'] = 1.0, update_policy
+  times: dict[str, list[float]] = {name: [] for name in work}
+  for turn in range(-2, turns):
+    for name, (_, function) in work.items():
+      start = time.perf_counter()
+      function()
+      if turn >= 0:
+        times[name].append(time.perf_counter() - start)
+  return {
+    name: count * float(np.median(times[name]))
+    for name, (count, _) in work.items()
+  }
+
+
+if __name__ == '__main__':
+  run_setup.define_flags()
+  _TURNS = flags.DEFINE_integer('turns', 7, 'times each part is measured', 1)
+  _SECONDS = flags.DEFINE_float(
+    'seconds', 120, 'of training, after its first update', 1
+  )
+  cli.run(main)

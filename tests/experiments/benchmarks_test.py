@@ -1,0 +1,49 @@
+"""Benchmarks run, on a tiny agent, and print what they are for."""
+
+import json
+import re
+
+import pytest
+
+from tests.experiments import tiny
+
+FLAGS = [
+  flag for flag in tiny.flags('unused')
+  if not flag.startswith(('--run_dir', '--lockstep', '--frames'))
+]
+
+
+def run(name, *arguments, cwd):
+  process = tiny.script(f'benchmarks/{name}.py', *FLAGS, *arguments, cwd=cwd)
+  output, errors = process.communicate(timeout=300)
+  assert process.returncode == 0, errors
+  return output
+
+
+@pytest.mark.slow
+def test_pipeline_compares_training_with_its_parts(tmp_path):
+  output = run('pipeline', '--turns=1', '--seconds=2', cwd=tmp_path)
+  for name in ('empty cache', 'from the cache', 'most memory', 'drawing',
+               'discriminator updates', 'policy update', 'training does'):
+    figure = re.search(rf'{name}.* (\d+\.?\d*) (s|MiB|ms|/s)', output)
+    assert figure and float(figure[1]) > 0, (name, output)
+  allowed, done = re.findall(r'(\d+\.\d) +/s', output)
+  share = int(re.search(r'/s, (\d+)%', output)[1])
+  assert share == pytest.approx(100 * float(done) / float(allowed), abs=1.0)
+
+
+@pytest.mark.slow
+def test_growth_measures_every_size(tmp_path):
+  run(
+    'growth', '--turns=1', '--batch_sizes=2', '--episode_lengths=2',
+    '--canvas_sizes=16,32', '--actors=2', '--out_dir=out', cwd=tmp_path,
+  )
+  costs = json.loads((tmp_path / 'out' / 'growth.json').read_text())
+  assert {name: list(row) for name, row in costs.items()} == {
+    'episodes a batch': ['2'],
+    'commands an episode': ['2'],
+    'canvas, pixels': ['16', '32'],
+    'actors': ['2'],
+  }
+  assert costs['canvas, pixels']['32']['update'] > 0
+  assert (tmp_path / 'out' / 'growth.png').stat().st_size > 1000
