@@ -266,7 +266,7 @@ def test_a_folder_of_images(tmp_path, run_dir):
 
 
 @pytest.mark.parametrize('arguments, words', [
-  (['--image=x.png'], ['--checkpoint is not given', '--checkpoint=runs/']),
+  (['--image=x.png', '--weights=dgits'], ["no weights named 'dgits'"]),
   (['--image=x.png', '--sizes=big'], ["'big'", 'pixels']),
   (['--image=bad.png', '--checkpoint=RUN'], ['bad.png cannot be read']),
 ])
