@@ -67,11 +67,7 @@ def draw(
     ValueError: if the agent takes no targets, or has no discriminator to ask.
   """
   settings = restored.setup.painting
-  if not restored.setup.agent.conditional:
-    raise ValueError(
-      'this agent draws from noise, not from images; name a run that was '
-      'trained with --conditional, or other weights'
-    )
+  restored_lib.check_conditional(restored)
   score = restored_lib.make_score(restored) if by == 'score' else None
   if by == 'score' and score is None:
     raise ValueError(
@@ -159,20 +155,13 @@ def _write(path: pathlib.Path, content: bytes) -> None:
   cache.write_atomically(path, lambda stream: stream.write(content))
 
 
-def _restore() -> restored_lib.Restored:
-  """Returns the agent that the flags name."""
-  if not _CHECKPOINT.value:
-    return restored_lib.load_weights(_WEIGHTS.value)
-  return restored_lib.load(
-    pathlib.Path(_CHECKPOINT.value).expanduser(), _STEP.value
-  )
-
-
 def main() -> None:
   """Draws as the flags say."""
   process.prepare()
   sizes = [_size(text) for text in _SIZES.value]
-  restored = _restore()
+  restored = restored_lib.load_either(
+    _CHECKPOINT.value, _STEP.value, _WEIGHTS.value
+  )
   path = pathlib.Path(_IMAGE.value).expanduser()
   names, targets = target_images.read(
     path,

@@ -77,6 +77,31 @@ def load_weights(name: str) -> Restored:
   )
 
 
+def load_either(run_dir: str, step: int | None, weights: str) -> Restored:
+  """Returns the agent of a run, or without one, of the package's weights.
+
+  Args:
+    run_dir: of the run; empty, none.
+    step: of its checkpoint; None, the latest.
+    weights: name of weights that come with the package.
+
+  Raises:
+    FileNotFoundError, ValueError: as `load` and `load_weights` do.
+  """
+  if run_dir:
+    return load(pathlib.Path(run_dir).expanduser(), step)
+  return load_weights(weights)
+
+
+def check_conditional(restored: Restored) -> None:
+  """Raises ValueError if an agent takes no targets."""
+  if not restored.setup.agent.conditional:
+    raise ValueError(
+      'this agent draws from noise, not from images; name a run that was '
+      'trained with --conditional, or other weights'
+    )
+
+
 def make_score(
   restored: Restored,
 ) -> Callable[[np.ndarray, np.ndarray], np.ndarray] | None:
