@@ -101,6 +101,7 @@ setuptools.setup(
     ),
     package_data={
         'environments.painting': ['player.html'],
+        'spiral_jax': ['weights/**'],
         'spiral_jax.datasets': ['embedded/**'],
     },
     # Only what is named above: pictures and notes stay in the repository.

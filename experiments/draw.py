@@ -1,9 +1,10 @@
 """Draws images with a trained agent and writes programs that one can keep.
 
-For example, of one image, or of all images in a folder:
+For example, of one image, or of all images in a folder, with weights that come
+with the package or those of a run:
 
-  python experiments/draw.py --image=photo.jpg --checkpoint=runs/mnist_cpu
-  python experiments/draw.py --image=sketches/ --checkpoint=runs/mnist_cpu
+  python experiments/draw.py --image=digit.jpg
+  python experiments/draw.py --image=sketches/ --checkpoint=runs/omniglot_cpu
 
 The agent draws each image several times and the best is kept. Into the folder
 --out (for a folder of images: into a folder of each image's name below it) go
@@ -66,15 +67,11 @@ def draw(
     ValueError: if the agent takes no targets, or has no discriminator to ask.
   """
   settings = restored.setup.painting
-  if not restored.setup.agent.conditional:
-    raise ValueError(
-      'the agent of this checkpoint draws from noise, not from images; name a '
-      'run that was trained with --conditional'
-    )
+  restored_lib.check_conditional(restored)
   score = restored_lib.make_score(restored) if by == 'score' else None
   if by == 'score' and score is None:
     raise ValueError(
-      'the run of this checkpoint trained no discriminator; use --by=l2'
+      'there is no discriminator with this agent; use --by=l2'
     )
   count = len(targets) * samples
   # All samples of an image in a row, so that a batch may hold several images.
@@ -158,23 +155,13 @@ def _write(path: pathlib.Path, content: bytes) -> None:
   cache.write_atomically(path, lambda stream: stream.write(content))
 
 
-def _restore() -> restored_lib.Restored:
-  """Returns the agent that the flags name."""
-  if not _CHECKPOINT.value:
-    raise ValueError(
-      '--checkpoint is not given; name the folder of a training run, as '
-      '--checkpoint=runs/mnist_cpu'
-    )
-  return restored_lib.load(
-    pathlib.Path(_CHECKPOINT.value).expanduser(), _STEP.value
-  )
-
-
 def main() -> None:
   """Draws as the flags say."""
   process.prepare()
   sizes = [_size(text) for text in _SIZES.value]
-  restored = _restore()
+  restored = restored_lib.load_either(
+    _CHECKPOINT.value, _STEP.value, _WEIGHTS.value
+  )
   path = pathlib.Path(_IMAGE.value).expanduser()
   names, targets = target_images.read(
     path,
@@ -258,10 +245,15 @@ if __name__ == '__main__':
   _IMAGE = flags.DEFINE_string(
     'image', None, 'an image, or a folder of images', required=True
   )
-  _CHECKPOINT = flags.DEFINE_string(
-    'checkpoint', '', 'folder of the run whose agent draws'
+  _WEIGHTS = flags.DEFINE_string(
+    'weights', 'digits', 'that come with the package, whose agent draws'
   )
-  _STEP = flags.DEFINE_integer('step', None, 'checkpoint; the latest if none')
+  _CHECKPOINT = flags.DEFINE_string(
+    'checkpoint', '', 'folder of the run whose agent draws instead'
+  )
+  _STEP = flags.DEFINE_integer(
+    'step', None, 'of --checkpoint; the latest if none'
+  )
   _OUT = flags.DEFINE_string('out', 'out', 'folder to write to')
   _SAMPLES = flags.DEFINE_integer(
     'samples', 64, 'drawings of each image, of which one is kept', lower_bound=1

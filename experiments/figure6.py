@@ -49,11 +49,7 @@ def figure6(
     ValueError: if the agent takes no targets, or `size` is below its canvas.
   """
   settings = restored.setup.painting
-  if not restored.setup.agent.conditional:
-    raise ValueError(
-      'the agent of this run draws from noise, not from images; name a run '
-      'that was trained with --conditional'
-    )
+  restored_lib.check_conditional(restored)
   if size < settings.canvas_size:
     raise ValueError(
       f'--size={size} is below the canvas of {settings.canvas_size} pixels; '

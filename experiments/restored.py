@@ -1,4 +1,4 @@
-"""An agent as a run left it, and episodes that it draws.
+"""An agent as a run or the package has it, and episodes that it draws.
 
 Axes: N images, T time (commands), B batch, H height, W width, C channels.
 """
@@ -29,7 +29,7 @@ class Restored(NamedTuple):
     setup: what the run was told.
     agent: pure functions of `params`.
     params: of the policy.
-    checkpoint: all of it.
+    checkpoint: all of it; of weights that come with the package, no state.
   """
 
   setup: run_setup.Setup
@@ -59,10 +59,53 @@ def load(run_dir: pathlib.Path, step: int | None = None) -> Restored:
   return Restored(setup, agent, params, checkpoint)
 
 
+def load_weights(name: str) -> Restored:
+  """Returns an agent whose weights come with the package.
+
+  Args:
+    name: as for `agents.load`.
+
+  Raises:
+    ValueError: as `agents.load` does.
+  """
+  weights = agents.load(name)
+  return Restored(
+    run_setup.from_json(weights.setup),
+    weights.agent,
+    weights.params,
+    checkpoints.Checkpoint(weights.figures['step'], {}, weights.setup),
+  )
+
+
+def load_either(run_dir: str, step: int | None, weights: str) -> Restored:
+  """Returns the agent of a run, or without one, of the package's weights.
+
+  Args:
+    run_dir: of the run; empty, none.
+    step: of its checkpoint; None, the latest.
+    weights: name of weights that come with the package.
+
+  Raises:
+    FileNotFoundError, ValueError: as `load` and `load_weights` do.
+  """
+  if run_dir:
+    return load(pathlib.Path(run_dir).expanduser(), step)
+  return load_weights(weights)
+
+
+def check_conditional(restored: Restored) -> None:
+  """Raises ValueError if an agent takes no targets."""
+  if not restored.setup.agent.conditional:
+    raise ValueError(
+      'this agent draws from noise, not from images; name a run that was '
+      'trained with --conditional, or other weights'
+    )
+
+
 def make_score(
   restored: Restored,
 ) -> Callable[[np.ndarray, np.ndarray], np.ndarray] | None:
-  """Returns the run's discriminator, None if it trained none.
+  """Returns the run's discriminator, None if there is none.
 
   It takes canvases and targets, uint8 `[B, H, W, C]`, and returns scores
   `[B]`, float32: higher is better.

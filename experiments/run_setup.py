@@ -134,7 +134,7 @@ class Setup(NamedTuple):
     """
     if not isinstance(self.environment, painting.PaintingSettings):
       raise ValueError(
-        f'{self.run.run_dir} is no run that paints; name another'
+        f'{self.run.run_dir or "this"} is no run that paints; name another'
       )
     return self.environment
 

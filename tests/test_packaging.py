@@ -69,6 +69,20 @@ def test_every_file_of_data_is_installed(declared, package, files):
     assert any(fnmatch.fnmatch(name, pattern) for pattern in data), name
 
 
+def test_weights_are_installed_with_their_cards_and_are_small(declared):
+  (pattern,) = declared['package_data']['spiral_jax']
+  assert fnmatch.fnmatch('weights/digits/CARD.md', pattern)
+  for folder in (ROOT / 'spiral_jax/weights').glob('*'):
+    assert {path.name for path in folder.iterdir()} == {
+        'CARD.md', 'config.json', 'weights.npz',
+    }
+    card = (folder / 'CARD.md').read_text()
+    for words in ('| licence of the data |', '| flag file | `experiments/',
+                  '## Known failures\n\n'):
+      assert words in card, folder
+    assert (folder / 'weights.npz').stat().st_size < 5_000_000, folder
+
+
 def test_embedded_data_has_its_licence_beside_it_and_is_small():
   for folder in (ROOT / 'spiral_jax/datasets/embedded').iterdir():
     assert 'Licence' in (folder / 'ATTRIBUTION.md').read_text()

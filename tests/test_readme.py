@@ -7,6 +7,9 @@ import numpy as np
 from PIL import Image
 import pytest
 
+from spiral_jax import evaluation
+from spiral_jax.agents import pretrained
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 TEXT = (ROOT / 'README.md').read_text()
 BLOCKS = re.findall(r'```python\n(.*?)```', TEXT, re.DOTALL)
@@ -28,6 +31,17 @@ def test_the_notebook_example_learns_one_step():
   assert np.any(names['trajectory'].canvas[-1] < 255)
   assert int(names['state'].frames) == 8 * 16
   assert np.isfinite(names['logs']['loss'])
+
+
+@pytest.mark.skipif(
+  'digits' not in pretrained.names(), reason='there are no weights yet'
+)
+def test_the_example_of_weights_draws_what_it_is_shown():
+  names = run('agents.load')
+  canvas, digits = names['canvas'], names['digits']
+  assert canvas.shape == digits.shape == (16, 64, 64, 1)
+  error = evaluation.reconstruction_error
+  assert error(canvas, digits).mean() < error(canvas, digits[::-1]).mean()
 
 
 def test_the_painting_example_paints():

@@ -1,6 +1,7 @@
 """Agents and learners: the public API, pure functions of arrays.
 
-Nothing here starts a thread, opens a file or reads a flag.
+Nothing here starts a thread or reads a flag, and only `load`, of weights that
+come with the package, opens files.
 """
 
 from spiral_jax.agents.agent import Agent
@@ -15,6 +16,8 @@ from spiral_jax.agents.discriminator import make_discriminator_learner
 from spiral_jax.agents.learner import Learner
 from spiral_jax.agents.learner import LearnerState
 from spiral_jax.agents.learner import make_learner
+from spiral_jax.agents.pretrained import Pretrained
+from spiral_jax.agents.pretrained import load
 from spiral_jax.types import AgentState
 from spiral_jax.types import Observation
 from spiral_jax.types import StepOutput
@@ -31,8 +34,10 @@ __all__ = [
   'LearnerConfig',
   'LearnerState',
   'Observation',
+  'Pretrained',
   'StepOutput',
   'Trajectory',
+  'load',
   'make_agent',
   'make_discriminator',
   'make_discriminator_learner',

@@ -1,4 +1,4 @@
-"""Drawing images with a trained agent, and figure 6, on runs of seconds."""
+"""Drawing images with a trained agent, figures 6 and 7, on runs of seconds."""
 
 import io
 import json
@@ -14,6 +14,7 @@ import draw
 from environments import painting
 from environments.painting import extras
 import figure6
+import figure7
 import restored as restored_lib
 import run_setup
 from spiral_jax import agents
@@ -140,6 +141,8 @@ def test_agents_that_do_not_fit_are_refused(restored, targets):
     draw.draw(noise, targets, samples=1)
   with pytest.raises(ValueError, match='draws from noise.*--conditional'):
     figure6.figure6(noise, targets, samples=1, size=16)
+  with pytest.raises(ValueError, match='draws from noise.*--conditional'):
+    figure7.figure7(noise, targets, columns=3)
   state = {k: v for k, v in restored.checkpoint.state.items()
            if k != 'discriminator'}
   blind = restored._replace(
@@ -266,7 +269,7 @@ def test_a_folder_of_images(tmp_path, run_dir):
 
 
 @pytest.mark.parametrize('arguments, words', [
-  (['--image=x.png'], ['--checkpoint is not given', '--checkpoint=runs/']),
+  (['--image=x.png', '--weights=dgits'], ["no weights named 'dgits'"]),
   (['--image=x.png', '--sizes=big'], ["'big'", 'pixels']),
   (['--image=bad.png', '--checkpoint=RUN'], ['bad.png cannot be read']),
 ])
@@ -346,3 +349,39 @@ def test_figure_6_as_a_script(run_dir):
   assert 'figure6.png' in output and errors == ''
   with Image.open(io.BytesIO((run_dir / 'figure6.png').read_bytes())) as image:
     assert image.size == (3 * 34, 4 * 34)
+
+
+# Figure 7.
+
+
+@pytest.mark.parametrize('greedy', [False, True])
+def test_figure_7_has_reconstructions_below_their_targets(
+  restored, greedy, monkeypatch
+):
+  monkeypatch.setattr(restored_lib, '_BATCH', 4)  # 6 images: 2 batches.
+  rng = np.random.default_rng(0)
+  targets = rng.integers(0, 256, (6, 16, 16, 1)).astype(np.uint8)
+  figure, quality = figure7.figure7(
+    restored, targets, columns=3, seed=1, greedy=greedy
+  )
+  assert figure.shape == (4 * 18, 3 * 18, 1)
+  panels = figure.reshape(2, 2, 18, 3, 18, 1).transpose(1, 0, 3, 2, 4, 5)
+  above, below = panels[..., :16, :16, :].reshape(2, 6, 16, 16, 1)
+  np.testing.assert_array_equal(above, targets)
+  drawn = restored_lib.episodes(restored, 6, targets, seed=1, greedy=greedy)
+  canvas = np.concatenate([trajectory.canvas[-1] for trajectory in drawn])[:6]
+  np.testing.assert_array_equal(below, canvas)
+  assert np.ptp(canvas) > 0
+  assert quality == evaluation.evaluate_reconstructions(canvas, targets)
+
+
+@pytest.mark.slow
+def test_figure_7_as_a_script(run_dir, tmp_path):
+  code, output, errors = script(
+    'figure7.py', f'--run_dir={run_dir}', '--rows=2', '--columns=3',
+    f'--out_dir={tmp_path}',
+  )
+  assert code == 0, errors
+  assert 'pages of one colour' in output and errors == ''
+  with Image.open(tmp_path / 'figure7.png') as image:
+    assert image.size == (3 * 18, 4 * 18)

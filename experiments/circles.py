@@ -1,0 +1,416 @@
+"""Figure 11 of the paper: why a learned score leads home where l2 does not.
+
+Pictures of one solid circle, wherever it may lie. Their l2 distance from a
+target says nothing once the circles no longer overlap. A discriminator that
+learns to tell whether two pictures match is not asked how far apart circles
+are, but its score falls with their distance all the same:
+
+  python experiments/circles.py
+
+The picture shows pictures and target, and both surfaces over the circle's
+location, with arrows along their gradients. Printed are, over many targets, the
+share of locations whose gradient points home (by less than a right angle), and
+that from which hill climbing gets there, one pixel at a time.
+
+That holds of what is learned early, by a network that knows where pixels lie;
+not of what would be optimal. --network=pixels --loss=wgan comes near the exact
+Wasserstein distance, which here is the l2 norm again, and with --steps=2000
+the score forgets what does not help to tell pictures apart.
+"""
+
+from collections.abc import Callable, Mapping
+import os
+import pathlib
+from typing import Any, NamedTuple
+
+from absl import flags
+import chex
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import rich.console
+import rich.progress
+import rich.table
+
+import cli
+import process
+from spiral_jax import types
+from spiral_jax.losses import wgan
+
+# (index of the target's location) -> score `[P, P]` of the circle at each
+# location: higher is nearer.
+Surface = Callable[[int], np.ndarray]
+
+_SHOWN = 5  # Pictures of the data set, in a row and in a column.
+_ARROWS = 2  # Locations from one arrow to the next.
+
+
+def circles(size: int, radius: int) -> np.ndarray:
+  """Returns the pictures of a solid circle at all locations.
+
+  Args:
+    size: height and width of a picture, pixels.
+    radius: of the circle, pixels.
+
+  Returns:
+    float32 `[P, P, size, size]`, P = size - 2 radius + 1, by row and column of
+    the circle: ink is 0, paper 1.
+
+  Raises:
+    ValueError: if fewer than 2 x 2 circles fit.
+  """
+  if size <= 2 * radius:
+    raise ValueError(
+      f'--radius={radius} leaves a circle no room in {size} pixels; make '
+      f'--size at least {2 * radius + 1}'
+    )
+  centre = np.arange(radius, size - radius + 1)
+  pixel = np.arange(size) + 0.5
+  square = (pixel - centre[:, np.newaxis]) ** 2  # [P, size]
+  inside = square[:, None, :, None] + square[None, :, None, :] <= radius**2
+  return 1.0 - inside.astype(np.float32)
+
+
+def l2_surface(images: np.ndarray) -> Surface:
+  """Returns minus the mean squared error a pixel.
+
+  Args:
+    images: `[P, P, H, W]`.
+  """
+  flat = images.reshape(-1, *images.shape[2:])
+  return lambda target: -((images - flat[target]) ** 2).mean((2, 3))
+
+
+class Discriminator(nn.Module):
+  """Scores how well pictures match their targets.
+
+  Attributes:
+    network: 'pixels', layers on all pixels, or 'coordinates': a picture is the
+      mean over its ink of a code of a pixel's coordinates (Deep Sets,
+      arXiv:1703.06114), so that what is learned of a place, near the border as
+      well, holds of those around it.
+    code_size: of 'coordinates'.
+    hidden_size: of each layer.
+  """
+
+  network: str
+  code_size: int = 16
+  hidden_size: int = 64
+
+  @nn.compact
+  def __call__(self, image: chex.Array, target: chex.Array) -> chex.Array:
+    """Maps pictures and targets, `[N, H, W]` each, to scores `[N]`."""
+    ink = 1.0 - jnp.stack([image, target], axis=1)  # [N, 2, H, W]
+    n, _, height, width = ink.shape
+    x = ink.reshape(n, 2, height * width)
+    if self.network == 'coordinates':
+      axes = (jnp.linspace(-1.0, 1.0, length) for length in (height, width))
+      place = jnp.stack(jnp.meshgrid(*axes, indexing='ij'), axis=-1)
+      code = nn.tanh(nn.Dense(2 * self.code_size)(place.reshape(-1, 2)))
+      code = nn.Dense(self.code_size)(code)
+      x = x @ code / x.sum(-1, keepdims=True)
+    x = x.reshape(n, -1)
+    for _ in range(2):
+      x = nn.leaky_relu(nn.Dense(self.hidden_size)(x), 0.2)
+    return nn.Dense(1)(x)[:, 0]
+
+
+class Training(NamedTuple):
+  """How a discriminator learns.
+
+  Attributes:
+    loss: 'logistic' or 'wgan', with gradient penalty.
+    steps: of Adam; the learning rate falls to 0 along a cosine.
+    batch_size: targets a step, each with its own picture and another.
+    learning_rate: at first.
+    average: of parameters, what remains of the mean in a step.
+    seed: of everything random.
+  """
+
+  loss: str = 'logistic'
+  steps: int = 400
+  batch_size: int = 128
+  learning_rate: float = 3e-3
+  average: float = 0.98
+  seed: int = 0
+
+
+def learned_surface(
+  images: np.ndarray, network: str, training: Training
+) -> Surface:
+  """Trains a discriminator; returns its score.
+
+  Args:
+    images: `[P, P, H, W]`.
+    network: of the `Discriminator`.
+    training: how it learns.
+  """
+  discriminator = Discriminator(network)
+  rows, columns = images.shape[:2]
+  pictures = jnp.asarray(images.reshape(-1, *images.shape[2:]))
+  optimiser = optax.adam(
+    optax.cosine_decay_schedule(training.learning_rate, training.steps)
+  )
+
+  def loss(params: types.Params, key: chex.PRNGKey) -> chex.Array:
+    target_key, fake_key, loss_key = jax.random.split(key, 3)
+    shape = (training.batch_size,)
+    target = pictures[jax.random.randint(target_key, shape, 0, len(pictures))]
+    fake = pictures[jax.random.randint(fake_key, shape, 0, len(pictures))]
+
+    def score(images: chex.Array) -> chex.Array:
+      return discriminator.apply(params, images, target)
+
+    if training.loss == 'wgan':
+      return wgan.wgan_loss(score, loss_key, target, fake).total
+    return wgan.logistic_loss(score, target, fake, offset_weight=1e-3).total
+
+  @jax.jit
+  def step(params, mean, opt_state, key):
+    updates, opt_state = optimiser.update(
+      jax.grad(loss)(params, key), opt_state
+    )
+    params = optax.apply_updates(params, updates)
+    mean = optax.incremental_update(params, mean, 1.0 - training.average)
+    return params, mean, opt_state
+
+  key = jax.random.PRNGKey(training.seed)
+  params = mean = discriminator.init(key, pictures[:1], pictures[:1])
+  opt_state = optimiser.init(params)
+  console = rich.console.Console(stderr=True)
+  for index in rich.progress.track(
+    range(training.steps),
+    'training',
+    console=console,
+    transient=True,
+    disable=not console.is_terminal,
+  ):
+    params, mean, opt_state = step(
+      params, mean, opt_state, jax.random.fold_in(key, index)
+    )
+
+  @jax.jit
+  def score(params: types.Params, target: chex.Array) -> chex.Array:
+    targets = jnp.broadcast_to(pictures[target], pictures.shape)
+    return discriminator.apply(params, pictures, targets)
+
+  return lambda target: np.asarray(score(mean, target)).reshape(rows, columns)
+
+
+def climb(surface: np.ndarray) -> np.ndarray:
+  """Returns where hill climbing ends, from each location.
+
+  A step goes to the highest of the eight neighbours, if that is higher.
+
+  Args:
+    surface: `[P, Q]`.
+
+  Returns:
+    Indices of locations, `row * Q + column`, int `[P, Q]`.
+  """
+  rows, columns = surface.shape
+  padded = np.pad(surface, 1, constant_values=-np.inf)
+  # To stay comes first, and wins where a neighbour is as high.
+  moves = [(0, 0)] + [
+    (i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)
+  ]
+  heights = np.stack([
+    padded[1 + i : 1 + i + rows, 1 + j : 1 + j + columns] for i, j in moves
+  ])
+  offset = np.array([i * columns + j for i, j in moves])
+  ends = np.arange(surface.size) + offset[heights.argmax(0)].ravel()
+  # Each round doubles the steps.
+  while np.any(ends[ends] != ends):
+    ends = ends[ends]
+  return ends.reshape(rows, columns)
+
+
+def points_home(surface: np.ndarray, target: int) -> np.ndarray:
+  """Returns from where the gradient points to a target, by < 90 degrees.
+
+  Args:
+    surface: `[P, Q]`.
+    target: index of its location, where there is no direction.
+
+  Returns:
+    bool `[P, Q]`.
+  """
+  row, column = np.indices(surface.shape)
+  home_row, home_column = divmod(target, surface.shape[1])
+  along_rows, along_columns = np.gradient(surface)
+  towards = (home_row - row) * along_rows + (
+    home_column - column
+  ) * along_columns
+  towards[home_row, home_column] = 1.0
+  return towards > 0
+
+
+class Shares(NamedTuple):
+  """Of all locations, means over targets."""
+
+  pointing: float  # Whose gradient points home.
+  reaching: float  # From which hill climbing gets there.
+
+
+def measure(surface: Surface, targets: np.ndarray) -> Shares:
+  """Returns how well a surface leads to targets.
+
+  Args:
+    surface: of each target.
+    targets: indices of their locations, int `[n]`.
+  """
+  pointing, reaching = [], []
+  for target in targets:
+    heights = surface(target)
+    pointing.append(points_home(heights, target).mean())
+    reaching.append(np.mean(climb(heights) == target))
+  return Shares(float(np.mean(pointing)), float(np.mean(reaching)))
+
+
+def plot(
+  images: np.ndarray,
+  target: int,
+  surfaces: Mapping[str, np.ndarray],
+  path: pathlib.Path,
+) -> None:
+  """Draws pictures, a target, and surfaces as heights and from above.
+
+  Args:
+    images: `[P, P, H, W]`.
+    target: index of the location of its circle.
+    surfaces: `[P, P]` by name.
+    path: of the picture; the file is there whole or not.
+  """
+  from matplotlib import figure  # Late: it takes a second.
+
+  rows, columns = images.shape[:2]
+  flat = images.reshape(-1, *images.shape[2:])
+  fig = figure.Figure(figsize=(9.6, 6.4), layout='constrained')
+  grid = fig.add_gridspec(2, 1 + len(surfaces))
+  ends = (np.linspace(0, n - 1, _SHOWN).astype(int) for n in (rows, columns))
+  shown = np.pad(
+    images[np.ix_(*ends)], ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=0.8
+  )
+  sheet = np.concatenate(np.concatenate(shown, axis=1), axis=1)
+  for line, image, title in (
+    (0, sheet, f'{_SHOWN**2} of {len(flat)} pictures'),
+    (1, flat[target], 'target'),
+  ):
+    axis = fig.add_subplot(grid[line, 0])
+    axis.imshow(image, cmap='gray', vmin=0, vmax=1)
+    axis.set(title=title, xticks=[], yticks=[])
+  row, column = np.indices((rows, columns))
+  few = slice(_ARROWS // 2, None, _ARROWS)
+  for place, (name, surface) in enumerate(surfaces.items(), 1):
+    relief: Any = fig.add_subplot(grid[0, place], projection='3d')
+    # As the paper: what is near lies low.
+    relief.plot_surface(column, row, -surface, cmap='viridis_r')
+    relief.set(title=name, xticks=[], yticks=[], zticks=[])
+    relief.invert_yaxis()
+    axis = fig.add_subplot(grid[1, place])
+    axis.imshow(surface, cmap='viridis')
+    down, right = np.gradient(surface)
+    length = np.hypot(down, right)
+    # Directions alone: near the target, learned slopes are many times steeper.
+    length[length < 1e-6 * np.ptp(surface)] = np.inf
+    axis.quiver(
+      column[few, few],
+      row[few, few],
+      (right / length)[few, few],
+      (down / length)[few, few],
+      angles='xy',
+      scale_units='xy',
+      scale=1.2 / _ARROWS,
+      width=0.006,
+      color='white',
+      pivot='mid',
+    )
+    axis.plot(*divmod(target, columns)[::-1], 'r+', markersize=12)
+    axis.set(xticks=[], yticks=[])
+  partial = path.with_name('.partial-' + path.name)
+  path.parent.mkdir(parents=True, exist_ok=True)
+  fig.savefig(partial, dpi=110, format='png')
+  os.replace(partial, path)
+
+
+def main() -> None:
+  """Trains, measures and plots as the flags say."""
+  process.prepare()
+  images = circles(_SIZE.value, _RADIUS.value)
+  training = Training(
+    _LOSS.value,
+    _STEPS.value,
+    _BATCH_SIZE.value,
+    _LEARNING_RATE.value,
+    _AVERAGE.value,
+    _SEED.value,
+  )
+  surfaces = {
+    'l2': l2_surface(images),
+    'learned score': learned_surface(images, _NETWORK.value, training),
+  }
+  side = len(images)
+  count = min(_TARGETS.value, side**2)
+  targets = np.random.default_rng(_SEED.value).permutation(side**2)[:count]
+  table = rich.table.Table('surface', 'gradient points home', 'climbs home')
+  for name, surface in surfaces.items():
+    shares = measure(surface, targets)
+    table.add_row(name, *(f'{share:.1%}' for share in shares))
+  console = rich.console.Console(highlight=False)
+  console.print(table)
+  # Off the middle, so that there is room for distance.
+  target = side * (side // 3) + 3 * side // 4
+  path = pathlib.Path(_OUT_DIR.value).expanduser() / 'circles.png'
+  plot(
+    images, target, {name: s(target) for name, s in surfaces.items()}, path
+  )
+  console.print(
+    f'of {side**2} locations, mean over {count} targets; picture in {path}',
+    soft_wrap=True,
+  )
+
+
+if __name__ == '__main__':
+  _OUT_DIR = flags.DEFINE_string(
+    'out_dir', 'runs/circles', 'folder of the picture'
+  )
+  _SIZE = flags.DEFINE_integer(
+    'size', 32, 'height and width of a picture, pixels', lower_bound=1
+  )
+  _RADIUS = flags.DEFINE_integer(
+    'radius', 4, 'of the circle, pixels', lower_bound=1
+  )
+  _TARGETS = flags.DEFINE_integer(
+    'targets', 200, 'to measure with, at most all', lower_bound=1
+  )
+  _NETWORK = flags.DEFINE_enum(
+    'network',
+    'coordinates',
+    ['coordinates', 'pixels'],
+    'what the discriminator is made of',
+  )
+  _LOSS = flags.DEFINE_enum(
+    'loss', Training().loss, ['logistic', 'wgan'], 'of the discriminator'
+  )
+  _STEPS = flags.DEFINE_integer(
+    'steps', Training().steps, 'of training', lower_bound=1
+  )
+  _BATCH_SIZE = flags.DEFINE_integer(
+    'batch_size', Training().batch_size, 'targets a step', lower_bound=1
+  )
+  _LEARNING_RATE = flags.DEFINE_float(
+    'learning_rate', Training().learning_rate, 'at first', lower_bound=0.0
+  )
+  _AVERAGE = flags.DEFINE_float(
+    'average',
+    Training().average,
+    'of parameters: what remains of the mean in a step',
+    lower_bound=0.0,
+    upper_bound=1.0,
+  )
+  _SEED = flags.DEFINE_integer(
+    'seed', 0, 'of everything random', lower_bound=0
+  )
+  cli.run(main)

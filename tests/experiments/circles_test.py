@@ -1,0 +1,192 @@
+"""Surfaces over the location of a circle, and ways home on them."""
+
+import numpy as np
+from PIL import Image
+import pytest
+
+import circles
+from tests.experiments import tiny
+
+P, Q = 7, 9
+HOME = 2 * Q + 6
+
+
+def cone(rows=P, columns=Q, home=HOME):
+  """Returns minus the distance from home."""
+  row, column = np.indices((rows, columns))
+  return -np.hypot(row - home // columns, column - home % columns)
+
+
+# Pictures and l2.
+
+
+def test_pictures_are_one_circle_in_all_places():
+  images = circles.circles(size=12, radius=2)
+  assert images.shape == (9, 9, 12, 12) and images.dtype == np.float32
+  assert set(np.unique(images)) == {0, 1}
+  first = images[0, 0]
+  # 2x2 pixels in the middle, and two on each side.
+  assert np.sum(first == 0) == 12
+  assert (first[0] == 0).any() and (first[:, 0] == 0).any()
+  assert not (first[4:] == 0).any() and not (first[:, 4:] == 0).any()
+  for i in range(9):
+    for j in range(9):
+      moved = np.roll(first, (i, j), (0, 1))
+      np.testing.assert_array_equal(images[i, j], moved)
+  assert (images[8, 8, 11] == 0).any()
+
+
+def test_a_circle_needs_room():
+  with pytest.raises(ValueError, match='--radius=6.*--size at least 13'):
+    circles.circles(size=12, radius=6)
+
+
+def test_l2_is_flat_where_circles_do_not_overlap():
+  images = circles.circles(size=12, radius=2)
+  surface = circles.l2_surface(images)(0)
+  assert surface[0, 0] == 0 and surface.argmax() == 0
+  assert surface[0, 1] == pytest.approx(-2 * 4 / 144)  # Four new pixels.
+  far = np.maximum(*np.indices((9, 9))) >= 4
+  np.testing.assert_allclose(surface[far], -2 * 12 / 144, rtol=1e-6)
+  assert (surface[~far] >= -2 * 12 / 144 - 1e-6).all()
+
+
+# Hill climbing.
+
+
+def test_all_ways_lead_up_a_cone():
+  assert (circles.climb(cone()) == HOME).all()
+
+
+def test_on_a_plain_nobody_moves():
+  ends = circles.climb(np.ones((P, Q)))
+  np.testing.assert_array_equal(ends, np.arange(P * Q).reshape(P, Q))
+
+
+def test_of_two_hills_the_nearer_one_is_climbed():
+  left, right = 3 * Q + 1, 3 * Q + 7
+  surface = np.maximum(cone(home=left), cone(home=right))
+  ends = circles.climb(surface)
+  assert (ends[:, :4] == left).all() and (ends[:, 5:] == right).all()
+
+
+def test_a_long_way_is_gone_to_its_end():
+  surface = np.arange(100.0)[np.newaxis]
+  assert (circles.climb(surface) == 99).all()
+  assert (circles.climb(-surface.T) == 0).all()
+
+
+def test_climbing_is_what_it_says():
+  surface = np.random.default_rng(0).normal(size=(P, Q)).cumsum(0).cumsum(1)
+  ends = circles.climb(surface)
+  for start in np.ndindex(P, Q):
+    row, column = start
+    while True:
+      near = [
+        (i, j)
+        for i in range(max(row - 1, 0), min(row + 2, P))
+        for j in range(max(column - 1, 0), min(column + 2, Q))
+      ]
+      best = max(near, key=surface.__getitem__)
+      if best == (row, column):
+        break
+      row, column = best
+    assert ends[start] == row * Q + column
+  assert 1 < len(np.unique(ends)) < P * Q
+
+
+# Gradients.
+
+
+def test_gradients_of_a_cone_point_home_and_of_a_pit_away():
+  assert circles.points_home(cone(), HOME).all()
+  away = circles.points_home(-cone(), HOME)
+  assert away.sum() == 1 and away.flat[HOME]
+  assert circles.points_home(np.ones((P, Q)), HOME).sum() == 1
+
+
+def test_a_slope_points_home_from_below():
+  slope = np.indices((P, Q))[1].astype(float)
+  expected = np.indices((P, Q))[1] < HOME % Q
+  expected.flat[HOME] = True
+  np.testing.assert_array_equal(circles.points_home(slope, HOME), expected)
+
+
+def test_shares_are_means_over_targets():
+  def surface(target):
+    return cone(home=target) if target % 2 else np.ones((P, Q))
+
+  one = 1 / (P * Q)
+  assert circles.measure(surface, np.array([HOME + 1, 3])) == (1.0, 1.0)
+  shares = circles.measure(surface, np.array([HOME, 3, 6, 8]))
+  assert shares == pytest.approx(((1 + 3 * one) / 4,) * 2)
+
+
+# The learned score.
+
+
+@pytest.mark.slow
+def test_what_is_learned_leads_home():
+  images = circles.circles(size=16, radius=2)
+  targets = np.arange(0, 169, 7)
+  training = circles.Training(steps=250, batch_size=64)
+  shares = {
+    steps: circles.measure(
+      circles.learned_surface(
+        images, 'coordinates', training._replace(steps=steps)
+      ),
+      targets,
+    )
+    for steps in (1, 250)
+  }
+  assert min(shares[250]) > 0.95
+  assert shares[1].reaching < 0.3
+  l2 = circles.measure(circles.l2_surface(images), targets)
+  assert l2.reaching < 0.4
+
+
+@pytest.mark.parametrize('loss, network', [
+  ('logistic', 'coordinates'), ('wgan', 'coordinates'), ('wgan', 'pixels'),
+])
+def test_a_target_scores_higher_after_some_steps(loss, network):
+  images = circles.circles(size=8, radius=1)
+  training = circles.Training(
+    loss=loss, steps=60, batch_size=32, average=0.5, learning_rate=1e-2
+  )
+
+  def lead(steps):
+    surface = circles.learned_surface(
+      images, network, training._replace(steps=steps)
+    )
+    heights = surface(9)
+    assert heights.shape == (7, 7)
+    return heights.flat[9] - heights.mean()
+
+  assert lead(60) > lead(1) + 0.1
+
+
+# The script.
+
+
+def test_the_script_writes_a_picture_and_prints_both_shares(tmp_path):
+  process = tiny.script(
+    'circles.py', '--size=9', '--radius=1', '--steps=2', '--batch_size=4',
+    '--targets=3', f'--out_dir={tmp_path}',
+  )
+  output, errors = process.communicate(timeout=300)
+  assert process.returncode == 0, errors
+  assert 'l2' in output and 'learned score' in output
+  assert output.count('%') == 4 and errors == ''
+  assert [path.name for path in tmp_path.iterdir()] == ['circles.png']
+  with Image.open(tmp_path / 'circles.png') as picture:
+    assert np.ptp(np.asarray(picture)) == 255
+
+
+def test_a_circle_without_room_is_one_line(tmp_path):
+  process = tiny.script(
+    'circles.py', '--size=9', '--radius=5', f'--out_dir={tmp_path}'
+  )
+  output, errors = process.communicate(timeout=300)
+  assert process.returncode != 0 and output == ''
+  assert len(errors.splitlines()) == 1 and '--radius=5' in errors
+  assert not list(tmp_path.iterdir())
