@@ -31,6 +31,8 @@ class RunConfig:
     resume: go on from the latest checkpoint in run_dir.
     minutes: to train, over all resumptions; 0, no end.
     frames: commands to learn from; 0, no end.
+    decay_by_clock: let the learner's decay last for `minutes`, not for
+      decay_frames, so that it ends with the run on a machine of any speed.
     batch_size: episodes in a batch of either learner.
     num_actors: nodes that paint, a batch at a time.
     max_lag: updates that an actor may run ahead of the policy learner; below 0,
@@ -58,6 +60,7 @@ class RunConfig:
   resume: bool = False
   minutes: float = 0.0
   frames: int = 0
+  decay_by_clock: bool = False
   batch_size: int = 64
   num_actors: int = 1
   max_lag: int = -1
@@ -99,6 +102,10 @@ class RunConfig:
       value = getattr(self, name)
       if not 0 < value < math.inf:
         raise ValueError(f'{name} is {value}, must be above 0')
+    if self.decay_by_clock and not self.minutes:
+      raise ValueError(
+        'decay_by_clock is set but minutes is 0; say how long the run is'
+      )
     if not 0 <= self.unfinished_share <= 1:
       raise ValueError(
         f'unfinished_share is {self.unfinished_share}, must be from 0 to 1'
@@ -283,6 +290,11 @@ def check_fit(setup: Setup) -> None:
     raise ValueError(
       f'--colour_cost={setup.learner.colour_cost} compares with a target and '
       'the agent has none; add --conditional, or leave it out'
+    )
+  if setup.run.decay_by_clock and setup.learner.decay_frames:
+    raise ValueError(
+      f'--decay_frames={setup.learner.decay_frames} and --decay_by_clock are '
+      'two ways of the same; leave one out'
     )
   parts = setup.environment.action_spec()
   if setup.learner.stroke_start_cost and 'flag' not in parts:

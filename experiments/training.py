@@ -239,7 +239,16 @@ class Training:
 
   def _update_policy(self, state, trajectory, score_params):
     self.latest = trajectory  # To be looked at.
-    return self._policy_learner.update(state, trajectory, score_params)
+    return self._policy_learner.update(
+      state, trajectory, score_params, self._progress()
+    )
+
+  def _progress(self) -> float | None:
+    """Returns how much of the learner's decay is over, None if by frames."""
+    run = self.setup.run
+    if not run.decay_by_clock:
+      return None
+    return min(self.clock.seconds / (60 * run.minutes), 1.0)
 
 
 def discriminator_examples(

@@ -85,7 +85,7 @@ def train(
     script = subprocess.Popen(
       [
         sys.executable, str(_SCRIPT), *arguments,
-        f'--run_dir={run_dir}', '--log_every=1', '--minutes=0', '--frames=0',
+        f'--run_dir={run_dir}', '--log_every=1', '--minutes=1000', '--frames=0',
       ],
       env={**os.environ, 'XDG_CACHE_HOME': str(cache)},
       stdout=output,

@@ -103,7 +103,7 @@ class LearnerConfig:
     adam_epsilon: of Adam.
     max_gradient_norm: global norm to which gradients are clipped.
     decay_frames: commands over which the learning rate, the entropy's weight
-      and the epochs (rounded up) fall linearly; 0, never.
+      and the epochs (rounded up) fall linearly; 0, not by themselves.
     decay_to: what is left of them then, a share.
   """
 

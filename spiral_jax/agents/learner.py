@@ -42,15 +42,14 @@ class Learner(NamedTuple):
 
   Attributes:
     init: (key) -> LearnerState.
-    update: (state, trajectory, score_params) -> (state, logs).  The state is
-      donated: use only the one that is returned.
+    update: (state, trajectory, score_params, progress=None) -> (state, logs).
+      The state is donated: use only the one that is returned.  `progress` is
+      how much of the decay to `config.decay_to` is over, a float from 0 to 1;
+      None, as `config.decay_frames` says.
   """
 
   init: Callable[[chex.PRNGKey], LearnerState]
-  update: Callable[
-    [LearnerState, types.Trajectory, types.Params],
-    tuple[LearnerState, types.Logs],
-  ]
+  update: Callable[..., tuple[LearnerState, types.Logs]]
 
 
 def make_learner(
@@ -76,19 +75,21 @@ def make_learner(
   # A part of one value has no entropy: any share of it is zero.
   maxima = np.log([max(part.num_values, 2) for part in agent.parts])
 
-  def decay_at(frames):
-    """Returns what is left of what falls; NumPy for NumPy."""
+  def left_at(frames, progress):
+    """Returns what is left of all that decays, a share."""
+    if progress is not None:
+      return np.float32(1.0 - (1.0 - config.decay_to) * progress)
     if not config.decay_frames:
       return np.float32(1.0)
-    done = (frames / config.decay_frames).clip(max=1.0)
-    return 1.0 - (1.0 - config.decay_to) * done
+    progress = (frames / config.decay_frames).clip(max=1.0)
+    return 1.0 - (1.0 - config.decay_to) * progress
 
-  def num_steps(frames):
+  def num_steps(left):
     """Returns how many gradient steps a batch is for."""
-    if not config.decay_frames or config.epochs == 1:
-      return config.epochs * config.minibatches
-    # The only value that the host must wait for.
-    epochs = np.ceil(config.epochs * decay_at(np.asarray(frames)))
+    if config.epochs == 1:
+      return config.minibatches
+    # The only value that the host may have to wait for.
+    epochs = np.ceil(config.epochs * np.asarray(left))
     return config.minibatches * max(1, int(epochs))
 
   optimiser = optax.chain(
@@ -119,18 +120,18 @@ def make_learner(
     return targets, reward_scale, logs, order, key
 
   @functools.partial(jax.jit, donate_argnums=(0, 1))
-  def gradient_step(params, opt_state, decay, trajectory, targets, columns):
+  def gradient_step(params, opt_state, left, trajectory, targets, columns):
     loss = functools.partial(
       _LOSSES[config.algorithm],
       agent=agent,
       config=config,
       maxima=maxima,
-      entropy_cost=config.entropy_cost * decay,
+      entropy_cost=config.entropy_cost * left,
     )
     piece = _take_columns((trajectory, targets), columns)
     gradients, logs = jax.grad(loss, has_aux=True)(params, *piece)
     updates, opt_state = optimiser.update(gradients, opt_state)
-    rate = config.learning_rate * decay
+    rate = config.learning_rate * left
     updates = jax.tree.map(lambda u: -rate * u, updates)
     logs['gradient_norm'] = optax.global_norm(gradients)
     return optax.apply_updates(params, updates), opt_state, logs
@@ -139,17 +140,18 @@ def make_learner(
     state: LearnerState,
     trajectory: types.Trajectory,
     score_params: types.Params,
+    progress: float | None = None,
   ) -> tuple[LearnerState, types.Logs]:
     targets, reward_scale, logs, order, key = prepare(
       trajectory, score_params, state.reward_scale, state.key
     )
     params, opt_state = state.params, state.opt_state
-    decay = decay_at(state.frames)
+    left = left_at(state.frames, progress)
     # A Python loop: inside `lax.scan`, XLA's CPU convolutions run 30 times
     # slower (jaxlib 0.10).
-    for columns in order[: num_steps(state.frames)]:
+    for columns in order[: num_steps(left)]:
       params, opt_state, step_logs = gradient_step(
-        params, opt_state, decay, trajectory, targets, columns
+        params, opt_state, left, trajectory, targets, columns
       )
     next_state = LearnerState(
       params=params,

@@ -518,6 +518,26 @@ def test_learning_rate_falls_linearly(decay_frames, decay_to, rates):
     )
 
 
+@pytest.mark.parametrize('decay_frames', [0, 7])
+@pytest.mark.parametrize('progress, rate, epochs', [
+  (0.0, 1.0, 3), (0.5, 0.6, 2), (1.0, 0.2, 1),
+])
+def test_progress_that_is_given_decides(decay_frames, progress, rate, epochs):
+  config = dataclasses.replace(
+    PLAIN, learning_rate=0.01, adam_epsilon=1e-12, decay_to=0.2,
+    decay_frames=decay_frames, algorithm='clipped', clip=10.0, epochs=3,
+  )
+  learner = agents.make_learner(toys.table_agent(), darkness, config)
+  state = learner.init(jax.random.PRNGKey(0))
+  before = np.array(state.params['log_prob'])
+  trajectory = toys.table_trajectory()._replace(log_prob=before)  # Zero lag.
+  state, _ = learner.update(state, trajectory, jnp.float32(1.0), progress)
+  # Adam moves by the learning rate where the gradient stays the same.
+  np.testing.assert_allclose(
+    state.params['log_prob'] - before, 0.01 * rate * epochs, rtol=0.02
+  )
+
+
 def test_the_weight_of_the_entropy_falls_with_it():
   learner = agents.make_learner(
     toys.table_agent(), darkness,

@@ -11,6 +11,7 @@ from PIL import Image
 import pytest
 
 import run_setup
+from spiral_jax import agents
 from spiral_jax.driver import checkpoints
 from spiral_jax.driver import program
 from tests.experiments import tiny
@@ -187,6 +188,28 @@ def test_what_does_not_fit_is_refused(tmp_path, run, learner, agent, words):
   for word in words:
     assert word in str(error.value)
   assert not folder.exists()
+
+
+def test_the_decay_may_follow_the_clock(tmp_path, monkeypatch):
+  run = dict(minutes=2.0, decay_by_clock=True)
+  run_dir = tmp_path / 'run'
+  setup = tiny.setup(run_dir, run=run, learner=dict(decay_to=0.1))
+  run_dir.mkdir()
+  given = []
+  for seconds in (0.0, 30.0, 150.0):
+    made = training.Training(setup, run_dir)
+    made.clock.set_state({'seconds': seconds})
+    monkeypatch.setattr(
+      made, '_policy_learner',
+      types.SimpleNamespace(update=lambda *args: given.append(args[3])),
+    )
+    made._update_policy(None, None, None)
+  assert given == pytest.approx([0.0, 0.25, 1.0], abs=0.01)
+  with pytest.raises(ValueError, match='minutes is 0'):
+    run_setup.RunConfig(decay_by_clock=True)
+  setup = setup._replace(learner=agents.LearnerConfig(decay_frames=9))
+  with pytest.raises(ValueError, match='--decay_frames=9 and --decay_by_clock'):
+    run_setup.check_fit(setup)
 
 
 def test_the_replay_takes_unfinished_canvases_of_all_times():
