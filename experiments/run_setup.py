@@ -9,6 +9,7 @@ import math
 from typing import Any, NamedTuple
 
 from absl import flags
+import jax
 
 import config_flags
 from environments import core
@@ -32,6 +33,8 @@ class RunConfig:
     minutes: to train, over all resumptions; 0, no end.
     frames: commands to learn from; 0, no end.
     batch_size: episodes in a batch of either learner.
+    devices: accelerators among which each learner's batch is divided; 0, all
+      of this machine.
     num_actors: nodes that paint, a batch at a time.
     max_lag: updates that an actor may run ahead of the policy learner; below 0,
       as far as the queue allows.
@@ -56,6 +59,7 @@ class RunConfig:
   minutes: float = 0.0
   frames: int = 0
   batch_size: int = 64
+  devices: int = 1
   num_actors: int = 1
   max_lag: int = -1
   render_threads: int = 1
@@ -80,6 +84,7 @@ class RunConfig:
       ('minutes', 0),
       ('frames', 0),
       ('batch_size', 1),
+      ('devices', 0),
       ('num_actors', 1),
       ('render_threads', 1),
       ('replay_batches', 1),
@@ -265,6 +270,12 @@ def check_fit(setup: Setup) -> None:
     raise ValueError(
       f'--batch_size={batch_size} does not divide into --minibatches='
       f'{minibatches}; change one of them'
+    )
+  devices = setup.run.devices or jax.local_device_count()
+  if batch_size // minibatches % devices:
+    raise ValueError(
+      f'--batch_size={batch_size} in --minibatches={minibatches} does not '
+      f'divide among --devices={devices}; change one of them'
     )
   if setup.learner.reward == 'l2' and not setup.agent.conditional:
     raise ValueError(

@@ -14,6 +14,7 @@ A script calls `train` with a `run_setup.Setup`.
 import functools
 import json
 import pathlib
+import threading
 
 import jax
 import numpy as np
@@ -89,6 +90,8 @@ class Training:
     # What may be wrong comes first, the folder of the run after it: a typo
     # leaves nothing behind.
     agent = run_setup.make_agent(setup)
+    self._mesh = agents.make_mesh(run.devices)
+    self._updating = threading.Lock()
     score = self._make_discriminator_learner(setup)
     # One more than there are actors, for held-out targets.
     *environments, spare = [
@@ -100,6 +103,7 @@ class Training:
       score,
       setup.learner,
       blank_page=spare.reset().observation['canvas'][0],
+      mesh=self._mesh,
     )
     held_out = run_setup.load_dataset(setup, 'test').images
     images = run_setup.load_dataset(setup, 'train')
@@ -186,7 +190,7 @@ class Training:
         'policy',
         update=self._update_policy,
         state=self._policy_learner.init(keys[1]),
-        params_of=lambda state: state.params,
+        params_of=lambda state: agents.on_one_device(state.params),
         trajectories=trajectories,
         published=params,
         score_params=score_params,
@@ -226,18 +230,31 @@ class Training:
       setup.discriminator,
     )
     self._discriminator_learner = agents.make_discriminator_learner(
-      discriminator, setup.discriminator
+      discriminator, setup.discriminator, mesh=self._mesh
     )
     return discriminator.score
 
   def _update_discriminator(self, state, real, examples):
-    return self._discriminator_learner.update(
-      state, real, examples['canvas'], examples.get('target')
-    )
+    images = [real, examples['canvas']]
+    if 'target' in examples:
+      images.append(examples['target'])
+    return self._update(self._discriminator_learner, state, *images)
 
   def _update_policy(self, state, trajectory, score_params):
     self.latest = trajectory  # To be looked at.
-    return self._policy_learner.update(state, trajectory, score_params)
+    return self._update(self._policy_learner, state, trajectory, score_params)
+
+  def _update(self, learner, *state_and_batch):
+    if self._mesh is None:
+      return learner.update(*state_and_batch)
+    # All devices must begin two updates in the same order, or each learner
+    # waits for devices that wait for the other. Accelerators have queues; CPU
+    # devices take programs as they come, so one has to end first.
+    with self._updating:
+      updated = learner.update(*state_and_batch)
+      if jax.default_backend() == 'cpu':
+        jax.block_until_ready(updated)
+      return updated
 
 
 def _final_examples(trajectory: agents.Trajectory) -> dict[str, np.ndarray]:
@@ -248,8 +265,15 @@ def _final_examples(trajectory: agents.Trajectory) -> dict[str, np.ndarray]:
   return examples
 
 
-def train(setup: run_setup.Setup) -> pathlib.Path:
+def train(
+  setup: run_setup.Setup, *, may_change: tuple[str, ...] = ()
+) -> pathlib.Path:
   """Trains until the end that the setup names, or Ctrl-C.
+
+  Args:
+    setup: of the run.
+    may_change: fields of the setup, dotted, in which a run that goes on may
+      differ from its checkpoint, beside those of `run_folder.MAY_CHANGE`.
 
   Returns:
     The run's folder, which holds a checkpoint of the end.
@@ -260,13 +284,14 @@ def train(setup: run_setup.Setup) -> pathlib.Path:
     program.NodeError: if a node failed.
   """
   console = rich.console.Console(highlight=False)
-  run_dir = run_folder.claim(setup)
+  may_change += run_folder.MAY_CHANGE
+  run_dir = run_folder.claim(setup, may_change)
   training = Training(setup, run_dir)
   program, learner = training.program, training.learner
   saved = checkpoints.Checkpoints(
     run_dir / 'checkpoints',
     run_setup.to_json(setup),
-    may_change=run_folder.MAY_CHANGE,
+    may_change=may_change,
   )
   parts = {
     **program.stateful(),

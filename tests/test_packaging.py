@@ -79,7 +79,7 @@ def test_embedded_data_has_its_licence_beside_it_and_is_small():
 def test_every_requirement_has_a_lower_bound_and_no_other(declared):
   extras = declared['extras_require'].values()
   for requirement in sum(extras, declared['install_requires']):
-    assert re.fullmatch(r'[\w-]+>=[\d.]+', requirement)
+    assert re.fullmatch(r'[\w-]+(\[\w+\])?>=[\d.]+', requirement)
 
 
 def test_every_imported_library_is_declared(declared):
@@ -116,7 +116,7 @@ def test_extensions_are_built_where_there_is_a_compiler(
 
 
 def _names(requirements: list[str]) -> list[str]:
-  return [re.split('[><=]', requirement)[0] for requirement in requirements]
+  return [re.split(r'[\[><=]', requirement)[0] for requirement in requirements]
 
 
 def _libraries(path: pathlib.Path) -> set[str]:

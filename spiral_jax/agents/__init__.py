@@ -15,6 +15,8 @@ from spiral_jax.agents.discriminator import make_discriminator_learner
 from spiral_jax.agents.learner import Learner
 from spiral_jax.agents.learner import LearnerState
 from spiral_jax.agents.learner import make_learner
+from spiral_jax.agents.sharding import make_mesh
+from spiral_jax.agents.sharding import on_one_device
 from spiral_jax.types import AgentState
 from spiral_jax.types import Observation
 from spiral_jax.types import StepOutput
@@ -37,4 +39,6 @@ __all__ = [
   'make_discriminator',
   'make_discriminator_learner',
   'make_learner',
+  'make_mesh',
+  'on_one_device',
 ]

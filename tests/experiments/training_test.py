@@ -150,6 +150,20 @@ def test_nothing_is_compiled_after_the_first_rounds(
   assert len(before_update) == 12
 
 
+@pytest.mark.slow
+def test_several_devices_train_and_one_goes_on(tmp_path, monkeypatch):
+  flags = '--xla_force_host_platform_device_count=2'
+  monkeypatch.setenv('XLA_FLAGS', flags)
+  process = tiny.script(
+    'mnist.py', *tiny.flags(tmp_path), '--nolockstep', '--devices=0'
+  )
+  _, errors = process.communicate(timeout=600)
+  assert process.returncode == 0, errors
+  assert state_of(tmp_path)['policy']['frames'] == 72
+  training.train(tiny.setup(tmp_path, run=dict(resume=True, frames=96)))
+  assert state_of(tmp_path)['policy']['frames'] == 96
+
+
 def test_a_node_that_fails_is_named(tmp_path, monkeypatch):
   def fail(self, state, trajectory, score_params):
     raise RuntimeError('no more')
@@ -169,6 +183,8 @@ def test_a_node_that_fails_is_named(tmp_path, monkeypatch):
   [
     (dict(batch_size=9), dict(algorithm='clipped', minibatches=4), {},
      ['--batch_size=9', '--minibatches=4']),
+    (dict(batch_size=9, devices=2), {}, {}, ['--batch_size=9', '--devices=2']),
+    (dict(batch_size=8, devices=8), {}, {}, ['devices is 8', 'has 1 ']),
     ({}, dict(reward='l2'), {}, ['--reward=l2', '--conditional']),
     (dict(data_dir='/no/such/folder'), {}, {}, ['/no/such/folder']),
     (dict(resume=True), {}, {}, ['no checkpoint', '--resume', '--run_dir']),
