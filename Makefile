@@ -42,7 +42,7 @@ setup: .venv/.installed
 	@scripts/system_packages.sh '$(PYTHON)'
 	$(BIN) -c '' 2>/dev/null || $(PYTHON) -m venv --clear .venv
 	rm -f $(NATIVE)
-	$(BIN) -m pip install --editable '.[train,test]'
+	$(BIN) -m pip install --editable '.[train,distributed,test]'
 	@for library in $(NATIVE); do \
 	  test -e $$library || echo "Note: $$library was not built. All works" \
 	      'without it, but slower.'; \

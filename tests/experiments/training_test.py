@@ -1,7 +1,10 @@
 """Training in lockstep: reproducible, resumable; what is refused, and how."""
 
 import json
+import os
 import signal
+import subprocess
+import sys
 import time
 
 import jax
@@ -151,16 +154,28 @@ def test_nothing_is_compiled_after_the_first_rounds(
 
 
 @pytest.mark.slow
-def test_several_devices_train_and_one_goes_on(tmp_path, monkeypatch):
-  flags = '--xla_force_host_platform_device_count=2'
-  monkeypatch.setenv('XLA_FLAGS', flags)
-  process = tiny.script(
-    'mnist.py', *tiny.flags(tmp_path), '--nolockstep', '--devices=0'
+def test_several_devices_train_and_one_goes_on(tmp_path):
+  code = (
+    f'import sys; sys.path.append({str(tiny.ROOT / "experiments")!r})\n'
+    'from tests.experiments import tiny\n'
+    'import training\n'
+    'run = dict(devices=0, lockstep=False)\n'
+    f'training.train(tiny.setup({str(tmp_path)!r}, run=run))\n'
   )
-  _, errors = process.communicate(timeout=600)
-  assert process.returncode == 0, errors
+  subprocess.run(
+    [sys.executable, '-c', code],
+    cwd=tiny.ROOT,
+    env={
+      **os.environ,
+      'JAX_PLATFORMS': 'cpu',
+      'XLA_FLAGS': '--xla_force_host_platform_device_count=2',
+    },
+    timeout=600,
+    check=True,
+  )
   assert state_of(tmp_path)['policy']['frames'] == 72
-  training.train(tiny.setup(tmp_path, run=dict(resume=True, frames=96)))
+  run = dict(resume=True, lockstep=False, frames=96)
+  training.train(tiny.setup(tmp_path, run=run))
   assert state_of(tmp_path)['policy']['frames'] == 96
 
 
