@@ -54,7 +54,7 @@ def main() -> None:
     frames=_PERTURB_FRAMES.value,
     member_cpus=_MEMBER_CPUS.value,
   )
-  best = tuning.train(setup, search, _RAY_ADDRESS.value)
+  best = tuning.train(setup, search)
   print(f'the best member is {best}')
 
 
@@ -125,9 +125,6 @@ if __name__ == '__main__':
     'of each member, which decide how many train at a time; 0, all of a '
     'machine, or with accelerators one',
     lower_bound=0,
-  )
-  _RAY_ADDRESS = flags.DEFINE_string(
-    'ray_address', '', 'of a Ray cluster; empty, this machine alone'
   )
   run_setup.define_flags(_EXPERIMENTS[_experiment()][1])
   cli.run(main)

@@ -16,6 +16,8 @@ MAY_CHANGE = (
   'run.frames',
   'run.devices',
   'run.num_actors',
+  'run.launcher',
+  'run.ray_address',
   'run.max_lag',
   'run.render_threads',
   'run.log_every',

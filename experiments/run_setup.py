@@ -36,6 +36,9 @@ class RunConfig:
     devices: accelerators among which each learner's batch is divided; 0, all
       of this machine.
     num_actors: nodes that paint, a batch at a time.
+    launcher: 'threads', all in this process, or 'ray', actors in processes of
+      their own, on all machines of a Ray cluster.
+    ray_address: of the cluster's head; empty, this machine alone.
     max_lag: updates that an actor may run ahead of the policy learner; below 0,
       as far as the queue allows.
     render_threads: of each actor, to share its canvases.
@@ -61,6 +64,8 @@ class RunConfig:
   batch_size: int = 64
   devices: int = 1
   num_actors: int = 1
+  launcher: str = 'threads'
+  ray_address: str = ''
   max_lag: int = -1
   render_threads: int = 1
   replay_batches: int = 20
@@ -105,6 +110,12 @@ class RunConfig:
         f'discriminator_updates is {self.discriminator_updates}, must be a '
         'whole number with lockstep'
       )
+    if self.launcher not in ('threads', 'ray'):
+      raise ValueError(
+        f"launcher is {self.launcher!r}; give one of ('threads', 'ray')"
+      )
+    if self.lockstep and self.launcher == 'ray':
+      raise ValueError("launcher is 'ray', must be 'threads' with lockstep")
     if self.lockstep and self.num_actors > 1:
       raise ValueError(
         f'num_actors is {self.num_actors}, must be 1 with lockstep'

@@ -14,6 +14,7 @@ A script calls `train` with a `run_setup.Setup`.
 import functools
 import json
 import pathlib
+import sys
 import threading
 
 import jax
@@ -21,6 +22,7 @@ import numpy as np
 import rich.console
 
 import pictures
+import process
 import run_folder
 import run_setup
 from spiral_jax import agents
@@ -93,11 +95,7 @@ class Training:
     self._mesh = agents.make_mesh(run.devices)
     self._updating = threading.Lock()
     score = self._make_discriminator_learner(setup)
-    # One more than there are actors, for held-out targets.
-    *environments, spare = [
-      run_setup.make_environment(setup, run.batch_size)
-      for _ in range(run.num_actors + 1)
-    ]
+    spare = run_setup.make_environment(setup, run.batch_size)
     self._policy_learner = agents.make_learner(
       agent,
       score,
@@ -136,20 +134,18 @@ class Training:
       )
       score_params = program.params('score params')
     step = jax.jit(agent.step, static_argnames='greedy')
-    for index, environment in enumerate(environments):
-      stream_seed = run.seed * 1000 + index
-      targets = ImageStream(images, run.batch_size, stream_seed)
+    self.cluster = _connect(run)
+    for index in range(run.num_actors):
+      name = f'actor {index}'
+      if self.cluster is None:
+        play: nodes.Rollout = _make_rollout(setup, index, agent, step, images)
+      else:
+        make = functools.partial(_make_remote_rollout, setup, index)
+        play = self.cluster.rollout(name, make)
       program.add(
         nodes.Actor(
-          f'actor {index}',
-          rollout=rollout.Rollout(
-            environment,
-            step,
-            agent.initial_state(run.batch_size),
-            noise_size=setup.agent.noise_size,
-            targets=targets if setup.agent.conditional else None,
-            seed=stream_seed,
-          ),
+          name,
+          rollout=play,
           params=newest,
           trajectories=trajectories,
           replay=replay,
@@ -200,6 +196,9 @@ class Training:
       )
     )
 
+    if self.cluster is not None:
+      program.add(periodic.Periodic('ray', self._watch, every_seconds=5))
+
   def paint(self) -> agents.Trajectory | None:
     """Returns what there is to look at, None if nothing was painted yet.
 
@@ -234,6 +233,10 @@ class Training:
     )
     return discriminator.score
 
+  def _watch(self) -> None:
+    self.cluster.check()
+    self.writer.write(self.learner.version, self.cluster.counts())
+
   def _update_discriminator(self, state, real, examples):
     images = [real, examples['canvas']]
     if 'target' in examples:
@@ -255,6 +258,50 @@ class Training:
       if jax.default_backend() == 'cpu':
         jax.block_until_ready(updated)
       return updated
+
+
+def _connect(run: run_setup.RunConfig):
+  """Returns a connection to Ray if actors are to be there, else None."""
+  if run.launcher != 'ray':
+    return None
+  try:
+    from spiral_jax.driver import ray_launcher  # Late: Ray is optional.
+  except ImportError as error:
+    raise ImportError(
+      f"--launcher=ray needs Ray ({error}); install it by: {sys.executable} -m "
+      "pip install 'ray[tune]'"
+    ) from error
+  return ray_launcher.Cluster(run.ray_address, run.num_actors)
+
+
+def _make_rollout(
+  setup: run_setup.Setup, index: int, agent: agents.Agent, step, images
+) -> rollout.Rollout:
+  """Returns what actor `index` does."""
+  run = setup.run
+  seed = run.seed * 1000 + index
+  targets = None
+  if setup.agent.conditional:
+    targets = ImageStream(images, run.batch_size, seed)
+  return rollout.Rollout(
+    run_setup.make_environment(setup, run.batch_size),
+    step,
+    agent.initial_state(run.batch_size),
+    noise_size=setup.agent.noise_size,
+    targets=targets,
+    seed=seed,
+  )
+
+
+def _make_remote_rollout(
+  setup: run_setup.Setup, index: int
+) -> rollout.Rollout:
+  """Returns the same in a process of its own."""
+  process.prepare()
+  agent = run_setup.make_agent(setup)
+  step = jax.jit(agent.step, static_argnames='greedy')
+  images = run_setup.load_dataset(setup, 'train')
+  return _make_rollout(setup, index, agent, step, images)
 
 
 def _final_examples(trajectory: agents.Trajectory) -> dict[str, np.ndarray]:
@@ -340,8 +387,14 @@ def train(
       lockstep=setup.run.lockstep,
       on_stop=at_end,
     )
+  except program_lib.NodeError as error:
+    if isinstance(error.__cause__, ConnectionError):
+      raise error.__cause__ from None  # No defect of ours.
+    raise
   finally:
     training.writer.close()
+    if training.cluster is not None:
+      training.cluster.close()
   if stopped is program_lib.Stopped.INTERRUPTED:
     console.print(
       f'stopped at frame {learner.frames:,}; the checkpoint is in '

@@ -46,16 +46,13 @@ class Search(NamedTuple):
   member_cpus: int = 0
 
 
-def train(
-  setup: run_setup.Setup, search: Search, address: str = ''
-) -> pathlib.Path:
+def train(setup: run_setup.Setup, search: Search) -> pathlib.Path:
   """Trains a population, or goes on with one; writes what became of it.
 
   Args:
     setup: of each member, except for what is searched; its run_dir is the
       folder of the population, its minutes are those of all of it.
     search: how.
-    address: of a Ray cluster; empty, this machine alone.
 
   Returns:
     The best member's folder, which is that of a run.
@@ -65,11 +62,16 @@ def train(
     KeyboardInterrupt: after Ctrl-C.
   """
   run_setup.check_fit(setup)
+  if setup.run.launcher != 'threads':
+    raise ValueError(
+      f'--launcher={setup.run.launcher}: the actors of a population are '
+      'threads of its members; leave it out'
+    )
   run_dir = _claim(setup)
   setup = _absolute(setup, run_dir)
   budget = _Budget(run_dir / 'budget.json')
-  budget.start(60 * setup.run.minutes)
-  _connect(address)
+  budget.start(60 * setup.run.minutes, setup.run.frames)
+  _connect(setup.run.ray_address)
   try:
     results = _make_tuner(setup, search, run_dir, budget).fit()
     errors = [result.error for result in results if result.error]
@@ -128,7 +130,9 @@ def _absolute(
 def _connect(address: str) -> None:
   # Ray would tell its makers of its use.
   os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')
-  quiet: dict[str, Any] = dict(log_to_driver=False, logging_level='WARNING')
+  # Tables beside the lines that `_History` prints.
+  os.environ.setdefault('RAY_AIR_NEW_OUTPUT', '0')
+  quiet: dict[str, Any] = dict(log_to_driver=False, logging_level='ERROR')
   if not address:
     ray.init(address='local', include_dashboard=False, **quiet)
     return
@@ -224,6 +228,8 @@ def _train_member(
     learner=dataclasses.replace(setup.learner, **searched),
   )
   checkpoint = tune.get_checkpoint()
+  # At each report, a member that is at its end or that others wait for is
+  # stopped.
   while True:
     line = population.train_slice(
       setup,
@@ -234,10 +240,7 @@ def _train_member(
       frames=slice_frames,
     )
     checkpoint = tune.Checkpoint.from_directory(str(end))
-    # A member that others wait for is stopped in here.
     tune.report(line._asdict(), checkpoint=checkpoint)
-    if 0 < setup.run.frames <= line.frames:
-      return
 
 
 def _number(trial_id: str) -> int:
@@ -250,7 +253,7 @@ def _trial_dirname(trial: Any) -> str:
 
 
 class _Budget(tune.Stopper):
-  """Ends all members once the population took its time.
+  """Ends members at their frames, and all once the population took its time.
 
   The time is kept in a file, over all resumptions: Tune restores this object
   itself as it was at first.
@@ -260,12 +263,13 @@ class _Budget(tune.Stopper):
     self._path = path
     self._since: float | None = None
 
-  def start(self, limit: float) -> None:
-    """Begins, or goes on, with a limit in seconds; 0, none."""
+  def start(self, limit: float, frames: int) -> None:
+    """Begins, or goes on, with limits in seconds and in frames; 0, none."""
     seconds = 0.0
     if self._path.exists():
       seconds = json.loads(self._path.read_text())['seconds']
-    self._path.write_text(json.dumps({'seconds': seconds, 'limit': limit}))
+    budget = {'seconds': seconds, 'limit': limit, 'frames': frames}
+    self._path.write_text(json.dumps(budget))
 
   def is_over(self) -> bool:
     """Returns whether the time is over."""
@@ -273,9 +277,10 @@ class _Budget(tune.Stopper):
     return 0 < budget['limit'] <= budget['seconds']
 
   def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-    """Returns whether to stop this member alone: never."""
-    del trial_id, result
-    return False
+    """Returns whether this member is at its end."""
+    del trial_id
+    frames = json.loads(self._path.read_text())['frames']
+    return 0 < frames <= result['frames']
 
   def stop_all(self) -> bool:
     """Adds the time since the last call; returns whether it is over."""

@@ -20,12 +20,12 @@ from spiral_jax.driver import nodes
 from spiral_jax.driver import state as state_lib
 
 _CONNECT_SECONDS = 3.0
-_DEATHS = 5  # In a row, without a trajectory in between: the machine is to blame.
+_DEATHS = 5  # In a row, without a trajectory: no accident.
 
 _logger = logging.getLogger(__name__)
 
 
-class HeadLost(RuntimeError):
+class HeadLost(ConnectionError):
   """The head of the cluster no longer answers."""
 
 
@@ -62,6 +62,7 @@ class Cluster:
         runtime_env={'env_vars': {'JAX_PLATFORMS': 'cpu'}})
     self._lock = threading.Lock()
     self._newest: tuple[int, Any] = (-1, None)
+    self._started = self._died = 0
 
   def rollout(self, name: str, make: Callable[[], nodes.Rollout]
               ) -> 'RemoteRollout':
@@ -75,7 +76,22 @@ class Cluster:
 
   def start(self, make: Callable[[], nodes.Rollout]) -> Any:
     """Starts a process; returns a handle to its `_Player`."""
+    with self._lock:
+      self._started += 1
     return ray.remote(_Player).options(**self._options).remote(make)
+
+  def died(self) -> None:
+    """Counts a process that ended by itself."""
+    with self._lock:
+      self._died += 1
+
+  def counts(self) -> dict[str, int]:
+    """Returns how many processes live, and how many died so far."""
+    with self._lock:
+      return {
+          'actors/alive': self._started - self._died,
+          'actors/died': self._died,
+      }
 
   def share(self, params: Any, version: int) -> Any:
     """Returns a reference to parameters, stored once a version."""
@@ -135,10 +151,11 @@ class RemoteRollout:
         _logger.warning('%s died and is started again (%s)', self._name,
                         str(error).splitlines()[0])
         self._player = None
+        self._cluster.died()
         self._cluster.check()
     raise RuntimeError(
-        f'{self._name} died {_DEATHS} times in a row; see Ray\'s logs on its '
-        'machine, below /tmp/ray')
+        f"{self._name} died {_DEATHS} times in a row; see Ray's logs on its "
+        'machine')
 
   def get_state(self) -> Any:
     """Returns the state after the last trajectory."""
