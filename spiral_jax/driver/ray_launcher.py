@@ -13,6 +13,7 @@ import socket
 import threading
 from typing import Any
 
+import jax
 import ray
 from ray import exceptions
 
@@ -97,7 +98,7 @@ class Cluster:
     """Returns a reference to parameters, stored once a version."""
     with self._lock:
       if self._newest[0] != version:
-        self._newest = (version, ray.put(params))
+        self._newest = (version, ray.put(jax.device_get(params)))
       return self._newest[1]
 
   def check(self) -> None:
@@ -177,10 +178,13 @@ class _Player:
 
   def __init__(self, make: Callable[[], nodes.Rollout]):
     self._rollout = make()
+    self._params: tuple[int, Any] = (-1, None)
 
   def play(self, params: Any, version: int) -> tuple[Any, Any]:
     """Returns a trajectory and the state after it."""
-    return self._rollout(params, version), self.get_state()
+    if self._params[0] != version:
+      self._params = (version, jax.device_put(params))
+    return self._rollout(self._params[1], version), self.get_state()
 
   def get_state(self) -> Any:
     """Returns the rollout's state, plain."""
