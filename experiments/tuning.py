@@ -181,7 +181,7 @@ def _make_tuner(
         points_to_evaluate=[given], random_state=setup.run.seed
       ),
       # All members are compared after equally many slices.
-      scheduler=schedulers.PopulationBasedTraining(
+      scheduler=_Scheduler(
         time_attr='training_iteration',
         perturbation_interval=1,
         hyperparam_mutations=space,
@@ -250,6 +250,33 @@ def _number(trial_id: str) -> int:
 
 def _trial_dirname(trial: Any) -> str:
   return f'member_{_number(trial.trial_id)}'
+
+
+class _Scheduler(schedulers.PopulationBasedTraining):
+  """Compares members after equally many slices, also after a resumption.
+
+  Tune restores trials, not their scheduler: it would run those again that wait
+  for others, or none.
+  """
+
+  def on_trial_add(self, tune_controller, trial) -> None:
+    """Takes note of what a restored member has done."""
+    super().on_trial_add(tune_controller, trial)
+    result = trial.last_result
+    if result and 'score' in result:
+      self._save_trial_state(
+        self._trial_state[trial], result['training_iteration'], result, trial
+      )
+
+  def choose_trial_to_run(self, tune_controller):
+    """Returns a member that is behind; none is if all were just compared."""
+    done = [
+      self._trial_state[trial].last_train_time
+      for trial in tune_controller.get_live_trials()
+    ]
+    if done:
+      self._next_perturbation_sync = max(done) + (min(done) == max(done))
+    return super().choose_trial_to_run(tune_controller)
 
 
 class _Budget(tune.Stopper):
