@@ -71,7 +71,7 @@ def _experiment() -> str:
     values(sys.argv, known_only=True)
   except flags.Error:
     return 'mnist'  # The parser of all flags says what is wrong.
-  return values['experiment'].value
+  return str(values['experiment'].value)
 
 
 def _range(holder: flags.FlagHolder) -> tuple[float, float]:

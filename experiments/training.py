@@ -105,6 +105,7 @@ class Training:
     )
     held_out = run_setup.load_dataset(setup, 'test').images
     images = run_setup.load_dataset(setup, 'train')
+    self.cluster = _connect(run)
     self.clock = run_folder.Clock()
     self.lines = metrics.JsonLines(run_dir / 'metrics.jsonl')
     self.writer = metrics.Fanout(
@@ -134,7 +135,6 @@ class Training:
       )
       score_params = program.params('score params')
     step = jax.jit(agent.step, static_argnames='greedy')
-    self.cluster = _connect(run)
     for index in range(run.num_actors):
       name = f'actor {index}'
       if self.cluster is None:

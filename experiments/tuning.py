@@ -74,7 +74,7 @@ def train(setup: run_setup.Setup, search: Search) -> pathlib.Path:
   _connect(setup.run.ray_address)
   try:
     results = _make_tuner(setup, search, run_dir, budget).fit()
-    errors = [result.error for result in results if result.error]
+    errors = results.errors
   finally:
     ray.shutdown()
   if len(errors) == search.members:
@@ -222,7 +222,7 @@ def _train_member(
   setup = run_setup.from_json(saved)
   folder = pathlib.Path(setup.run.run_dir) / 'members'
   end = folder / f'{member}_end'
-  searched = {name: float(config[name]) for name in population.SEARCHED}
+  searched: dict[str, Any] = {name: float(config[name]) for name in population.SEARCHED}
   setup = setup._replace(
     run=dataclasses.replace(setup.run, run_dir=str(folder / str(member))),
     learner=dataclasses.replace(setup.learner, **searched),

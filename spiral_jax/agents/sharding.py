@@ -23,7 +23,7 @@ _REPLICATED = PartitionSpec()
 _ROWS = PartitionSpec(AXIS)  # `[B, ...]`
 _TIMED = PartitionSpec(None, AXIS)  # `[T, B, ...]`
 
-_TRAJECTORY = types.Trajectory(
+_TRAJECTORY: dict[str, Any] = dict(
   canvas=_TIMED,
   action=_TIMED,
   log_prob=_TIMED,
@@ -140,12 +140,11 @@ def on_one_device(tree: Any) -> Any:
 
 def _present(trajectory: types.Trajectory) -> types.Trajectory:
   """Returns the specs of what a trajectory has."""
-  return types.Trajectory(
-    *(
-      None if value is None else spec
-      for value, spec in zip(trajectory, _TRAJECTORY)
-    )
-  )
+  specs = {
+    name: None if value is None else _TRAJECTORY[name]
+    for name, value in trajectory._asdict().items()
+  }
+  return types.Trajectory(**specs)
 
 
 def _put(tree: Any, specs: Any, mesh: Mesh) -> Any:
