@@ -222,7 +222,9 @@ def _train_member(
   setup = run_setup.from_json(saved)
   folder = pathlib.Path(setup.run.run_dir) / 'members'
   end = folder / f'{member}_end'
-  searched: dict[str, Any] = {name: float(config[name]) for name in population.SEARCHED}
+  searched: dict[str, Any] = {
+    name: float(config[name]) for name in population.SEARCHED
+  }
   setup = setup._replace(
     run=dataclasses.replace(setup.run, run_dir=str(folder / str(member))),
     learner=dataclasses.replace(setup.learner, **searched),

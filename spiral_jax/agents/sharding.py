@@ -140,7 +140,7 @@ def on_one_device(tree: Any) -> Any:
 
 def _present(trajectory: types.Trajectory) -> types.Trajectory:
   """Returns the specs of what a trajectory has."""
-  specs = {
+  specs: dict[str, Any] = {
     name: None if value is None else _TRAJECTORY[name]
     for name, value in trajectory._asdict().items()
   }
