@@ -12,6 +12,7 @@ import os
 import socket
 import threading
 from typing import Any
+import warnings
 
 import jax
 import ray
@@ -51,7 +52,10 @@ class Cluster:
         _check_answers(address)
         ray.init(address=address, **quiet)
       else:
-        ray.init(address='local', include_dashboard=False, **quiet)
+        with warnings.catch_warnings():
+          # JAX warns of forks; Ray's become other programs at once.
+          warnings.filterwarnings('ignore', 'os.fork', RuntimeWarning)
+          ray.init(address='local', include_dashboard=False, **quiet)
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
       raise ValueError(
           f'no Ray head answers at --ray_address={address} ({error}); start '
