@@ -27,7 +27,7 @@ reconstruct: setup
 	$(BIN) experiments/mnist.py --flagfile=experiments/flags/reconstruct.flags
 
 # All three run, whatever the first ones say.
-test: setup
+test: setup .venv/.distributed
 	@status=0; \
 	$(BIN) -m ruff check . || status=1; \
 	$(BIN) -m mypy || status=1; \
@@ -47,6 +47,11 @@ setup: .venv/.installed
 	  test -e $$library || echo "Note: $$library was not built. All works" \
 	      'without it, but slower.'; \
 	done
+	@touch $@
+
+# Ray is large, and only its tests need it.
+.venv/.distributed: .venv/.installed
+	$(BIN) -m pip install --editable '.[distributed]'
 	@touch $@
 
 clean:

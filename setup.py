@@ -30,6 +30,9 @@ _TRAIN = [
     'tensorboardX>=2.6.4',
 ]
 
+# What several machines, and populations of runs, are run by.
+_DISTRIBUTED = ['ray[tune]>=2.60.0']
+
 # What benchmarks compare with.
 _BENCHMARK = ['torch>=2.13.0']
 
@@ -111,6 +114,7 @@ setuptools.setup(
     install_requires=_CORE,
     extras_require={
         'train': _TRAIN,
+        'distributed': _DISTRIBUTED,
         'test': _TEST,
         'benchmark': _BENCHMARK,
     },

@@ -14,7 +14,10 @@ MAY_CHANGE = (
   'run.resume',
   'run.minutes',
   'run.frames',
+  'run.devices',
   'run.num_actors',
+  'run.launcher',
+  'run.ray_address',
   'run.max_lag',
   'run.render_threads',
   'run.log_every',
@@ -26,8 +29,14 @@ MAY_CHANGE = (
 )
 
 
-def claim(setup: run_setup.Setup) -> pathlib.Path:
+def claim(
+  setup: run_setup.Setup, may_change: tuple[str, ...] = MAY_CHANGE
+) -> pathlib.Path:
   """Returns the folder of a new run, or of the one that is to go on.
+
+  Args:
+    setup: of the run.
+    may_change: fields of it in which a run that goes on may differ.
 
   Raises:
     FileNotFoundError: if there is no run to resume.
@@ -53,7 +62,7 @@ def claim(setup: run_setup.Setup) -> pathlib.Path:
   if setup.run.resume:
     saved = checkpoints.load(path / 'checkpoints').config
     config = run_setup.to_json(setup)
-    checkpoints.check_config(saved, config, ignore=MAY_CHANGE)
+    checkpoints.check_config(saved, config, ignore=may_change)
   return path
 
 

@@ -9,6 +9,7 @@ import math
 from typing import Any, NamedTuple
 
 from absl import flags
+import jax
 
 import config_flags
 from environments import core
@@ -34,7 +35,12 @@ class RunConfig:
     decay_by_clock: let the learner's decay last for `minutes`, not for
       decay_frames, so that it ends with the run on a machine of any speed.
     batch_size: episodes in a batch of either learner.
+    devices: accelerators among which each learner's batch is divided; 0, all
+      of this machine.
     num_actors: nodes that paint, a batch at a time.
+    launcher: 'threads', all in this process, or 'ray', actors in processes of
+      their own, on all machines of a Ray cluster.
+    ray_address: of the cluster's head; empty, this machine alone.
     max_lag: updates that an actor may run ahead of the policy learner; below 0,
       as far as the queue allows.
     render_threads: of each actor, to share its canvases.
@@ -62,7 +68,10 @@ class RunConfig:
   frames: int = 0
   decay_by_clock: bool = False
   batch_size: int = 64
+  devices: int = 1
   num_actors: int = 1
+  launcher: str = 'threads'
+  ray_address: str = ''
   max_lag: int = -1
   render_threads: int = 1
   replay_batches: int = 20
@@ -87,6 +96,7 @@ class RunConfig:
       ('minutes', 0),
       ('frames', 0),
       ('batch_size', 1),
+      ('devices', 0),
       ('num_actors', 1),
       ('render_threads', 1),
       ('replay_batches', 1),
@@ -115,6 +125,12 @@ class RunConfig:
         f'discriminator_updates is {self.discriminator_updates}, must be a '
         'whole number with lockstep'
       )
+    if self.launcher not in ('threads', 'ray'):
+      raise ValueError(
+        f"launcher is {self.launcher!r}; give one of ('threads', 'ray')"
+      )
+    if self.lockstep and self.launcher == 'ray':
+      raise ValueError("launcher is 'ray', must be 'threads' with lockstep")
     if self.lockstep and self.num_actors > 1:
       raise ValueError(
         f'num_actors is {self.num_actors}, must be 1 with lockstep'
@@ -280,6 +296,12 @@ def check_fit(setup: Setup) -> None:
     raise ValueError(
       f'--batch_size={batch_size} does not divide into --minibatches='
       f'{minibatches}; change one of them'
+    )
+  devices = setup.run.devices or jax.local_device_count()
+  if batch_size // minibatches % devices:
+    raise ValueError(
+      f'--batch_size={batch_size} in --minibatches={minibatches} does not '
+      f'divide among --devices={devices}; change one of them'
     )
   if setup.learner.reward == 'l2' and not setup.agent.conditional:
     raise ValueError(

@@ -14,12 +14,15 @@ A script calls `train` with a `run_setup.Setup`.
 import functools
 import json
 import pathlib
+import sys
+import threading
 
 import jax
 import numpy as np
 import rich.console
 
 import pictures
+import process
 import run_folder
 import run_setup
 from spiral_jax import agents
@@ -89,20 +92,20 @@ class Training:
     # What may be wrong comes first, the folder of the run after it: a typo
     # leaves nothing behind.
     agent = run_setup.make_agent(setup)
+    self._mesh = agents.make_mesh(run.devices)
+    self._updating = threading.Lock()
     score = self._make_discriminator_learner(setup)
-    # One more than there are actors, for held-out targets.
-    *environments, spare = [
-      run_setup.make_environment(setup, run.batch_size)
-      for _ in range(run.num_actors + 1)
-    ]
+    spare = run_setup.make_environment(setup, run.batch_size)
     self._policy_learner = agents.make_learner(
       agent,
       score,
       setup.learner,
       blank_page=spare.reset().observation['canvas'][0],
+      mesh=self._mesh,
     )
     held_out = run_setup.load_dataset(setup, 'test').images
     images = run_setup.load_dataset(setup, 'train')
+    self.cluster = _connect(run)
     self.clock = run_folder.Clock()
     self.lines = metrics.JsonLines(run_dir / 'metrics.jsonl')
     self.writer = metrics.Fanout(
@@ -132,20 +135,17 @@ class Training:
       )
       score_params = program.params('score params')
     step = jax.jit(agent.step, static_argnames='greedy')
-    for index, environment in enumerate(environments):
-      stream_seed = run.seed * 1000 + index
-      targets = ImageStream(images, run.batch_size, stream_seed)
+    for index in range(run.num_actors):
+      name = f'actor {index}'
+      if self.cluster is None:
+        play: nodes.Rollout = _make_rollout(setup, index, agent, step, images)
+      else:
+        make = functools.partial(_make_remote_rollout, setup, index)
+        play = self.cluster.rollout(name, make)
       program.add(
         nodes.Actor(
-          f'actor {index}',
-          rollout=rollout.Rollout(
-            environment,
-            step,
-            agent.initial_state(run.batch_size),
-            noise_size=setup.agent.noise_size,
-            targets=targets if setup.agent.conditional else None,
-            seed=stream_seed,
-          ),
+          name,
+          rollout=play,
           params=newest,
           trajectories=trajectories,
           replay=replay,
@@ -188,7 +188,7 @@ class Training:
         'policy',
         update=self._update_policy,
         state=self._policy_learner.init(keys[1]),
-        params_of=lambda state: state.params,
+        params_of=lambda state: agents.on_one_device(state.params),
         trajectories=trajectories,
         published=params,
         score_params=score_params,
@@ -197,6 +197,9 @@ class Training:
         max_frames=run.frames or None,
       )
     )
+
+    if self.cluster is not None:
+      program.add(periodic.Periodic('ray', self._watch, every_seconds=5))
 
   def paint(self) -> agents.Trajectory | None:
     """Returns what there is to look at, None if nothing was painted yet.
@@ -228,19 +231,24 @@ class Training:
       setup.discriminator,
     )
     self._discriminator_learner = agents.make_discriminator_learner(
-      discriminator, setup.discriminator
+      discriminator, setup.discriminator, mesh=self._mesh
     )
     return discriminator.score
 
+  def _watch(self) -> None:
+    self.cluster.check()
+    self.writer.write(self.learner.version, self.cluster.counts())
+
   def _update_discriminator(self, state, real, examples):
-    return self._discriminator_learner.update(
-      state, real, examples['canvas'], examples.get('target')
-    )
+    images = [real, examples['canvas']]
+    if 'target' in examples:
+      images.append(examples['target'])
+    return self._update(self._discriminator_learner, state, *images)
 
   def _update_policy(self, state, trajectory, score_params):
     self.latest = trajectory  # To be looked at.
-    return self._policy_learner.update(
-      state, trajectory, score_params, self._progress()
+    return self._update(
+      self._policy_learner, state, trajectory, score_params, self._progress()
     )
 
   def _progress(self) -> float | None:
@@ -249,6 +257,62 @@ class Training:
     if not run.decay_by_clock:
       return None
     return min(self.clock.seconds / (60 * run.minutes), 1.0)
+
+  def _update(self, learner, *state_and_batch):
+    if self._mesh is None:
+      return learner.update(*state_and_batch)
+    # All devices must begin two updates in the same order, or each learner
+    # waits for devices that wait for the other. Accelerators have queues; CPU
+    # devices take programs as they come, so one has to end first.
+    with self._updating:
+      updated = learner.update(*state_and_batch)
+      if jax.default_backend() == 'cpu':
+        jax.block_until_ready(updated)
+      return updated
+
+
+def _connect(run: run_setup.RunConfig):
+  """Returns a connection to Ray if actors are to be there, else None."""
+  if run.launcher != 'ray':
+    return None
+  try:
+    from spiral_jax.driver import ray_launcher  # Late: Ray is optional.
+  except ImportError as error:
+    raise ImportError(
+      f"--launcher=ray needs Ray ({error}); install it by: {sys.executable} -m "
+      "pip install 'ray[tune]'"
+    ) from error
+  return ray_launcher.Cluster(run.ray_address, run.num_actors)
+
+
+def _make_rollout(
+  setup: run_setup.Setup, index: int, agent: agents.Agent, step, images
+) -> rollout.Rollout:
+  """Returns what actor `index` does."""
+  run = setup.run
+  seed = run.seed * 1000 + index
+  targets = None
+  if setup.agent.conditional:
+    targets = ImageStream(images, run.batch_size, seed)
+  return rollout.Rollout(
+    run_setup.make_environment(setup, run.batch_size),
+    step,
+    agent.initial_state(run.batch_size),
+    noise_size=setup.agent.noise_size,
+    targets=targets,
+    seed=seed,
+  )
+
+
+def _make_remote_rollout(
+  setup: run_setup.Setup, index: int
+) -> rollout.Rollout:
+  """Returns the same in a process of its own."""
+  process.prepare()
+  agent = run_setup.make_agent(setup)
+  step = jax.jit(agent.step, static_argnames='greedy')
+  images = run_setup.load_dataset(setup, 'train')
+  return _make_rollout(setup, index, agent, step, images)
 
 
 def discriminator_examples(
@@ -270,8 +334,15 @@ def discriminator_examples(
   return examples
 
 
-def train(setup: run_setup.Setup) -> pathlib.Path:
+def train(
+  setup: run_setup.Setup, *, may_change: tuple[str, ...] = ()
+) -> pathlib.Path:
   """Trains until the end that the setup names, or Ctrl-C.
+
+  Args:
+    setup: of the run.
+    may_change: fields of the setup, dotted, in which a run that goes on may
+      differ from its checkpoint, beside those of `run_folder.MAY_CHANGE`.
 
   Returns:
     The run's folder, which holds a checkpoint of the end.
@@ -282,13 +353,14 @@ def train(setup: run_setup.Setup) -> pathlib.Path:
     program.NodeError: if a node failed.
   """
   console = rich.console.Console(highlight=False)
-  run_dir = run_folder.claim(setup)
+  may_change += run_folder.MAY_CHANGE
+  run_dir = run_folder.claim(setup, may_change)
   training = Training(setup, run_dir)
   program, learner = training.program, training.learner
   saved = checkpoints.Checkpoints(
     run_dir / 'checkpoints',
     run_setup.to_json(setup),
-    may_change=run_folder.MAY_CHANGE,
+    may_change=may_change,
   )
   parts = {
     **program.stateful(),
@@ -337,8 +409,14 @@ def train(setup: run_setup.Setup) -> pathlib.Path:
       lockstep=setup.run.lockstep,
       on_stop=at_end,
     )
+  except program_lib.NodeError as error:
+    if isinstance(error.__cause__, ConnectionError):
+      raise error.__cause__ from None  # No defect of ours.
+    raise
   finally:
     training.writer.close()
+    if training.cluster is not None:
+      training.cluster.close()
   if stopped is program_lib.Stopped.INTERRUPTED:
     console.print(
       f'stopped at frame {learner.frames:,}; the checkpoint is in '

@@ -80,7 +80,7 @@ def test_weights_are_installed_with_their_cards_and_are_small(declared):
     for words in ('| licence of the data |', '| flag file | `experiments/',
                   '## Known failures\n\n'):
       assert words in card, folder
-    assert (folder / 'weights.npz').stat().st_size < 5_000_000, folder
+    assert (folder / 'weights.npz').stat().st_size < 7_000_000, folder
 
 
 def test_embedded_data_has_its_licence_beside_it_and_is_small():
@@ -93,7 +93,7 @@ def test_embedded_data_has_its_licence_beside_it_and_is_small():
 def test_every_requirement_has_a_lower_bound_and_no_other(declared):
   extras = declared['extras_require'].values()
   for requirement in sum(extras, declared['install_requires']):
-    assert re.fullmatch(r'[\w-]+>=[\d.]+', requirement)
+    assert re.fullmatch(r'[\w-]+(\[\w+\])?>=[\d.]+', requirement)
 
 
 def test_every_imported_library_is_declared(declared):
@@ -130,7 +130,7 @@ def test_extensions_are_built_where_there_is_a_compiler(
 
 
 def _names(requirements: list[str]) -> list[str]:
-  return [re.split('[><=]', requirement)[0] for requirement in requirements]
+  return [re.split(r'[\[><=]', requirement)[0] for requirement in requirements]
 
 
 def _libraries(path: pathlib.Path) -> set[str]:

@@ -18,6 +18,8 @@ from spiral_jax.agents.learner import LearnerState
 from spiral_jax.agents.learner import make_learner
 from spiral_jax.agents.pretrained import Pretrained
 from spiral_jax.agents.pretrained import load
+from spiral_jax.agents.sharding import make_mesh
+from spiral_jax.agents.sharding import on_one_device
 from spiral_jax.types import AgentState
 from spiral_jax.types import Observation
 from spiral_jax.types import StepOutput
@@ -42,4 +44,6 @@ __all__ = [
   'make_discriminator',
   'make_discriminator_learner',
   'make_learner',
+  'make_mesh',
+  'on_one_device',
 ]

@@ -15,6 +15,7 @@ import optax
 from spiral_jax import types
 from spiral_jax.agents import agent as agent_lib
 from spiral_jax.agents import config as config_lib
+from spiral_jax.agents import sharding
 from spiral_jax.losses import wgan
 from spiral_jax.networks import discriminator as networks
 
@@ -123,8 +124,20 @@ def make_discriminator(
 def make_discriminator_learner(
   discriminator: Discriminator,
   config: config_lib.DiscriminatorConfig = config_lib.DiscriminatorConfig(),
+  *,
+  mesh: jax.sharding.Mesh | None = None,
 ) -> DiscriminatorLearner:
-  """Returns a learner of `discriminator`'s parameters."""
+  """Returns a learner of `discriminator`'s parameters.
+
+  Args:
+    discriminator: what learns.
+    config: of the learner.
+    mesh: of devices, among which each batch is divided; see sharding.py.
+  """
+  if mesh is not None:
+    discriminator = discriminator._replace(
+      score=sharding.shard_score(discriminator.score, mesh)
+    )
   optimiser = optax.adam(
     config.learning_rate, b1=config.beta1, b2=config.beta2
   )
@@ -179,6 +192,9 @@ def make_discriminator_learner(
       for name, value in terms._asdict().items()
     }
     state = DiscriminatorState({**params, 'params': weights}, opt_state, key)
-    return state, logs
+    return sharding.replicate((state, logs), mesh)
 
-  return DiscriminatorLearner(init, update)
+  learner = DiscriminatorLearner(init, update)
+  if mesh is None:
+    return learner
+  return sharding.shard_discriminator_learner(learner, mesh)

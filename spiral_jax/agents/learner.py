@@ -16,6 +16,7 @@ import optax
 from spiral_jax import types
 from spiral_jax.agents import agent as agent_lib
 from spiral_jax.agents import config as config_lib
+from spiral_jax.agents import sharding
 from spiral_jax.losses import colour
 from spiral_jax.losses import policy_gradient
 from spiral_jax.losses import rewards as rewards_lib
@@ -58,6 +59,7 @@ def make_learner(
   config: config_lib.LearnerConfig = config_lib.LearnerConfig(),
   *,
   blank_page: np.ndarray | int = 255,
+  mesh: jax.sharding.Mesh | None = None,
 ) -> Learner:
   """Returns a learner of `agent`'s parameters.
 
@@ -67,11 +69,15 @@ def make_learner(
     config: of the learner.
     blank_page: what an untouched canvas is, uint8 `[H, W, C]` or one value,
       for `config.blank_page_cost`.
+    mesh: of devices, among which each minibatch is divided; see sharding.py.
 
   Raises:
     ValueError: if fields of `config` do not fit each other, or `score`.
   """
   _check(config, score)
+  if mesh is not None:
+    agent = agent._replace(unroll=sharding.shard_unroll(agent.unroll, mesh))
+    score = score and sharding.shard_score(score, mesh)
   # A part of one value has no entropy: any share of it is zero.
   maxima = np.log([max(part.num_values, 2) for part in agent.parts])
 
@@ -134,7 +140,8 @@ def make_learner(
     rate = config.learning_rate * left
     updates = jax.tree.map(lambda u: -rate * u, updates)
     logs['gradient_norm'] = optax.global_norm(gradients)
-    return optax.apply_updates(params, updates), opt_state, logs
+    params = optax.apply_updates(params, updates)
+    return sharding.replicate((params, opt_state, logs), mesh)
 
   def update(
     state: LearnerState,
@@ -162,7 +169,8 @@ def make_learner(
     )
     return next_state, logs | step_logs
 
-  return Learner(init, update)
+  learner = Learner(init, update)
+  return learner if mesh is None else sharding.shard_learner(learner, mesh)
 
 
 def _rewards(

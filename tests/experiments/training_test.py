@@ -1,7 +1,10 @@
 """Training in lockstep: reproducible, resumable; what is refused, and how."""
 
 import json
+import os
 import signal
+import subprocess
+import sys
 import time
 import types
 
@@ -152,6 +155,32 @@ def test_nothing_is_compiled_after_the_first_rounds(
   assert len(before_update) == 12
 
 
+@pytest.mark.slow
+def test_several_devices_train_and_one_goes_on(tmp_path):
+  code = (
+    f'import sys; sys.path.append({str(tiny.ROOT / "experiments")!r})\n'
+    'from tests.experiments import tiny\n'
+    'import training\n'
+    'run = dict(devices=0, lockstep=False)\n'
+    f'training.train(tiny.setup({str(tmp_path)!r}, run=run))\n'
+  )
+  subprocess.run(
+    [sys.executable, '-c', code],
+    cwd=tiny.ROOT,
+    env={
+      **os.environ,
+      'JAX_PLATFORMS': 'cpu',
+      'XLA_FLAGS': '--xla_force_host_platform_device_count=2',
+    },
+    timeout=600,
+    check=True,
+  )
+  assert state_of(tmp_path)['policy']['frames'] == 72
+  run = dict(resume=True, lockstep=False, frames=96)
+  training.train(tiny.setup(tmp_path, run=run))
+  assert state_of(tmp_path)['policy']['frames'] == 96
+
+
 def test_a_node_that_fails_is_named(tmp_path, monkeypatch):
   def fail(self, state, trajectory, score_params):
     raise RuntimeError('no more')
@@ -171,6 +200,8 @@ def test_a_node_that_fails_is_named(tmp_path, monkeypatch):
   [
     (dict(batch_size=9), dict(algorithm='clipped', minibatches=4), {},
      ['--batch_size=9', '--minibatches=4']),
+    (dict(batch_size=9, devices=2), {}, {}, ['--batch_size=9', '--devices=2']),
+    (dict(batch_size=8, devices=8), {}, {}, ['devices is 8', 'has 1 ']),
     ({}, dict(reward='l2'), {}, ['--reward=l2', '--conditional']),
     (dict(data_dir='/no/such/folder'), {}, {}, ['/no/such/folder']),
     (dict(resume=True), {}, {}, ['no checkpoint', '--resume', '--run_dir']),

@@ -1,0 +1,250 @@
+"""A population of training runs: what one member does, and what became of all.
+
+A member trains in slices. Between two of them it is a folder, a copy of its run
+(checkpoint and metrics), which another member may take for its own: to go on
+from there is to be descended from it.
+"""
+
+from collections.abc import Sequence
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import run_setup
+from spiral_jax.driver import checkpoints
+import training
+
+# What a population searches; fields of `agents.LearnerConfig`.
+SEARCHED = ('learning_rate', 'entropy_cost')
+# In what a member may differ from the one that it is descended from.
+_MAY_CHANGE = ('run.seed', *(f'learner.{name}' for name in SEARCHED))
+
+_NOTE = 'member.json'
+_METRIC = 'policy/score'
+_NO_END = 1 << 62  # In frames.
+
+
+class Slice(NamedTuple):
+  """A line of a population's history: a member after a slice of training.
+
+  Attributes:
+    member: number from 0 on.
+    slice: number from 1 on.
+    parent: the member whose folder of the slice before it went on from; itself
+      unless it was replaced.
+    score: mean score of its final canvases by its discriminator (minus the l2
+      error where that is the reward), over the second half of the slice.
+    frames: commands learned from, those of its ancestors included.
+    seconds: of training, likewise.
+    learning_rate: of the slice.
+    entropy_cost: of the slice.
+  """
+
+  member: int
+  slice: int
+  parent: int
+  score: float
+  frames: int
+  seconds: float
+  learning_rate: float
+  entropy_cost: float
+
+
+def train_slice(
+  setup: run_setup.Setup,
+  member: int,
+  start: pathlib.Path | None,
+  end: pathlib.Path,
+  *,
+  minutes: float,
+  frames: int,
+) -> Slice:
+  """Trains a member for a slice.
+
+  Args:
+    setup: of the member; its run_dir is where it works, its frames, if any,
+      where it ends.
+    member: its number.
+    start: folder to go on from, not changed; None, from the beginning.
+    end: folder to leave, made here.
+    minutes: of the slice; or
+    frames: of the slice, if not 0.
+
+  Returns:
+    What there is to say of it.
+  """
+  run_dir = pathlib.Path(setup.run.run_dir)
+  shutil.rmtree(run_dir, ignore_errors=True)
+  parent, number, frames_before, seconds = member, 0, 0, 0.0
+  if start is not None:
+    copy(start, run_dir)
+    note = _note(run_dir)
+    parent, number = note['member'], note['slice']
+    frames_before, seconds = _progress(run_dir)
+  run = dataclasses.replace(
+    setup.run,
+    resume=start is not None,
+    frames=min(
+      frames_before + frames if frames else _NO_END,
+      setup.run.frames or _NO_END,
+    ),
+    minutes=0 if frames else seconds / 60 + minutes,
+    seed=setup.run.seed + member,
+    # The end of the slice saves it.
+    checkpoint_minutes=1e6,
+  )
+  training.train(setup._replace(run=run), may_change=_MAY_CHANGE)
+  frames_after, seconds = _progress(run_dir)
+  line = Slice(
+    member=member,
+    slice=number + 1,
+    parent=parent,
+    score=_score(run_dir / 'metrics.jsonl', frames_before, frames_after),
+    frames=frames_after,
+    seconds=seconds,
+    learning_rate=setup.learner.learning_rate,
+    entropy_cost=setup.learner.entropy_cost,
+  )
+  step = checkpoints.load(run_dir / 'checkpoints').step
+  note = {**line._asdict(), 'step': step}
+  (run_dir / _NOTE).write_text(json.dumps(note))
+  shutil.rmtree(end, ignore_errors=True)
+  copy(run_dir, end)
+  return line
+
+
+def _progress(run_dir: pathlib.Path) -> tuple[int, float]:
+  """Returns frames and seconds at a run's latest checkpoint."""
+  state = checkpoints.load(run_dir / 'checkpoints').state
+  return int(state['policy']['frames']), float(state['clock']['seconds'])
+
+
+def _score(path: pathlib.Path, start: int, end: int) -> float:
+  """Returns the mean score in the second half of a slice of frames."""
+  records = [json.loads(line) for line in path.open()]
+  scores = [
+    (record['policy/frames'], record[_METRIC])
+    for record in records
+    if record.get(_METRIC) is not None
+  ]
+  late = [score for frames, score in scores if 2 * frames > start + end]
+  # A slice may be too short for a record of its own.
+  return float(np.mean(late or [score for _, score in scores[-1:]]))
+
+
+def _note(folder: pathlib.Path) -> dict[str, Any]:
+  return json.loads((folder / _NOTE).read_text())
+
+
+def copy(folder: pathlib.Path, to: pathlib.Path) -> None:
+  """Copies what going on, evaluating and plotting need to a new folder."""
+  to.mkdir(parents=True)
+  for name in ('metrics.jsonl', 'config.json', _NOTE):
+    shutil.copy(folder / name, to / name)
+  # No other: a folder that Tune wrote to twice may hold another's as well.
+  step = pathlib.Path('checkpoints', str(_note(folder)['step']))
+  shutil.copytree(folder / step, to / step)
+  if (folder / 'samples').is_dir():
+    shutil.copytree(folder / 'samples', to / 'samples')
+
+
+def is_end_of(folder: pathlib.Path, line: Slice) -> bool:
+  """Returns whether a folder is that of a member after this slice."""
+  if not (folder / _NOTE).exists():
+    return False
+  note = _note(folder)
+  return (note['member'], note['slice']) == (line.member, line.slice)
+
+
+def best(history: Sequence[Slice]) -> Slice:
+  """Returns the last slice with the highest score; scores must be compatible.
+
+  Raises:
+    ValueError: if no member has ended a slice.
+  """
+  if not history:
+    raise ValueError(
+      'no member has ended its first slice; give more --minutes, or shorter '
+      'slices by --perturb_minutes or --perturb_frames'
+    )
+  last = max(line.slice for line in history)
+  return max(
+    (line for line in history if line.slice == last),
+    key=lambda line: line.score if np.isfinite(line.score) else -np.inf,
+  )
+
+
+def ancestry(history: Sequence[Slice], end: Slice) -> list[Slice]:
+  """Returns the slices that led to `end`, first to last, itself included."""
+  by_place = {(line.slice, line.member): line for line in history}
+  line, path = end, [end]
+  while line.slice > 1:
+    line = by_place[line.slice - 1, line.parent]
+    path.append(line)
+  return path[::-1]
+
+
+def load(path: pathlib.Path) -> list[Slice]:
+  """Reads JSON lines; of a slice that was trained twice, the last."""
+  if not path.exists():
+    return []
+  lines = [Slice(**json.loads(line)) for line in path.open()]
+  return list({(line.slice, line.member): line for line in lines}.values())
+
+
+def save(history: Sequence[Slice], path: pathlib.Path) -> None:
+  """Writes JSON lines, the first slice of all members first."""
+  text = ''.join(
+    json.dumps(line._asdict()) + '\n'
+    for line in sorted(history, key=lambda line: (line.slice, line.member))
+  )
+  partial = path.with_name('.partial-' + path.name)
+  partial.write_text(text)
+  os.replace(partial, path)
+
+
+def plot(history: Sequence[Slice], path: pathlib.Path) -> None:
+  """Draws each member's schedule, score and lineage, one below the other.
+
+  A line is a member; where it was replaced, a dotted line leads to it from the
+  member that it goes on from. What led to the best of the last slice is bold.
+  """
+  from matplotlib import figure  # Late: it takes a second.
+
+  picture = figure.Figure(figsize=(8, 9), layout='constrained')
+  panels = picture.subplots(
+    4, sharex=True, height_ratios=[3, 3, 3, 2], squeeze=True
+  )
+  by_place = {(line.slice, line.member): line for line in history}
+  bold = set(ancestry(history, best(history)))
+  for name, axis in zip((*SEARCHED, 'score', 'member'), panels):
+    for line in history:
+      before = by_place.get((line.slice - 1, line.parent))
+      is_bold = line in bold
+      style = dict(
+        color=f'C{line.member % 10}',
+        linewidth=2.6 if is_bold else 0.9,
+        alpha=1.0 if is_bold else 0.6,
+      )
+      axis.plot(line.slice, getattr(line, name), '.', **style)
+      if before is not None:
+        axis.plot(
+          [before.slice, line.slice],
+          [getattr(before, name), getattr(line, name)],
+          linestyle='-' if line.parent == line.member else ':',
+          **style,
+        )
+    axis.set_ylabel(name.replace('_', ' '))
+    axis.grid(alpha=0.3)
+    if name in SEARCHED and all(getattr(line, name) > 0 for line in history):
+      axis.set_yscale('log')
+  panels[-1].set_yticks(sorted({line.member for line in history}))
+  panels[-1].set_xlabel('slice of training')
+  partial = path.with_name('.partial-' + path.name)
+  picture.savefig(partial, dpi=110)
+  os.replace(partial, path)

@@ -1,0 +1,386 @@
+"""Runs a population through Ray Tune; the one module that imports Tune.
+
+Axes: none. Tune's trials are the population's members, and Tune's checkpoints
+of them are folders of runs, with a checkpoint of our own in each.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+import random
+import shutil
+import time
+from typing import Any, NamedTuple
+
+import ray
+from ray import tune
+from ray.tune import schedulers
+from ray.tune import search as tune_search
+import rich.console
+
+import population
+import process
+import run_folder
+import run_setup
+
+_TUNE = 'tune'  # Tune's folder in that of the population.
+
+
+class Search(NamedTuple):
+  """How a population is searched.
+
+  Attributes:
+    members: how many train; the first one begins as its setup says.
+    ranges: of each of `population.SEARCHED`: log-uniform between these two.
+    minutes: of a slice, after which members are compared; or
+    frames: of a slice, if not 0.
+    member_cpus: of each member; 0, all of a machine, or one beside
+      accelerators.
+  """
+
+  members: int
+  ranges: dict[str, tuple[float, float]]
+  minutes: float = 2.0
+  frames: int = 0
+  member_cpus: int = 0
+
+
+def train(setup: run_setup.Setup, search: Search) -> pathlib.Path:
+  """Trains a population, or goes on with one; writes what became of it.
+
+  Args:
+    setup: of each member, except for what is searched; its run_dir is the
+      folder of the population, its minutes are those of all of it.
+    search: how.
+
+  Returns:
+    The best member's folder, which is that of a run.
+
+  Raises:
+    ValueError, OSError: in one line, of what the user can mend.
+    KeyboardInterrupt: after Ctrl-C.
+  """
+  run_setup.check_fit(setup)
+  if setup.run.launcher != 'threads':
+    raise ValueError(
+      f'--launcher={setup.run.launcher}: the actors of a population are '
+      'threads of its members; leave it out'
+    )
+  run_dir = _claim(setup)
+  setup = _absolute(setup, run_dir)
+  budget = _Budget(run_dir / 'budget.json')
+  budget.start(60 * setup.run.minutes, setup.run.frames)
+  _connect(setup.run.ray_address)
+  try:
+    results = _make_tuner(setup, search, run_dir, budget).fit()
+    errors = results.errors
+  finally:
+    ray.shutdown()
+  if len(errors) == search.members:
+    raise ValueError(f'all members failed, the first one by: {errors[0]}')
+  best = _write(run_dir)
+  if not (budget.is_over() or _all_ended(setup, search, run_dir)):
+    print(f'stopped; go on with: {run_folder.resume_command()}')
+    raise KeyboardInterrupt
+  return best
+
+
+def _claim(setup: run_setup.Setup) -> pathlib.Path:
+  """Returns the folder of a new population, or of the one to go on with."""
+  if not setup.run.run_dir:
+    raise ValueError('run_dir is empty; name a folder, as --run_dir=runs/pbt')
+  if not setup.run.minutes and not setup.run.frames:
+    raise ValueError(
+      'a population needs an end: give --minutes of all of it, or --frames of '
+      'each member'
+    )
+  run_dir = pathlib.Path(setup.run.run_dir).expanduser().absolute()
+  if run_folder.has_checkpoint(run_dir):
+    raise ValueError(
+      f'{run_dir} holds a single run; name another folder for the population '
+      'by --run_dir'
+    )
+  is_there = (run_dir / _TUNE).is_dir()
+  if is_there and not setup.run.resume:
+    raise ValueError(
+      f'{run_dir} holds a population already; go on with it by --resume, or '
+      'name another folder by --run_dir'
+    )
+  if setup.run.resume and not is_there:
+    raise FileNotFoundError(
+      f'{run_dir} holds no population to resume; leave out --resume, or name '
+      'its folder by --run_dir'
+    )
+  run_dir.mkdir(parents=True, exist_ok=True)
+  return run_dir
+
+
+def _absolute(
+  setup: run_setup.Setup, run_dir: pathlib.Path
+) -> run_setup.Setup:
+  """Returns a setup of absolute paths: Tune has working directories."""
+  data_dir = setup.run.data_dir
+  if data_dir:
+    data_dir = str(pathlib.Path(data_dir).expanduser().absolute())
+  run = dataclasses.replace(setup.run, run_dir=str(run_dir), data_dir=data_dir)
+  return setup._replace(run=run)
+
+
+def _connect(address: str) -> None:
+  # Ray would tell its makers of its use.
+  os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')
+  # Tables beside the lines that `_History` prints.
+  os.environ.setdefault('RAY_AIR_NEW_OUTPUT', '0')
+  quiet: dict[str, Any] = dict(log_to_driver=False, logging_level='ERROR')
+  if not address:
+    ray.init(address='local', include_dashboard=False, **quiet)
+    return
+  try:
+    ray.init(address=address, **quiet)
+  except (ConnectionError, RuntimeError, ValueError) as error:
+    raise ValueError(
+      f'no Ray cluster answers at --ray_address={address} ({error}); start one '
+      'by: ray start --head'
+    ) from error
+
+
+def _make_tuner(
+  setup: run_setup.Setup,
+  search: Search,
+  run_dir: pathlib.Path,
+  budget: '_Budget',
+) -> tune.Tuner:
+  """Returns what runs the population, from its start or from where it was."""
+  member = tune.with_resources(
+    tune.with_parameters(
+      _train_member,
+      saved=run_setup.to_json(setup),
+      slice_minutes=search.minutes,
+      slice_frames=search.frames,
+    ),
+    _resources(setup, search),
+  )
+  random.seed(setup.run.seed)  # Tune explores by it.
+  if setup.run.resume:
+    return tune.Tuner.restore(
+      str(run_dir / _TUNE), member, resume_errored=True
+    )
+  space = {
+    name: tune.loguniform(*search.ranges[name]) for name in population.SEARCHED
+  }
+  given = {name: getattr(setup.learner, name) for name in population.SEARCHED}
+  return tune.Tuner(
+    member,
+    param_space=space,
+    tune_config=tune.TuneConfig(
+      metric='score',
+      mode='max',
+      num_samples=search.members,
+      search_alg=tune_search.BasicVariantGenerator(
+        points_to_evaluate=[given], random_state=setup.run.seed
+      ),
+      # All members are compared after equally many slices.
+      scheduler=_Scheduler(
+        time_attr='training_iteration',
+        perturbation_interval=1,
+        hyperparam_mutations=space,
+        synch=True,
+      ),
+      # Loading the libraries takes as long as a short slice.
+      reuse_actors=True,
+      trial_dirname_creator=_trial_dirname,
+    ),
+    run_config=tune.RunConfig(
+      name=_TUNE,
+      storage_path=str(run_dir),
+      stop=budget,
+      callbacks=[_History(run_dir / 'history.jsonl')],
+      # Others may have yet to copy the last but one.
+      checkpoint_config=tune.CheckpointConfig(num_to_keep=3),
+      failure_config=tune.FailureConfig(max_failures=2),
+      verbose=0,
+    ),
+  )
+
+
+def _resources(setup: run_setup.Setup, search: Search) -> dict[str, float]:
+  """Returns what Ray keeps for a member: this decides how many run at once."""
+  machines = [node['Resources'] for node in ray.nodes() if node['Alive']]
+  if any(machine.get('GPU') for machine in machines):
+    return {'cpu': search.member_cpus or 1, 'gpu': max(1, setup.run.devices)}
+  whole = min(machine.get('CPU', 1) for machine in machines)
+  return {'cpu': search.member_cpus or whole}
+
+
+def _train_member(
+  config: dict[str, float], saved: dict, slice_minutes: float, slice_frames: int
+) -> None:
+  """Is a member, in a process of Ray's: trains slices until it is stopped."""
+  process.prepare()
+  member = _number(tune.get_context().get_trial_id())
+  setup = run_setup.from_json(saved)
+  folder = pathlib.Path(setup.run.run_dir) / 'members'
+  end = folder / f'{member}_end'
+  searched: dict[str, Any] = {
+    name: float(config[name]) for name in population.SEARCHED
+  }
+  setup = setup._replace(
+    run=dataclasses.replace(setup.run, run_dir=str(folder / str(member))),
+    learner=dataclasses.replace(setup.learner, **searched),
+  )
+  checkpoint = tune.get_checkpoint()
+  # At each report, a member that is at its end or that others wait for is
+  # stopped.
+  while True:
+    line = population.train_slice(
+      setup,
+      member,
+      checkpoint and pathlib.Path(checkpoint.path),
+      end,
+      minutes=slice_minutes,
+      frames=slice_frames,
+    )
+    checkpoint = tune.Checkpoint.from_directory(str(end))
+    tune.report(line._asdict(), checkpoint=checkpoint)
+
+
+def _number(trial_id: str) -> int:
+  """Returns a member's number; Tune's trials are `<letters>_<number>`."""
+  return int(trial_id.split('_')[-1])
+
+
+def _trial_dirname(trial: Any) -> str:
+  return f'member_{_number(trial.trial_id)}'
+
+
+class _Scheduler(schedulers.PopulationBasedTraining):
+  """Compares members after equally many slices, also after a resumption.
+
+  Tune restores trials, not their scheduler: it would run those again that wait
+  for others, or none.
+  """
+
+  def on_trial_add(self, tune_controller, trial) -> None:
+    """Takes note of what a restored member has done."""
+    super().on_trial_add(tune_controller, trial)
+    result = trial.last_result
+    if result and 'score' in result:
+      self._save_trial_state(
+        self._trial_state[trial], result['training_iteration'], result, trial
+      )
+
+  def choose_trial_to_run(self, tune_controller):
+    """Returns a member that is behind; none is if all were just compared."""
+    done = [
+      self._trial_state[trial].last_train_time
+      for trial in tune_controller.get_live_trials()
+    ]
+    if done:
+      self._next_perturbation_sync = max(done) + (min(done) == max(done))
+    return super().choose_trial_to_run(tune_controller)
+
+
+class _Budget(tune.Stopper):
+  """Ends members at their frames, and all once the population took its time.
+
+  The time is kept in a file, over all resumptions: Tune restores this object
+  itself as it was at first.
+  """
+
+  def __init__(self, path: pathlib.Path):
+    self._path = path
+    self._since: float | None = None
+
+  def start(self, limit: float, frames: int) -> None:
+    """Begins, or goes on, with limits in seconds and in frames; 0, none."""
+    seconds = 0.0
+    if self._path.exists():
+      seconds = json.loads(self._path.read_text())['seconds']
+    budget = {'seconds': seconds, 'limit': limit, 'frames': frames}
+    self._path.write_text(json.dumps(budget))
+
+  def is_over(self) -> bool:
+    """Returns whether the time is over."""
+    budget = json.loads(self._path.read_text())
+    return 0 < budget['limit'] <= budget['seconds']
+
+  def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+    """Returns whether this member is at its end."""
+    del trial_id
+    frames = json.loads(self._path.read_text())['frames']
+    return 0 < frames <= result['frames']
+
+  def stop_all(self) -> bool:
+    """Adds the time since the last call; returns whether it is over."""
+    now = time.monotonic()
+    if self._since is None:
+      self._since = now
+    if now - self._since > 1:
+      budget = json.loads(self._path.read_text())
+      budget['seconds'] += now - self._since
+      self._since = now
+      partial = self._path.with_name('.partial-' + self._path.name)
+      partial.write_text(json.dumps(budget))
+      os.replace(partial, self._path)
+    return self.is_over()
+
+  def __getstate__(self) -> dict[str, Any]:
+    return {'_path': self._path, '_since': None}
+
+
+class _History(tune.Callback):
+  """Writes and prints a line for each slice of each member."""
+
+  def __init__(self, path: pathlib.Path):
+    self._path = path
+
+  def on_trial_result(self, iteration, trials, trial, result, **info) -> None:
+    """Appends a line."""
+    del iteration, trials, trial, info
+    line = population.Slice(
+      **{name: result[name] for name in population.Slice._fields}
+    )
+    with self._path.open('a') as file:
+      file.write(json.dumps(line._asdict()) + '\n')
+    origin = '' if line.parent == line.member else f' from {line.parent}'
+    print(
+      f'slice {line.slice}, member {line.member}{origin}: score '
+      f'{line.score:.4g}, learning rate {line.learning_rate:.2g}, entropy cost '
+      f'{line.entropy_cost:.2g}, {line.frames:,} frames',
+      flush=True,
+    )
+
+
+def _all_ended(
+  setup: run_setup.Setup, search: Search, run_dir: pathlib.Path
+) -> bool:
+  ended = {
+    line.member
+    for line in population.load(run_dir / 'history.jsonl')
+    if 0 < setup.run.frames <= line.frames
+  }
+  return len(ended) == search.members
+
+
+def _write(run_dir: pathlib.Path) -> pathlib.Path:
+  """Writes history, plot and the best member's folder, which is returned."""
+  history = population.load(run_dir / 'history.jsonl')
+  best = population.best(history)
+  population.save(history, run_dir / 'history.jsonl')
+  population.plot(history, run_dir / 'population.png')
+  folder = run_dir / 'best'
+  for path in (run_dir / _TUNE).glob(f'member_{best.member}/checkpoint_*'):
+    if population.is_end_of(path, best):
+      shutil.rmtree(folder, ignore_errors=True)
+      population.copy(path, folder)
+  ways = ', '.join(
+    f'{line.learning_rate:.2g}/{line.entropy_cost:.2g}'
+    for line in population.ancestry(history, best)
+  )
+  rich.console.Console(highlight=False).print(
+    f'best: member {best.member}, score {best.score:.4g}; learning rate/'
+    f'entropy cost by slice: {ways}\nplot in {run_dir}/population.png',
+    soft_wrap=True,
+  )
+  return folder

@@ -1,0 +1,137 @@
+"""Makes the same updates on 1, 2, 4 and 8 devices; run as a script.
+
+A line of JSON for each learner and number of devices: what one device was given
+of each minibatch, and how far what it learned is from what one device learns,
+as a share of how far that moved.
+"""
+
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from spiral_jax import agents
+from spiral_jax.agents import sharding
+from tests.agents import toys
+
+B, SHAPE = 16, (toys.SIZE, toys.SIZE, 1)
+UPDATES = 2
+# Wide enough for the native convolutions, which are made for 32 channels.
+NETWORK = {**toys.NETWORK, **toys.PATCHES, 'channels': 32}
+SETTINGS = {
+  'vtrace': dict(reward_at='end', normalise_advantages=True),
+  'clipped': dict(
+    algorithm='clipped', reward_at='step', epochs=2, minibatches=2,
+    normalise_advantages=True, scale_rewards=True,
+  ),
+}
+DISCRIMINATOR = agents.DiscriminatorConfig(channels=(4, 8))
+
+
+def images(seed):
+  rng = np.random.default_rng(seed)
+  return rng.integers(256, size=(B, *SHAPE)).astype(np.uint8)
+
+
+def policy(num_devices, name, world):
+  """Returns (states before and after, episodes that a device is given)."""
+  agent, trajectory, discriminator, score_params = world
+  given = []
+
+  def unroll(params, trajectory):
+    given.append(trajectory.is_last.shape[1])
+    return agent.unroll(params, trajectory)
+
+  learner = agents.make_learner(
+    agent._replace(unroll=unroll), discriminator.score,
+    agents.LearnerConfig(
+      **SETTINGS[name], adam_epsilon=1e-3, learning_rate=1e-2
+    ),
+    mesh=sharding.make_mesh(num_devices),
+  )
+  state = learner.init(jax.random.PRNGKey(1))
+  before = jax.tree.map(np.array, state)
+  for _ in range(UPDATES):
+    state, logs = learner.update(state, trajectory, score_params)
+  check_replicated((state, logs), num_devices)
+  return before, state, given[0]
+
+
+def discriminator(num_devices, loss, conditional):
+  """Does the same for the discriminator."""
+  config = dataclasses.replace(DISCRIMINATOR, loss=loss)
+  built = agents.make_discriminator(SHAPE, conditional, config)
+  given = []
+
+  def score(params, images, targets=None):
+    given.append(len(images))
+    return built.score(params, images, targets)
+
+  learner = agents.make_discriminator_learner(
+    built._replace(score=score), config, mesh=sharding.make_mesh(num_devices)
+  )
+  state = learner.init(jax.random.PRNGKey(1))
+  before = jax.tree.map(np.array, state)
+  batch = [images(0), images(1)] + [images(0)] * conditional
+  for _ in range(UPDATES):
+    state, logs = learner.update(state, *batch)
+  check_replicated((state, logs), num_devices)
+  return before, state, given[0]
+
+
+def check_replicated(tree, num_devices):
+  for leaf in jax.tree.leaves(tree):
+    assert leaf.sharding.is_fully_replicated
+    assert len(leaf.sharding.device_set) == num_devices
+  one = sharding.on_one_device(tree)
+  assert all(len(x.sharding.device_set) == 1 for x in jax.tree.leaves(one))
+
+
+def distance(one, other, before):
+  """Returns the largest distance of a leaf, as a share of how far it went."""
+  shares = [0.0]
+  for a, b, start in zip(*map(jax.tree.leaves, (one, other, before))):
+    if jnp.issubdtype(a.dtype, jnp.inexact):
+      a, b, start = (np.asarray(x, np.float64) for x in (a, b, start))
+      moved = np.linalg.norm(b - start)
+      shares.append(np.linalg.norm(a - b) / max(moved, 1e-6))
+    else:
+      np.testing.assert_array_equal(a, b)
+  return max(shares)
+
+
+def world():
+  agent = agents.make_agent(
+    toys.painting_spec(), SHAPE, agents.AgentConfig(**NETWORK, noise_size=5)
+  )
+  built = agents.make_discriminator(SHAPE, False, DISCRIMINATOR)
+  rollout = toys.rollout_lib.Rollout(
+    toys.environment(B, toys.painting_spec(), SHAPE, toys.T),
+    jax.jit(agent.step), agent.initial_state(B), noise_size=5,
+  )
+  trajectory = rollout(jax.jit(agent.init)(jax.random.PRNGKey(0)), 0)
+  return agent, trajectory, built, built.init(jax.random.PRNGKey(0))
+
+
+def main():
+  made = world()
+  cases = {
+    'discriminator wgan': ((2, 4, 8), lambda n: discriminator(n, 'wgan', True)),
+    'discriminator logistic': (
+      (2,), lambda n: discriminator(n, 'logistic', False)
+    ),
+    'policy clipped': ((2, 4, 8), lambda n: policy(n, 'clipped', made)),
+    'policy vtrace': ((4,), lambda n: policy(n, 'vtrace', made)),
+  }
+  for name, (devices, case) in cases.items():
+    before, single, _ = case(1)
+    for num_devices in devices:
+      _, state, given = case(num_devices)
+      share = distance(state, single, before)
+      print(json.dumps([name, num_devices, given, share]), flush=True)
+
+
+if __name__ == '__main__':
+  main()

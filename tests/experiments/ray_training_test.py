@@ -1,0 +1,47 @@
+"""Training with actors in Ray's processes."""
+
+import json
+import os
+
+import pytest
+
+from spiral_jax.driver import checkpoints
+from tests.experiments import tiny
+import training
+
+pytest.importorskip('ray', reason='needs Ray: the extra [distributed]')
+
+
+@pytest.mark.slow
+def test_actors_in_processes_train_and_threads_go_on(tmp_path, monkeypatch):
+  # What a script's processes have by its folder.
+  path = os.pathsep.join(map(str, (tiny.ROOT, tiny.ROOT / 'experiments')))
+  monkeypatch.setenv('PYTHONPATH', path)
+  run = dict(lockstep=False, num_actors=2, frames=144)
+  setup = tiny.setup(
+    tmp_path, conditional=True, run={**run, 'launcher': 'ray'}
+  )
+  training.train(setup)
+  state = checkpoints.load(tmp_path / 'checkpoints').state
+  assert state['policy']['frames'] == 144
+  assert state['discriminator']['version'] > 0
+  # What they played is kept with them.
+  played = [state[f'actor {i}']['rollout']['episodes'] for i in (0, 1)]
+  assert sum(played) >= 6
+  resumed = {**run, 'frames': 168, 'resume': True}
+  training.train(tiny.setup(tmp_path, conditional=True, run=resumed))
+  records = [json.loads(line) for line in (tmp_path / 'metrics.jsonl').open()]
+  frames = [r['policy/frames'] for r in records if 'policy/frames' in r]
+  assert frames == list(range(24, 169, 24))
+
+
+def test_without_a_head_there_is_one_line(tmp_path):
+  process = tiny.script(
+    'mnist.py', *tiny.flags(tmp_path / 'run'), '--nolockstep',
+    '--launcher=ray', '--ray_address=127.0.0.1:1',
+  )
+  output, errors = process.communicate(timeout=300)
+  assert process.returncode != 0 and output == ''
+  assert len(errors.splitlines()) == 1, errors
+  assert '--ray_address=127.0.0.1:1' in errors and 'ray start' in errors
+  assert not (tmp_path / 'run').exists()
