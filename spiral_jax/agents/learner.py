@@ -139,7 +139,7 @@ def make_learner(
     updates, opt_state = optimiser.update(gradients, opt_state)
     rate = config.learning_rate * left
     updates = jax.tree.map(lambda u: -rate * u, updates)
-    logs['gradient_norm'] = optax.global_norm(gradients)
+    logs['gradient_norm'] = optax.tree.norm(gradients)
     params = optax.apply_updates(params, updates)
     return sharding.replicate((params, opt_state, logs), mesh)
 
