@@ -105,9 +105,9 @@ def test_each_command_sees_the_one_before_it(name):
     previous[part.name] = np.array([-1, 1, -1], np.int32)
     after = unroll_with(world, initial_state=state._replace(previous=previous))
     changed = changed_rows(before.log_prob, after.log_prob)
-    np.testing.assert_array_equal(
-      changed, np.ones((T, 1)) * [False, True, False], part.name
-    )
+    np.testing.assert_array_equal(changed[0], [False, True, False], part.name)
+    # Later ones through the core, which may forget below what is compared.
+    assert changed[1:, 1].any() and not changed[:, ::2].any(), part.name
 
 
 # Recurrent state.
