@@ -19,7 +19,6 @@ the score forgets what does not help to tell pictures apart.
 """
 
 from collections.abc import Callable, Mapping
-import os
 import pathlib
 from typing import Any, NamedTuple
 
@@ -35,6 +34,7 @@ import rich.progress
 import rich.table
 
 import cli
+import pictures as pictures_lib
 import process
 from spiral_jax import types
 from spiral_jax.losses import wgan
@@ -329,10 +329,7 @@ def plot(
     )
     axis.plot(*divmod(target, columns)[::-1], 'r+', markersize=12)
     axis.set(xticks=[], yticks=[])
-  partial = path.with_name('.partial-' + path.name)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  fig.savefig(partial, dpi=110, format='png')
-  os.replace(partial, path)
+  pictures_lib.save_plot(fig, path)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import json
 import os
 import pathlib
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -125,7 +126,7 @@ def curves(
     axis.set_ylabel(name.split('/')[-1].replace('_', ' '))
     axis.grid(alpha=0.3)
   axes[-1].set_xlabel('frames (commands)')
-  _save_plot(plot, path)
+  save_plot(plot, path)
 
 
 def compare(
@@ -165,7 +166,7 @@ def compare(
   axis.set_ylabel(label)
   axis.grid(alpha=0.3)
   axis.legend()
-  _save_plot(plot, path)
+  save_plot(plot, path)
 
 
 def search(
@@ -198,7 +199,7 @@ def search(
   axis.set_ylabel('l2 a pixel')
   axis.grid(alpha=0.3)
   axis.legend()
-  _save_plot(plot, path)
+  save_plot(plot, path)
 
 
 def save(image: np.ndarray, path: pathlib.Path) -> None:
@@ -211,7 +212,9 @@ def save(image: np.ndarray, path: pathlib.Path) -> None:
   os.replace(partial, path)
 
 
-def _save_plot(plot, path: pathlib.Path) -> None:
+def save_plot(plot: Any, path: pathlib.Path) -> None:
+  """Writes a Matplotlib figure as PNG; the file is there whole or not."""
+  path.parent.mkdir(parents=True, exist_ok=True)
   partial = path.with_name('.partial-' + path.name)
-  plot.savefig(partial, dpi=110)
+  plot.savefig(partial, dpi=110, format='png')
   os.replace(partial, path)

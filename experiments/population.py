@@ -8,14 +8,15 @@ from there is to be descended from it.
 from collections.abc import Sequence
 import dataclasses
 import json
-import os
 import pathlib
 import shutil
 from typing import Any, NamedTuple
 
 import numpy as np
 
+import pictures
 import run_setup
+from spiral_jax.datasets import cache
 from spiral_jax.driver import checkpoints
 import training
 
@@ -203,9 +204,7 @@ def save(history: Sequence[Slice], path: pathlib.Path) -> None:
     json.dumps(line._asdict()) + '\n'
     for line in sorted(history, key=lambda line: (line.slice, line.member))
   )
-  partial = path.with_name('.partial-' + path.name)
-  partial.write_text(text)
-  os.replace(partial, path)
+  cache.write_atomically(path, lambda stream: stream.write(text.encode()))
 
 
 def plot(history: Sequence[Slice], path: pathlib.Path) -> None:
@@ -245,6 +244,4 @@ def plot(history: Sequence[Slice], path: pathlib.Path) -> None:
       axis.set_yscale('log')
   panels[-1].set_yticks(sorted({line.member for line in history}))
   panels[-1].set_xlabel('slice of training')
-  partial = path.with_name('.partial-' + path.name)
-  picture.savefig(partial, dpi=110)
-  os.replace(partial, path)
+  pictures.save_plot(picture, path)

@@ -23,6 +23,7 @@ import population
 import process
 import run_folder
 import run_setup
+from spiral_jax.datasets import cache
 
 _TUNE = 'tune'  # Tune's folder in that of the population.
 
@@ -320,9 +321,8 @@ class _Budget(tune.Stopper):
       budget = json.loads(self._path.read_text())
       budget['seconds'] += now - self._since
       self._since = now
-      partial = self._path.with_name('.partial-' + self._path.name)
-      partial.write_text(json.dumps(budget))
-      os.replace(partial, self._path)
+      text = json.dumps(budget).encode()
+      cache.write_atomically(self._path, lambda stream: stream.write(text))
     return self.is_over()
 
   def __getstate__(self) -> dict[str, Any]:

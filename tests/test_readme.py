@@ -8,7 +8,6 @@ from PIL import Image
 import pytest
 
 from spiral_jax import evaluation
-from spiral_jax.agents import pretrained
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 TEXT = (ROOT / 'README.md').read_text()
@@ -33,9 +32,6 @@ def test_the_notebook_example_learns_one_step():
   assert np.isfinite(names['logs']['loss'])
 
 
-@pytest.mark.skipif(
-  'digits' not in pretrained.names(), reason='there are no weights yet'
-)
 def test_the_example_of_weights_draws_what_it_is_shown():
   names = run('agents.load')
   canvas, digits = names['canvas'], names['digits']

@@ -15,7 +15,6 @@ import dataclasses
 import json
 import pathlib
 import sys
-import time
 from typing import Any, NamedTuple
 
 from absl import flags
@@ -26,6 +25,8 @@ import numpy as np
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
 
 import cli
+import measuring
+import pictures
 import process
 import run_setup
 from spiral_jax import agents
@@ -143,14 +144,8 @@ def _rollout(
 
 
 def _medians(functions: list[Callable[[], Any]]) -> list[float]:
-  """Returns median seconds of each, in turns, after one to warm up."""
-  times: list[list[float]] = [[] for _ in functions]
-  for turn in range(-1, _TURNS.value):
-    for row, function in zip(times, functions):
-      start = time.perf_counter()
-      function()
-      if turn >= 0:
-        row.append(time.perf_counter() - start)
+  """Returns median seconds of each."""
+  times = measuring.in_turns(functions, _TURNS.value, warm_up=1)
   return [float(np.median(row)) for row in times]
 
 
@@ -175,7 +170,7 @@ def plot(
   axes[0].set_yscale('log')
   axes[0].set_ylabel('microseconds a command')
   axes[0].legend(['drawing', 'policy update'], frameon=False)
-  canvas.savefig(path, dpi=150)
+  pictures.save_plot(canvas, path)
 
 
 if __name__ == '__main__':

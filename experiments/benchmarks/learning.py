@@ -16,7 +16,6 @@ from collections.abc import Callable
 import dataclasses
 import pathlib
 import sys
-import time
 
 from absl import flags
 import jax
@@ -27,11 +26,11 @@ import torch
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
 
 import cli
+import measuring
 import process
 import run_setup
 from spiral_jax import agents
 from spiral_jax.driver import rollout
-from spiral_jax.networks import native
 import torch_agent
 
 _ACTING = 64  # Canvases.
@@ -56,7 +55,9 @@ def main() -> None:
   )
   agent = run_setup.make_agent(setup)
   trajectory = _trajectory(setup, agent, episodes)
-  rate = 2 * 2048**3 / np.median(_time([_product()])[0])
+  rate = 2 * 2048**3 / np.median(
+    measuring.in_turns([_product()], _TURNS.value)
+  )
   print(f'matrix products: {rate / 1e9:.0f} GFLOP/s')
   ours, flops = _policy_update(setup, agent, trajectory)
   median = _compare(
@@ -83,7 +84,7 @@ def main() -> None:
 
 def _compare(name: str, ours: Callable, theirs: Callable) -> float:
   """Prints both and their ratio; returns our median in seconds."""
-  times = 1e3 * np.array(_time([ours, theirs]))
+  times = 1e3 * np.array(measuring.in_turns([ours, theirs], _TURNS.value))
   for label, row in zip(('ours', 'PyTorch'), times):
     low, median, high = np.percentile(row, [25, 50, 75])
     print(f'{name:36}{label:8} {median:9.1f} ({low:.1f} to {high:.1f})')
@@ -93,18 +94,6 @@ def _compare(name: str, ours: Callable, theirs: Callable) -> float:
     flush=True,
   )
   return float(np.median(times[0])) / 1e3
-
-
-def _time(functions: list[Callable]) -> list[list[float]]:
-  """Returns seconds of each function in each turn, after two to warm up."""
-  times: list[list[float]] = [[] for _ in functions]
-  for turn in range(-2, _TURNS.value):
-    for row, function in zip(times, functions):
-      start = time.perf_counter()
-      function()
-      if turn >= 0:
-        row.append(time.perf_counter() - start)
-  return times
 
 
 def _product() -> Callable:
@@ -137,25 +126,7 @@ def _policy_update(setup, agent, trajectory) -> tuple[Callable, float]:
     state, _ = learner.update(state, trajectory, None)
     jax.block_until_ready(state)
 
-  return update, _flops(agent, state.params, trajectory)
-
-
-def _flops(agent, params, trajectory) -> float:
-  """Returns what XLA counts for the gradients, convolutions plain."""
-
-  def loss(params):
-    out = agent.unroll(params, trajectory)
-    return jnp.sum(out.log_prob + out.value + jnp.sum(out.entropy, axis=-1))
-
-  is_built = native.is_built
-  native.is_built = lambda: False  # type: ignore[assignment]
-  try:
-    lowered = jax.jit(jax.grad(loss)).lower(params)
-  finally:
-    native.is_built = is_built
-  costs = lowered.cost_analysis()
-  assert costs is not None
-  return costs['flops']
+  return update, measuring.gradient_flops(agent, state.params, trajectory)
 
 
 def _torch_policy_update(setup, agent, trajectory) -> Callable:

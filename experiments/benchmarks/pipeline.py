@@ -29,6 +29,7 @@ import numpy as np
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
 
 import cli
+import measuring
 import process
 import run_setup
 from spiral_jax import agents
@@ -170,9 +171,8 @@ def parts(setup: run_setup.Setup, turns: int) -> dict[str, float]:
 
   def update_policy() -> None:
     nonlocal state
-    # Always the first: epochs may fall as frames grow.
-    state = state._replace(frames=0 * state.frames)
-    state, _ = learner.update(state, trajectory, score_params)
+    # As at the start of training: epochs may fall.
+    state, _ = learner.update(state, trajectory, score_params, 0.0)
     jax.block_until_ready(state)
 
   def update_discriminator() -> None:
@@ -187,16 +187,10 @@ def parts(setup: run_setup.Setup, turns: int) -> dict[str, float]:
     updates = setup.run.discriminator_updates
     work[f'{updates:g} discriminator updates'] = updates, update_discriminator
   work['policy update'] = 1.0, update_policy
-  times: dict[str, list[float]] = {name: [] for name in work}
-  for turn in range(-2, turns):
-    for name, (_, function) in work.items():
-      start = time.perf_counter()
-      function()
-      if turn >= 0:
-        times[name].append(time.perf_counter() - start)
+  times = measuring.in_turns([function for _, function in work.values()], turns)
   return {
-    name: count * float(np.median(times[name]))
-    for name, (count, _) in work.items()
+    name: count * float(np.median(row))
+    for (name, (count, _)), row in zip(work.items(), times)
   }
 
 

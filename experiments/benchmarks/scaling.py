@@ -22,11 +22,11 @@ import numpy as np
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
 
 import cli
+import measuring
 import process
 import run_setup
 from spiral_jax import agents
 from spiral_jax.driver import rollout
-from spiral_jax.networks import native
 
 
 class Costs(NamedTuple):
@@ -126,7 +126,7 @@ def measure(setup: run_setup.Setup, episodes: int, turns: int) -> Costs:
   """
   agent = run_setup.make_agent(setup)
   environment = run_setup.make_environment(setup, episodes)
-  steps = environment_steps(environment)
+  steps = setup.environment.episode_length
   images = np.random.default_rng(0).integers(
     256, size=(episodes, *run_setup.canvas_shape(setup)), dtype=np.uint8
   )
@@ -162,7 +162,7 @@ def measure(setup: run_setup.Setup, episodes: int, turns: int) -> Costs:
   )
   state = learner.init(jax.random.PRNGKey(0))
   trajectory = act(state.params, 0)  # Compiles.
-  flop = _flop(agent, state.params, trajectory)
+  flop = measuring.gradient_flops(agent, state.params, trajectory)
   painting = 0.0
   playing = _median(lambda: act(state.params, 0), turns)
   painted = painting / turns
@@ -189,19 +189,6 @@ def measure(setup: run_setup.Setup, episodes: int, turns: int) -> Costs:
   )
 
 
-def environment_steps(environment) -> int:
-  """Returns how many commands an episode has."""
-  environment.reset()
-  action = {
-    name: np.zeros(environment.count, np.int32)
-    for name in environment.action_spec()
-  }
-  steps = 1
-  while not environment.step(action).last():
-    steps += 1
-  return steps
-
-
 def _discriminator(setup, images: np.ndarray, turns: int) -> float:
   """Returns core-seconds of an update on such images."""
   conditional = setup.agent.conditional
@@ -225,33 +212,13 @@ def _discriminator(setup, images: np.ndarray, turns: int) -> float:
 
 def _median(function: Callable[[], object], turns: int) -> float:
   """Returns the core-seconds of a call."""
-  times = []
-  for _ in range(turns):
-    start = time.process_time()
-    function()
-    times.append(time.process_time() - start)
-  return float(np.median(times))
+  return float(np.median(
+    measuring.in_turns([function], turns, warm_up=0, clock=time.process_time)
+  ))
 
 
 def _bytes(tree) -> int:
   return sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(tree))
-
-
-def _flop(agent, params, trajectory) -> float:
-  """Returns what XLA counts for the gradients, convolutions plain."""
-
-  def loss(params):
-    out = agent.unroll(params, trajectory)
-    return (out.log_prob + out.value + out.entropy.sum(-1)).sum()
-
-  is_built = native.is_built
-  native.is_built = lambda: False  # type: ignore[assignment]
-  try:
-    costs = jax.jit(jax.grad(loss)).lower(params).cost_analysis()
-  finally:
-    native.is_built = is_built
-  assert costs is not None
-  return costs['flops']
 
 
 if __name__ == '__main__':

@@ -225,7 +225,7 @@ def _rewards(
     rewards += config.blank_page_cost * penalty
     logs['blank_pages'] = -jnp.mean(jnp.sum(penalty, axis=0))
   if config.object_cost:
-    adds = (trajectory.action['kind'] == 0).astype(jnp.float32)
+    adds = (trajectory.action['kind'] == 0).astype(jnp.float32)  # 0: add.
     rewards -= config.object_cost * adds
     logs['objects'] = jnp.mean(jnp.sum(adds, axis=0))
   if config.colour_cost:

@@ -53,7 +53,7 @@ def load(name: str) -> Pretrained:
   """Returns an agent whose weights come with the package.
 
   Args:
-    name: one of `names()`.
+    name: one of `pretrained.names()`.
 
   Raises:
     ValueError: if there are no weights of that name, or their files are
