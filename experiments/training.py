@@ -14,19 +14,17 @@ A script calls `train` with a `run_setup.Setup`.
 import functools
 import json
 import pathlib
-import sys
 import threading
 
 import jax
 import numpy as np
 import rich.console
 
+import acting
 import pictures
-import process
 import run_folder
 import run_setup
 from spiral_jax import agents
-from spiral_jax import datasets
 from spiral_jax import evaluation
 from spiral_jax.driver import checkpoints
 from spiral_jax.driver import metrics
@@ -37,26 +35,13 @@ from spiral_jax.driver import program as program_lib
 from spiral_jax.driver import rollout
 
 
-class ImageStream:
-  """Draws batches of images without end; its place is saved with its node."""
-
-  def __init__(self, images: datasets.ImageDataset, batch_size: int, seed: int):
-    self._batches = datasets.Batches(images, batch_size, seed=seed)
-    self.get_state = self._batches.get_state
-    self.set_state = self._batches.set_state
-
-  def __call__(self) -> np.ndarray:
-    """Returns uint8 `[B, H, W, C]`."""
-    return next(self._batches).images
-
-
 class RealAndFake:
   """Adds real images to a sample of the replay.
 
   Conditional: the real image is the target itself (eq. 6 of the paper).
   """
 
-  def __init__(self, stream: ImageStream | None):
+  def __init__(self, stream: acting.ImageStream | None):
     self._stream = stream
 
   def __call__(self, examples):
@@ -105,7 +90,7 @@ class Training:
     )
     held_out = run_setup.load_dataset(setup, 'test').images
     images = run_setup.load_dataset(setup, 'train')
-    self.cluster = _connect(run)
+    self.cluster = acting.connect(run)
     self.clock = run_folder.Clock()
     self.lines = metrics.JsonLines(run_dir / 'metrics.jsonl')
     self.writer = metrics.Fanout(
@@ -138,9 +123,11 @@ class Training:
     for index in range(run.num_actors):
       name = f'actor {index}'
       if self.cluster is None:
-        play: nodes.Rollout = _make_rollout(setup, index, agent, step, images)
+        play: nodes.Rollout = acting.make_rollout(
+          setup, index, agent, step, images
+        )
       else:
-        make = functools.partial(_make_remote_rollout, setup, index)
+        make = functools.partial(acting.make_remote_rollout, setup, index)
         play = self.cluster.rollout(name, make)
       program.add(
         nodes.Actor(
@@ -156,7 +143,7 @@ class Training:
       )
     keys = jax.random.split(jax.random.PRNGKey(run.seed))
     if replay is not None and score_params is not None:
-      real = ImageStream(images, run.batch_size, run.seed * 1000 + 999)
+      real = acting.ImageStream(images, run.batch_size, run.seed * 1000 + 999)
       program.add(
         nodes.DiscriminatorLearner(
           'discriminator',
@@ -197,9 +184,9 @@ class Training:
         max_frames=run.frames or None,
       )
     )
-
     if self.cluster is not None:
-      program.add(periodic.Periodic('ray', self._watch, every_seconds=5))
+      watch = functools.partial(self._watch, self.cluster)
+      program.add(periodic.Periodic('ray', watch, every_seconds=5))
 
   def paint(self) -> agents.Trajectory | None:
     """Returns what there is to look at, None if nothing was painted yet.
@@ -235,9 +222,9 @@ class Training:
     )
     return discriminator.score
 
-  def _watch(self) -> None:
-    self.cluster.check()
-    self.writer.write(self.learner.version, self.cluster.counts())
+  def _watch(self, cluster) -> None:
+    cluster.check()
+    self.writer.write(self.learner.version, cluster.counts())
 
   def _update_discriminator(self, state, real, examples):
     images = [real, examples['canvas']]
@@ -269,50 +256,6 @@ class Training:
       if jax.default_backend() == 'cpu':
         jax.block_until_ready(updated)
       return updated
-
-
-def _connect(run: run_setup.RunConfig):
-  """Returns a connection to Ray if actors are to be there, else None."""
-  if run.launcher != 'ray':
-    return None
-  try:
-    from spiral_jax.driver import ray_launcher  # Late: Ray is optional.
-  except ImportError as error:
-    raise ImportError(
-      f"--launcher=ray needs Ray ({error}); install it by: {sys.executable} -m "
-      "pip install 'ray[tune]'"
-    ) from error
-  return ray_launcher.Cluster(run.ray_address, run.num_actors)
-
-
-def _make_rollout(
-  setup: run_setup.Setup, index: int, agent: agents.Agent, step, images
-) -> rollout.Rollout:
-  """Returns what actor `index` does."""
-  run = setup.run
-  seed = run.seed * 1000 + index
-  targets = None
-  if setup.agent.conditional:
-    targets = ImageStream(images, run.batch_size, seed)
-  return rollout.Rollout(
-    run_setup.make_environment(setup, run.batch_size),
-    step,
-    agent.initial_state(run.batch_size),
-    noise_size=setup.agent.noise_size,
-    targets=targets,
-    seed=seed,
-  )
-
-
-def _make_remote_rollout(
-  setup: run_setup.Setup, index: int
-) -> rollout.Rollout:
-  """Returns the same in a process of its own."""
-  process.prepare()
-  agent = run_setup.make_agent(setup)
-  step = jax.jit(agent.step, static_argnames='greedy')
-  images = run_setup.load_dataset(setup, 'train')
-  return _make_rollout(setup, index, agent, step, images)
 
 
 def discriminator_examples(

@@ -24,6 +24,7 @@ import process
 import run_folder
 import run_setup
 from spiral_jax.datasets import cache
+from spiral_jax.driver import ray_launcher
 
 _TUNE = 'tune'  # Tune's folder in that of the population.
 
@@ -72,7 +73,9 @@ def train(setup: run_setup.Setup, search: Search) -> pathlib.Path:
   setup = _absolute(setup, run_dir)
   budget = _Budget(run_dir / 'budget.json')
   budget.start(60 * setup.run.minutes, setup.run.frames)
-  _connect(setup.run.ray_address)
+  # Tables beside the lines that `_History` prints.
+  os.environ.setdefault('RAY_AIR_NEW_OUTPUT', '0')
+  ray_launcher.connect(setup.run.ray_address)
   try:
     results = _make_tuner(setup, search, run_dir, budget).fit()
     errors = results.errors
@@ -126,24 +129,6 @@ def _absolute(
     data_dir = str(pathlib.Path(data_dir).expanduser().absolute())
   run = dataclasses.replace(setup.run, run_dir=str(run_dir), data_dir=data_dir)
   return setup._replace(run=run)
-
-
-def _connect(address: str) -> None:
-  # Ray would tell its makers of its use.
-  os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')
-  # Tables beside the lines that `_History` prints.
-  os.environ.setdefault('RAY_AIR_NEW_OUTPUT', '0')
-  quiet: dict[str, Any] = dict(log_to_driver=False, logging_level='ERROR')
-  if not address:
-    ray.init(address='local', include_dashboard=False, **quiet)
-    return
-  try:
-    ray.init(address=address, **quiet)
-  except (ConnectionError, RuntimeError, ValueError) as error:
-    raise ValueError(
-      f'no Ray cluster answers at --ray_address={address} ({error}); start one '
-      'by: ray start --head'
-    ) from error
 
 
 def _make_tuner(

@@ -31,6 +31,33 @@ class HeadLost(ConnectionError):
   """The head of the cluster no longer answers."""
 
 
+def connect(address: str) -> None:
+  """Connects this process to Ray.
+
+  Args:
+    address: of the head, as `ray start` prints it; empty, this machine alone.
+
+  Raises:
+    ValueError: if no head answers there.
+  """
+  # Ray would tell its makers of its use.
+  os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')
+  quiet: dict[str, Any] = dict(log_to_driver=False, logging_level='ERROR')
+  try:
+    if address:
+      _check_answers(address)
+      ray.init(address=address, **quiet)
+    else:
+      with warnings.catch_warnings():
+        # JAX warns of forks; Ray's become other programs at once.
+        warnings.filterwarnings('ignore', 'os.fork', RuntimeWarning)
+        ray.init(address='local', include_dashboard=False, **quiet)
+  except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+    raise ValueError(
+        f'no Ray head answers at --ray_address={address} ({error}); start '
+        'one by: ray start --head') from error
+
+
 class Cluster:
   """A connection to Ray, and the processes that were started through it."""
 
@@ -44,22 +71,7 @@ class Cluster:
     Raises:
       ValueError: if no head answers there.
     """
-    # Ray would tell its makers of its use.
-    os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')
-    quiet: dict[str, Any] = dict(log_to_driver=False, logging_level='ERROR')
-    try:
-      if address:
-        _check_answers(address)
-        ray.init(address=address, **quiet)
-      else:
-        with warnings.catch_warnings():
-          # JAX warns of forks; Ray's become other programs at once.
-          warnings.filterwarnings('ignore', 'os.fork', RuntimeWarning)
-          ray.init(address='local', include_dashboard=False, **quiet)
-    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-      raise ValueError(
-          f'no Ray head answers at --ray_address={address} ({error}); start '
-          'one by: ray start --head') from error
+    connect(address)
     self._head = ray.get_runtime_context().gcs_address
     cores = ray.cluster_resources().get('CPU', 1.0)
     self._options = dict(

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
+import acting
 import evaluate
 import run_setup
 from spiral_jax import datasets
@@ -75,13 +76,13 @@ def test_trains_and_evaluates(tmp_path, conditional):
 
 def test_only_the_background_set_is_learned_from(tmp_path, monkeypatch):
   seen = []
-  draw = training.ImageStream.__call__
+  draw = acting.ImageStream.__call__
 
   def watch(self):
     seen.append(draw(self))
     return seen[-1]
 
-  monkeypatch.setattr(training.ImageStream, '__call__', watch)
+  monkeypatch.setattr(acting.ImageStream, '__call__', watch)
   data_dir = write_drawings(tmp_path / 'data')
   training.train(setup(tmp_path / 'run', data_dir, conditional=True))
   train, test = (
