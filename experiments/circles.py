@@ -18,7 +18,7 @@ Wasserstein distance, which here is the l2 norm again, and with --steps=2000
 the score forgets what does not help to tell pictures apart.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 import pathlib
 from typing import Any, NamedTuple
 
@@ -38,10 +38,7 @@ import pictures as pictures_lib
 import process
 from spiral_jax import types
 from spiral_jax.losses import wgan
-
-# (index of the target's location) -> score `[P, P]` of the circle at each
-# location: higher is nearer.
-Surface = Callable[[int], np.ndarray]
+import surfaces
 
 _SHOWN = 5  # Pictures of the data set, in a row and in a column.
 _ARROWS = 2  # Locations from one arrow to the next.
@@ -73,7 +70,7 @@ def circles(size: int, radius: int) -> np.ndarray:
   return 1.0 - inside.astype(np.float32)
 
 
-def l2_surface(images: np.ndarray) -> Surface:
+def l2_surface(images: np.ndarray) -> surfaces.Surface:
   """Returns minus the mean squared error a pixel.
 
   Args:
@@ -139,7 +136,7 @@ class Training(NamedTuple):
 
 def learned_surface(
   images: np.ndarray, network: str, training: Training
-) -> Surface:
+) -> surfaces.Surface:
   """Trains a discriminator; returns its score.
 
   Args:
@@ -199,80 +196,10 @@ def learned_surface(
   return lambda target: np.asarray(score(mean, target)).reshape(rows, columns)
 
 
-def climb(surface: np.ndarray) -> np.ndarray:
-  """Returns where hill climbing ends, from each location.
-
-  A step goes to the highest of the eight neighbours, if that is higher.
-
-  Args:
-    surface: `[P, Q]`.
-
-  Returns:
-    Indices of locations, `row * Q + column`, int `[P, Q]`.
-  """
-  rows, columns = surface.shape
-  padded = np.pad(surface, 1, constant_values=-np.inf)
-  # To stay comes first, and wins where a neighbour is as high.
-  moves = [(0, 0)] + [
-    (i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)
-  ]
-  heights = np.stack([
-    padded[1 + i : 1 + i + rows, 1 + j : 1 + j + columns] for i, j in moves
-  ])
-  offset = np.array([i * columns + j for i, j in moves])
-  ends = np.arange(surface.size) + offset[heights.argmax(0)].ravel()
-  # Each round doubles the steps.
-  while np.any(ends[ends] != ends):
-    ends = ends[ends]
-  return ends.reshape(rows, columns)
-
-
-def points_home(surface: np.ndarray, target: int) -> np.ndarray:
-  """Returns from where the gradient points to a target, by < 90 degrees.
-
-  Args:
-    surface: `[P, Q]`.
-    target: index of its location, where there is no direction.
-
-  Returns:
-    bool `[P, Q]`.
-  """
-  row, column = np.indices(surface.shape)
-  home_row, home_column = divmod(target, surface.shape[1])
-  along_rows, along_columns = np.gradient(surface)
-  towards = (home_row - row) * along_rows + (
-    home_column - column
-  ) * along_columns
-  towards[home_row, home_column] = 1.0
-  return towards > 0
-
-
-class Shares(NamedTuple):
-  """Of all locations, means over targets."""
-
-  pointing: float  # Whose gradient points home.
-  reaching: float  # From which hill climbing gets there.
-
-
-def measure(surface: Surface, targets: np.ndarray) -> Shares:
-  """Returns how well a surface leads to targets.
-
-  Args:
-    surface: of each target.
-    targets: indices of their locations, int `[n]`.
-  """
-  pointing, reaching = [], []
-  for target in targets:
-    heights = surface(target)
-    pointing.append(points_home(heights, target).mean())
-    reaching.append(np.mean(climb(heights) == target))
-  return Shares(float(np.mean(pointing)), float(np.mean(reaching)))
-
-
 def plot(
   images: np.ndarray,
   target: int,
-  surfaces: Mapping[str, np.ndarray],
+  heights: Mapping[str, np.ndarray],
   path: pathlib.Path,
 ) -> None:
   """Draws pictures, a target, and surfaces as heights and from above.
@@ -280,7 +207,7 @@ def plot(
   Args:
     images: `[P, P, H, W]`.
     target: index of the location of its circle.
-    surfaces: `[P, P]` by name.
+    heights: surfaces `[P, P]` by name.
     path: of the picture; the file is there whole or not.
   """
   from matplotlib import figure  # Late: it takes a second.
@@ -288,7 +215,7 @@ def plot(
   rows, columns = images.shape[:2]
   flat = images.reshape(-1, *images.shape[2:])
   fig = figure.Figure(figsize=(9.6, 6.4), layout='constrained')
-  grid = fig.add_gridspec(2, 1 + len(surfaces))
+  grid = fig.add_gridspec(2, 1 + len(heights))
   ends = (np.linspace(0, n - 1, _SHOWN).astype(int) for n in (rows, columns))
   shown = np.pad(
     images[np.ix_(*ends)], ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=0.8
@@ -303,7 +230,7 @@ def plot(
     axis.set(title=title, xticks=[], yticks=[])
   row, column = np.indices((rows, columns))
   few = slice(_ARROWS // 2, None, _ARROWS)
-  for place, (name, surface) in enumerate(surfaces.items(), 1):
+  for place, (name, surface) in enumerate(heights.items(), 1):
     relief: Any = fig.add_subplot(grid[0, place], projection='3d')
     # As the paper: what is near lies low.
     relief.plot_surface(column, row, -surface, cmap='viridis_r')
@@ -344,7 +271,7 @@ def main() -> None:
     _AVERAGE.value,
     _SEED.value,
   )
-  surfaces = {
+  compared = {
     'l2': l2_surface(images),
     'learned score': learned_surface(images, _NETWORK.value, training),
   }
@@ -352,8 +279,8 @@ def main() -> None:
   count = min(_TARGETS.value, side**2)
   targets = np.random.default_rng(_SEED.value).permutation(side**2)[:count]
   table = rich.table.Table('surface', 'gradient points home', 'climbs home')
-  for name, surface in surfaces.items():
-    shares = measure(surface, targets)
+  for name, surface in compared.items():
+    shares = surfaces.measure(surface, targets)
     table.add_row(name, *(f'{share:.1%}' for share in shares))
   console = rich.console.Console(highlight=False)
   console.print(table)
@@ -361,7 +288,7 @@ def main() -> None:
   target = side * (side // 3) + 3 * side // 4
   path = pathlib.Path(_OUT_DIR.value).expanduser() / 'circles.png'
   plot(
-    images, target, {name: s(target) for name, s in surfaces.items()}, path
+    images, target, {name: s(target) for name, s in compared.items()}, path
   )
   console.print(
     f'of {side**2} locations, mean over {count} targets; picture in {path}',

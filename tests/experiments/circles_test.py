@@ -1,21 +1,12 @@
-"""Surfaces over the location of a circle, and ways home on them."""
+"""Pictures of a circle, and a score that is learned of them."""
 
 import numpy as np
 from PIL import Image
 import pytest
 
 import circles
+import surfaces
 from tests.experiments import tiny
-
-P, Q = 7, 9
-HOME = 2 * Q + 6
-
-
-def cone(rows=P, columns=Q, home=HOME):
-  """Returns minus the distance from home."""
-  row, column = np.indices((rows, columns))
-  return -np.hypot(row - home // columns, column - home % columns)
-
 
 # Pictures and l2.
 
@@ -51,77 +42,6 @@ def test_l2_is_flat_where_circles_do_not_overlap():
   assert (surface[~far] >= -2 * 12 / 144 - 1e-6).all()
 
 
-# Hill climbing.
-
-
-def test_all_ways_lead_up_a_cone():
-  assert (circles.climb(cone()) == HOME).all()
-
-
-def test_on_a_plain_nobody_moves():
-  ends = circles.climb(np.ones((P, Q)))
-  np.testing.assert_array_equal(ends, np.arange(P * Q).reshape(P, Q))
-
-
-def test_of_two_hills_the_nearer_one_is_climbed():
-  left, right = 3 * Q + 1, 3 * Q + 7
-  surface = np.maximum(cone(home=left), cone(home=right))
-  ends = circles.climb(surface)
-  assert (ends[:, :4] == left).all() and (ends[:, 5:] == right).all()
-
-
-def test_a_long_way_is_gone_to_its_end():
-  surface = np.arange(100.0)[np.newaxis]
-  assert (circles.climb(surface) == 99).all()
-  assert (circles.climb(-surface.T) == 0).all()
-
-
-def test_climbing_is_what_it_says():
-  surface = np.random.default_rng(0).normal(size=(P, Q)).cumsum(0).cumsum(1)
-  ends = circles.climb(surface)
-  for start in np.ndindex(P, Q):
-    row, column = start
-    while True:
-      near = [
-        (i, j)
-        for i in range(max(row - 1, 0), min(row + 2, P))
-        for j in range(max(column - 1, 0), min(column + 2, Q))
-      ]
-      best = max(near, key=surface.__getitem__)
-      if best == (row, column):
-        break
-      row, column = best
-    assert ends[start] == row * Q + column
-  assert 1 < len(np.unique(ends)) < P * Q
-
-
-# Gradients.
-
-
-def test_gradients_of_a_cone_point_home_and_of_a_pit_away():
-  assert circles.points_home(cone(), HOME).all()
-  away = circles.points_home(-cone(), HOME)
-  assert away.sum() == 1 and away.flat[HOME]
-  assert circles.points_home(np.ones((P, Q)), HOME).sum() == 1
-
-
-def test_a_slope_points_home_from_below():
-  slope = np.indices((P, Q))[1].astype(float)
-  expected = np.indices((P, Q))[1] < HOME % Q
-  expected.flat[HOME] = True
-  np.testing.assert_array_equal(circles.points_home(slope, HOME), expected)
-
-
-def test_shares_are_means_over_targets():
-  def surface(target):
-    return cone(home=target) if target % 2 else np.ones((P, Q))
-
-  one = 1 / (P * Q)
-  assert circles.measure(surface, np.array([HOME + 1, 3])) == (1.0, 1.0)
-  shares = circles.measure(surface, np.array([HOME, 3, 6, 8]))
-  assert shares == pytest.approx(((1 + 3 * one) / 4,) * 2)
-
-
 # The learned score.
 
 
@@ -131,7 +51,7 @@ def test_what_is_learned_leads_home():
   targets = np.arange(0, 169, 7)
   training = circles.Training(steps=250, batch_size=64)
   shares = {
-    steps: circles.measure(
+    steps: surfaces.measure(
       circles.learned_surface(
         images, 'coordinates', training._replace(steps=steps)
       ),
@@ -141,7 +61,7 @@ def test_what_is_learned_leads_home():
   }
   assert min(shares[250]) > 0.95
   assert shares[1].reaching < 0.3
-  l2 = circles.measure(circles.l2_surface(images), targets)
+  l2 = surfaces.measure(circles.l2_surface(images), targets)
   assert l2.reaching < 0.4
 
 
