@@ -101,7 +101,7 @@ def evaluate(
     # A classifier knows digits only, and is confident of many a scribble: what
     # it says of samples means something beside what it says of these.
     key = jax.random.PRNGKey(agent.setup.run.seed)
-    scribbler = agent._replace(params=jax.jit(agent.agent.init)(key))
+    scribbler = agent._replace(params=agent.agent.init(key))
     scribbles = _draw(scribbler, count or 1000, targets, read)
     figures['untrained agent'] = scribbles.figures['samples']
   figures = _rounded(figures)

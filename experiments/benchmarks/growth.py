@@ -115,7 +115,7 @@ def measure(setup: run_setup.Setup) -> Cost:
 def measure_actors(setup: run_setup.Setup, count: int) -> float:
   """Returns what a command costs that `count` threads draw at once."""
   agent = run_setup.make_agent(setup)
-  params = jax.jit(agent.init)(jax.random.PRNGKey(0))
+  params = agent.init(jax.random.PRNGKey(0))
   rollouts = [_rollout(setup, agent, seed) for seed in range(count)]
   with futures.ThreadPoolExecutor(count) as pool:
 

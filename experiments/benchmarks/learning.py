@@ -113,7 +113,7 @@ def _trajectory(setup, agent, episodes: int) -> agents.Trajectory:
     noise_size=setup.agent.noise_size,
     targets=lambda: rng.integers(256, size=shape, dtype=np.uint8),
   )
-  return act(jax.jit(agent.init)(jax.random.PRNGKey(0)), 0)
+  return act(agent.init(jax.random.PRNGKey(0)), 0)
 
 
 def _policy_update(setup, agent, trajectory) -> tuple[Callable, float]:
@@ -223,7 +223,7 @@ def _torch_discriminator_update(setup, batch: int) -> Callable:
 
 
 def _acting(setup, agent) -> Callable:
-  params = jax.jit(agent.init)(jax.random.PRNGKey(0))
+  params = agent.init(jax.random.PRNGKey(0))
   step = jax.jit(agent.step)
   state = agent.initial_state(_ACTING)
   canvas = np.zeros((_ACTING, *run_setup.canvas_shape(setup)), np.uint8)

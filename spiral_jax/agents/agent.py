@@ -97,6 +97,7 @@ def make_agent(
       **kwargs,
     )
 
+  @jax.jit  # Op by op, compiling it takes much longer.
   def init(key: chex.PRNGKey) -> types.Params:
     state = initial_state(1)
     canvas = jnp.zeros((1, 1, height, width, channels))

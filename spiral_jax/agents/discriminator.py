@@ -93,6 +93,7 @@ def make_discriminator(
   )
   blank = jnp.zeros((1, height, width, channels * (1 + conditional)))
 
+  @jax.jit  # Op by op, compiling it takes much longer.
   def init(key: chex.PRNGKey) -> types.Params:
     return network.init(key, blank)
 
@@ -142,6 +143,7 @@ def make_discriminator_learner(
     config.learning_rate, b1=config.beta1, b2=config.beta2
   )
 
+  @jax.jit
   def init(key: chex.PRNGKey) -> DiscriminatorState:
     init_key, key = jax.random.split(key)
     params = discriminator.init(init_key)

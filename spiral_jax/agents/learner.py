@@ -103,6 +103,7 @@ def make_learner(
     optax.scale_by_adam(eps=config.adam_epsilon),
   )
 
+  @jax.jit
   def init(key: chex.PRNGKey) -> LearnerState:
     init_key, key = jax.random.split(key)
     params = agent.init(init_key)

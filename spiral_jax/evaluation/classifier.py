@@ -185,8 +185,7 @@ def _train(ink: np.ndarray, labels: np.ndarray, settings: ClassifierSettings,
            num_classes: int, seed: int) -> chex.ArrayTree:
   """Returns parameters after `settings.steps` steps of AdamW."""
   init_key, key = jax.random.split(jax.random.key(seed))
-  params = _Network(settings, num_classes).init(init_key, ink[:1])
-  opt_state = _optimiser(settings).init(params)
+  params, opt_state = _init(settings, num_classes, init_key, ink[:1])
   stream = batches.Batches(
       types.ImageDataset(ink, labels), settings.batch_size, seed)
   # A Python loop: inside a scan, XLA's CPU convolutions use one core.
@@ -196,6 +195,15 @@ def _train(ink: np.ndarray, labels: np.ndarray, settings: ClassifierSettings,
         settings, num_classes, params, opt_state, jax.random.fold_in(key, i),
         batch.images, batch.labels)
   return jax.block_until_ready(params)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _init(settings: ClassifierSettings, num_classes: int,
+          key: chex.PRNGKey, ink: chex.Array
+          ) -> tuple[chex.ArrayTree, optax.OptState]:
+  """Returns parameters and optimiser's state before the first step."""
+  params = _Network(settings, num_classes).init(key, ink)
+  return params, _optimiser(settings).init(params)
 
 
 def _optimiser(settings: ClassifierSettings) -> optax.GradientTransformation:

@@ -111,7 +111,7 @@ def world():
     toys.environment(B, toys.painting_spec(), SHAPE, toys.T),
     jax.jit(agent.step), agent.initial_state(B), noise_size=5,
   )
-  trajectory = rollout(jax.jit(agent.init)(jax.random.PRNGKey(0)), 0)
+  trajectory = rollout(agent.init(jax.random.PRNGKey(0)), 0)
   return agent, trajectory, built, built.init(jax.random.PRNGKey(0))
 
 

@@ -126,7 +126,7 @@ def world(name):
   spec, canvas_shape = painting_spec(colour), (SIZE, SIZE, 3 if colour else 1)
   config = agents.AgentConfig(**NETWORK, **NETWORKS[network], **inputs)
   agent = agents.make_agent(spec, canvas_shape, config)
-  params = sharpen(jax.jit(agent.init)(jax.random.PRNGKey(0)))
+  params = sharpen(agent.init(jax.random.PRNGKey(0)))
   step = jax.jit(agent.step, static_argnames='greedy')
   rng = np.random.default_rng(0)
 

@@ -44,7 +44,7 @@ def _run_dir(tmp_path_factory):
   checkpoints.Checkpoints(
     folder / 'checkpoints', run_setup.to_json(setup)
   ).save(1, {
-    name: {'learner': {'params': state_lib.to_plain(jax.jit(init)(key))}}
+    name: {'learner': {'params': state_lib.to_plain(init(key))}}
     for name, init, key in (
       ('policy', agent.init, jax.random.PRNGKey(0)),
       ('discriminator', discriminator.init, jax.random.PRNGKey(1)),

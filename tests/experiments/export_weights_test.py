@@ -35,7 +35,7 @@ def _run_dir(tmp_path):
     folder, conditional=True, run=dict(data_dir=str(tmp_path / 'home'))
   )
   agent = run_setup.make_agent(setup)
-  params = jax.jit(agent.init)(jax.random.PRNGKey(0))
+  params = agent.init(jax.random.PRNGKey(0))
   checkpoints.Checkpoints(
     folder / 'checkpoints', run_setup.to_json(setup)
   ).save(1, {'policy': {'learner': {'params': state_lib.to_plain(params)}}})
