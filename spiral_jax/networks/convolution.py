@@ -1,9 +1,12 @@
 """Building blocks of the image networks: convolutions, blocks of pixels.
 
-Axes: N images, H height, W width, C channels.
+Axes: N images, H height, W width, C channels of images, D channels of what a
+convolution makes of them, K height and width of its kernel, s stride.
 """
 
+from collections.abc import Callable, Sequence
 import functools
+from typing import Any
 
 import chex
 from flax import linen as nn
@@ -13,98 +16,41 @@ import jax.numpy as jnp
 from spiral_jax.networks import native
 
 
+def _convolve(
+  x: chex.Array,
+  kernel: chex.Array,
+  strides: Sequence[int],
+  padding: Any,
+  **kwargs: Any,
+) -> chex.Array:
+  """Is `jax.lax.conv_general_dilated` as `nn.Conv` calls it below."""
+  if native.is_built() and native.fits(x, kernel, strides[0]):
+    return conv(x, kernel, strides[0])
+  return jax.lax.conv_general_dilated(x, kernel, strides, padding, **kwargs)
+
+
+# `nn.Conv` in two dimensions, fast in both directions on a CPU too. Strides are
+# alike, padding is 'SAME', and there are neither groups nor dilation.
+Conv = functools.partial(nn.Conv, conv_general_dilated=_convolve)
+
+
 class ResidualBlock(nn.Module):
   """Two 3x3 convolutions around a skip connection (arXiv:1603.05027)."""
 
   @nn.compact
   def __call__(self, x: chex.Array) -> chex.Array:
     """Maps features `[N, H, W, C]` to features of the same shape."""
-    conv = functools.partial(
-      nn.Conv, x.shape[-1], (3, 3), conv_general_dilated=_convolve
-    )
-    h = conv()(nn.relu(x))
-    h = conv()(nn.relu(h))
+    h = Conv(x.shape[-1], (3, 3))(nn.relu(x))
+    h = Conv(x.shape[-1], (3, 3))(nn.relu(h))
     return x + h
-
-
-def _convolve(x: chex.Array, kernel: chex.Array, *args, **kwargs) -> chex.Array:
-  """Is `jax.lax.conv_general_dilated` as `nn.Conv` calls it."""
-  if native.is_built() and native.fits(x, kernel):
-    return conv3x3(x, kernel)
-  return jax.lax.conv_general_dilated(x, kernel, *args, **kwargs)
-
-
-# The branches for CPU and other backends are inside of these rules: the
-# gradient of a branch would keep what both of its sides need.
-
-
-@jax.custom_vjp
-def conv3x3(x: chex.Array, kernel: chex.Array) -> chex.Array:
-  """Returns the convolution with stride 1 and zeros around, `[N, H, W, D]`.
-
-  On CPU it is computed by `native`.  It has reverse-mode derivatives of any
-  order, and no forward mode.
-
-  Args:
-    x: `[N, H, W, C]`; see `native.fits`.
-    kernel: `[3, 3, C, D]`.
-  """
-  return jax.lax.platform_dependent(
-    x, kernel, cpu=native.conv3x3, default=_plain_conv3x3
-  )
-
-
-@jax.custom_vjp
-def _kernel_gradient(x: chex.Array, gradient: chex.Array) -> chex.Array:
-  """Returns the gradient of `conv3x3` by its kernel; bilinear as that is."""
-  return jax.lax.platform_dependent(
-    x,
-    gradient,
-    cpu=native.conv3x3_kernel_gradient,
-    default=_plain_kernel_gradient,
-  )
-
-
-def _transposed(kernel: chex.Array) -> chex.Array:
-  """Returns the kernel of the convolution that is the transpose."""
-  return kernel[::-1, ::-1].transpose(0, 1, 3, 2)
-
-
-conv3x3.defvjp(
-  lambda x, kernel: (conv3x3(x, kernel), (x, kernel)),
-  lambda kept, g: (
-    conv3x3(g, _transposed(kept[1])),
-    _kernel_gradient(kept[0], g),
-  ),
-)
-_kernel_gradient.defvjp(
-  lambda x, gradient: (_kernel_gradient(x, gradient), (x, gradient)),
-  lambda kept, g: (
-    conv3x3(kept[1], _transposed(g)),
-    conv3x3(kept[0], g),
-  ),
-)
-
-
-def _plain_conv3x3(x: chex.Array, kernel: chex.Array) -> chex.Array:
-  return jax.lax.conv_general_dilated(
-    x, kernel, (1, 1), 'SAME', dimension_numbers=('NHWC', 'HWIO', 'NHWC')
-  )
-
-
-def _plain_kernel_gradient(x: chex.Array, gradient: chex.Array) -> chex.Array:
-  shape = (3, 3, x.shape[3], gradient.shape[3])
-  kernel = jax.ShapeDtypeStruct(shape, x.dtype)
-  transpose = jax.linear_transpose(lambda k: _plain_conv3x3(x, k), kernel)
-  return transpose(gradient)[0]
 
 
 class HalvingConv(nn.Module):
   """A 4x4 convolution with stride 2: `nn.Conv(features, (4, 4), strides=2)`.
 
-  On CPU it is computed as a matrix product over patches.  The gradient penalty
-  differentiates twice, and XLA's CPU backend is two to three times slower at
-  that through strided convolutions.
+  On a CPU without `native` it is computed as a matrix product over patches. The
+  gradient penalty differentiates twice, and XLA's CPU backend is two to three
+  times slower at that through strided convolutions.
   """
 
   features: int
@@ -115,19 +61,151 @@ class HalvingConv(nn.Module):
     shape = (4, 4, x.shape[-1], self.features)
     kernel = self.param('kernel', nn.initializers.lecun_normal(), shape)
     bias = self.param('bias', nn.initializers.zeros_init(), (self.features,))
+    if native.is_built() and native.fits(x, kernel, 2):
+      return bias + conv(x, kernel, 2)
     return bias + jax.lax.platform_dependent(
-      x, kernel, cpu=_halve_as_product, default=_halve_as_convolution
+      x,
+      kernel,
+      cpu=_halve_as_product,
+      default=functools.partial(_plain_conv, stride=2),
     )
 
 
-def _halve_as_convolution(x: chex.Array, kernel: chex.Array) -> chex.Array:
+class DoublingConv(nn.Module):
+  """Is `nn.ConvTranspose(features, (4, 4), strides=(2, 2))`."""
+
+  features: int
+
+  @nn.compact
+  def __call__(self, x: chex.Array) -> chex.Array:
+    """Maps `[N, H, W, C]` to `[N, 2 * H, 2 * W, features]`."""
+    shape = (4, 4, x.shape[-1], self.features)
+    kernel = self.param('kernel', nn.initializers.lecun_normal(), shape)
+    bias = self.param('bias', nn.initializers.zeros_init(), (self.features,))
+    # Of the convolution whose transpose this is.
+    kernel = kernel[::-1, ::-1].swapaxes(2, 3)
+    if native.is_built() and native.fits(x, kernel, 1):
+      return bias + conv_transpose(x, kernel, 2)
+    return bias + _plain_conv_transpose(x, kernel, 2)
+
+
+# The branches for CPU and other backends are inside of these three rules: the
+# gradient of a branch would keep what both of its sides need. Each is linear in
+# either array, and the others are its gradients.
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def conv(x: chex.Array, kernel: chex.Array, stride: int) -> chex.Array:
+  """Returns the convolution with zeros around ('SAME'), `[N, H / s, W / s, D]`.
+
+  On a CPU it is computed by `native`, to which the arrays must fit. It has
+  reverse-mode derivatives of any order, and no forward mode.
+
+  Args:
+    x: `[N, H, W, C]`.
+    kernel: `[K, K, C, D]`.
+    stride: s, pixels.
+  """
+  return _branch(native.conv, _plain_conv, stride)(x, kernel)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def conv_transpose(
+  gradient: chex.Array, kernel: chex.Array, stride: int
+) -> chex.Array:
+  """Returns the gradient of `conv` by x, `[N, H, W, C]`.
+
+  Args:
+    gradient: `[N, H / s, W / s, D]`.
+    kernel: `[K, K, C, D]`.
+    stride: s, pixels.
+  """
+  return _branch(native.conv_transpose, _plain_conv_transpose, stride)(
+    gradient, kernel
+  )
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _kernel_gradient(
+  x: chex.Array, gradient: chex.Array, size: int
+) -> chex.Array:
+  """Returns the gradient of `conv` by its kernel of K = `size`."""
+  return _branch(native.conv_kernel_gradient, _plain_kernel_gradient, size)(
+    x, gradient
+  )
+
+
+def _branch(
+  on_cpu: Callable[..., chex.Array],
+  elsewhere: Callable[..., chex.Array],
+  number: int,
+) -> Callable[[chex.Array, chex.Array], chex.Array]:
+  """Returns what is decided for one of the two when it is lowered."""
+  return lambda first, second: jax.lax.platform_dependent(
+    first,
+    second,
+    cpu=lambda first, second: on_cpu(first, second, number),
+    default=lambda first, second: elsewhere(first, second, number),
+  )
+
+
+conv.defvjp(
+  lambda x, kernel, stride: (conv(x, kernel, stride), (x, kernel)),
+  lambda stride, kept, g: (
+    conv_transpose(g, kept[1], stride),
+    _kernel_gradient(kept[0], g, kept[1].shape[0]),
+  ),
+)
+conv_transpose.defvjp(
+  lambda gradient, kernel, stride: (
+    conv_transpose(gradient, kernel, stride),
+    (gradient, kernel),
+  ),
+  lambda stride, kept, g: (
+    conv(g, kept[1], stride),
+    _kernel_gradient(g, kept[0], kept[1].shape[0]),
+  ),
+)
+_kernel_gradient.defvjp(
+  lambda x, gradient, size: (
+    _kernel_gradient(x, gradient, size),
+    (x, gradient),
+  ),
+  lambda size, kept, g: (
+    conv_transpose(kept[1], g, kept[0].shape[1] // kept[1].shape[1]),
+    conv(kept[0], g, kept[0].shape[1] // kept[1].shape[1]),
+  ),
+)
+
+
+def _plain_conv(x: chex.Array, kernel: chex.Array, stride: int) -> chex.Array:
   return jax.lax.conv_general_dilated(
     x,
     kernel,
-    window_strides=(2, 2),
-    padding=((1, 1), (1, 1)),
+    (stride, stride),
+    'SAME',
     dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
   )
+
+
+def _plain_conv_transpose(
+  gradient: chex.Array, kernel: chex.Array, stride: int
+) -> chex.Array:
+  n, height, width, _ = gradient.shape
+  shape = n, height * stride, width * stride, kernel.shape[2]
+  x = jax.ShapeDtypeStruct(shape, gradient.dtype)
+  transpose = jax.linear_transpose(lambda x: _plain_conv(x, kernel, stride), x)
+  return transpose(gradient)[0]
+
+
+def _plain_kernel_gradient(
+  x: chex.Array, gradient: chex.Array, size: int
+) -> chex.Array:
+  stride = x.shape[1] // gradient.shape[1]
+  shape = size, size, x.shape[3], gradient.shape[3]
+  kernel = jax.ShapeDtypeStruct(shape, x.dtype)
+  transpose = jax.linear_transpose(lambda k: _plain_conv(x, k, stride), kernel)
+  return transpose(gradient)[0]
 
 
 def _halve_as_product(x: chex.Array, kernel: chex.Array) -> chex.Array:

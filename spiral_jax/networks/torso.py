@@ -34,7 +34,7 @@ class ConvTorso(nn.Module):
     """
     del planes
     x = jnp.concatenate([image, _coordinates(image)], axis=-1)
-    x = nn.Conv(self.channels, (5, 5))(x)
+    x = convolution.Conv(self.channels, (5, 5))(x)
     x = nn.relu(x + nn.Dense(self.channels)(condition)[:, None, None])
     while x.shape[1] > self.map_size:
       x = nn.relu(convolution.HalvingConv(self.channels)(x))

@@ -2,7 +2,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "conv3x3.h"
+#include "conv.h"
 #include "parallel.h"
 #include "xla_ffi.h"
 
@@ -42,112 +42,142 @@ static int is_float4(const XlaBuffer *buffer) {
   return buffer->type == kXlaFloat32 && buffer->rank == 4;
 }
 
-/* Reads the two arguments and the result; returns an error or null. */
-static XlaError *read(const XlaCall *call, const XlaBuffer **first,
-                      const XlaBuffer **second, const XlaBuffer **result) {
-  if (call->arguments.size != 2 || call->results.size != 1)
-    return fail(call, kXlaInvalidArgument, "give two arrays, take one");
-  *first = call->arguments.buffers[0];
-  *second = call->arguments.buffers[1];
-  *result = call->results.buffers[0];
-  if (!is_float4(*first) || !is_float4(*second) || !is_float4(*result))
-    return fail(call, kXlaInvalidArgument, "arrays must be float32 of rank 4");
-  return NULL;
-}
-
 /* The images of a call in pieces. How many depends on the number of images
  * alone: so the order of additions is the same on every machine. */
 typedef struct {
   Shape shape;
-  const float *images, *other;
-  float *output;
+  const float *first, *second;
+  float *result;
   int count;
   atomic_int failed;
 } Pieces;
 
 enum { kMaxPieces = 16, kImagesPerPiece = 8 };
 
-static int num_pieces(int64_t images) {
-  const int64_t count = images / kImagesPerPiece;
-  if (count < 1) return 1;
-  return count < kMaxPieces ? (int)count : kMaxPieces;
-}
+/* The arrays of a call. */
+enum { kFirst, kSecond, kResult };
 
-static Pieces pieces_of(const XlaBuffer *images, const XlaBuffer *other,
-                        float *output) {
-  return (Pieces){
+/* Divides a call into pieces; says which of its arrays are the images, what the
+ * convolution makes of them, and the kernel. Returns an error or null. */
+static XlaError *divide(const XlaCall *call, int images, int output, int kernel,
+                        Pieces *pieces) {
+  if (call->arguments.size != 2 || call->results.size != 1)
+    return fail(call, kXlaInvalidArgument, "give two arrays, take one");
+  const XlaBuffer *arrays[] = {call->arguments.buffers[0],
+                               call->arguments.buffers[1],
+                               call->results.buffers[0]};
+  for (int i = 0; i < 3; ++i)
+    if (!is_float4(arrays[i]))
+      return fail(call, kXlaInvalidArgument,
+                  "arrays must be float32 of rank 4");
+  const int64_t *in = arrays[images]->dims, *out = arrays[output]->dims;
+  const int64_t *taps = arrays[kernel]->dims;
+  const int64_t stride = out[1] > 0 ? in[1] / out[1] : 0;
+  if (stride < 1 || stride > taps[0] || in[1] != stride * out[1] ||
+      in[2] != stride * out[2] || in[0] != out[0] || taps[1] != taps[0] ||
+      taps[2] != in[3] || taps[3] != out[3])
+    return fail(call, kXlaInvalidArgument, "shapes are not of a convolution");
+  const int64_t count = in[0] / kImagesPerPiece;
+  *pieces = (Pieces){
       .shape = {
-          .n = images->dims[0],
-          .height = images->dims[1],
-          .width = images->dims[2],
-          .in = images->dims[3],
-          .out = other->dims[3],
+          .n = in[0],
+          .height = in[1],
+          .width = in[2],
+          .in = in[3],
+          .out = out[3],
+          .size = taps[0],
+          .stride = stride,
       },
-      .images = images->data,
-      .other = other->data,
-      .output = output,
-      .count = num_pieces(images->dims[0]),
+      .first = arrays[kFirst]->data,
+      .second = arrays[kSecond]->data,
+      .result = arrays[kResult]->data,
+      .count = count < 1 ? 1 : count < kMaxPieces ? (int)count : kMaxPieces,
   };
+  return NULL;
 }
 
-/* Returns the shape of piece i and sets `pixels` to those before it. */
-static Shape piece(const Pieces *pieces, int i, int64_t *pixels) {
+/* Returns the shape of piece i and sets how many floats of images and of
+ * output are before it. */
+static Shape piece(const Pieces *pieces, int i, int64_t *images,
+                   int64_t *output) {
   Shape shape = pieces->shape;
   const int64_t begin = shape.n * i / pieces->count;
-  *pixels = begin * shape.height * shape.width;
+  *images = begin * shape.height * shape.width * shape.in;
+  *output = begin * (shape.height / shape.stride) *
+            (shape.width / shape.stride) * shape.out;
   shape.n = shape.n * (i + 1) / pieces->count - begin;
   return shape;
 }
 
 static void convolve_piece(void *argument, int i) {
-  Pieces *pieces = argument;
-  int64_t pixels;
-  const Shape shape = piece(pieces, i, &pixels);
-  if (conv3x3(&shape, pieces->images + pixels * shape.in, pieces->other,
-              pieces->output + pixels * shape.out) != 0)
-    atomic_store(&pieces->failed, 1);
+  Pieces *p = argument;
+  int64_t images, output;
+  const Shape shape = piece(p, i, &images, &output);
+  if (conv(&shape, p->first + images, p->second, p->result + output))
+    atomic_store(&p->failed, 1);
+}
+
+static void transpose_piece(void *argument, int i) {
+  Pieces *p = argument;
+  int64_t images, output;
+  const Shape shape = piece(p, i, &images, &output);
+  if (conv_transpose(&shape, p->first + output, p->second, p->result + images))
+    atomic_store(&p->failed, 1);
+}
+
+static int64_t kernel_floats(const Shape *shape) {
+  return shape->size * shape->size * shape->in * shape->out;
 }
 
 static void kernel_gradient_piece(void *argument, int i) {
-  Pieces *pieces = argument;
-  int64_t pixels;
-  const Shape shape = piece(pieces, i, &pixels);
-  if (conv3x3_kernel_gradient(&shape, pieces->images + pixels * shape.in,
-                              pieces->other + pixels * shape.out,
-                              pieces->output + i * 9 * shape.in * shape.out))
-    atomic_store(&pieces->failed, 1);
+  Pieces *p = argument;
+  int64_t images, output;
+  const Shape shape = piece(p, i, &images, &output);
+  if (conv_kernel_gradient(&shape, p->first + images, p->second + output,
+                           p->result + i * kernel_floats(&shape)))
+    atomic_store(&p->failed, 1);
 }
 
 static XlaError *out_of_memory(const XlaCall *call) {
   return fail(call, kXlaResourceExhausted, "a convolution is out of memory");
 }
 
-/* (images, kernel) -> output; see conv3x3. */
-XlaError *handle_conv3x3(const XlaCall *call) {
-  const XlaBuffer *images = NULL, *kernel = NULL, *output = NULL;
-  if (is_question(call)) return NULL;
-  XlaError *error = read(call, &images, &kernel, &output);
-  if (error != NULL) return error;
-  Pieces pieces = pieces_of(images, kernel, output->data);
-  parallel_for(call, pieces.count, convolve_piece, &pieces);
-  return atomic_load(&pieces.failed) ? out_of_memory(call) : NULL;
+static XlaError *run(const XlaCall *call, Pieces *pieces,
+                     void (*body)(void *argument, int i)) {
+  parallel_for(call, pieces->count, body, pieces);
+  return atomic_load(&pieces->failed) ? out_of_memory(call) : NULL;
 }
 
-/* (images, gradient) -> kernel's gradient; see conv3x3_kernel_gradient. */
-XlaError *handle_conv3x3_kernel_gradient(const XlaCall *call) {
-  const XlaBuffer *images = NULL, *gradient = NULL, *output = NULL;
+/* (images, kernel) -> output; see conv. */
+XlaError *handle_conv(const XlaCall *call) {
+  Pieces pieces;
   if (is_question(call)) return NULL;
-  XlaError *error = read(call, &images, &gradient, &output);
+  XlaError *error = divide(call, kFirst, kResult, kSecond, &pieces);
+  return error != NULL ? error : run(call, &pieces, convolve_piece);
+}
+
+/* (gradient, kernel) -> images; see conv_transpose. */
+XlaError *handle_conv_transpose(const XlaCall *call) {
+  Pieces pieces;
+  if (is_question(call)) return NULL;
+  XlaError *error = divide(call, kResult, kFirst, kSecond, &pieces);
+  return error != NULL ? error : run(call, &pieces, transpose_piece);
+}
+
+/* (images, gradient) -> kernel; see conv_kernel_gradient. */
+XlaError *handle_conv_kernel_gradient(const XlaCall *call) {
+  Pieces pieces;
+  if (is_question(call)) return NULL;
+  XlaError *error = divide(call, kFirst, kSecond, kResult, &pieces);
   if (error != NULL) return error;
-  const int64_t size = 9 * images->dims[3] * gradient->dims[3];
-  Pieces pieces = pieces_of(images, gradient, NULL);
-  float *total = output->data;
-  pieces.output = malloc(pieces.count * size * sizeof(float));
-  if (pieces.output == NULL) return out_of_memory(call);
-  parallel_for(call, pieces.count, kernel_gradient_piece, &pieces);
-  for (int64_t j = 0; j < size; ++j) total[j] = pieces.output[j];
+  float *total = pieces.result;
+  const int64_t size = kernel_floats(&pieces.shape);
+  pieces.result = malloc(pieces.count * size * sizeof(float));
+  if (pieces.result == NULL) return out_of_memory(call);
+  error = run(call, &pieces, kernel_gradient_piece);
+  for (int64_t j = 0; j < size; ++j) total[j] = pieces.result[j];
   for (int i = 1; i < pieces.count; ++i)
-    for (int64_t j = 0; j < size; ++j) total[j] += pieces.output[i * size + j];
-  free(pieces.output);
-  return atomic_load(&pieces.failed) ? out_of_memory(call) : NULL;
+    for (int64_t j = 0; j < size; ++j) total[j] += pieces.result[i * size + j];
+  free(pieces.result);
+  return error;
 }
