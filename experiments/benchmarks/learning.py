@@ -150,7 +150,7 @@ def _torch_policy_update(setup, agent, trajectory) -> Callable:
 
   def update():
     _, log_prob, entropy, value, _ = network(
-      images.float() / 255, noise, previous, action
+      torch_agent.see(images, setup.agent), noise, previous, action
     )
     loss = (
       -(log_prob * advantage).mean()
@@ -248,7 +248,7 @@ def _torch_acting(setup, agent) -> Callable:
 
   @torch.inference_mode()
   def act():
-    network(images.float() / 255, noise, previous, None)
+    network(torch_agent.see(images, setup.agent), noise, previous, None)
 
   return act
 

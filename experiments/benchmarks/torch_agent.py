@@ -33,7 +33,7 @@ class Policy(nn.Module):
     self.config = config
     size, _, channels = canvas_shape
     embedding = config.embedding_size
-    image_channels = channels * (config.conditional + (not config.blind))
+    image_channels = channels * _num_images(config)
     self.previous = _by_part(parts, lambda part: Embedding(part, embedding))
     noise = config.noise_size
     self.condition = nn.Linear(
@@ -51,13 +51,17 @@ class Policy(nn.Module):
       else head(part, config),
     )
     decided = parts[:-1]
+    spatial = [p for p in decided if p.grid_shape and head is SpatialHead]
     self.embedding = _by_part(decided, lambda part: Embedding(part, embedding))
     self.refine = _by_part(
       decided,
-      lambda part: nn.Linear(config.core_size + embedding, config.core_size),
+      lambda part: nn.Linear(
+        config.core_size + embedding + config.channels * (part in spatial),
+        config.core_size,
+      ),
     )
     self.mark = _by_part(
-      [p for p in decided if p.grid_shape and head is SpatialHead],
+      spatial,
       lambda part: nn.Conv2d(
         _sub_cells(part, config) ** 2, config.channels, 1, bias=False
       ),
@@ -112,8 +116,10 @@ class Policy(nn.Module):
       entropy = entropy - counts * (log_p.exp() * log_p).sum(-1)
       if part.name not in self.refine:
         continue
-      code = self.embedding[part.name](chosen)
-      z = z + torch.relu(self.refine[part.name](torch.cat([z, code], -1)))
+      known = [z, self.embedding[part.name](chosen)]
+      if part.name in self.mark:
+        known.append(_features_at(part, chosen, feature_map))
+      z = z + torch.relu(self.refine[part.name](torch.cat(known, -1)))
       if part.name in self.mark:
         planes = _planes(part, chosen, self.config)
         feature_map = feature_map + self.mark[part.name](planes)
@@ -304,6 +310,20 @@ class Discriminator(nn.Module):
     return self.out(self.layers(x).flatten(1))[:, 0]
 
 
+def see(images: torch.Tensor, config: agents.AgentConfig) -> torch.Tensor:
+  """Returns what a torso sees of canvas and target, `[T, B, 2 C, H, W]`."""
+  canvas, target = (1 - images.float() / 255).chunk(2, dim=2)
+  seen = [target] if config.blind else [canvas, target]
+  if _num_images(config) == 3:
+    seen.append((target - canvas).abs())
+  return torch.cat(seen, dim=2)
+
+
+def _num_images(config: agents.AgentConfig) -> int:
+  """Of a conditional agent: patches have the difference of the two as well."""
+  return 1 if config.blind else 2 + (config.torso == 'patches')
+
+
 def discriminator_loss(
   network: Discriminator, real: torch.Tensor, fake: torch.Tensor
 ) -> torch.Tensor:
@@ -345,6 +365,15 @@ def _planes(part, value, config) -> torch.Tensor:
   )
   plane = plane.view(-1, 1, *part.grid_shape)
   return F.pixel_unshuffle(plane, _sub_cells(part, config))
+
+
+def _features_at(part, value, feature_map) -> torch.Tensor:
+  """Returns the features of the map's cell that holds a location, `[N, C]`."""
+  height, width = part.grid_shape
+  map_size = feature_map.shape[-1]
+  row = value // width // (height // map_size)
+  column = value % width // (width // map_size)
+  return feature_map[torch.arange(len(value)), :, row, column]
 
 
 def _coordinates(like: torch.Tensor) -> torch.Tensor:

@@ -15,13 +15,23 @@ pytestmark = pytest.mark.skipif(
   not native.is_built(), reason='the native extension was not built'
 )
 
-# (images, output channels): one piece and several, odd sizes, single pixels.
-SHAPES = [
-  ((5, 8, 8, 32), 32),
-  ((17, 3, 5, 64), 32),
-  ((33, 1, 1, 32), 64),
-  ((1, 4, 2, 32), 96),
-  ((300, 2, 2, 32), 32),
+# (images, output channels, size of the kernel, stride): one piece and several,
+# odd sizes, single pixels, channels that fill vectors and that do not.
+CASES = [
+  ((5, 8, 8, 32), 32, 3, 1),
+  ((17, 3, 5, 64), 32, 3, 1),
+  ((33, 1, 1, 32), 64, 3, 1),
+  ((300, 2, 2, 32), 32, 3, 1),
+  ((2, 4, 4, 32), 1, 3, 1),
+  ((3, 6, 4, 33), 70, 3, 1),
+  ((9, 16, 24, 5), 32, 5, 1),
+  ((3, 4, 4, 8), 17, 1, 1),
+  ((20, 16, 16, 32), 32, 4, 2),
+  ((9, 8, 12, 1), 7, 4, 2),
+  ((2, 6, 6, 4), 9, 3, 2),
+  ((3, 6, 6, 2), 10, 2, 2),
+  ((3, 9, 6, 40), 2, 5, 3),
+  ((1, 12, 4, 1), 1, 7, 4),
 ]
 
 
@@ -30,69 +40,101 @@ def random(seed, *shape):
   return jnp.asarray(values, jnp.float32)
 
 
-def plain(x, kernel):
+def plain(x, kernel, stride=1):
   return jax.lax.conv_general_dilated(
-    x, kernel, (1, 1), 'SAME', dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+    x,
+    kernel,
+    (stride, stride),
+    'SAME',
+    dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
   )
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def all_orders(conv, x, kernel):
+@functools.partial(jax.jit, static_argnums=(0, 3))
+def all_orders(conv, x, kernel, stride):
   """Returns values, gradients, and gradients of those."""
 
   def loss(x, kernel):
-    return jnp.mean(jnp.sin(conv(x, kernel)))
+    return jnp.mean(jnp.sin(conv(x, kernel, stride)))
 
   def of_gradients(x, kernel):
     gradients = jax.grad(loss, argnums=(0, 1))(x, kernel)
     return sum(jnp.sum(jnp.cos(g)) for g in gradients)
 
   return (
-    conv(x, kernel),
+    conv(x, kernel, stride),
     jax.grad(loss, argnums=(0, 1))(x, kernel),
     jax.grad(of_gradients, argnums=(0, 1))(x, kernel),
   )
 
 
-@pytest.mark.parametrize('shape, features', SHAPES)
-def test_equals_the_plain_convolution(shape, features):
-  x = random(0, *shape)
-  kernel = 0.2 * random(1, 3, 3, shape[-1], features)
-  ours = all_orders(convolution.conv3x3, x, kernel)
-  theirs = all_orders(plain, x, kernel)
+def assert_close(ours, theirs):
   for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs)):
     scale = np.max(np.abs(other)) + 1e-12
     np.testing.assert_allclose(one / scale, other / scale, atol=2e-5)
 
 
-@pytest.mark.parametrize('shape, features', SHAPES[:2])
-def test_other_platforms_take_an_equal_path(shape, features):
-  x, g = random(0, *shape), random(1, *shape[:3], features)
-  _, pull = jax.vjp(lambda k: plain(x, k), random(2, 3, 3, shape[3], features))
-  np.testing.assert_allclose(
-    convolution._plain_kernel_gradient(x, g), pull(g)[0], rtol=1e-5, atol=1e-4
+@pytest.mark.parametrize('shape, features, size, stride', CASES)
+def test_equals_the_plain_convolution(shape, features, size, stride):
+  x = random(0, *shape)
+  kernel = 0.2 * random(1, size, size, shape[-1], features)
+  assert native.fits(x, kernel, stride)
+  text = all_orders.lower(convolution.conv, x, kernel, stride).as_text()
+  for name in ('conv', 'conv_transpose', 'conv_kernel_gradient'):
+    assert f'@spiral_jax_{name}(' in text
+  assert_close(
+    all_orders(convolution.conv, x, kernel, stride),
+    all_orders(plain, x, kernel, stride),
   )
-  for compute in (native.conv3x3_kernel_gradient, jax.jit(
-    native.conv3x3_kernel_gradient
-  )):
-    np.testing.assert_allclose(compute(x, g), pull(g)[0], rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize('shape, features, size, stride', CASES)
+def test_other_platforms_take_an_equal_path(shape, features, size, stride):
+  x = random(0, *shape)
+  kernel = random(1, size, size, shape[-1], features)
+  output, pull = jax.vjp(lambda x, k: plain(x, k, stride), x, kernel)
+  g = random(2, *output.shape)
+  of_x, of_kernel = pull(g)
+  for ours in (native.conv_transpose, convolution._plain_conv_transpose):
+    assert_close(jax.jit(ours, static_argnums=2)(g, kernel, stride), of_x)
+  for ours in (
+    native.conv_kernel_gradient, convolution._plain_kernel_gradient
+  ):
+    assert_close(jax.jit(ours, static_argnums=2)(x, g, size), of_kernel)
+  for ours in (native.conv, convolution._plain_conv):
+    assert_close(jax.jit(ours, static_argnums=2)(x, kernel, stride), output)
+
+
+@pytest.mark.parametrize('order', [jax.grad, lambda f: jax.grad(
+  lambda x, k: jnp.sum(jnp.cos(jax.grad(f)(x, k)))
+)])
+def test_transposes_are_differentiated_as_well(order):
+  g, kernel = random(0, 3, 4, 6, 5), 0.2 * random(1, 4, 4, 3, 5)
+
+  def loss(transpose):
+    return lambda g, k: jnp.sum(jnp.sin(transpose(g, k, 2)))
+
+  assert_close(
+    order(loss(convolution.conv_transpose))(g, kernel),
+    order(loss(convolution._plain_conv_transpose))(g, kernel),
+  )
 
 
 def test_each_image_is_convolved_alone():
   x = random(0, 40, 4, 4, 32)
   kernel = random(1, 3, 3, 32, 32)
-  together = native.conv3x3(x, kernel)
+  together = native.conv(x, kernel, 1)
   for n in (0, 19, 39):
     np.testing.assert_array_equal(
-      native.conv3x3(x[n : n + 1], kernel)[0], together[n]
+      native.conv(x[n : n + 1], kernel, 1)[0], together[n]
     )
 
 
 def test_results_are_the_same_bit_for_bit_each_time():
   x, g = random(0, 200, 8, 8, 32), random(1, 200, 8, 8, 32)
-  first = np.asarray(native.conv3x3_kernel_gradient(x, g))
+  first = np.asarray(native.conv_kernel_gradient(x, g, 3))
   for _ in range(10):
-    np.testing.assert_array_equal(native.conv3x3_kernel_gradient(x, g), first)
+    np.testing.assert_array_equal(native.conv_kernel_gradient(x, g, 3), first)
 
 
 def test_many_at_once_do_not_wait_for_each_other():
@@ -102,7 +144,7 @@ def test_many_at_once_do_not_wait_for_each_other():
 
   @jax.jit
   def together(x, kernels):
-    return jnp.stack([convolution.conv3x3(x, kernel) for kernel in kernels])
+    return jnp.stack([convolution.conv(x, kernel, 1) for kernel in kernels])
 
   out = together(x, kernels)
   np.testing.assert_allclose(out[7], plain(x, kernels[7]), atol=1e-3)
@@ -111,35 +153,76 @@ def test_many_at_once_do_not_wait_for_each_other():
 def test_batches_of_kernels_by_vmap():
   x, kernels = random(0, 3, 4, 4, 32), random(1, 2, 3, 3, 32, 32)
   np.testing.assert_allclose(
-    jax.vmap(convolution.conv3x3, in_axes=(None, 0))(x, kernels),
-    jax.vmap(plain, in_axes=(None, 0))(x, kernels),
+    jax.vmap(lambda x, k: convolution.conv(x, k, 1), (None, 0))(x, kernels),
+    jax.vmap(plain, (None, 0))(x, kernels),
     rtol=1e-4, atol=1e-3,
   )
 
 
 @pytest.mark.parametrize(
-  'shape, kernel, dtype, fits',
+  'shape, kernel, stride, dtype, fits',
   [
-    ((1, 8, 8, 32), (3, 3, 32, 64), jnp.float32, True),
-    ((1, 8, 8, 32), (5, 5, 32, 32), jnp.float32, False),
-    ((1, 8, 8, 16), (3, 3, 16, 32), jnp.float32, False),
-    ((1, 8, 8, 32), (3, 3, 32, 1), jnp.float32, False),
-    ((1, 8, 8, 32), (3, 3, 32, 32), jnp.bfloat16, False),
-    ((8, 8, 32), (3, 3, 32, 32), jnp.float32, False),
+    ((1, 8, 8, 32), (3, 3, 32, 64), 1, jnp.float32, True),
+    ((1, 9, 6, 4), (5, 5, 4, 1), 3, jnp.float32, True),
+    ((1, 9, 6, 4), (5, 5, 4, 1), 2, jnp.float32, False),
+    ((1, 9, 6, 4), (2, 2, 4, 1), 3, jnp.float32, False),
+    ((1, 8, 8, 32), (3, 1, 32, 32), 1, jnp.float32, False),
+    ((1, 8, 8, 0), (3, 3, 0, 32), 1, jnp.float32, False),
+    ((1, 8, 8, 32), (3, 3, 32, 32), 1, jnp.bfloat16, False),
+    ((8, 8, 32), (3, 3, 32, 32), 1, jnp.float32, False),
   ],
 )
-def test_what_fits(shape, kernel, dtype, fits):
-  assert native.fits(jnp.zeros(shape, dtype), jnp.zeros(kernel, dtype)) == fits
+def test_what_fits(shape, kernel, stride, dtype, fits):
+  arrays = jnp.zeros(shape, dtype), jnp.zeros(kernel, dtype)
+  assert native.fits(*arrays, stride) == fits
 
 
-@pytest.mark.parametrize('channels, calls', [(32, 2), (4, 0)])
-def test_residual_blocks_use_it_and_are_those_of_flax(channels, calls):
-  x = random(0, 3, 4, 4, channels)
+def test_shapes_that_do_not_fit_are_an_error():
+  with pytest.raises(Exception, match='not of a convolution'):
+    native.conv(jnp.zeros((1, 4, 4, 2)), jnp.zeros((3, 3, 3, 5)), 1)
+
+
+LAYERS = [
+  (convolution.Conv(5, (3, 3)), nn.Conv(5, (3, 3))),
+  (convolution.Conv(5, (5, 5)), nn.Conv(5, (5, 5))),
+  (convolution.Conv(5, (4, 4), strides=2), nn.Conv(5, (4, 4), strides=2)),
+  (convolution.HalvingConv(5), nn.Conv(5, (4, 4), strides=2)),
+  (
+    convolution.DoublingConv(5),
+    nn.ConvTranspose(5, (4, 4), strides=(2, 2)),
+  ),
+]
+
+
+@pytest.mark.parametrize('ours, theirs', LAYERS)
+@pytest.mark.parametrize('is_built', [True, False])
+def test_layers_are_those_of_flax(ours, theirs, is_built, monkeypatch):
+  monkeypatch.setattr(native, 'is_built', lambda: is_built)
+  x = random(0, 3, 4, 6, 7)
+  params = theirs.init(jax.random.PRNGKey(0), x)
+  params['params']['bias'] = jnp.arange(5.0)
+  shapes = jax.tree.map(jnp.shape, params)
+  assert jax.tree.map(jnp.shape, ours.init(jax.random.PRNGKey(0), x)) == shapes
+
+  def loss(layer):
+    return lambda p, x: jnp.sum(jnp.sin(layer.apply(p, x)))
+
+  text = jax.jit(ours.apply).lower(params, x).as_text()
+  assert ('@spiral_jax_conv' in text) == is_built
+  assert_close(ours.apply(params, x), theirs.apply(params, x))
+  assert_close(
+    jax.jit(jax.grad(loss(ours), argnums=(0, 1)))(params, x),
+    jax.jit(jax.grad(loss(theirs), argnums=(0, 1)))(params, x),
+  )
+
+
+def test_residual_blocks_use_it_and_are_those_of_flax():
+  x = random(0, 3, 4, 4, 32)
   block = convolution.ResidualBlock()
   params = block.init(jax.random.PRNGKey(0), x)
   text = jax.jit(block.apply).lower(params, x).as_text()
-  assert text.count('custom_call @spiral_jax_conv3x3') == calls
-  layer = nn.Conv(channels, (3, 3))
+  assert text.count('custom_call @spiral_jax_conv(') == 2
+  layer = nn.Conv(32, (3, 3))
   h = layer.apply({'params': params['params']['Conv_0']}, nn.relu(x))
   h = layer.apply({'params': params['params']['Conv_1']}, nn.relu(h))
   np.testing.assert_allclose(block.apply(params, x), x + h, atol=1e-5)
@@ -152,5 +235,5 @@ def test_without_the_extension_it_is_the_plain_convolution(monkeypatch):
   with_it = block.apply(params, x)
   monkeypatch.setattr(native, 'is_built', lambda: False)
   text = jax.jit(block.apply).lower(params, x).as_text()
-  assert 'spiral_jax_conv3x3' not in text
+  assert 'spiral_jax_conv' not in text
   np.testing.assert_allclose(block.apply(params, x), with_it, atol=1e-5)
