@@ -2,7 +2,10 @@
 
 Trains conditional agents one after another: discriminator or l2 reward, each at
 the end of the episode only or at every command, and a blind agent with the best
-of these rewards.  For example, figure 8a, and a part of the same on scenes:
+of these rewards.  Where the only reward comes at the end, the policy looks
+further ahead (--discount and --lambda_): with those of rewards at every command
+the first commands would hardly learn of it.  For example, figure 8a, and a part
+of the same on scenes:
 
   python experiments/figure8.py --out_dir=runs/figure8 --minutes=30
   python experiments/figure8.py --out_dir=runs/figure8_scenes --minutes=30 \
@@ -30,6 +33,7 @@ import run_folder
 _EXPERIMENTS = pathlib.Path(__file__).resolve().parent
 
 _WHEN = {'end': 'at the end', 'step': 'every command'}  # By --reward_at.
+_FLAGS = {'end': ['--discount=0.95', '--lambda_=0.95'], 'step': []}  # Likewise.
 
 
 class Figure(NamedTuple):
@@ -61,7 +65,9 @@ def figure8(out_dir: pathlib.Path, figure: Figure) -> None:
     ValueError: if a run failed.
   """
   rewards = {
-    f'{reward}, {_WHEN[at]}': [f'--reward={reward}', f'--reward_at={at}']
+    f'{reward}, {_WHEN[at]}': [
+      f'--reward={reward}', f'--reward_at={at}', *_FLAGS[at]
+    ]
     for reward in ('discriminator', 'l2')
     for at in figure.reward_at
   }
