@@ -1,13 +1,56 @@
-"""What the benchmarks share: times in turns, and operations."""
+"""What the benchmarks share: times in turns, operations, and records."""
 
 from collections.abc import Callable, Sequence
+import json
+import pathlib
+import statistics
 import time
+from typing import Any, NamedTuple
 
+from absl import flags
 import jax
 
 from spiral_jax import agents
 from spiral_jax import types
 from spiral_jax.networks import native
+
+_PAUSE = 0.2  # Seconds.
+
+_FIGURES = flags.DEFINE_string(
+  'figures', '', 'JSON lines to which the figures are added as well'
+)
+
+
+class Figure(NamedTuple):
+  """What a benchmark found.
+
+  Attributes:
+    what: was measured.
+    ours: how much it is for us.
+    unit: of ours and theirs; '%' for shares, which are numbers from 0 to 1.
+    theirs: how much it is for the reference, if there is one.
+    reference: its name.
+    ratio: how many times better ours is, if there is a reference.
+  """
+
+  what: str
+  ours: float
+  unit: str
+  theirs: float | None = None
+  reference: str = ''
+  ratio: float | None = None
+
+
+def record(*args: Any, **kwargs: Any) -> None:
+  """Adds a `Figure` of these to what --figures names, if it names a file."""
+  if _FIGURES.value:
+    with pathlib.Path(_FIGURES.value).open('a') as lines:
+      lines.write(json.dumps(Figure(*args, **kwargs)._asdict()) + '\n')
+
+
+def read_figures(path: pathlib.Path) -> list[Figure]:
+  """Returns what was recorded in a file."""
+  return [Figure(**json.loads(line)) for line in path.read_text().splitlines()]
 
 
 def in_turns(
@@ -15,25 +58,38 @@ def in_turns(
   turns: int,
   *,
   warm_up: int = 2,
+  seconds: float = 0.3,
   clock: Callable[[], float] = time.perf_counter,
 ) -> list[list[float]]:
-  """Returns seconds of each function in each turn.
+  """Returns seconds a call of each function in each turn.
 
-  They take turns, so that other work on the machine slows all alike.
+  They take turns, so that other work on the machine slows all alike. In its
+  turn a function is called again and again, and the median counts: the first
+  call may find other functions' data in the caches. A pause before it lets
+  threads of other functions go to sleep, which wait for more work without rest:
+  those of PyTorch's pool would slow short calls to half.
 
   Args:
     functions: what is timed; each returns when its work is done.
     turns: how often.
-    warm_up: turns before these, of which nothing is kept.
+    warm_up: calls of each before all turns.
+    seconds: that a turn takes at least, unless one call takes longer.
     clock: in seconds.
   """
-  times: list[list[float]] = [[] for _ in functions]
-  for turn in range(-warm_up, turns):
-    for row, function in zip(times, functions):
-      start = clock()
+  for function in functions:
+    for _ in range(warm_up):
       function()
-      if turn >= 0:
-        row.append(clock() - start)
+  times: list[list[float]] = [[] for _ in functions]
+  for _ in range(turns):
+    for row, function in zip(times, functions):
+      time.sleep(_PAUSE)
+      calls = []
+      end = time.monotonic() + seconds
+      while not calls or time.monotonic() < end:
+        start = clock()
+        function()
+        calls.append(clock() - start)
+      row.append(statistics.median(calls))
   return times
 
 

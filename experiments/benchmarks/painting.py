@@ -17,6 +17,7 @@ import numpy as np
 
 from environments import painting
 from environments.painting import native
+import measuring
 
 _BRUSH = flags.DEFINE_string('brush', 'classic/pen', 'Brush to paint with.')
 _COLOUR = flags.DEFINE_bool('colour', False, 'Whether to paint in colour.')
@@ -103,19 +104,26 @@ def main(unused_argv: Sequence[str]) -> None:
   if len(ways) == 1:
     print('The native step is not built.')
     return
-  _print_ratio('native against ctypes', times[_CTYPES], times[_ONE_THREAD])
-  _print_ratio(
-      'two threads against one', times[_ONE_THREAD], times[_TWO_THREADS]
-  )
+  _compare(_ONE_THREAD, _CTYPES, times)
+  _compare(_TWO_THREADS, _ONE_THREAD, times)
 
 
-def _print_ratio(
-    name: str, slow: Sequence[float], fast: Sequence[float]
-) -> None:
+def _compare(fast: Way, slow: Way, times: Mapping[Way, list[float]]) -> None:
   """Prints how many times faster, turn by turn."""
-  ratios = np.array(slow) / np.array(fast)
+  ratios = np.array(times[slow]) / np.array(times[fast])
   low, median, high = np.percentile(ratios, [25, 50, 75])
-  print(f'{name:24} {median:.2f}x  ({low:.2f} to {high:.2f})')
+  print(
+      f'{fast.name} against {slow.name}: {median:.2f}x'
+      f' ({low:.2f} to {high:.2f})'
+  )
+  measuring.record(
+      f'a command on a canvas, {fast.name}',
+      float(np.median(times[fast])),
+      'us',
+      float(np.median(times[slow])),
+      slow.name,
+      median,
+  )
 
 
 if __name__ == '__main__':

@@ -3,7 +3,8 @@
 Prints, of the training that the flags name: the seconds from start to the first
 update, with an empty cache of compilations and again with the one that the
 first left; commands a second of the running script and the most memory it
-holds; and beside it the rate that its parts allow, each timed alone with
+holds; the rate of the same training with XLA's own convolutions instead of the
+native ones; and beside it the rate that its parts allow, each timed alone with
 nothing beside it (drawing a batch, discriminator updates, a policy update):
 
   python experiments/benchmarks/pipeline.py \
@@ -13,6 +14,7 @@ Parts that take turns on the same cores cannot be faster than 100%, but for what
 one leaves idle and another uses.
 """
 
+from collections.abc import Sequence
 import json
 import os
 import pathlib
@@ -38,7 +40,17 @@ from spiral_jax.driver import rollout
 _SCRIPT = pathlib.Path(__file__).resolve().parents[1] / 'mnist.py'
 
 # Flags of this script alone, not of the training.
-_OWN = ('--turns', '--seconds')
+_OWN = ('--turns', '--seconds', '--figures', '--plain')
+
+# A program that runs the script without the native convolutions.
+_PLAIN = """
+import runpy, sys
+from spiral_jax.networks import native
+native.is_built = lambda: False
+sys.argv = sys.argv[1:]
+sys.path.insert(0, sys.argv[0].rpartition('/')[0])
+runpy.run_path(sys.argv[0], run_name='__main__')
+"""
 
 
 class Run(NamedTuple):
@@ -58,8 +70,18 @@ def main() -> None:
     cold = train(pathlib.Path(folder, 'cold'), cache, seconds=0)
     print(f'start to first update, empty cache     {cold.start:8.1f} s')
     run = train(pathlib.Path(folder, 'run'), cache, seconds=_SECONDS.value)
-  print(f'start to first update, from the cache  {run.start:8.1f} s')
-  print(f'most memory                            {run.memory:8.0f} MiB')
+    print(f'start to first update, from the cache  {run.start:8.1f} s')
+    print(f'most memory                            {run.memory:8.0f} MiB')
+    if _PLAIN_TOO.value:
+      plain = train(
+        pathlib.Path(folder, 'plain'),
+        cache,
+        seconds=_SECONDS.value,
+        program=['-c', _PLAIN],
+      )
+  measuring.record('start to first update, empty cache', cold.start, 's')
+  measuring.record('start to first update, from the cache', run.start, 's')
+  measuring.record('most memory', run.memory, 'MiB')
   seconds = parts(setup, _TURNS.value)
   total = sum(seconds.values())
   for name, value in seconds.items():
@@ -70,12 +92,45 @@ def main() -> None:
     f'training does, over {_SECONDS.value:3.0f} s             {run.rate:8.1f}'
     f' /s, {run.rate * total / frames:.0%}'
   )
+  measuring.record(
+    'training',
+    run.rate,
+    'commands/s',
+    frames / total,
+    'its parts alone',
+    run.rate * total / frames,
+  )
+  if _PLAIN_TOO.value:
+    ratio = run.rate / plain.rate
+    print(
+      f'with convolutions of XLA               {plain.rate:8.1f} /s: '
+      f'{ratio:.2f}x as fast'
+    )
+    measuring.record(
+      'training',
+      run.rate,
+      'commands/s',
+      plain.rate,
+      'convolutions of XLA',
+      ratio,
+    )
 
 
 def train(
-  run_dir: pathlib.Path, cache: pathlib.Path, *, seconds: float
+  run_dir: pathlib.Path,
+  cache: pathlib.Path,
+  *,
+  seconds: float,
+  program: Sequence[str] = (),
 ) -> Run:
   """Runs the training script until `seconds` after its first update.
+
+  Args:
+    run_dir: of the run.
+    cache: of compilations, which are added to it.
+    seconds: how long, after the first update.
+    program: arguments of Python's that run the script that they are followed
+      by; none, Python does.
 
   Raises:
     RuntimeError: with what the script said, if it ended before.
@@ -85,7 +140,7 @@ def train(
   with tempfile.TemporaryFile('w+') as output:
     script = subprocess.Popen(
       [
-        sys.executable, str(_SCRIPT), *arguments,
+        sys.executable, *program, str(_SCRIPT), *arguments,
         f'--run_dir={run_dir}', '--log_every=1', '--minutes=1000', '--frames=0',
       ],
       env={**os.environ, 'XDG_CACHE_HOME': str(cache)},
@@ -199,5 +254,8 @@ if __name__ == '__main__':
   _TURNS = flags.DEFINE_integer('turns', 7, 'times each part is measured', 1)
   _SECONDS = flags.DEFINE_float(
     'seconds', 120, 'of training, after its first update', 1
+  )
+  _PLAIN_TOO = flags.DEFINE_boolean(
+    'plain', True, 'train once more with the convolutions of XLA'
   )
   cli.run(main)

@@ -21,6 +21,7 @@ from environments import scene
 from environments.scene import gl as gl_lib
 from environments.scene import live
 from environments.scene import world
+import measuring
 
 _CANVASES = flags.DEFINE_integer('canvases', 64, 'Scenes a batch.', 1)
 _TURNS = flags.DEFINE_integer('turns', 9, 'Episodes of each way.', 1)
@@ -128,6 +129,14 @@ def main(unused_argv: Sequence[str]) -> None:
     low, median, high = np.percentile(ratios, [25, 50, 75])
     print(
         f'against {name:24} {median:,.1f}x  ({low:,.1f} to {high:,.1f})'
+    )
+    measuring.record(
+        'scenes',
+        float(np.median(rates[_ENVIRONMENT])),
+        'steps/s',
+        float(np.median(rates[name])),
+        name,
+        median,
     )
 
 

@@ -18,7 +18,7 @@ from tests.agents import toys
 
 B, SHAPE = 16, (toys.SIZE, toys.SIZE, 1)
 UPDATES = 2
-# As wide as in experiments: the native convolutions work in whole vectors of channels.
+# As wide as in experiments: native convolutions work in vectors of channels.
 NETWORK = {**toys.NETWORK, **toys.PATCHES, 'channels': 32}
 SETTINGS = {
   'vtrace': dict(reward_at='end', normalise_advantages=True),

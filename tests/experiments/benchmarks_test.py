@@ -14,7 +14,7 @@ FLAGS = [
 
 
 def run(name, *arguments, cwd):
-  process = tiny.script(f'benchmarks/{name}.py', *FLAGS, *arguments, cwd=cwd)
+  process = tiny.script(f'benchmarks/{name}.py', *arguments, cwd=cwd)
   output, errors = process.communicate(timeout=300)
   assert process.returncode == 0, errors
   return output
@@ -22,20 +22,22 @@ def run(name, *arguments, cwd):
 
 @pytest.mark.slow
 def test_pipeline_compares_training_with_its_parts(tmp_path):
-  output = run('pipeline', '--turns=1', '--seconds=2', cwd=tmp_path)
+  output = run('pipeline', *FLAGS, '--turns=1', '--seconds=2', cwd=tmp_path)
   for name in ('empty cache', 'from the cache', 'most memory', 'drawing',
                'discriminator updates', 'policy update', 'training does'):
     figure = re.search(rf'{name}.* (\d+\.?\d*) (s|MiB|ms|/s)', output)
     assert figure and float(figure[1]) > 0, (name, output)
-  allowed, done = re.findall(r'(\d+\.\d) +/s', output)
+  allowed, done, plain = re.findall(r'(\d+\.\d) +/s', output)
   share = int(re.search(r'/s, (\d+)%', output)[1])
   assert share == pytest.approx(100 * float(done) / float(allowed), abs=1.0)
+  faster = float(re.search(r': (\d+\.\d+)x as fast', output)[1])
+  assert faster == pytest.approx(float(done) / float(plain), rel=0.05)
 
 
 @pytest.mark.slow
 def test_growth_measures_every_size(tmp_path):
   run(
-    'growth', '--turns=1', '--batch_sizes=2', '--episode_lengths=2',
+    'growth', *FLAGS, '--turns=1', '--batch_sizes=2', '--episode_lengths=2',
     '--canvas_sizes=32', '--actors=2', '--out_dir=out', cwd=tmp_path,
   )
   costs = json.loads((tmp_path / 'out' / 'growth.json').read_text())
@@ -47,3 +49,20 @@ def test_growth_measures_every_size(tmp_path):
   }
   assert costs['canvas, pixels']['32']['update'] > 0
   assert (tmp_path / 'out' / 'growth.png').stat().st_size > 1000
+
+
+@pytest.mark.slow
+def test_speed_gathers_what_benchmarks_found(tmp_path):
+  output = run(
+    'speed', '--only=painting', '--extra=--turns=1', '--extra=--canvases=2',
+    '--extra=--commands=2', '--out_dir=out', cwd=tmp_path,
+  )
+  rows = (tmp_path / 'out' / 'speed.md').read_text().splitlines()
+  found = re.findall(
+    r'(.*) against .*: (\d+\.\d+)x', output  # As the benchmark prints it.
+  )
+  assert len(found) == 2
+  for (name, ratio), row in zip(found, rows[-2:]):
+    what, _, _, shown = [cell.strip() for cell in row.strip('|').split('|')]
+    assert what.endswith(name) and shown == ratio
+  assert (tmp_path / 'out' / 'speed.png').stat().st_size > 1000

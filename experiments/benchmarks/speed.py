@@ -1,0 +1,150 @@
+"""How fast all of it is, in one run: a table and a plot.
+
+Runs the other benchmarks one after another (networks beside PyTorch, renderers
+beside their slower ways, training beside its parts and from its start) and
+writes what they found:
+
+  python -m pip install --editable '.[train,benchmark]'
+  python experiments/benchmarks/speed.py --out_dir=runs/speed
+
+It takes about half an hour of a machine that does nothing else.
+"""
+
+from collections.abc import Sequence
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+import tempfile
+
+from absl import flags
+from matplotlib import figure
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+
+import cli
+import measuring
+import pictures
+
+_FOLDER = pathlib.Path(__file__).resolve().parent
+_SMALL = f'--flagfile={_FOLDER.parent}/flags/mnist_cpu.flags'
+_PAPER = f'--flagfile={_FOLDER.parent}/flags/mnist.flags'
+
+# Sections, and what is run for each.
+_SECTIONS: dict[str, tuple[str, Sequence[str]]] = {
+  'small networks': ('learning', [_SMALL]),
+  'networks of the paper': ('learning', [_PAPER, '--turns=3']),
+  'painting': ('painting', []),
+  'scenes': ('scenes', []),
+  'small training': ('pipeline', [_SMALL]),
+  # Cold starts and plain convolutions take minutes here.
+  'training of the paper': ('pipeline', [_PAPER, '--turns=1', '--noplain']),
+}
+
+
+def main() -> None:
+  """Runs, prints and writes."""
+  out = pathlib.Path(_OUT_DIR.value).expanduser()
+  out.mkdir(parents=True, exist_ok=True)
+  sections = {name: _run(name) for name in _ONLY.value or _SECTIONS}
+  (out / 'speed.md').write_text(table(sections))
+  plot(sections, out / 'speed.png')
+  print(f'speed.md and speed.png in {out}')
+
+
+def _run(name: str) -> list[measuring.Figure]:
+  """Returns the figures of a section."""
+  script, arguments = _SECTIONS[name]
+  print(f'-- {name}', flush=True)
+  with tempfile.TemporaryDirectory() as folder:
+    path = pathlib.Path(folder, 'figures')
+    command = [
+      sys.executable,
+      str(_FOLDER / f'{script}.py'),
+      f'--figures={path}',
+      *arguments,
+      *_EXTRA.value,
+    ]
+    code = subprocess.run(command, check=False).returncode
+    if code == cli.INTERRUPTED:
+      raise KeyboardInterrupt
+    if code:
+      raise ValueError(f'{script}.py failed for {name!r}; see above')
+    return measuring.read_figures(path)
+
+
+def table(sections: dict[str, list[measuring.Figure]]) -> str:
+  """Returns all figures as Markdown."""
+  lines = [
+    f'{os.cpu_count()} cores, {_processor()}, Python '
+    f'{platform.python_version()}.',
+    '',
+    '| | ours | beside | ratio |',
+    '|---|---|---|---|',
+  ]
+  for name, figures in sections.items():
+    lines.append(f'| **{name}** | | | |')
+    for row in figures:
+      theirs = ratio = ''
+      if row.theirs is not None:
+        theirs = f'{row.reference}: {_number(row.theirs, row.unit)}'
+        ratio = f'{row.ratio:,.2f}'
+      ours = _number(row.ours, row.unit)
+      lines.append(f'| {row.what} | {ours} | {theirs} | {ratio} |')
+  return '\n'.join(lines) + '\n'
+
+
+def _processor() -> str:
+  """Returns its name, where Linux says it."""
+  try:
+    text = pathlib.Path('/proc/cpuinfo').read_text()
+  except OSError:
+    return platform.processor()
+  names = [line for line in text.splitlines() if line.startswith('model name')]
+  return names[0].partition(': ')[2] if names else platform.processor()
+
+
+def _number(value: float, unit: str) -> str:
+  if unit == '%':
+    return f'{value:.0%}'
+  return f'{value:,.0f} {unit}' if value >= 100 else f'{value:.1f} {unit}'
+
+
+def plot(
+  sections: dict[str, list[measuring.Figure]], path: pathlib.Path
+) -> None:
+  """Draws how many times better ours is than each reference."""
+  rows = [
+    (f'{name}: {row.what}\nbeside {row.reference}', row.ratio)
+    for name, figures in sections.items()
+    for row in figures
+    if row.ratio is not None
+  ]
+  canvas = figure.Figure(
+    figsize=(9, 1 + 0.45 * len(rows)), layout='constrained'
+  )
+  ax = canvas.subplots()
+  ratios = [ratio for _, ratio in rows]
+  bars = ax.barh([label for label, _ in rows], ratios, height=0.6)
+  ax.bar_label(bars, [f'{ratio:,.2f}x' for ratio in ratios], padding=3)
+  ax.axvline(1.0, color='black', linewidth=0.8)
+  ax.set_xscale('log')
+  ax.margins(x=0.15)
+  ax.invert_yaxis()
+  ax.tick_params(labelsize=7)
+  ax.set_xlabel('times as fast')
+  pictures.save_plot(canvas, path)
+
+
+if __name__ == '__main__':
+  _OUT_DIR = flags.DEFINE_string(
+    'out_dir', 'runs/speed', 'folder of table and plot'
+  )
+  _ONLY = flags.DEFINE_multi_enum(
+    'only', [], list(_SECTIONS), 'sections; none, all; repeated'
+  )
+  _EXTRA = flags.DEFINE_multi_string(
+    'extra', [], 'flag that each benchmark is given as well; repeated'
+  )
+  cli.run(main)
