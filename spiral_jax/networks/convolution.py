@@ -4,34 +4,49 @@ Axes: N images, H height, W width, C channels of images, D channels of what a
 convolution makes of them, K height and width of its kernel, s stride.
 """
 
-from collections.abc import Callable, Sequence
 import functools
-from typing import Any
 
 import chex
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
-from spiral_jax.networks import native
+from spiral_jax.networks import conv_ops
 
 
-def _convolve(
-  x: chex.Array,
-  kernel: chex.Array,
-  strides: Sequence[int],
-  padding: Any,
-  **kwargs: Any,
-) -> chex.Array:
-  """Is `jax.lax.conv_general_dilated` as `nn.Conv` calls it below."""
-  if native.is_built() and native.fits(x, kernel, strides[0]):
-    return conv(x, kernel, strides[0])
-  return jax.lax.conv_general_dilated(x, kernel, strides, padding, **kwargs)
+class Conv(nn.Module):
+  """A convolution with zeros around ('SAME'), fast in both directions on a CPU.
 
+  Attributes:
+    features: D.
+    size: K, pixels.
+    stride: s, pixels.
+    rectify: what goes in, first.
+    kernel_init: makes the first kernel.
+  """
 
-# `nn.Conv` in two dimensions, fast in both directions on a CPU too. Strides are
-# alike, padding is 'SAME', and there are neither groups nor dilation.
-Conv = functools.partial(nn.Conv, conv_general_dilated=_convolve)
+  features: int
+  size: int
+  stride: int = 1
+  rectify: bool = False
+  kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+
+  @nn.compact
+  def __call__(
+    self, x: chex.Array, shift: chex.Array | None = None
+  ) -> chex.Array:
+    """Maps `[N, H, W, C]` to `[N, H / s, W / s, D]`.
+
+    Args:
+      x: features.
+      shift: what is added to the bias of each image, `[N, D]`.
+    """
+    shape = (self.size, self.size, x.shape[-1], self.features)
+    kernel = self.param('kernel', self.kernel_init, shape)
+    bias = self.param('bias', nn.initializers.zeros_init(), (self.features,))
+    biases = bias[None] if shift is None else bias + shift
+    weights = conv_ops.Weights(kernel, biases)
+    return conv_ops.layer(x, weights, self.stride, self.rectify)
 
 
 class ResidualBlock(nn.Module):
@@ -40,17 +55,31 @@ class ResidualBlock(nn.Module):
   @nn.compact
   def __call__(self, x: chex.Array) -> chex.Array:
     """Maps features `[N, H, W, C]` to features of the same shape."""
-    h = Conv(x.shape[-1], (3, 3))(nn.relu(x))
-    h = Conv(x.shape[-1], (3, 3))(nn.relu(h))
-    return x + h
+    first = _Weights(x.shape[-1], name='Conv_0')()
+    second = _Weights(x.shape[-1], name='Conv_1')()
+    return conv_ops.residual(x, first, second)
+
+
+class _Weights(nn.Module):
+  """Those of a 3x3 convolution to as many channels."""
+
+  channels: int
+
+  @nn.compact
+  def __call__(self) -> conv_ops.Weights:
+    shape = (3, 3, self.channels, self.channels)
+    kernel = self.param('kernel', nn.initializers.lecun_normal(), shape)
+    bias = self.param('bias', nn.initializers.zeros_init(), (self.channels,))
+    return conv_ops.Weights(kernel, bias[None])
 
 
 class HalvingConv(nn.Module):
   """A 4x4 convolution with stride 2: `nn.Conv(features, (4, 4), strides=2)`.
 
-  On a CPU without `native` it is computed as a matrix product over patches. The
-  gradient penalty differentiates twice, and XLA's CPU backend is two to three
-  times slower at that through strided convolutions.
+  It may be differentiated any number of times: the gradient penalty does twice.
+  On a CPU without the native convolutions it is computed as a matrix product
+  over patches: XLA's CPU backend is two to three times slower at second
+  derivatives through strided convolutions.
   """
 
   features: int
@@ -61,13 +90,13 @@ class HalvingConv(nn.Module):
     shape = (4, 4, x.shape[-1], self.features)
     kernel = self.param('kernel', nn.initializers.lecun_normal(), shape)
     bias = self.param('bias', nn.initializers.zeros_init(), (self.features,))
-    if native.is_built() and native.fits(x, kernel, 2):
-      return bias + conv(x, kernel, 2)
+    if conv_ops.is_native(x, kernel, 2):
+      return bias + conv_ops.conv(x, kernel, 2)
     return bias + jax.lax.platform_dependent(
       x,
       kernel,
       cpu=_halve_as_product,
-      default=functools.partial(_plain_conv, stride=2),
+      default=functools.partial(conv_ops.conv, stride=2),
     )
 
 
@@ -84,128 +113,7 @@ class DoublingConv(nn.Module):
     bias = self.param('bias', nn.initializers.zeros_init(), (self.features,))
     # Of the convolution whose transpose this is.
     kernel = kernel[::-1, ::-1].swapaxes(2, 3)
-    if native.is_built() and native.fits(x, kernel, 1):
-      return bias + conv_transpose(x, kernel, 2)
-    return bias + _plain_conv_transpose(x, kernel, 2)
-
-
-# The branches for CPU and other backends are inside of these three rules: the
-# gradient of a branch would keep what both of its sides need. Each is linear in
-# either array, and the others are its gradients.
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def conv(x: chex.Array, kernel: chex.Array, stride: int) -> chex.Array:
-  """Returns the convolution with zeros around ('SAME'), `[N, H / s, W / s, D]`.
-
-  On a CPU it is computed by `native`, to which the arrays must fit. It has
-  reverse-mode derivatives of any order, and no forward mode.
-
-  Args:
-    x: `[N, H, W, C]`.
-    kernel: `[K, K, C, D]`.
-    stride: s, pixels.
-  """
-  return _branch(native.conv, _plain_conv, stride)(x, kernel)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def conv_transpose(
-  gradient: chex.Array, kernel: chex.Array, stride: int
-) -> chex.Array:
-  """Returns the gradient of `conv` by x, `[N, H, W, C]`.
-
-  Args:
-    gradient: `[N, H / s, W / s, D]`.
-    kernel: `[K, K, C, D]`.
-    stride: s, pixels.
-  """
-  return _branch(native.conv_transpose, _plain_conv_transpose, stride)(
-    gradient, kernel
-  )
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _kernel_gradient(
-  x: chex.Array, gradient: chex.Array, size: int
-) -> chex.Array:
-  """Returns the gradient of `conv` by its kernel of K = `size`."""
-  return _branch(native.conv_kernel_gradient, _plain_kernel_gradient, size)(
-    x, gradient
-  )
-
-
-def _branch(
-  on_cpu: Callable[..., chex.Array],
-  elsewhere: Callable[..., chex.Array],
-  number: int,
-) -> Callable[[chex.Array, chex.Array], chex.Array]:
-  """Returns what is decided for one of the two when it is lowered."""
-  return lambda first, second: jax.lax.platform_dependent(
-    first,
-    second,
-    cpu=lambda first, second: on_cpu(first, second, number),
-    default=lambda first, second: elsewhere(first, second, number),
-  )
-
-
-conv.defvjp(
-  lambda x, kernel, stride: (conv(x, kernel, stride), (x, kernel)),
-  lambda stride, kept, g: (
-    conv_transpose(g, kept[1], stride),
-    _kernel_gradient(kept[0], g, kept[1].shape[0]),
-  ),
-)
-conv_transpose.defvjp(
-  lambda gradient, kernel, stride: (
-    conv_transpose(gradient, kernel, stride),
-    (gradient, kernel),
-  ),
-  lambda stride, kept, g: (
-    conv(g, kept[1], stride),
-    _kernel_gradient(g, kept[0], kept[1].shape[0]),
-  ),
-)
-_kernel_gradient.defvjp(
-  lambda x, gradient, size: (
-    _kernel_gradient(x, gradient, size),
-    (x, gradient),
-  ),
-  lambda size, kept, g: (
-    conv_transpose(kept[1], g, kept[0].shape[1] // kept[1].shape[1]),
-    conv(kept[0], g, kept[0].shape[1] // kept[1].shape[1]),
-  ),
-)
-
-
-def _plain_conv(x: chex.Array, kernel: chex.Array, stride: int) -> chex.Array:
-  return jax.lax.conv_general_dilated(
-    x,
-    kernel,
-    (stride, stride),
-    'SAME',
-    dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
-  )
-
-
-def _plain_conv_transpose(
-  gradient: chex.Array, kernel: chex.Array, stride: int
-) -> chex.Array:
-  n, height, width, _ = gradient.shape
-  shape = n, height * stride, width * stride, kernel.shape[2]
-  x = jax.ShapeDtypeStruct(shape, gradient.dtype)
-  transpose = jax.linear_transpose(lambda x: _plain_conv(x, kernel, stride), x)
-  return transpose(gradient)[0]
-
-
-def _plain_kernel_gradient(
-  x: chex.Array, gradient: chex.Array, size: int
-) -> chex.Array:
-  stride = x.shape[1] // gradient.shape[1]
-  shape = size, size, x.shape[3], gradient.shape[3]
-  kernel = jax.ShapeDtypeStruct(shape, x.dtype)
-  transpose = jax.linear_transpose(lambda k: _plain_conv(x, k, stride), kernel)
-  return transpose(gradient)[0]
+    return bias + conv_ops.conv_transpose(x, kernel, 2)
 
 
 def _halve_as_product(x: chex.Array, kernel: chex.Array) -> chex.Array:

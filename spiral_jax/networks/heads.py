@@ -156,12 +156,16 @@ class DeconvLocationHead(nn.Module):
     """Maps z `[N, hidden]` to logits `[N, height * width]`."""
     n = z.shape[0]
     x = z.reshape(n, 4, 4, -1)
-    x = convolution.Conv(self.channels, (3, 3))(x)
+    x = convolution.Conv(self.channels, size=3)(x)
     for _ in range(self.num_blocks):
       x = convolution.ResidualBlock()(x)
+    doubled = False
     while x.shape[1] < self.grid_shape[0]:
-      x = nn.relu(convolution.DoublingConv(self.channels)(x))
-    x = convolution.Conv(1, (3, 3), kernel_init=_LOGITS_INIT)(x)
+      x = convolution.DoublingConv(self.channels)(nn.relu(x) if doubled else x)
+      doubled = True
+    x = convolution.Conv(
+      1, size=3, rectify=doubled, kernel_init=_LOGITS_INIT
+    )(x)
     return x.reshape(n, -1)
 
 

@@ -10,6 +10,7 @@ convolution makes of them, K height and width of its kernel, s stride.
 import ctypes
 import functools
 import pathlib
+from typing import Any
 
 import chex
 import jax
@@ -40,63 +41,112 @@ def fits(images: chex.Array, kernel: chex.Array, stride: int) -> bool:
 
 
 def conv(
-  images: chex.Array, kernel: chex.Array, stride: int
+  images: chex.Array,
+  kernel: chex.Array,
+  bias: chex.Array | None = None,
+  add: chex.Array | None = None,
+  *,
+  stride: int,
+  rectify: bool = False,
 ) -> chex.Array:
   """Returns the convolution with zeros around, `[N, H / s, W / s, D]`.
 
   Args:
     images: float32 `[N, H, W, C]`; s divides H and W.
     kernel: float32 `[K, K, C, D]`; K is not below s.
+    bias: that is added, float32 `[N or 1, D]`.
+    add: what is added as well, like the output.
     stride: s, pixels.
+    rectify: the images first.
   """
   n, height, width, _ = images.shape
   shape = n, height // stride, width // stride, kernel.shape[3]
-  return _call('conv', shape, images, kernel)
+  if bias is None:
+    bias = jnp.zeros((1, shape[3]))
+  name = 'relu_conv' if rectify else 'conv'
+  return _call(name, _floats(shape), images, kernel, bias, _optional(add))
 
 
 def conv_transpose(
-  gradient: chex.Array, kernel: chex.Array, stride: int
+  gradient: chex.Array,
+  kernel: chex.Array,
+  rectified: chex.Array | None = None,
+  add: chex.Array | None = None,
+  *,
+  stride: int,
 ) -> chex.Array:
   """Returns the gradient of `conv` by its images, `[N, H, W, C]`.
 
   Args:
     gradient: of a loss by the output, float32 `[N, H / s, W / s, D]`.
     kernel: float32 `[K, K, C, D]`; K is not below s.
+    rectified: the images, if they were.
+    add: what is added, like the images.
     stride: s, pixels.
   """
   n, height, width, _ = gradient.shape
   shape = n, height * stride, width * stride, kernel.shape[2]
-  return _call('conv_transpose', shape, gradient, kernel)
+  return _call(
+    'conv_transpose',
+    _floats(shape),
+    gradient,
+    kernel,
+    _optional(rectified),
+    _optional(add),
+  )
 
 
-def conv_kernel_gradient(
-  images: chex.Array, gradient: chex.Array, size: int
-) -> chex.Array:
-  """Returns the gradient of `conv` by its kernel, `[K, K, C, D]`.
+def conv_gradients(
+  images: chex.Array,
+  gradient: chex.Array,
+  *,
+  size: int,
+  num_biases: int = 1,
+  rectify: bool = False,
+) -> tuple[chex.Array, chex.Array]:
+  """Returns the gradients of `conv` by kernel and bias.
 
   Args:
     images: float32 `[N, H, W, C]`.
     gradient: of a loss by the output, float32 `[N, H / s, W / s, D]`.
     size: K, pixels.
+    num_biases: N or 1.
+    rectify: the images first.
+
+  Returns:
+    `[K, K, C, D]` and `[num_biases, D]`.
   """
-  shape = size, size, images.shape[3], gradient.shape[3]
-  return _call('conv_kernel_gradient', shape, images, gradient)
+  channels = images.shape[3], gradient.shape[3]
+  shapes = _floats((size, size, *channels)), _floats((num_biases, channels[1]))
+  name = 'relu_conv_gradients' if rectify else 'conv_gradients'
+  return _call(name, shapes, images, gradient)
 
 
-def _call(
-  name: str, shape: tuple[int, ...], first: chex.Array, second: chex.Array
-) -> chex.Array:
+def _floats(shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:
+  return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+
+def _optional(array: chex.Array | None) -> chex.Array:
+  """Returns an array without elements for none."""
+  return jnp.zeros((0, 0, 0, 0)) if array is None else array
+
+
+def _call(name: str, results: Any, *arrays: chex.Array) -> Any:
   _register()
   return jax.ffi.ffi_call(
-    f'spiral_jax_{name}',
-    jax.ShapeDtypeStruct(shape, jnp.float32),
-    vmap_method='sequential',
-  )(first, second)
+    f'spiral_jax_{name}', results, vmap_method='sequential'
+  )(*arrays)
 
 
 @functools.cache
 def _register() -> None:
   library = ctypes.CDLL(str(_EXTENSION))
-  for name in ('conv', 'conv_transpose', 'conv_kernel_gradient'):
+  for name in (
+    'conv',
+    'relu_conv',
+    'conv_transpose',
+    'conv_gradients',
+    'relu_conv_gradients',
+  ):
     handler = jax.ffi.pycapsule(getattr(library, f'handle_{name}'))
     jax.ffi.register_ffi_target(f'spiral_jax_{name}', handler, platform='cpu')

@@ -9,6 +9,7 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
+from spiral_jax.networks import lstm
 from spiral_jax.networks import parts as parts_lib
 
 
@@ -72,7 +73,7 @@ class Policy(nn.Module):
     feature_map, vector = self.torso(
       flat(image), condition, self._planes(flat_previous)
     )
-    core, z = LSTM(self.core_size)(core, timed(vector))
+    core, z = lstm.LSTM(self.core_size)(core, timed(vector))
     value = nn.Dense(1, name='value')(z)[..., 0]
     decided, log_prob, entropy, counts = self.decoder(
       flat(z),
@@ -112,21 +113,3 @@ class Policy(nn.Module):
         if part.grid_shape is not None
       ]
     return jnp.concatenate(planes, axis=-1)
-
-
-class LSTM(nn.Module):
-  """An LSTM over time."""
-
-  size: int
-
-  @nn.compact
-  def __call__(
-    self, core: tuple[chex.Array, chex.Array], inputs: chex.Array
-  ) -> tuple[tuple[chex.Array, chex.Array], chex.Array]:
-    """Maps `[T, B, any]` to (next (c, h), outputs `[T, B, size]`)."""
-    scan = nn.scan(
-      lambda cell, carry, x: cell(carry, x),
-      variable_broadcast='params',
-      split_rngs={'params': False},
-    )
-    return scan(nn.OptimizedLSTMCell(self.size, name='cell'), core, inputs)

@@ -34,10 +34,11 @@ class ConvTorso(nn.Module):
     """
     del planes
     x = jnp.concatenate([image, _coordinates(image)], axis=-1)
-    x = convolution.Conv(self.channels, (5, 5))(x)
-    x = nn.relu(x + nn.Dense(self.channels)(condition)[:, None, None])
+    shift = nn.Dense(self.channels)(condition)
+    x = convolution.Conv(self.channels, size=5)(x, shift)
     while x.shape[1] > self.map_size:
-      x = nn.relu(convolution.HalvingConv(self.channels)(x))
+      x = convolution.Conv(self.channels, size=4, stride=2, rectify=True)(x)
+    x = nn.relu(x)
     for _ in range(self.num_blocks):
       x = convolution.ResidualBlock()(x)
     x = nn.relu(x)

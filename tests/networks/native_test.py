@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from spiral_jax.networks import conv_ops
 from spiral_jax.networks import convolution
 from spiral_jax.networks import native
 
@@ -68,10 +69,10 @@ def all_orders(conv, x, kernel, stride):
   )
 
 
-def assert_close(ours, theirs):
+def assert_close(ours, theirs, atol=2e-5):
   for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs)):
     scale = np.max(np.abs(other)) + 1e-12
-    np.testing.assert_allclose(one / scale, other / scale, atol=2e-5)
+    np.testing.assert_allclose(one / scale, other / scale, atol=atol)
 
 
 @pytest.mark.parametrize('shape, features, size, stride', CASES)
@@ -79,11 +80,11 @@ def test_equals_the_plain_convolution(shape, features, size, stride):
   x = random(0, *shape)
   kernel = 0.2 * random(1, size, size, shape[-1], features)
   assert native.fits(x, kernel, stride)
-  text = all_orders.lower(convolution.conv, x, kernel, stride).as_text()
-  for name in ('conv', 'conv_transpose', 'conv_kernel_gradient'):
+  text = all_orders.lower(conv_ops.conv, x, kernel, stride).as_text()
+  for name in ('conv', 'conv_transpose', 'conv_gradients'):
     assert f'@spiral_jax_{name}(' in text
   assert_close(
-    all_orders(convolution.conv, x, kernel, stride),
+    all_orders(conv_ops.conv, x, kernel, stride),
     all_orders(plain, x, kernel, stride),
   )
 
@@ -95,14 +96,12 @@ def test_other_platforms_take_an_equal_path(shape, features, size, stride):
   output, pull = jax.vjp(lambda x, k: plain(x, k, stride), x, kernel)
   g = random(2, *output.shape)
   of_x, of_kernel = pull(g)
-  for ours in (native.conv_transpose, convolution._plain_conv_transpose):
-    assert_close(jax.jit(ours, static_argnums=2)(g, kernel, stride), of_x)
-  for ours in (
-    native.conv_kernel_gradient, convolution._plain_kernel_gradient
-  ):
-    assert_close(jax.jit(ours, static_argnums=2)(x, g, size), of_kernel)
-  for ours in (native.conv, convolution._plain_conv):
-    assert_close(jax.jit(ours, static_argnums=2)(x, kernel, stride), output)
+  for ours in (native.conv_transpose, conv_ops._plain_conv_transpose):
+    assert_close(ours(g, kernel, stride=stride), of_x)
+  assert_close(native.conv_gradients(x, g, size=size)[0], of_kernel)
+  assert_close(conv_ops._plain_kernel_gradient(x, g, size), of_kernel)
+  for ours in (native.conv, conv_ops._plain_conv):
+    assert_close(ours(x, kernel, stride=stride), output)
 
 
 @pytest.mark.parametrize('order', [jax.grad, lambda f: jax.grad(
@@ -115,26 +114,27 @@ def test_transposes_are_differentiated_as_well(order):
     return lambda g, k: jnp.sum(jnp.sin(transpose(g, k, 2)))
 
   assert_close(
-    order(loss(convolution.conv_transpose))(g, kernel),
-    order(loss(convolution._plain_conv_transpose))(g, kernel),
+    order(loss(conv_ops.conv_transpose))(g, kernel),
+    order(loss(conv_ops._plain_conv_transpose))(g, kernel),
   )
 
 
 def test_each_image_is_convolved_alone():
   x = random(0, 40, 4, 4, 32)
   kernel = random(1, 3, 3, 32, 32)
-  together = native.conv(x, kernel, 1)
+  together = native.conv(x, kernel, stride=1)
   for n in (0, 19, 39):
     np.testing.assert_array_equal(
-      native.conv(x[n : n + 1], kernel, 1)[0], together[n]
+      native.conv(x[n : n + 1], kernel, stride=1)[0], together[n]
     )
 
 
 def test_results_are_the_same_bit_for_bit_each_time():
   x, g = random(0, 200, 8, 8, 32), random(1, 200, 8, 8, 32)
-  first = np.asarray(native.conv_kernel_gradient(x, g, 3))
+  first = native.conv_gradients(x, g, size=3)
   for _ in range(10):
-    np.testing.assert_array_equal(native.conv_kernel_gradient(x, g, 3), first)
+    for one, other in zip(native.conv_gradients(x, g, size=3), first):
+      np.testing.assert_array_equal(one, other)
 
 
 def test_many_at_once_do_not_wait_for_each_other():
@@ -144,7 +144,7 @@ def test_many_at_once_do_not_wait_for_each_other():
 
   @jax.jit
   def together(x, kernels):
-    return jnp.stack([convolution.conv(x, kernel, 1) for kernel in kernels])
+    return jnp.stack([conv_ops.conv(x, kernel, 1) for kernel in kernels])
 
   out = together(x, kernels)
   np.testing.assert_allclose(out[7], plain(x, kernels[7]), atol=1e-3)
@@ -153,7 +153,7 @@ def test_many_at_once_do_not_wait_for_each_other():
 def test_batches_of_kernels_by_vmap():
   x, kernels = random(0, 3, 4, 4, 32), random(1, 2, 3, 3, 32, 32)
   np.testing.assert_allclose(
-    jax.vmap(lambda x, k: convolution.conv(x, k, 1), (None, 0))(x, kernels),
+    jax.vmap(lambda x, k: conv_ops.conv(x, k, 1), (None, 0))(x, kernels),
     jax.vmap(plain, (None, 0))(x, kernels),
     rtol=1e-4, atol=1e-3,
   )
@@ -179,13 +179,22 @@ def test_what_fits(shape, kernel, stride, dtype, fits):
 
 def test_shapes_that_do_not_fit_are_an_error():
   with pytest.raises(Exception, match='not of a convolution'):
-    native.conv(jnp.zeros((1, 4, 4, 2)), jnp.zeros((3, 3, 3, 5)), 1)
+    native.conv(jnp.zeros((1, 4, 4, 2)), jnp.zeros((3, 3, 3, 5)), stride=1)
+  x, kernel = jnp.zeros((2, 4, 4, 2)), jnp.zeros((3, 3, 2, 5))
+  with pytest.raises(Exception, match='bias has another shape'):
+    native.conv(x, kernel, jnp.zeros((3, 5)), stride=1)
+  with pytest.raises(Exception, match='added has another shape'):
+    native.conv(x, kernel, None, jnp.zeros((2, 4, 4, 2)), stride=1)
+  with pytest.raises(Exception, match='added has another shape'):
+    native.conv_transpose(
+      jnp.zeros((2, 4, 4, 5)), kernel, jnp.zeros((2, 4, 3, 2)), stride=1
+    )
 
 
 LAYERS = [
-  (convolution.Conv(5, (3, 3)), nn.Conv(5, (3, 3))),
-  (convolution.Conv(5, (5, 5)), nn.Conv(5, (5, 5))),
-  (convolution.Conv(5, (4, 4), strides=2), nn.Conv(5, (4, 4), strides=2)),
+  (convolution.Conv(5, 3), nn.Conv(5, (3, 3))),
+  (convolution.Conv(5, 5), nn.Conv(5, (5, 5))),
+  (convolution.Conv(5, 4, stride=2), nn.Conv(5, (4, 4), strides=2)),
   (convolution.HalvingConv(5), nn.Conv(5, (4, 4), strides=2)),
   (
     convolution.DoublingConv(5),
@@ -216,12 +225,98 @@ def test_layers_are_those_of_flax(ours, theirs, is_built, monkeypatch):
   )
 
 
+def weights(seed, *shape, count=1):
+  return conv_ops.Weights(
+    0.2 * random(seed, *shape), random(seed + 1, count, shape[-1])
+  )
+
+
+def values_and_gradients(function, *arrays):
+  """Returns both, of a function with an array as its value."""
+
+  def loss(*arrays):
+    return jnp.sum(jnp.sin(function(*arrays)))
+
+  argnums = tuple(range(len(arrays)))
+  return function(*arrays), jax.jit(jax.grad(loss, argnums))(*arrays)
+
+
+@pytest.mark.parametrize('shape, features, size, stride', CASES)
+@pytest.mark.parametrize('rectify', [True, False])
+@pytest.mark.parametrize('is_shifted', [True, False])
+def test_layers_equal_plain_ones(
+  shape, features, size, stride, rectify, is_shifted
+):
+  x = random(0, *shape)
+  given = weights(
+    1, size, size, shape[-1], features, count=shape[0] if is_shifted else 1
+  )
+
+  def by_hand(x, given):
+    y = plain(jnp.maximum(x, 0) if rectify else x, given.kernel, stride)
+    return y + given.biases.reshape(-1, 1, 1, features)
+
+  def ours(x, given):
+    return conv_ops.layer(x, given, stride, rectify)
+
+  text = jax.jit(ours).lower(x, given).as_text()
+  assert f'@spiral_jax_{"relu_" if rectify else ""}conv(' in text
+  assert_close(
+    values_and_gradients(ours, x, given),
+    values_and_gradients(by_hand, x, given),
+    atol=2e-4,  # Sums of bias gradients nearly cancel.
+  )
+
+
+@pytest.mark.parametrize('is_built', [True, False])
+@pytest.mark.parametrize(
+  'shape', [(300, 2, 2, 32), (5, 8, 7, 3), (9, 4, 4, 40)]
+)
+def test_residual_blocks_equal_plain_ones(shape, is_built, monkeypatch):
+  monkeypatch.setattr(native, 'is_built', lambda: is_built)
+  channels = shape[-1]
+  arrays = random(0, *shape), *(
+    weights(seed, 3, 3, channels, channels) for seed in (1, 3)
+  )
+
+  def by_hand(x, first, second):
+    h = plain(jnp.maximum(x, 0), first.kernel) + first.biases[0]
+    return x + plain(jnp.maximum(h, 0), second.kernel) + second.biases[0]
+
+  assert_close(
+    values_and_gradients(conv_ops.residual, *arrays),
+    values_and_gradients(by_hand, *arrays),
+  )
+
+
+def test_layers_are_the_same_on_other_platforms(monkeypatch):
+  # What is lowered there, computed here.
+  x, first, second = random(0, 9, 4, 4, 6), *(
+    weights(seed, 3, 3, 6, 6, count=9) for seed in (1, 3)
+  )
+
+  def both(x, first, second):
+    return conv_ops.residual(conv_ops.layer(x, first, 1, False), first, second)
+
+  ours = values_and_gradients(both, x, first, second)
+  monkeypatch.setattr(
+    conv_ops, '_branch',
+    lambda on_cpu, elsewhere, *arrays, **kwargs: elsewhere(*arrays, **kwargs),
+  )
+  assert_close(ours, values_and_gradients(both, x, first, second))
+
+
+def test_what_is_no_number_stays_so():
+  x = jnp.full((1, 2, 2, 8), jnp.nan)
+  assert jnp.isnan(conv_ops.layer(x, weights(0, 3, 3, 8, 8), 1, True)).all()
+
+
 def test_residual_blocks_use_it_and_are_those_of_flax():
   x = random(0, 3, 4, 4, 32)
   block = convolution.ResidualBlock()
   params = block.init(jax.random.PRNGKey(0), x)
   text = jax.jit(block.apply).lower(params, x).as_text()
-  assert text.count('custom_call @spiral_jax_conv(') == 2
+  assert text.count('custom_call @spiral_jax_relu_conv(') == 2
   layer = nn.Conv(32, (3, 3))
   h = layer.apply({'params': params['params']['Conv_0']}, nn.relu(x))
   h = layer.apply({'params': params['params']['Conv_1']}, nn.relu(h))
@@ -235,5 +330,5 @@ def test_without_the_extension_it_is_the_plain_convolution(monkeypatch):
   with_it = block.apply(params, x)
   monkeypatch.setattr(native, 'is_built', lambda: False)
   text = jax.jit(block.apply).lower(params, x).as_text()
-  assert 'spiral_jax_conv' not in text
+  assert 'spiral_jax' not in text
   np.testing.assert_allclose(block.apply(params, x), with_it, atol=1e-5)

@@ -1,0 +1,156 @@
+"""An LSTM over time: the mathematics of Flax's cells in fewer products.
+
+What the inputs add to the gates is one product for all times, before the loop,
+and so is the gradient by the recurrent kernel, after it: in the loop they would
+be many small ones.
+
+Axes: T time, B batch, I inputs, H the LSTM's size, 4H its gates: input, forget,
+candidate, output.
+"""
+
+import chex
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+
+_GATES = 'ifgo'
+
+
+class LSTM(nn.Module):
+  """Hochreiter and Schmidhuber's (1997), with gates that forget.
+
+  Its parameters are those of an `nn.OptimizedLSTMCell` that is named `cell`.
+  """
+
+  size: int
+
+  @nn.compact
+  def __call__(
+    self, core: tuple[chex.Array, chex.Array], inputs: chex.Array
+  ) -> tuple[tuple[chex.Array, chex.Array], chex.Array]:
+    """Maps `[T, B, I]` to (next (c, h), outputs `[T, B, H]`)."""
+    cell = _Cell(self.size, name='cell')
+    kernel, recurrent, bias = cell(inputs.shape[-1])
+    outputs, cells = unroll(inputs @ kernel + bias, recurrent, core)
+    return (cells[-1], outputs[-1]), outputs
+
+
+class _Cell(nn.Module):
+  """The parameters."""
+
+  size: int
+
+  @nn.compact
+  def __call__(
+    self, num_inputs: int
+  ) -> tuple[chex.Array, chex.Array, chex.Array]:
+    """Returns kernels `[I, 4H]` and `[H, 4H]` and the bias `[4H]`."""
+    first = nn.initializers.lecun_normal()
+    again = nn.initializers.orthogonal()
+    dense = [
+      (
+        _Dense(num_inputs, self.size, first, name=f'i{gate}')(),
+        _Dense(self.size, self.size, again, biased=True, name=f'h{gate}')(),
+      )
+      for gate in _GATES
+    ]
+    return (
+      jnp.concatenate([i[0] for i, _ in dense], axis=-1),
+      jnp.concatenate([h[0] for _, h in dense], axis=-1),
+      jnp.concatenate([h[1] for _, h in dense], axis=-1),
+    )
+
+
+class _Dense(nn.Module):
+  """The parameters of one gate."""
+
+  num_inputs: int
+  size: int
+  kernel_init: nn.initializers.Initializer
+  biased: bool = False
+
+  @nn.compact
+  def __call__(self) -> tuple[chex.Array, ...]:
+    shape = self.num_inputs, self.size
+    kernel = self.param('kernel', self.kernel_init, shape)
+    if not self.biased:
+      return (kernel,)
+    zeros = nn.initializers.zeros_init()
+    return kernel, self.param('bias', zeros, (self.size,))
+
+
+@jax.custom_vjp
+def unroll(
+  inputs: chex.Array,
+  recurrent: chex.Array,
+  core: tuple[chex.Array, chex.Array],
+) -> tuple[chex.Array, chex.Array]:
+  """Returns h and c after each step, `[T, B, H]`; one reverse-mode derivative.
+
+  Args:
+    inputs: what inputs and bias add to the gates, `[T, B, 4H]`.
+    recurrent: kernel of what h adds to them, `[H, 4H]`.
+    core: c and h before the first step, `[B, H]`.
+  """
+  return _forward(inputs, recurrent, core)[0]
+
+
+def _forward(inputs, recurrent, core):
+  """Returns h and c, and what the gradients need."""
+
+  def step(carry, added):
+    c, h = carry
+    gates = _activate(added + h @ recurrent)
+    i, f, g, o = jnp.split(gates, 4, axis=-1)
+    c = f * c + i * g
+    h = o * jnp.tanh(c)
+    return (c, h), (h, c, gates)
+
+  _, (h, c, gates) = jax.lax.scan(step, core, inputs)
+  return (h, c), (h, c, gates, recurrent, core)
+
+
+def _activate(gates: chex.Array) -> chex.Array:
+  i, f, g, o = jnp.split(gates, 4, axis=-1)
+  sigmoids = jax.nn.sigmoid(i), jax.nn.sigmoid(f), jax.nn.sigmoid(o)
+  return jnp.concatenate(
+    [*sigmoids[:2], jnp.tanh(g), sigmoids[2]], axis=-1
+  )
+
+
+def _backward(kept, gradients):
+  """Returns the gradients by inputs, recurrent kernel and core."""
+  h, c, gates, recurrent, core = kept
+  h_before = jnp.concatenate([core[1][None], h[:-1]])
+  c_before = jnp.concatenate([core[0][None], c[:-1]])
+
+  def step(carry, at_t):
+    # Of h and c by all that comes later, then by this time's outputs as well.
+    of_c, of_h = carry
+    (h_gradient, c_gradient), gates, c, c_before = at_t
+    i, f, g, o = jnp.split(gates, 4, axis=-1)
+    squashed = jnp.tanh(c)
+    of_h = of_h + h_gradient
+    of_c = of_c + c_gradient + of_h * o * (1 - squashed**2)
+    of_gates = jnp.concatenate(
+      [
+        of_c * g * i * (1 - i),
+        of_c * c_before * f * (1 - f),
+        of_c * i * (1 - g**2),
+        of_h * squashed * o * (1 - o),
+      ],
+      axis=-1,
+    )
+    return (of_c * f, of_gates @ recurrent.T), of_gates
+
+  of_core, of_gates = jax.lax.scan(
+    step,
+    jax.tree.map(jnp.zeros_like, core),
+    (gradients, gates, c, c_before),
+    reverse=True,
+  )
+  of_recurrent = jnp.einsum('tbh,tbg->hg', h_before, of_gates)
+  return of_gates, of_recurrent, of_core
+
+
+unroll.defvjp(_forward, _backward)
