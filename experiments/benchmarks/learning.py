@@ -10,6 +10,9 @@ f32 matrix products.  PyTorch is not installed with the package:
       --flagfile=experiments/flags/mnist_cpu.flags
   python experiments/benchmarks/learning.py \
       --flagfile=experiments/flags/mnist.flags --turns=3
+
+With --trace_dir, one more policy update is traced, operation by operation, for
+https://ui.perfetto.dev.
 """
 
 from collections.abc import Callable
@@ -60,6 +63,10 @@ def main() -> None:
   )
   print(f'matrix products: {rate / 1e9:.0f} GFLOP/s')
   ours, flops = _policy_update(setup, agent, trajectory)
+  if _TRACE_DIR.value:
+    ours()  # Compiles.
+    with jax.profiler.trace(_TRACE_DIR.value, create_perfetto_trace=True):
+      ours()
   median = _compare(
     f'policy update, {episodes} episodes',
     ours,
@@ -263,4 +270,7 @@ def _torch_acting(setup, agent) -> Callable:
 if __name__ == '__main__':
   run_setup.define_flags()
   _TURNS = flags.DEFINE_integer('turns', 9, 'times each is measured', 1)
+  _TRACE_DIR = flags.DEFINE_string(
+    'trace_dir', '', 'folder of the trace of a policy update; empty, none'
+  )
   cli.run(main)
