@@ -2,6 +2,9 @@
 
 import json
 import os
+import pathlib
+import signal
+import time
 
 import pytest
 
@@ -33,6 +36,49 @@ def test_actors_in_processes_train_and_threads_go_on(tmp_path, monkeypatch):
   records = [json.loads(line) for line in (tmp_path / 'metrics.jsonl').open()]
   frames = [r['policy/frames'] for r in records if 'policy/frames' in r]
   assert frames == list(range(24, 169, 24))
+
+
+def processes_that_play():
+  """Returns the ids of Ray's processes of actors."""
+  found = set()
+  for path in pathlib.Path('/proc').glob('[0-9]*/cmdline'):
+    try:
+      if path.read_bytes().startswith(b'ray::_Player'):
+        found.add(path.parent.name)
+    except OSError:  # It has ended.
+      continue
+  return found
+
+
+@pytest.mark.slow
+def test_killed_learners_leave_nothing_behind_and_go_on(tmp_path):
+  before = processes_that_play()
+  arguments = [
+    *tiny.flags(tmp_path), '--nolockstep', '--launcher=ray', '--num_actors=2',
+    '--checkpoint_rounds=4',
+  ]
+  process = tiny.script('mnist.py', *arguments, '--frames=1000000')
+  folder = tmp_path / 'checkpoints'
+  deadline = time.monotonic() + 300
+  while not any(p.name.isdigit() for p in folder.glob('*')):
+    assert process.poll() is None and time.monotonic() < deadline, (
+      process.communicate()
+    )
+    time.sleep(0.05)
+  assert len(processes_that_play() - before) == 2
+  process.send_signal(signal.SIGKILL)
+  process.communicate()
+  saved = checkpoints.load(folder).state['policy']['frames']
+  while processes_that_play() - before:
+    assert time.monotonic() < deadline
+    time.sleep(0.2)
+  frames = saved + 240
+  process = tiny.script(
+    'mnist.py', *arguments, f'--frames={frames}', '--resume'
+  )
+  _, errors = process.communicate(timeout=300)
+  assert process.returncode == 0, errors
+  assert checkpoints.load(folder).state['policy']['frames'] == frames
 
 
 def test_without_a_head_there_is_one_line(tmp_path):

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from spiral_jax.networks import conv_ops
 from spiral_jax.networks import convolution
 
 
@@ -94,7 +95,7 @@ def test_halving_layer_differentiates_twice():
     return convolution.HalvingConv(3).apply(params, x)
 
   def plain(x, kernel):
-    return convolution._plain_conv(x, kernel, 2)
+    return conv_ops._plain_conv(x, kernel, 2)
 
   np.testing.assert_allclose(
     jax.jit(penalty(through_layer))(kernel),
