@@ -135,6 +135,11 @@ class RunConfig:
       raise ValueError(
         f'num_actors is {self.num_actors}, must be 1 with lockstep'
       )
+    if self.checkpoint_rounds and not self.lockstep:
+      raise ValueError(
+        f'checkpoint_rounds is {self.checkpoint_rounds}, must be 0 without '
+        'lockstep; checkpoint_minutes holds there'
+      )
 
 
 class Setup(NamedTuple):

@@ -55,15 +55,15 @@ def test_killed_learners_leave_nothing_behind_and_go_on(tmp_path):
   before = processes_that_play()
   arguments = [
     *tiny.flags(tmp_path), '--nolockstep', '--launcher=ray', '--num_actors=2',
-    '--checkpoint_rounds=4',
+    '--checkpoint_minutes=.02',
   ]
   process = tiny.script('mnist.py', *arguments, '--frames=1000000')
   folder = tmp_path / 'checkpoints'
   deadline = time.monotonic() + 300
   while not any(p.name.isdigit() for p in folder.glob('*')):
-    assert process.poll() is None and time.monotonic() < deadline, (
-      process.communicate()
-    )
+    if process.poll() is not None or time.monotonic() > deadline:
+      process.kill()
+      pytest.fail(f'no checkpoint: {process.communicate()}')
     time.sleep(0.05)
   assert len(processes_that_play() - before) == 2
   process.send_signal(signal.SIGKILL)
