@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "padded.h"
 #include "sums.h"
+#include "winograd.h"
 
 enum { kPixels = 128 }; /* Of products at once: they stay in the L1 cache. */
 
@@ -21,42 +23,6 @@ static int64_t before(const Shape *shape) {
 }
 
 static float *new_zeros(int64_t size) { return calloc(size, sizeof(float)); }
-
-/* An image with zeros around it. */
-typedef struct {
-  int64_t height, width, channels; /* Without them. */
-  int64_t top, left;               /* Zeros. */
-  int64_t row;                     /* Floats. */
-  float *data;
-} Padded;
-
-/* Returns one of zeros alone; without memory `data` is null. */
-static Padded new_padded(int64_t height, int64_t width, int64_t channels,
-                         int64_t margin, int64_t all_height,
-                         int64_t all_width) {
-  return (Padded){
-      .height = height,
-      .width = width,
-      .channels = channels,
-      .top = margin,
-      .left = margin,
-      .row = all_width * channels,
-      .data = new_zeros(all_height * all_width * channels),
-  };
-}
-
-static void fill(const Padded *padded, const float *image, int rectify) {
-  const int64_t row = padded->width * padded->channels;
-  for (int64_t y = 0; y < padded->height; ++y) {
-    float *to = padded->data + (y + padded->top) * padded->row +
-                padded->left * padded->channels;
-    const float *from = image + y * row;
-    if (rectify) /* What is no number remains so. */
-      for (int64_t x = 0; x < row; ++x) to[x] = from[x] < 0 ? 0 : from[x];
-    else
-      memcpy(to, from, row * sizeof(float));
-  }
-}
 
 /* Returns room for images from which kernels take runs. */
 static Padded new_images(const Shape *shape) {
@@ -92,6 +58,8 @@ static float *new_blocks(const float *kernel, int64_t rows, int64_t out) {
 int conv(const Shape *shape, const float *images, const float *kernel,
          const float *bias, int64_t next_bias, const float *add,
          float *output) {
+  if (winograd_fits(shape))
+    return winograd_conv(shape, images, kernel, bias, next_bias, add, output);
   const Sums *loops = sums();
   void (*sum)(const Runs *) =
       shape->out <= kFew ? loops->sum_few : loops->sum_runs;
@@ -180,6 +148,9 @@ static void pack_phase(const Shape *shape, const float *kernel, int64_t y,
 int conv_transpose(const Shape *shape, const float *gradient,
                    const float *kernel, const float *images, const float *add,
                    float *images_gradient) {
+  if (winograd_fits(shape))
+    return winograd_transpose(shape, gradient, kernel, images, add,
+                              images_gradient);
   static const float kNoBias[kLanes] = {0};
   const Sums *loops = sums();
   void (*sum)(const Runs *) =
@@ -260,6 +231,8 @@ static void unblock(const float *blocks, int64_t rows, int64_t out,
 
 int conv_gradients(const Shape *shape, const float *images,
                    const float *gradient, float *kernel, float *bias) {
+  if (winograd_fits(shape))
+    return winograd_gradients(shape, images, gradient, kernel, bias);
   const Sums *loops = sums();
   const int64_t in = shape->in, out = shape->out, stride = shape->stride;
   const int64_t height = shape->height / stride, width = shape->width / stride;
