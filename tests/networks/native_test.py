@@ -17,7 +17,8 @@ pytestmark = pytest.mark.skipif(
 )
 
 # (images, output channels, size of the kernel, stride): one piece and several,
-# odd sizes, single pixels, channels that fill vectors and that do not.
+# odd sizes, single pixels, channels that fill vectors and that do not; those
+# that Winograd's transforms take, of one band of tiles at once and of several.
 CASES = [
   ((5, 8, 8, 32), 32, 3, 1),
   ((17, 3, 5, 64), 32, 3, 1),
@@ -33,6 +34,9 @@ CASES = [
   ((3, 6, 6, 2), 10, 2, 2),
   ((3, 9, 6, 40), 2, 5, 3),
   ((1, 12, 4, 1), 1, 7, 4),
+  ((3, 4, 8, 16), 48, 3, 1),
+  ((19, 8, 8, 48), 16, 3, 1),
+  ((1, 12, 160, 16), 16, 3, 1),
 ]
 
 
@@ -117,6 +121,25 @@ def test_transposes_are_differentiated_as_well(order):
     order(loss(conv_ops.conv_transpose))(g, kernel),
     order(loss(conv_ops._plain_conv_transpose))(g, kernel),
   )
+
+
+@pytest.mark.parametrize('channels', [16, 64])
+def test_transforms_lose_few_digits(channels):
+  x = random(0, 20, 8, 8, channels)
+  kernel = random(1, 3, 3, channels, channels)
+  g = random(2, 20, 8, 8, channels)
+  ours = (
+    native.conv(x, kernel, stride=1),
+    native.conv_transpose(g, kernel, stride=1),
+    native.conv_gradients(x, g, size=3)[0],
+  )
+  with jax.enable_x64(True):
+    x, kernel, g = (jnp.asarray(a, jnp.float64) for a in (x, kernel, g))
+    output, pull = jax.vjp(plain, x, kernel)
+    theirs = (output, *pull(g))
+  for one, other in zip(ours, theirs):
+    assert other.dtype == jnp.float64
+    assert np.std(one - np.asarray(other)) < 2e-6 * np.std(other)
 
 
 def test_each_image_is_convolved_alone():

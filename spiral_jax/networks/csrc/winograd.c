@@ -43,24 +43,31 @@ static Bands bands_of(const Shape *shape) {
 typedef struct {
   Padded image;
   float *from, *to; /* Points of images, and of what is made of them. */
-  float *points;    /* [kPoints, blocks, in, kLanes]: those of the kernel. */
+  float *points;    /* [kPoints, blocks, in, kLanes], of the kernel. */
   float *kernel;    /* A copy of the kernel. */
 } Room;
 
-static int64_t num_points(const Shape *shape) {
-  return kPoints * num_blocks(shape->out) * shape->in * kLanes;
+/* Returns how far one point of all tiles is from the next: not a whole number of
+ * pages, since these would get in each other's way in the cache. */
+static int64_t next_point(int64_t tiles, int64_t channels) {
+  return tiles * channels + kGroup;
+}
+
+/* The same for the points of a kernel. */
+static int64_t next_in_kernel(const Shape *shape) {
+  return num_blocks(shape->out) * shape->in * kLanes + kGroup;
 }
 
 /* Returns whether there is memory for it. */
 static int make_room(const Shape *shape, Room *room) {
   const Bands bands = bands_of(shape);
-  const int64_t most = kPoints * bands.at_once * bands.tiles;
+  const int64_t tiles = bands.at_once * bands.tiles;
   const int64_t height = shape->height + 2, width = shape->width + 2;
   const int64_t sizes[] = {
       height * width * shape->in,
-      most * shape->in,
-      most * num_blocks(shape->out) * kLanes,
-      num_points(shape),
+      kPoints * next_point(tiles, shape->in),
+      kPoints * next_point(tiles, num_blocks(shape->out) * kLanes),
+      kPoints * next_in_kernel(shape),
       kTaps * shape->in * shape->out,
   };
   float **arrays[] = {&room->image.data, &room->from, &room->to, &room->points,
@@ -93,7 +100,7 @@ static void for_taps(const Shape *shape, void (*transform)(const Taps *),
           .taps = kernel + i * out + o,
           .next_tap = in * out,
           .points = points + o / kLanes * block + i * kLanes + o % kLanes,
-          .next_point = num_blocks(out) * block,
+          .next_point = next_in_kernel(shape),
       });
 }
 
@@ -112,7 +119,7 @@ static void split(const Shape *shape, const Bands *bands, const Room *room,
         .column = shape->in,
         .points = room->from + (b - first) * bands->tiles * shape->in,
         .next_tile = shape->in,
-        .next_point = count * bands->tiles * shape->in,
+        .next_point = next_point(count * bands->tiles, shape->in),
         .tiles = bands->tiles,
         .groups = shape->in / kGroup,
     });
@@ -139,15 +146,16 @@ static void convolve(const Shape *shape, const Room *room, const float *images,
     for (int64_t point = 0; point < kPoints; ++point)
       for (int64_t block = 0; block < blocks; ++block)
         sums()->sum_runs(&(Runs){
-            .from = room->from + point * tiles * in,
+            .from = room->from + point * next_point(tiles, in),
             .from_column = in,
-            .to = room->to + point * tiles * out + block * kLanes,
+            .to = room->to + point * next_point(tiles, out) + block * kLanes,
             .to_column = out,
             .height = 1,
             .width = tiles,
             .runs = 1,
             .run = in,
-            .kernel = room->points + (point * blocks + block) * in * kLanes,
+            .kernel = room->points + point * next_in_kernel(shape) +
+                      block * in * kLanes,
             .lanes = min(kLanes, out - block * kLanes),
             .bias = kNoBias,
         });
@@ -159,7 +167,7 @@ static void convolve(const Shape *shape, const Room *room, const float *images,
           .column = out,
           .points = room->to + (b - first) * bands.tiles * out,
           .next_tile = out,
-          .next_point = tiles * out,
+          .next_point = next_point(tiles, out),
           .tiles = bands.tiles,
           .groups = out / kGroup,
           .bias = bias + b / bands.in_image * next_bias,
@@ -218,7 +226,7 @@ int winograd_gradients(const Shape *shape, const float *images,
   const int64_t all = shape->n * bands.in_image;
   Room room;
   if (!make_room(shape, &room)) return -1;
-  memset(room.points, 0, num_points(shape) * sizeof(float));
+  memset(room.points, 0, kPoints * next_in_kernel(shape) * sizeof(float));
   for (int64_t first = 0; first < all; first += bands.at_once) {
     const int64_t count = min(bands.at_once, all - first);
     const int64_t tiles = count * bands.tiles;
@@ -233,24 +241,24 @@ int winograd_gradients(const Shape *shape, const float *images,
             .points = room.to + (block * tiles + (b - first) * bands.tiles) *
                                     kLanes,
             .next_tile = kLanes,
-            .next_point = blocks * tiles * kLanes,
+            .next_point = next_point(tiles, blocks * kLanes),
             .tiles = bands.tiles,
             .groups = min(kLanes, out - block * kLanes) / kGroup,
         });
     for (int64_t point = 0; point < kPoints; ++point)
-      for (int64_t block = 0; block < blocks; ++block) {
-        const int64_t at = point * blocks + block;
+      for (int64_t block = 0; block < blocks; ++block)
         sums()->add_products(&(Products){
-            .x = room.from + point * tiles * in,
+            .x = room.from + point * next_point(tiles, in),
             .x_column = in,
-            .y = room.to + at * tiles * kLanes,
+            .y = room.to + point * next_point(tiles, blocks * kLanes) +
+                 block * tiles * kLanes,
             .height = 1,
             .width = tiles,
             .rows = in,
-            .matrix = room.points + at * in * kLanes,
+            .matrix = room.points + point * next_in_kernel(shape) +
+                      block * in * kLanes,
             .lanes = min(kLanes, out - block * kLanes),
         });
-      }
   }
   for_taps(shape, transforms()->narrow, kernel, room.points);
   add_pixels(gradient, shape->n, shape->height * shape->width, out, bias);
