@@ -83,7 +83,7 @@ def in_turns(
   for _ in range(turns):
     for row, function in zip(times, functions):
       time.sleep(_PAUSE)
-      calls = []
+      calls: list[float] = []
       end = time.monotonic() + seconds
       while not calls or time.monotonic() < end:
         start = clock()

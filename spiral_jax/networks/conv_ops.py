@@ -168,15 +168,20 @@ def _layer(
   return _forward(x, weights, stride, rectify)
 
 
+def _layer_backward(stride: int, rectify: bool, kept, g: chex.Array):
+  x, weights = kept
+  return (
+    _by_images(g, x, weights, stride, rectify),
+    _by_weights(g, x, weights, rectify),
+  )
+
+
 _layer.defvjp(
   lambda x, weights, stride, rectify: (
     _forward(x, weights, stride, rectify),
     (x, weights),
   ),
-  lambda stride, rectify, kept, g: (
-    _by_images(g, *kept, stride, rectify),
-    _by_weights(g, *kept, rectify),
-  ),
+  _layer_backward,
 )
 
 
