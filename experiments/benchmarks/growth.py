@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from absl import flags
 import jax
 from matplotlib import figure
+from matplotlib import ticker
 import numpy as np
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
@@ -167,7 +168,8 @@ def plot(
   axes[-1].plot(list(actors), list(actors.values()), 'o-')
   axes[-1].set_xlabel('actors')
   axes[-1].set_xticks(list(actors))
-  axes[0].set_yscale('log')
+  axes[0].set_yscale('log', base=2)
+  axes[0].yaxis.set_major_formatter(ticker.ScalarFormatter())
   axes[0].set_ylabel('microseconds a command')
   axes[0].legend(['drawing', 'policy update'], frameon=False)
   pictures.save_plot(canvas, path)
