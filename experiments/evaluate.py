@@ -58,8 +58,8 @@ def evaluate(
       in training.
     data_dir: folder of the data set; empty, as in training, or what comes with
       the package if `dataset` is given.
-    count: samples, or reconstructions of held-out images; 0, all images of the
-      test split.
+    count: samples, or reconstructions of held-out images, evenly spaced; 0, all
+      images of the test split.
     step: of the checkpoint; None, the latest.
 
   Returns:
@@ -73,7 +73,8 @@ def evaluate(
   out = run_dir / dataset
   test = run_setup.load_dataset(agent.setup, 'test')
   is_conditional = agent.setup.agent.conditional
-  if is_conditional and not 0 < count <= len(test.images):
+  if is_conditional:
+    test = test.spread(min(count or len(test.images), len(test.images)))
     count = len(test.images)
   read = None
   if agent.setup.dataset in datasets.WITH_CLASSES:
@@ -162,9 +163,7 @@ def _draw(
   *,
   greedy: bool = False,
 ) -> _Drawn:
-  """Draws `count` pictures, of the first targets if there are any."""
-  if targets is not None:
-    targets = targets[:count]
+  """Draws `count` pictures, of the targets if there are any."""
   renderer = run_setup.renderer_of(agent.setup)
   first = None
   canvases, programs = [], []
@@ -200,7 +199,7 @@ def _read(
   if targets is not None:
     assert test.labels is not None
     read = evaluation.evaluate_recognition(
-      classifier, canvas, targets, test.labels[:count]
+      classifier, canvas, targets, test.labels
     )
     return {
       'read_as_target': read.reconstructions,

@@ -27,7 +27,8 @@ def grid(
   """Returns images in rows; with targets, each row of them above its own.
 
   Args:
-    canvas: `[N, H, W, C]`; what does not fill the grid is left out.
+    canvas: `[N, H, W, C]`; of more than fill the grid, evenly spaced ones,
+      since data sets may lie in the order of their classes.
     target: likewise, or None.
     rows: of canvases.
     columns: images in a row.
@@ -35,10 +36,11 @@ def grid(
   Returns:
     One image `[height, width, C]`.
   """
-  rows = max(1, min(rows, len(canvas) // columns))
+  columns = min(columns, len(canvas))
+  rows = min(rows, len(canvas) // columns)
+  spaced = np.linspace(0, len(canvas) - 1, rows * columns).astype(int)
   lines = []
-  for row in range(rows):
-    chosen = slice(row * columns, (row + 1) * columns)
+  for chosen in spaced.reshape(rows, columns):
     if target is not None:
       lines.append(target[chosen])
     lines.append(canvas[chosen])

@@ -88,7 +88,7 @@ class Training:
       blank_page=spare.reset().observation['canvas'][0],
       mesh=self._mesh,
     )
-    held_out = run_setup.load_dataset(setup, 'test').images
+    held_out = run_setup.load_dataset(setup, 'test')
     images = run_setup.load_dataset(setup, 'train')
     self.cluster = acting.connect(run)
     self.clock = run_folder.Clock()
@@ -161,7 +161,7 @@ class Training:
     self._params = params
     self._reconstruct = None
     if setup.agent.conditional:
-      same = np.resize(held_out, (run.batch_size, *held_out.shape[1:]))
+      same = held_out.spread(run.batch_size).images
       self._reconstruct = rollout.Rollout(
         spare,
         step,

@@ -10,6 +10,7 @@ import pytest
 
 import acting
 import evaluate
+import pictures
 import run_setup
 from spiral_jax import datasets
 from spiral_jax.driver import checkpoints
@@ -113,10 +114,10 @@ def test_the_same_checkpoint_on_digits_it_never_saw(run_dir):
   before = (run_dir / 'evaluation.json').read_bytes()
   figures = evaluate.evaluate(run_dir, dataset='mnist', count=30)
   # Digits that come with the package, not the folder of characters.
-  digits = datasets.load('mnist', 'test', size=16).images
-  assert figures['test_images'] == len(digits) == 1000
+  digits = datasets.load('mnist', 'test', size=16)
+  assert len(digits.images) == 1000 and figures['test_images'] == 30
   assert figures['blank_error'] == pytest.approx(
-    np.mean((1 - digits[:30] / 255) ** 2), abs=1e-5
+    np.mean((1 - digits.spread(30).images / 255) ** 2), abs=1e-5
   )
   assert figures['targets_read'] > 0.9  # Digits can be read.
   folder = run_dir / 'mnist'
@@ -202,3 +203,16 @@ def test_a_run_does_not_go_on_with_other_commands(run_dir, change, words):
   for word in words:
     assert word in str(error.value)
   assert '\n' not in str(error.value)
+
+
+def test_what_is_evaluated_and_shown_is_of_all_alphabets():
+  order = np.arange(30)
+  images = np.broadcast_to(order[:, None, None, None], (30, 2, 2, 1))
+  held_out = datasets.ImageDataset(images.astype(np.uint8), order)
+  some = held_out.spread(4)
+  np.testing.assert_array_equal(some.labels, [0, 9, 19, 29])
+  np.testing.assert_array_equal(some.images[:, 0, 0, 0], some.labels)
+  np.testing.assert_array_equal(held_out.spread(30).labels, order)
+  np.testing.assert_array_equal(some.spread(8).labels[[0, -1]], [0, 29])
+  shown = pictures.grid(held_out.images, rows=1, columns=4)
+  assert shown[0, 0] == 0 and shown[0, -3] == 29
