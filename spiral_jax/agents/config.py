@@ -29,6 +29,10 @@ class AgentConfig:
       map (an oblique camera).
     location_head: 'deconv', locations come out of the LSTM's vector (the
       paper), or 'spatial', out of the torso's feature map as well.
+    ordinal_heads: of parts whose values are ordered (sizes, shades of a colour)
+      each value's logit is that of the one before and a difference, so that
+      neighbours learn from each other; otherwise (the paper) values have
+      nothing to do with each other.
     channels: of the convolutions.
     torso_blocks: residual blocks of the torso.
     head_blocks: residual blocks of a location head.
@@ -44,6 +48,7 @@ class AgentConfig:
   torso: str = 'conv'
   mix_cells: bool = False
   location_head: str = 'deconv'
+  ordinal_heads: bool = False
   channels: int = 32
   torso_blocks: int = 8
   head_blocks: int = 8
@@ -96,6 +101,8 @@ class LearnerConfig:
     discount: of the reward, a command.
     lambda_: 1, Monte-Carlo returns; less mixes values in.
     normalise_advantages: to mean 0 at each time and deviation 1 over the batch.
+    normalise_each_time: with it, to deviation 1 at each time as well: for
+      results to which late commands add much less than early ones.
     entropy_cost: weight of the entropy, summed over the parts that count.
     entropy_shares: take each part's entropy as its share of its maximum.
     value_cost: weight of the value loss.
@@ -122,6 +129,7 @@ class LearnerConfig:
   discount: float = 1.0
   lambda_: float = 1.0
   normalise_advantages: bool = False
+  normalise_each_time: bool = False
   entropy_cost: float = 0.01
   entropy_shares: bool = False
   value_cost: float = 0.5

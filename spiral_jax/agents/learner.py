@@ -272,7 +272,9 @@ def _fixed_targets(trajectory, rewards, config):
   )
   if config.normalise_advantages:
     targets = targets._replace(
-      advantages=policy_gradient.normalise(targets.advantages)
+      advantages=policy_gradient.normalise(
+        targets.advantages, each_time=config.normalise_each_time
+      )
     )
   return targets
 
@@ -290,7 +292,9 @@ def _vtrace_loss(params, trajectory, rewards, *, agent, config, **weights):
   )
   advantages = targets.advantages
   if config.normalise_advantages:
-    advantages = policy_gradient.normalise(advantages)
+    advantages = policy_gradient.normalise(
+      advantages, each_time=config.normalise_each_time
+    )
   policy_loss = policy_gradient.policy_gradient_loss(out.log_prob, advantages)
   return _total(
     policy_loss, out, trajectory, targets, agent=agent, config=config, **weights

@@ -100,16 +100,25 @@ def lambda_targets(
 
 
 def normalise(
-  advantages: chex.Array, minimum: float = 1e-6
+  advantages: chex.Array, *, each_time: bool = False, minimum: float = 1e-6
 ) -> chex.Array:
   """Returns `advantages` `[T, B]`: mean 0 at each time, deviation 1 over all.
 
   A mean for each time is a baseline of its own: all episodes are in step, and a
   learned score that rises or falls as a whole (that of the blank page, say)
   pushes all first commands alike.  B is at least 2: alone, an episode has none.
+
+  Args:
+    advantages: `[T, B]`.
+    each_time: deviation 1 at each time instead, so that commands which can
+      change a score but a little are pushed as hard as those that change it
+      most, and are not left to the entropy's weight.
+    minimum: added to the deviation, in units of the advantages.
   """
   centred = advantages - jnp.mean(advantages, axis=1, keepdims=True)
-  return centred / (jnp.std(centred) + minimum)
+  axis = 1 if each_time else None
+  deviation = jnp.std(centred, axis=axis, keepdims=True)
+  return centred / (deviation + minimum)
 
 
 def policy_gradient_loss(

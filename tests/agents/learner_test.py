@@ -406,6 +406,13 @@ def test_advantages_are_normalised_on_request(algorithm):
   normal = advantages(trajectory, normalise_advantages=True, **kwargs)
   centred = plain - plain.mean(axis=1, keepdims=True)
   np.testing.assert_allclose(normal, centred / centred.std(), atol=1e-4)
+  each = advantages(
+    trajectory, normalise_advantages=True, normalise_each_time=True, **kwargs
+  )
+  np.testing.assert_allclose(each.std(axis=1), np.ones(len(each)), atol=1e-3)
+  np.testing.assert_allclose(
+    each, centred / centred.std(axis=1, keepdims=True), atol=1e-3
+  )
 
 
 @ALGORITHMS

@@ -189,6 +189,17 @@ def test_normalise():
   assert np.all(np.abs(same) < 1.0)
 
 
+def test_normalise_each_time():
+  shrinking = 0.5 ** np.arange(T, dtype=np.float32)[:, None]  # What is left.
+  values = shrinking * random(0, T, B) + 7.0
+  normal = np.asarray(policy_gradient.normalise(values, each_time=True))
+  np.testing.assert_allclose(normal.mean(axis=1), np.zeros(T), atol=1e-5)
+  np.testing.assert_allclose(normal.std(axis=1), np.ones(T), atol=1e-4)
+  assert policy_gradient.normalise(values)[-1].std() < normal[-1].std()
+  none = policy_gradient.normalise(np.zeros((T, B)), each_time=True)
+  np.testing.assert_array_equal(none, np.zeros((T, B)))
+
+
 def test_policy_gradient_is_minus_mean_of_advantage_times_log_prob():
   log_probs, advantages = random(0, T, B), random(1, T, B)
   loss, gradient = jax.value_and_grad(policy_gradient.policy_gradient_loss)(
