@@ -60,6 +60,7 @@ def make_rollout(
     noise_size=setup.agent.noise_size,
     targets=targets,
     seed=seed,
+    unroll_length=run.unroll_length,
   )
 
 

@@ -5,6 +5,7 @@ Axes: N images, T time (commands), B batch, H height, W width, C channels.
 
 from collections.abc import Callable, Iterator
 import functools
+import math
 import pathlib
 from typing import Any, NamedTuple
 
@@ -19,7 +20,10 @@ from spiral_jax.driver import checkpoints
 from spiral_jax.driver import rollout
 from spiral_jax.driver import state as state_lib
 
-_BATCH = 250  # Canvases that are drawn at once, at most.
+# Canvases that are drawn at once, at most, and bytes that they may take: an
+# episode keeps those after each command.
+_BATCH = 250
+_BYTES = 1 << 30
 
 
 class Restored(NamedTuple):
@@ -149,7 +153,9 @@ def episodes(
     seed: of sampled commands and noise; None, one that belongs to the run.
     greedy: decide for the likeliest value of each part, sample none.
   """
-  batch = min(_BATCH, count)
+  pixels = math.prod(run_setup.canvas_shape(restored.setup))
+  length = restored.setup.environment.episode_length + 1
+  batch = min(_BATCH, count, max(1, _BYTES // (length * pixels)))
   stream = None
   if targets is not None:
     order = np.arange(-(-count // batch) * batch) % len(targets)

@@ -35,6 +35,9 @@ class RunConfig:
     decay_by_clock: let the learner's decay last for `minutes`, not for
       decay_frames, so that it ends with the run on a machine of any speed.
     batch_size: episodes in a batch of either learner.
+    unroll_length: commands that actors hand on, and the policy learns from, at
+      once, for episodes that are too long to be kept whole; it divides
+      episode_length. Values stand for what comes later. 0, whole episodes.
     devices: accelerators among which each learner's batch is divided; 0, all
       of this machine.
     num_actors: nodes that paint, a batch at a time.
@@ -68,6 +71,7 @@ class RunConfig:
   frames: int = 0
   decay_by_clock: bool = False
   batch_size: int = 64
+  unroll_length: int = 0
   devices: int = 1
   num_actors: int = 1
   launcher: str = 'threads'
@@ -96,6 +100,7 @@ class RunConfig:
       ('minutes', 0),
       ('frames', 0),
       ('batch_size', 1),
+      ('unroll_length', 0),
       ('devices', 0),
       ('num_actors', 1),
       ('render_threads', 1),
@@ -308,9 +313,22 @@ def check_fit(setup: Setup) -> None:
       f'--batch_size={batch_size} in --minibatches={minibatches} does not '
       f'divide among --devices={devices}; change one of them'
     )
-  if setup.learner.reward == 'l2' and not setup.agent.conditional:
+  unroll_length = setup.run.unroll_length
+  episode_length = setup.environment.episode_length
+  if unroll_length and episode_length % unroll_length:
     raise ValueError(
-      '--reward=l2 compares with a target and the agent has none; add '
+      f'--unroll_length={unroll_length} does not divide '
+      f'--episode_length={episode_length}; change one of them'
+    )
+  if 0 < unroll_length < episode_length and setup.run.unfinished_share:
+    raise ValueError(
+      f'--unfinished_share={setup.run.unfinished_share} is of whole episodes; '
+      f'leave it out, or --unroll_length={unroll_length}'
+    )
+  reward = setup.learner.reward
+  if reward != 'discriminator' and not setup.agent.conditional:
+    raise ValueError(
+      f'--reward={reward} compares with a target and the agent has none; add '
       '--conditional, or take --reward=discriminator'
     )
   if setup.learner.colour_cost and not setup.agent.conditional:

@@ -169,6 +169,7 @@ class Training:
         noise_size=setup.agent.noise_size,
         targets=lambda: same,
         seed=run.seed + 1_000_003,
+        unroll_length=run.unroll_length,
       )
     self.learner = program.add(
       nodes.PolicyLearner(
@@ -197,7 +198,10 @@ class Training:
     """
     if self._reconstruct is None:
       return self.latest
-    trajectory = self._reconstruct(*self._params.peek())
+    params, version = self._params.peek()
+    trajectory = self._reconstruct(params, version)
+    while not trajectory.is_last.any():
+      trajectory = self._reconstruct(params, version)
     assert trajectory.target is not None
     error = evaluation.reconstruction_error(
       trajectory.canvas[-1], trajectory.target
@@ -233,7 +237,8 @@ class Training:
     return self._update(self._discriminator_learner, state, *images)
 
   def _update_policy(self, state, trajectory, score_params):
-    self.latest = trajectory  # To be looked at.
+    if trajectory.is_last.any():
+      self.latest = trajectory  # To be looked at.
     return self._update(
       self._policy_learner, state, trajectory, score_params, self._progress()
     )
@@ -260,14 +265,16 @@ class Training:
 
 def discriminator_examples(
   trajectory: agents.Trajectory, *, unfinished_share: float = 0.0
-) -> dict[str, np.ndarray]:
+) -> dict[str, np.ndarray] | None:
   """Returns the replay's rows: `canvas` `[B, H, W, C]`, `target` if any.
 
   Args:
-    trajectory: of T commands.
+    trajectory: of T commands; one that does not end its episodes has none.
     unfinished_share: of the episodes, the first ones, that give not their last
       canvas but one before, of every time from the blank page on in turn.
   """
+  if not trajectory.is_last.any():
+    return None
   time = np.full(trajectory.canvas.shape[1], -1)
   unfinished = np.arange(round(unfinished_share * len(time)))
   time[unfinished] = unfinished % (len(trajectory.canvas) - 1)

@@ -86,7 +86,8 @@ def main() -> None:
   total = sum(seconds.values())
   for name, value in seconds.items():
     print(f'{name:38} {1e3 * value:8.1f} ms a batch, {value / total:.0%}')
-  frames = setup.run.batch_size * setup.painting.episode_length
+  length = setup.run.unroll_length or setup.painting.episode_length
+  frames = setup.run.batch_size * length
   print(f'its parts allow                        {frames / total:8.1f} /s')
   print(
     f'training does, over {_SECONDS.value:3.0f} s             {run.rate:8.1f}'
@@ -194,7 +195,7 @@ def _resident(pid: int) -> float:
 
 
 def parts(setup: run_setup.Setup, turns: int) -> dict[str, float]:
-  """Returns seconds a batch of episodes of each part, medians."""
+  """Returns seconds a batch, of episodes or pieces, of each part, medians."""
   batch = setup.run.batch_size
   agent = run_setup.make_agent(setup)
   images = run_setup.load_dataset(setup, 'train').images
@@ -206,6 +207,7 @@ def parts(setup: run_setup.Setup, turns: int) -> dict[str, float]:
     agent.initial_state(batch),
     noise_size=setup.agent.noise_size,
     targets=(lambda: targets) if is_conditional else None,
+    unroll_length=setup.run.unroll_length,
   )
   score = score_params = None
   work: dict[str, Any] = {}

@@ -79,8 +79,10 @@ class LearnerConfig:
   """How the policy learns.
 
   Attributes:
-    reward: 'discriminator', its score, or 'l2', minus the mean squared error a
-      pixel between canvas and target.
+    reward: 'discriminator', its score; 'l2', minus the mean squared error a
+      pixel between canvas and target; or 'log_l2', minus the logarithm of that
+      error, for pictures whose first strokes matter far more to it than all
+      that come later.
     reward_at: 'end', the score of the result (the paper), or 'step', what each
       command added to the score of its canvas.
     scale_rewards: divide rewards by their running deviation.
@@ -143,7 +145,7 @@ class LearnerConfig:
     """Raises ValueError, with the field and its value, if one is no good."""
     _check(
       self,
-      reward=('discriminator', 'l2'),
+      reward=('discriminator', 'l2', 'log_l2'),
       reward_at=('end', 'step'),
       algorithm=('vtrace', 'clipped'),
       stroke_start_cost='0 or more',

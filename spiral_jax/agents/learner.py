@@ -65,7 +65,7 @@ def make_learner(
 
   Args:
     agent: whose commands earn the rewards.
-    score: of a discriminator; None with `config.reward` 'l2'.
+    score: of a discriminator; None with another `config.reward`.
     config: of the learner.
     blank_page: what an untouched canvas is, uint8 `[H, W, C]` or one value,
       for `config.blank_page_cost`.
@@ -174,6 +174,12 @@ def make_learner(
   return learner if mesh is None else sharding.shard_learner(learner, mesh)
 
 
+_DISTANCES: dict[str, Callable[..., chex.Array]] = {
+  'l2': rewards_lib.negative_l2,
+  'log_l2': rewards_lib.negative_log_l2,
+}
+
+
 def _rewards(
   trajectory, score, score_params, reward_scale, config, blank_page
 ):
@@ -186,10 +192,10 @@ def _rewards(
   canvas = agent_lib.to_float(canvas)
   if target is not None:
     target = agent_lib.to_float(target)
-  elif config.reward == 'l2':
+  elif config.reward in _DISTANCES:
     raise ValueError(
-      "reward is 'l2' but the trajectory has no target; make the agent "
-      "conditional, or set reward='discriminator'"
+      f'reward is {config.reward!r} but the trajectory has no target; make the '
+      "agent conditional, or set reward='discriminator'"
     )
   elif config.colour_cost:
     raise ValueError(
@@ -197,13 +203,17 @@ def _rewards(
       'whose colours it could have; make the agent conditional, or set '
       'colour_cost=0'
     )
-  if config.reward == 'l2':
-    scores = rewards_lib.negative_l2(canvas, target)
+  if config.reward in _DISTANCES:
+    scores = _DISTANCES[config.reward](canvas, target)
   else:
     scores = _score_all(score, score_params, canvas, target)
   rewards = _credit(scores, trajectory.is_last, config)
-  reward_scale = reward_scale.update(
+  updated = reward_scale.update(
     scores[0] if config.reward_at == 'end' else rewards
+  )
+  earns = config.reward_at == 'step' or jnp.any(trajectory.is_last)
+  reward_scale = jax.tree.map(
+    lambda new, old: jnp.where(earns, new, old), updated, reward_scale
   )
   logs = {
     'score': jnp.mean(scores[-1]),

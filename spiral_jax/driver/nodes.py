@@ -43,7 +43,7 @@ class Actor:
                trajectories: channel_lib.Channel[Any],
                replay: replay_lib.Replay | None = None,
                final_examples: (
-                   Callable[[Any], replay_lib.Examples] | None) = None):
+                   Callable[[Any], replay_lib.Examples | None] | None) = None):
     """Creates an actor.
 
     Args:
@@ -53,7 +53,8 @@ class Actor:
         parameters may be.
       trajectories: where trajectories go.
       replay: where final canvases go; None if no discriminator learns.
-      final_examples: takes the replay's rows from a trajectory.
+      final_examples: takes the replay's rows from a trajectory, None from one
+        that has none.
     """
     self.name = name
     self._rollout = rollout
@@ -69,7 +70,9 @@ class Actor:
     with self._lock:
       trajectory = self._rollout(params, version)
     if self._replay is not None and self._final_examples is not None:
-      self._replay.insert(self._final_examples(trajectory))
+      examples = self._final_examples(trajectory)
+      if examples is not None:
+        self._replay.insert(examples)
     self._trajectories.put(trajectory)
 
   def get_state(self) -> Any:
@@ -153,7 +156,8 @@ class PolicyLearner:
       lag = self.version - int(trajectory.params_version)
       logs = self._learner.update(trajectory, score_params)
       self._frames += int(np.prod(trajectory.is_last.shape))
-    self._learner.log(dict(frames=self._frames, lag=lag, **logs))
+    if np.any(trajectory.is_last):  # Others have no result to tell of.
+      self._learner.log(dict(frames=self._frames, lag=lag, **logs))
     self._stop_if_done()
 
   def get_state(self) -> Any:
@@ -249,6 +253,7 @@ class _Learner:
     self._published = published
     self._metrics = metrics
     self._log_every = log_every
+    self._due = log_every  # Version of the next logs, at the earliest.
     self._publish()
 
   def update(self, *batch: Any) -> Logs:
@@ -259,10 +264,11 @@ class _Learner:
     return logs
 
   def log(self, logs: Logs) -> None:
-    """Writes every `log_every`-th update's logs."""
-    if self._metrics is not None and self.version % self._log_every == 0:
+    """Writes the first logs from every `log_every`-th update on."""
+    if self._metrics is not None and self.version >= self._due:
       self._metrics.write(
           self.version, {f'{self._name}/{key}': logs[key] for key in logs})
+      self._set_due()
 
   def get_state(self) -> dict[str, Any]:
     """Returns plain state; the caller holds the lock."""
@@ -272,7 +278,11 @@ class _Learner:
     """Sets what `get_state` returned; the caller holds the lock."""
     self._state = state_lib.from_plain(self._state, state['learner'])
     self.version = int(state['version'])
+    self._set_due()
     self._publish()
+
+  def _set_due(self) -> None:
+    self._due = (self.version // self._log_every + 1) * self._log_every
 
   def _publish(self) -> None:
     self._published.publish(_copy(self._params_of(self._state)), self.version)

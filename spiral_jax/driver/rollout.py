@@ -4,7 +4,8 @@ Axes: T time (commands), B batch, H height, W width, C channels, Z noise.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+import math
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -27,11 +28,22 @@ class Environment(Protocol):
     """Draws a command on each canvas; returns as `reset` does."""
 
 
+class _Episode(NamedTuple):
+  """An episode that goes on."""
+
+  key: np.ndarray | jax.Array
+  noise: np.ndarray | None
+  target: np.ndarray | None
+  state: types.AgentState
+  canvas: np.ndarray
+
+
 class Rollout:
-  """Acts for one episode on B canvases: `rollout(params, version)`.
+  """Acts on B canvases, for one episode or less: `rollout(params, version)`.
 
   What it draws at random is a function of its seed and of the number of
-  episodes before, which is all its own state.
+  episodes before, which is all its own state: where an episode is handed on in
+  pieces, one that was cut short by a checkpoint is not gone on with.
   """
 
   def __init__(
@@ -43,6 +55,7 @@ class Rollout:
     noise_size: int = 0,
     targets: Callable[[], np.ndarray] | None = None,
     seed: int = 0,
+    unroll_length: int = 0,
   ):
     """Owns the environment from now on.
 
@@ -54,6 +67,8 @@ class Rollout:
       targets: returns the next targets, uint8 `[B, H, W, C]`; None without.
         If it has `get_state` and `set_state`, its state is saved with this.
       seed: of sampled commands and noise.
+      unroll_length: commands in a trajectory, fewer at the end of an episode;
+        0, whole episodes.
     """
     self._environment = environment
     self._step = step
@@ -61,10 +76,53 @@ class Rollout:
     self._noise_size = noise_size
     self._targets: Any = targets
     self._seed = seed
+    self._unroll_length = unroll_length or math.inf
     self._episodes = 0
+    self._going_on: _Episode | None = None
 
   def __call__(self, params: types.Params, version: int) -> types.Trajectory:
-    """Returns whole episodes, in host memory."""
+    """Returns episodes, or the next commands of them, in host memory."""
+    episode = self._going_on or self._begin()
+    key, noise, target, state, canvas = episode
+    canvases = [canvas]
+    outputs: list[types.StepOutput] = []
+    is_over = False
+    while not is_over and len(outputs) < self._unroll_length:
+      key, step_key = jax.random.split(key)
+      observation = types.Observation(canvases[-1], target, noise)
+      output, state = self._step(params, state, observation, step_key)
+      output = jax.device_get(output)
+      time_step = self._environment.step(output.action)
+      is_over = time_step.last()
+      canvases.append(time_step.observation['canvas'])
+      outputs.append(output)
+    action, log_prob, value = jax.tree.map(lambda *x: np.stack(x), *outputs)
+    is_last = np.zeros(log_prob.shape, bool)
+    bootstrap = np.zeros(log_prob.shape[1], np.float32)
+    if is_over:
+      self._going_on = None
+      is_last[-1] = True
+    else:
+      self._going_on = _Episode(key, noise, target, state, canvases[-1])
+      # Of the next command, but newer parameters will decide it again.
+      _, step_key = jax.random.split(key)
+      observation = types.Observation(canvases[-1], target, noise)
+      output, _ = self._step(params, state, observation, step_key)
+      bootstrap = np.asarray(output.value)
+    return types.Trajectory(
+      canvas=np.stack(canvases),
+      action=action,
+      log_prob=log_prob,
+      value=value,
+      is_last=is_last,
+      bootstrap=bootstrap,
+      initial_state=jax.device_get(episode.state),
+      target=target,
+      noise=noise,
+      params_version=np.asarray(version, np.int32),
+    )
+
+  def _begin(self) -> _Episode:
     rng = np.random.default_rng((self._seed, self._episodes))
     self._episodes += 1
     key = np.array(rng.integers(1 << 32, size=2), np.uint32)
@@ -74,33 +132,8 @@ class Rollout:
       noise = rng.standard_normal(shape, np.float32)
     if self._targets is not None:
       target = self._targets()
-    state = self._initial_state
-    time_step = self._environment.reset()
-    canvases = [time_step.observation['canvas']]
-    outputs = []
-    while not time_step.last():
-      observation = types.Observation(canvases[-1], target, noise)
-      key, step_key = jax.random.split(key)
-      output, state = self._step(params, state, observation, step_key)
-      output = jax.device_get(output)
-      time_step = self._environment.step(output.action)
-      canvases.append(time_step.observation['canvas'])
-      outputs.append(output)
-    action, log_prob, value = jax.tree.map(lambda *x: np.stack(x), *outputs)
-    is_last = np.zeros(log_prob.shape, bool)
-    is_last[-1] = True
-    return types.Trajectory(
-      canvas=np.stack(canvases),
-      action=action,
-      log_prob=log_prob,
-      value=value,
-      is_last=is_last,
-      bootstrap=np.zeros(log_prob.shape[1], np.float32),
-      initial_state=self._initial_state,
-      target=target,
-      noise=noise,
-      params_version=np.asarray(version, np.int32),
-    )
+    canvas = self._environment.reset().observation['canvas']
+    return _Episode(key, noise, target, self._initial_state, canvas)
 
   def get_state(self) -> dict[str, Any]:
     """Returns the number of episodes, and the state of the targets."""
@@ -110,7 +143,8 @@ class Rollout:
     return state
 
   def set_state(self, state: Mapping[str, Any]) -> None:
-    """Goes on where `get_state` was called."""
+    """Goes on where `get_state` was called, from the next episode on."""
     self._episodes = int(state['episodes'])
+    self._going_on = None
     if isinstance(self._targets, state_lib.Stateful):
       self._targets.set_state(state['targets'])

@@ -56,6 +56,24 @@ def negative_l2(canvas: chex.Array, target: chex.Array) -> chex.Array:
   return -jnp.mean((canvas - target) ** 2, axis=(-3, -2, -1))
 
 
+def negative_log_l2(
+  canvas: chex.Array, target: chex.Array, *, minimum: float = 1e-4
+) -> chex.Array:
+  """Returns minus the logarithm of the mean squared error, a score `[...]`.
+
+  What a command adds to it is, for small changes, the share of the error that
+  it removes: the last touches of a picture count as the first strokes do, that
+  cover the paper.
+
+  Args:
+    canvas: float images `[..., H, W, C]` in [0, 1].
+    target: the images to match, broadcast against `canvas`.
+    minimum: added to the error, which bounds the score; that of a picture that
+      is off by a hundredth everywhere.
+  """
+  return -jnp.log(minimum - negative_l2(canvas, target))
+
+
 def stroke_start_penalties(
   paints: chex.Array, was_painting: chex.Array
 ) -> chex.Array:

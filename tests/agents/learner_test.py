@@ -113,7 +113,7 @@ def test_reward_at_each_step_is_what_the_command_added(algorithm):
 
 
 @pytest.mark.parametrize('reward_at', ['end', 'step'])
-@pytest.mark.parametrize('reward', ['l2', 'discriminator'])
+@pytest.mark.parametrize('reward', ['l2', 'log_l2', 'discriminator'])
 def test_each_canvas_is_held_against_its_own_target(reward_at, reward):
   target = np.arange(B, dtype=np.uint8)[:, None, None, None] * np.full(
     (1, 2, 2, 1), 80, np.uint8
@@ -134,12 +134,13 @@ def test_each_canvas_is_held_against_its_own_target(reward_at, reward):
     (canvas.astype(float) - target) ** 2, axis=(-3, -2, -1)
   ) / 255**2
   np.testing.assert_allclose(errors[-1], [0.0, 0.01, 0.0], atol=1e-7)
-  before = errors[:-1] if reward_at == 'step' else np.zeros((T, B))
+  scores = -np.log(errors + 1e-4) if reward == 'log_l2' else -errors
+  before = scores[:-1] if reward_at == 'step' else np.zeros((T, B))
   np.testing.assert_allclose(
-    T * B * moved['log_prob'], before - errors[-1], atol=1e-5
+    T * B * moved['log_prob'], scores[-1] - before, rtol=1e-4, atol=1e-5
   )
   assert logs['l2'] == pytest.approx(0.01 / B, abs=1e-6)
-  assert logs['score'] == pytest.approx(-0.01 / B, abs=1e-6)
+  assert logs['score'] == pytest.approx(scores[-1].mean(), rel=1e-4)
 
 
 @ALGORITHMS
@@ -320,6 +321,13 @@ def test_the_scale_of_rewards_is_remembered():
     assert logs['reward_deviation'] == pytest.approx(
       float(expected.deviation()), rel=1e-3
     )
+  # A piece of an episode that goes on earns nothing at the end.
+  going_on = toys.table_trajectory(7, is_last=np.zeros((T, B), bool))
+  _, logs = learner.update(state, going_on, jnp.float32(1.0))
+  assert logs['reward'] == 0.0
+  assert logs['reward_deviation'] == pytest.approx(
+    float(expected.deviation()), rel=1e-3
+  )
 
 
 # What is fitted.

@@ -34,10 +34,11 @@ def policy_learner(**settings):
   return learner, channel, published
 
 
-def trajectory(version=0):
+def trajectory(version=0, *, ends=True):
+  is_last = np.zeros((toy.T, toy.B), bool)
+  is_last[-1] = ends
   return toy.Trajectory(
-      np.zeros((toy.T + 1, toy.B, 2)), np.zeros((toy.T, toy.B), bool),
-      np.int32(version))
+      np.zeros((toy.T + 1, toy.B, 2)), is_last, np.int32(version))
 
 
 def test_actor_feeds_channel_and_replay_with_the_latest_params():
@@ -81,6 +82,26 @@ def test_policy_learner_counts_publishes_and_logs():
   assert records.lines == [
       (2, {'policy/frames': 24, 'policy/lag': 1, 'policy/loss': 1}),
       (4, {'policy/frames': 48, 'policy/lag': 2, 'policy/loss': 3})]
+
+
+def test_policy_learner_logs_when_an_episode_ends():
+  records = Records()
+  learner, channel, _ = policy_learner(metrics=records, log_every=2)
+  for ends in (False, False, True, True, False, True):
+    channel.put(trajectory(ends=ends))
+    learner.step()
+  assert [step for step, _ in records.lines] == [3, 4, 6]
+
+
+def test_actor_leaves_pieces_of_episodes_out_of_the_replay():
+  program = program_lib.Program()
+  params, channel = program.params('params'), program.channel('c', 3)
+  params.publish({'w': np.zeros(2)}, 0)
+  replay = program.replay(3, 6)
+  nodes.Actor('actor', rollout=toy.Rollout(0), params=params,
+              trajectories=channel, replay=replay,
+              final_examples=lambda t: None).step()
+  assert len(channel) == 1 and len(replay) == 0
 
 
 def test_score_params_reach_the_update():

@@ -174,6 +174,52 @@ def test_no_key_is_used_twice():
   assert len(np.unique(keys, axis=0)) == 3 * LENGTH
 
 
+@pytest.mark.parametrize('length', [1, 2, 3, LENGTH, LENGTH + 1])
+def test_pieces_are_those_of_the_whole(length):
+  kwargs = dict(seed=7, noise_size=2)
+  whole = make(targets=Targets(), **kwargs)
+  rollout = make(targets=Targets(), unroll_length=length, **kwargs)
+  for _ in range(2):  # Episodes.
+    expected = whole({}, 0)
+    pieces = [rollout({}, 0)]
+    while not pieces[-1].is_last.any():
+      pieces.append(rollout({}, 0))
+    assert [len(piece.log_prob) for piece in pieces[:-1]] == (
+      [length] * ((LENGTH - 1) // length)
+    )
+    canvases = [piece.canvas[:-1] for piece in pieces]
+    np.testing.assert_array_equal(
+      np.concatenate([*canvases, pieces[-1].canvas[-1:]]), expected.canvas
+    )
+    for name in ('log_prob', 'value', 'is_last'):
+      np.testing.assert_array_equal(
+        np.concatenate([getattr(piece, name) for piece in pieces]),
+        getattr(expected, name),
+      )
+    for one, after in zip(pieces, pieces[1:]):
+      np.testing.assert_array_equal(one.bootstrap, after.value[0])
+      np.testing.assert_array_equal(one.canvas[-1], after.canvas[0])
+      for name, values in one.action.items():
+        previous = after.initial_state.previous[name]
+        np.testing.assert_array_equal(previous, values[-1])
+    for piece in pieces:
+      np.testing.assert_array_equal(piece.target, expected.target)
+      np.testing.assert_array_equal(piece.noise, expected.noise)
+    np.testing.assert_array_equal(pieces[-1].bootstrap, np.zeros(B))
+    assert_same(pieces[0].initial_state, expected.initial_state)
+
+
+def test_a_restored_rollout_leaves_a_piece_of_an_episode():
+  rollout = make(seed=3, unroll_length=2)
+  rollout({}, 0)
+  restored = make(seed=3, unroll_length=2)
+  restored.set_state(rollout.get_state())
+  np.testing.assert_array_equal(restored({}, 1).canvas[0], 255)
+  rollout({}, 1)
+  np.testing.assert_array_equal(rollout({}, 1).canvas[0], 255)
+  assert rollout.get_state() == restored.get_state() == {'episodes': 2}
+
+
 def test_what_is_drawn_is_a_function_of_the_seed():
   first = [make(seed=5, noise_size=2)({}, 0) for _ in range(2)]
   assert_same(*first)

@@ -49,7 +49,9 @@ class Rollout:
   def __call__(self, params, version):
     noise = self._rng.normal(size=(T + 1, B, 2))
     canvas = (noise + np.asarray(params['w'])).astype(np.float32)
-    return Trajectory(canvas, np.zeros((T, B), bool), np.int32(version))
+    is_last = np.zeros((T, B), bool)
+    is_last[-1] = True
+    return Trajectory(canvas, is_last, np.int32(version))
 
   def get_state(self):
     return {'rng': state.rng_to_array(self._rng)}

@@ -107,6 +107,28 @@ def test_conditional_runs_measure_held_out_error(tmp_path, reward, reward_at):
     assert image.size == (8 * 18, 2 * 18)
 
 
+@pytest.mark.parametrize('reward', ['l2', 'discriminator'])
+def test_episodes_are_learned_from_in_pieces(tmp_path, reward):
+  run = dict(unroll_length=1, frames=2 * 24, log_every=2)
+  training.train(
+    tiny.setup(
+      tmp_path, run=run, conditional=True, learner=dict(reward=reward)
+    )
+  )
+  state = state_of(tmp_path)
+  assert state['policy']['version'] == 6  # Two episodes of three pieces.
+  assert state['actor 0']['rollout']['episodes'] == 2
+  if reward == 'discriminator':
+    assert state['replay']['inserts'] == 2
+  records = [
+    json.loads(line) for line in (tmp_path / 'metrics.jsonl').open()
+  ]
+  # Only the last piece of an episode has a result.
+  learned = [r['step'] for r in records if 'policy/l2' in r]
+  assert learned == [3, 6]
+  assert sum('held_out/l2' in r for r in records) == 1
+
+
 @pytest.mark.parametrize('num_actors, max_lag', [(1, 1), (2, 0)])
 def test_threads_train_as_well(tmp_path, num_actors, max_lag):
   run = dict(lockstep=False, num_actors=num_actors, max_lag=max_lag, frames=240)
@@ -203,6 +225,10 @@ def test_a_node_that_fails_is_named(tmp_path, monkeypatch):
     (dict(batch_size=9, devices=2), {}, {}, ['--batch_size=9', '--devices=2']),
     (dict(batch_size=8, devices=8), {}, {}, ['devices is 8', 'has 1 ']),
     ({}, dict(reward='l2'), {}, ['--reward=l2', '--conditional']),
+    (dict(unroll_length=2), {}, {},
+     ['--unroll_length=2', '--episode_length=3']),
+    (dict(unroll_length=1, unfinished_share=0.5), {}, {},
+     ['--unroll_length=1', '--unfinished_share=0.5']),
     (dict(data_dir='/no/such/folder'), {}, {}, ['/no/such/folder']),
     (dict(resume=True), {}, {}, ['no checkpoint', '--resume', '--run_dir']),
     (dict(run_dir=''), {}, {}, ['run_dir is empty', '--run_dir=']),
@@ -227,6 +253,7 @@ def test_the_decay_may_follow_the_clock(tmp_path, monkeypatch):
   setup = tiny.setup(run_dir, run=run, learner=dict(decay_to=0.1))
   run_dir.mkdir()
   given = []
+  trajectory = types.SimpleNamespace(is_last=np.ones((3, 8), bool))
   for seconds in (0.0, 30.0, 150.0):
     made = training.Training(setup, run_dir)
     made.clock.set_state({'seconds': seconds})
@@ -234,7 +261,7 @@ def test_the_decay_may_follow_the_clock(tmp_path, monkeypatch):
       made, '_policy_learner',
       types.SimpleNamespace(update=lambda *args: given.append(args[3])),
     )
-    made._update_policy(None, None, None)
+    made._update_policy(None, trajectory, None)
   assert given == pytest.approx([0.0, 0.25, 1.0], abs=0.01)
   with pytest.raises(ValueError, match='minutes is 0'):
     run_setup.RunConfig(decay_by_clock=True)
@@ -245,7 +272,8 @@ def test_the_decay_may_follow_the_clock(tmp_path, monkeypatch):
 
 def test_the_replay_takes_unfinished_canvases_of_all_times():
   canvas = np.arange(4)[:, None] * 10 + np.arange(8)  # [T + 1, B].
-  trajectory = types.SimpleNamespace(canvas=canvas, target=None)
+  ends = np.ones((3, 8), bool)
+  trajectory = types.SimpleNamespace(canvas=canvas, target=None, is_last=ends)
   for share, expected in (
     (0.0, [30, 31, 32, 33, 34, 35, 36, 37]),
     (0.5, [0, 11, 22, 3, 34, 35, 36, 37]),
@@ -259,6 +287,8 @@ def test_the_replay_takes_unfinished_canvases_of_all_times():
   trajectory.target = canvas[0]
   examples = training.discriminator_examples(trajectory)
   np.testing.assert_array_equal(examples['target'], canvas[0])
+  trajectory.is_last = ~ends
+  assert training.discriminator_examples(trajectory) is None
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,19 @@ def test_negative_l2_by_hand():
   )
 
 
+def test_negative_log_l2_by_hand():
+  target = np.zeros((4, 2, 2, 1))
+  errors = np.array([0.4, 0.2, 0.1, 0.0])[:, None, None, None]
+  canvas = np.broadcast_to(np.sqrt(errors), target.shape)
+  scores = rewards.negative_log_l2(canvas, target, minimum=1e-6)
+  # Half the error removed is worth as much, whatever the error was.
+  np.testing.assert_allclose(np.diff(scores[:3]), np.log([2, 2]), rtol=1e-4)
+  np.testing.assert_allclose(scores[-1], -np.log(1e-6), rtol=1e-4)
+  assert rewards.negative_log_l2(canvas[3], target[3]) == pytest.approx(
+    -np.log(1e-4), rel=1e-4
+  )
+
+
 def test_negative_l2_pairs_each_canvas_with_its_own_target():
   rng = np.random.default_rng(0)
   target = rng.uniform(size=(B, 4, 4, 3)).astype(np.float32)
