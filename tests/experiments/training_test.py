@@ -126,7 +126,7 @@ def test_episodes_are_learned_from_in_pieces(tmp_path, reward):
   # Only the last piece of an episode has a result.
   learned = [r['step'] for r in records if 'policy/l2' in r]
   assert learned == [3, 6]
-  assert sum('held_out/l2' in r for r in records) == 1
+  assert any('held_out/l2' in r for r in records)
 
 
 @pytest.mark.parametrize('num_actors, max_lag', [(1, 1), (2, 0)])
