@@ -24,6 +24,7 @@ MAY_CHANGE = (
   'run.checkpoint_minutes',
   'run.checkpoint_rounds',
   'run.picture_seconds',
+  'agent.compute_dtype',
   'run.data_dir',
   'run.download',
 )

@@ -91,10 +91,12 @@ def make_agent(
       )
     if not config.noise_size:
       noise = jnp.zeros((0,))
+    dtype = jnp.dtype(config.compute_dtype)
+    noise = jnp.broadcast_to(noise, (*time_and_batch, config.noise_size))
     return network.apply(
-      params,
-      _images(canvas, target, config),
-      jnp.broadcast_to(noise, (*time_and_batch, config.noise_size)),
+      jax.tree.map(lambda weights: weights.astype(dtype), params),
+      _images(canvas, target, config).astype(dtype),
+      noise.astype(dtype),
       previous,
       core,
       action,

@@ -40,6 +40,9 @@ class AgentConfig:
     core_size: of the LSTM.
     embedding_size: of one part of a command.
     map_size: height and width of the torso's feature map, cells.
+    compute_dtype: of features and of the weights that make them, 'float32' or
+      'bfloat16', for accelerators that multiply the latter faster. Parameters,
+      the LSTM, values and probabilities are float32 either way.
   """
 
   conditional: bool = False
@@ -56,6 +59,7 @@ class AgentConfig:
   core_size: int = 256
   embedding_size: int = 16
   map_size: int = 8
+  compute_dtype: str = 'float32'
 
   def __post_init__(self) -> None:
     """Raises ValueError, with the field and its value, if one is no good."""
@@ -63,6 +67,7 @@ class AgentConfig:
       self,
       torso=('conv', 'patches'),
       location_head=('deconv', 'spatial'),
+      compute_dtype=('float32', 'bfloat16'),
       noise_size='a whole number from 0 on',
       channels='a whole number from 1 on',
       torso_blocks='a whole number from 0 on',

@@ -64,7 +64,7 @@ class Decoder(nn.Module):
     decided: dict[str, chex.Array] = {}
     log_probs, entropies = [], []
     for index, part in enumerate(self.parts):
-      logits = self._logits(part, z, feature_map)
+      logits = self._logits(part, z, feature_map).astype(jnp.float32)
       log_p = jax.nn.log_softmax(logits)
       if action is not None:
         value = action[part.name]
@@ -89,7 +89,7 @@ class Decoder(nn.Module):
           marks = parts_lib.location_planes(part, value, feature_map.shape[1])
           feature_map = feature_map + nn.Dense(
             feature_map.shape[-1], use_bias=False, name=f'{part.name}_mark'
-          )(marks)
+          )(marks.astype(feature_map.dtype))
     counts = parts_lib.counts(self.parts, decided)
     log_prob = jnp.sum(jnp.stack(log_probs, axis=-1) * counts, axis=-1)
     return decided, log_prob, jnp.stack(entropies, axis=-1), counts
@@ -121,7 +121,7 @@ class Decoder(nn.Module):
     """Returns the next z: it knows the value of `part`, what is around it."""
     code = parts_lib.PartEmbedding(
       part, self.embedding_size, name=f'{part.name}_embedding'
-    )(value)
+    )(value).astype(z.dtype)
     known = [z, code] if around is None else [z, code, around]
     h = nn.relu(
       nn.Dense(z.shape[-1], name=f'{part.name}_refine')(

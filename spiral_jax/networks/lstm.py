@@ -30,7 +30,9 @@ class LSTM(nn.Module):
   ) -> tuple[tuple[chex.Array, chex.Array], chex.Array]:
     """Maps `[T, B, I]` to (next (c, h), outputs `[T, B, H]`)."""
     cell = _Cell(self.size, name='cell')
-    kernel, recurrent, bias = cell(inputs.shape[-1])
+    kernel, recurrent, bias = (
+      weights.astype(inputs.dtype) for weights in cell(inputs.shape[-1])
+    )
     outputs, cells = unroll(inputs @ kernel + bias, recurrent, core)
     return (cells[-1], outputs[-1]), outputs
 

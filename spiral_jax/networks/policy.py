@@ -48,8 +48,9 @@ class Policy(nn.Module):
     """Decides, or scores given, commands.
 
     Args:
-      image: canvas and target, float `[T, B, H, W, C]`; blind: C = 0.
-      noise: `[T, B, Z]`; Z may be 0.
+      image: canvas and target, float `[T, B, H, W, C]`; blind: C = 0. Its type
+        is that of all features but the LSTM's.
+      noise: `[T, B, Z]`, of the same type; Z may be 0.
       previous: the commands before, `[T, B]` each, -1 where there is none.
       core: the LSTM's (c, h) before the first command, `[B, core_size]` each.
       action: commands to score, `[T, B]` each; None: decide (T = 1 then).
@@ -71,12 +72,14 @@ class Policy(nn.Module):
     flat_previous = jax.tree.map(flat, previous)
     condition = self._condition(flat_previous, flat(noise))
     feature_map, vector = self.torso(
-      flat(image), condition, self._planes(flat_previous)
+      flat(image), condition, self._planes(flat_previous).astype(image.dtype)
     )
-    core, z = lstm.LSTM(self.core_size)(core, timed(vector))
+    # Whose state adds up over all commands: float32, as is what it tells.
+    vector = timed(vector).astype(jnp.float32)
+    core, z = lstm.LSTM(self.core_size)(core, vector)
     value = nn.Dense(1, name='value')(z)[..., 0]
     decided, log_prob, entropy, counts = self.decoder(
-      flat(z),
+      flat(z).astype(image.dtype),
       feature_map,
       None if action is None else jax.tree.map(flat, action),
       key,
@@ -95,6 +98,7 @@ class Policy(nn.Module):
       )(previous[part.name])
       for part in self.parts
     ]
+    codes = [code.astype(noise.dtype) for code in codes]
     h = nn.relu(jnp.concatenate([*codes, noise], axis=-1))
     # Noise passes unrectified as well: half of it would be lost.
     h = nn.Dense(2 * self.embedding_size, name='condition')(

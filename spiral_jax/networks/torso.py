@@ -22,7 +22,7 @@ class ConvTorso(nn.Module):
   def __call__(
     self, image: chex.Array, condition: chex.Array, planes: chex.Array
   ) -> tuple[chex.Array, chex.Array]:
-    """Returns a feature map and a vector.
+    """Returns a feature map and a vector, of the type of `image`.
 
     Args:
       image: canvas and target, `[N, H, W, C]`, floats; C may be 0.
@@ -105,7 +105,7 @@ class PatchTorso(nn.Module):
 def _coordinates(like: chex.Array) -> chex.Array:
   """Returns planes of y and x in [-1, 1], `[N, H, W, 2]`."""
   n, height, width, _ = like.shape
-  y = jnp.linspace(-1.0, 1.0, height)
-  x = jnp.linspace(-1.0, 1.0, width)
+  y = jnp.linspace(-1.0, 1.0, height, dtype=like.dtype)
+  x = jnp.linspace(-1.0, 1.0, width, dtype=like.dtype)
   planes = jnp.stack(jnp.meshgrid(y, x, indexing='ij'), axis=-1)
   return jnp.broadcast_to(planes, (n, height, width, 2))

@@ -1,5 +1,6 @@
 """An agent and its trajectories: the mistakes that others made, one by one."""
 
+import dataclasses
 import functools
 import itertools
 
@@ -575,3 +576,44 @@ def test_an_observation_that_lacks_something_is_refused(config, words):
     )
   for word in words:
     assert word in str(error.value)
+
+
+@pytest.mark.parametrize('name', ['conditional-patches', 'colour-conv'])
+def test_features_may_be_bfloat16(name):
+  world = toys.world(name)
+  agent = agents.make_agent(
+    toys.painting_spec(world.trajectory.canvas.shape[-1] == 3),
+    world.trajectory.canvas.shape[2:],
+    dataclasses.replace(world.config, compute_dtype='bfloat16'),
+  )
+  plain = world.unroll(world.params, world.trajectory)
+  program = jax.make_jaxpr(agent.unroll)(world.params, world.trajectory)
+  convolutions = [
+    equation
+    for equation in all_equations(program.jaxpr)
+    if equation.primitive.name == 'conv_general_dilated'
+  ]
+  assert convolutions
+  for equation in convolutions:
+    assert all(x.aval.dtype == jnp.bfloat16 for x in equation.invars)
+  out = jax.jit(agent.unroll)(world.params, world.trajectory)
+  for one, other in zip(jax.tree.leaves(out), jax.tree.leaves(plain)):
+    assert one.dtype == other.dtype == jnp.float32
+  # Eight bits of precision; more would mean that float32 was at work.
+  error = np.std(out.log_prob - plain.log_prob) / np.std(plain.log_prob)
+  assert 1e-4 < error < 0.1
+  np.testing.assert_allclose(out.value, plain.value, atol=0.1)
+  gradients = jax.jit(jax.grad(lambda p: agent.unroll(
+    p, world.trajectory).log_prob.sum()))(world.params)
+  for one, of in zip(
+    jax.tree.leaves(gradients), jax.tree.leaves(world.params)
+  ):
+    assert one.dtype == of.dtype == jnp.float32
+
+
+def all_equations(jaxpr):
+  """Yields all equations of a program and of those within it."""
+  for equation in jaxpr.eqns:
+    yield equation
+    for inner in jax.core.jaxprs_in_params(equation.params):
+      yield from all_equations(inner)

@@ -1,0 +1,102 @@
+"""Measures what features in bfloat16 cost in accuracy.
+
+Compares an agent whose weights come with the package with itself, computed in
+bfloat16 (`AgentConfig.compute_dtype`): the errors of what it draws by its
+likeliest choices, its log-probabilities of the same commands, and the
+direction of the gradient by its parameters.
+
+  python experiments/benchmarks/precision.py --weights=digits
+"""
+
+import dataclasses
+import pathlib
+import sys
+from typing import Any, NamedTuple
+
+from absl import flags
+import jax
+import numpy as np
+import optax
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+
+import cli
+import process
+import restored as restored_lib
+import run_setup
+from spiral_jax import agents
+from spiral_jax import evaluation
+
+
+class Precision(NamedTuple):
+  """What an agent does in one precision."""
+
+  error: float  # Mean squared, of what it draws.
+  log_prob: np.ndarray  # Of given commands, [T, B].
+  gradient: Any  # Of their sum by the parameters.
+
+
+def main() -> None:
+  """Prints the figures."""
+  process.prepare()
+  restored = restored_lib.load_weights(_WEIGHTS.value)
+  restored_lib.check_conditional(restored)
+  targets = run_setup.load_dataset(restored.setup, 'test')
+  targets = targets.spread(_COUNT.value)
+  drawn = next(restored_lib.episodes(restored, _COUNT.value, targets.images))
+  full, half = (
+    measure(_computed_in(restored, dtype), targets.images, drawn)
+    for dtype in ('float32', 'bfloat16')
+  )
+  difference = half.log_prob - full.log_prob
+  along = optax.tree.vdot(half.gradient, full.gradient)
+  cosine = along / (
+    optax.tree.norm(half.gradient) * optax.tree.norm(full.gradient)
+  )
+  print(f'{_WEIGHTS.value}, {_COUNT.value} held-out images')
+  print(f'error of drawings, float32      {full.error:.5f}')
+  print(f'error of drawings, bfloat16     {half.error:.5f}')
+  print(f'log-prob of a command, rms      {full.log_prob.std():.4f} nats')
+  print(f'its change by bfloat16, rms     {difference.std():.4f} nats')
+  print(f'cosine of the gradients         {float(cosine):.4f}')
+
+
+def _computed_in(
+  restored: restored_lib.Restored, dtype: str
+) -> restored_lib.Restored:
+  setup = restored.setup
+  setup = setup._replace(
+    agent=dataclasses.replace(setup.agent, compute_dtype=dtype)
+  )
+  return restored._replace(setup=setup, agent=run_setup.make_agent(setup))
+
+
+def measure(
+  restored: restored_lib.Restored,
+  targets: np.ndarray,
+  drawn: agents.Trajectory,
+) -> Precision:
+  """Returns what the agent makes of targets `[N, H, W, C]` and commands."""
+  canvases = [
+    trajectory.canvas[-1]
+    for trajectory in restored_lib.episodes(
+      restored, len(targets), targets, greedy=True
+    )
+  ]
+  canvas = np.concatenate(canvases)[: len(targets)]
+
+  @jax.jit
+  def log_prob(params: Any) -> jax.Array:
+    return restored.agent.unroll(params, drawn).log_prob
+
+  return Precision(
+    float(evaluation.reconstruction_error(canvas, targets).mean()),
+    np.asarray(log_prob(restored.params)),
+    jax.grad(lambda params: log_prob(params).sum())(restored.params),
+  )
+
+
+if __name__ == '__main__':
+  _WEIGHTS = flags.DEFINE_string('weights', 'digits', 'that come with us')
+  _COUNT = flags.DEFINE_integer('count', 500, 'held-out images', lower_bound=1)
+  cli.run(main)
