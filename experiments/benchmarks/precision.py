@@ -9,6 +9,7 @@ direction of the gradient by its parameters.
 """
 
 import dataclasses
+import functools
 import pathlib
 import sys
 from typing import Any, NamedTuple
@@ -86,13 +87,16 @@ def measure(
   canvas = np.concatenate(canvases)[: len(targets)]
 
   @jax.jit
-  def log_prob(params: Any) -> jax.Array:
-    return restored.agent.unroll(params, drawn).log_prob
+  @functools.partial(jax.grad, has_aux=True)
+  def differentiate(params: Any, drawn: agents.Trajectory) -> Any:
+    log_prob = restored.agent.unroll(params, drawn).log_prob
+    return log_prob.sum(), log_prob
 
+  gradient, log_prob = differentiate(restored.params, drawn)
   return Precision(
     float(evaluation.reconstruction_error(canvas, targets).mean()),
-    np.asarray(log_prob(restored.params)),
-    jax.grad(lambda params: log_prob(params).sum())(restored.params),
+    np.asarray(log_prob),
+    gradient,
   )
 
 
