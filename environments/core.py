@@ -18,13 +18,13 @@ import numpy.typing as npt
 
 
 class Part(specs.DiscreteArray):
-  """One part of a command: a `DiscreteArray` and facts that agents use.
+  """One part of a command: a `DiscreteArray` and two facts that agents use.
 
   An action spec is a dict of parts. Its order is the order in which an agent
   decides, so that a part may depend on those before it.
   """
 
-  __slots__ = ('_grid_shape', '_counts_if', '_ordered')
+  __slots__ = ('_grid_shape', '_counts_if')
   __hash__ = None  # type: ignore[assignment]
 
   def __init__(
@@ -33,7 +33,6 @@ class Part(specs.DiscreteArray):
       *,
       grid_shape: tuple[int, int] | None = None,
       counts_if: tuple[str, tuple[int, ...]] | None = None,
-      ordered: bool = False,
       name: str | None = None,
   ):
     """Initialises a part whose values are `0 .. num_values - 1`, int32.
@@ -44,7 +43,6 @@ class Part(specs.DiscreteArray):
         then the flat index `y * width + x`; None if it is not.
       counts_if: (name of an earlier part, its values for which this part has
         a meaning); None if it always has one.
-      ordered: whether neighbouring values mean much the same, as sizes do.
       name: of the part.
 
     Raises:
@@ -64,7 +62,6 @@ class Part(specs.DiscreteArray):
       counts_if = (counts_if[0], tuple(int(value) for value in counts_if[1]))
     self._grid_shape = grid_shape
     self._counts_if = counts_if
-    self._ordered = bool(ordered)
 
   @property
   def grid_shape(self) -> tuple[int, int] | None:
@@ -76,16 +73,10 @@ class Part(specs.DiscreteArray):
     """(earlier part, its values for which this part has a meaning)."""
     return self._counts_if
 
-  @property
-  def ordered(self) -> bool:
-    """Whether neighbouring values mean much the same."""
-    return self._ordered
-
   def __repr__(self) -> str:
     return (
         f'Part({self.num_values}, grid_shape={self.grid_shape},'
-        f' counts_if={self.counts_if}, ordered={self.ordered},'
-        f' name={self.name!r})'
+        f' counts_if={self.counts_if}, name={self.name!r})'
     )
 
   def __eq__(self, other: object) -> bool:
@@ -95,13 +86,11 @@ class Part(specs.DiscreteArray):
         self.num_values == other.num_values
         and self.grid_shape == other.grid_shape
         and self.counts_if == other.counts_if
-        and self.ordered == other.ordered
     )
 
   def __reduce__(self):
     return _unpickle_part, (
-        self.num_values, self.grid_shape, self.counts_if, self.ordered,
-        self.name,
+        self.num_values, self.grid_shape, self.counts_if, self.name,
     )
 
 
@@ -371,12 +360,8 @@ def _first_of_batch(time_step: dm_env.TimeStep) -> dm_env.TimeStep:
   )
 
 
-def _unpickle_part(num_values, grid_shape, counts_if, ordered, name) -> Part:
+def _unpickle_part(num_values, grid_shape, counts_if, name) -> Part:
   """Rebuilds a part: `__reduce__` cannot pass keyword-only arguments."""
   return Part(
-      num_values,
-      grid_shape=grid_shape,
-      counts_if=counts_if,
-      ordered=ordered,
-      name=name,
+      num_values, grid_shape=grid_shape, counts_if=counts_if, name=name
   )

@@ -17,8 +17,8 @@ from dm_env import specs
 Action = Mapping[str, chex.Array]
 
 # The parts of a command in the order in which an agent decides them.  A part
-# is a `DiscreteArray`; optional attributes say more (see `grid_shape`,
-# `counts_if` and `is_ordered` below).
+# is a `DiscreteArray`; two optional attributes say more (see `grid_shape` and
+# `counts_if` below).
 ActionSpec = Mapping[str, specs.DiscreteArray]
 
 # Parameters of a network: any pytree of arrays.
@@ -48,11 +48,6 @@ def counts_if(
   in entropies.
   """
   return getattr(part, 'counts_if', None)
-
-
-def is_ordered(part: specs.DiscreteArray) -> bool:
-  """Returns whether neighbouring values of a part mean much the same."""
-  return getattr(part, 'ordered', False)
 
 
 class AgentState(NamedTuple):

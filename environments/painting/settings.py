@@ -90,19 +90,13 @@ class PaintingSettings:
         ),
     }
     if len(self.brush_sizes) > 1:
-      spec['size'] = core.Part(
-          len(self.brush_sizes),
-          counts_if=ink,
-          ordered=list(self.brush_sizes) == sorted(self.brush_sizes),
-          name='size',
-      )
+      num_sizes = len(self.brush_sizes)
+      spec['size'] = core.Part(num_sizes, counts_if=ink, name='size')
     if self.pressure:
       spec['pressure'] = core.Part(
-          NUM_PRESSURES, counts_if=ink, ordered=True, name='pressure'
+          NUM_PRESSURES, counts_if=ink, name='pressure'
       )
     if self.colour:
       for name in ('red', 'green', 'blue'):
-        spec[name] = core.Part(
-            NUM_SHADES, counts_if=ink, ordered=True, name=name
-        )
+        spec[name] = core.Part(NUM_SHADES, counts_if=ink, name=name)
     return spec

@@ -98,17 +98,10 @@ class SceneSettings:
             counts_if=has_object,
             name='location',
         ),
-        'size': core.Part(
-            len(self.sizes),
-            counts_if=has_object,
-            ordered=list(self.sizes) == sorted(self.sizes),
-            name='size',
-        ),
+        'size': core.Part(len(self.sizes), counts_if=has_object, name='size'),
     }
     for name in COLOURS:
-      spec[name] = core.Part(
-          self.shades, counts_if=has_object, ordered=True, name=name
-      )
+      spec[name] = core.Part(self.shades, counts_if=has_object, name=name)
     return spec
 
   def places(self) -> np.ndarray:

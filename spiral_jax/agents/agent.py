@@ -56,11 +56,7 @@ def make_agent(
   """
   parts = tuple(
     parts_lib.Part(
-      name,
-      spec.num_values,
-      types.grid_shape(spec),
-      types.counts_if(spec),
-      types.is_ordered(spec),
+      name, spec.num_values, types.grid_shape(spec), types.counts_if(spec)
     )
     for name, spec in action_spec.items()
   )
@@ -225,7 +221,6 @@ def _make_network(
       spatial=config.location_head == 'spatial',
       channels=config.channels,
       num_blocks=config.head_blocks,
-      ordinal=config.ordinal_heads,
     ),
     embedding_size=config.embedding_size,
     mark_location=config.torso == 'patches',

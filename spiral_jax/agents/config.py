@@ -29,10 +29,6 @@ class AgentConfig:
       map (an oblique camera).
     location_head: 'deconv', locations come out of the LSTM's vector (the
       paper), or 'spatial', out of the torso's feature map as well.
-    ordinal_heads: of parts whose values are ordered (sizes, shades of a colour)
-      each value's logit is that of the one before and a difference, so that
-      neighbours learn from each other; otherwise (the paper) values have
-      nothing to do with each other.
     channels: of the convolutions.
     torso_blocks: residual blocks of the torso.
     head_blocks: residual blocks of a location head.
@@ -51,7 +47,6 @@ class AgentConfig:
   torso: str = 'conv'
   mix_cells: bool = False
   location_head: str = 'deconv'
-  ordinal_heads: bool = False
   channels: int = 32
   torso_blocks: int = 8
   head_blocks: int = 8

@@ -115,7 +115,6 @@ def describe(action_spec: types.ActionSpec) -> dict[str, dict[str, Any]]:
       'num_values': int(part.num_values),
       'grid_shape': types.grid_shape(part),
       'counts_if': types.counts_if(part),
-      'ordered': types.is_ordered(part),
     }
     for name, part in action_spec.items()
   }
@@ -128,20 +127,17 @@ def to_arrays(params: types.Params) -> dict[str, np.ndarray]:
 
 
 class _Part(specs.DiscreteArray):
-  """A part of a command, with all that `types` asks of it."""
+  """A part of a command; see `types.grid_shape` and `types.counts_if`."""
 
   def __init__(
     self,
     num_values: int,
     grid_shape: list[int] | None,
     counts_if: list[Any] | None,
-    *,
-    ordered: bool = False,
     name: str,
   ):
     super().__init__(num_values, name=name)
     self.grid_shape = None if grid_shape is None else tuple(grid_shape)
-    self.ordered = ordered
     self.counts_if = None
     if counts_if is not None:
       part, values = counts_if

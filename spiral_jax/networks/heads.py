@@ -29,7 +29,6 @@ class Decoder(nn.Module):
       all of a location comes out of the vector z.
     channels: of the location heads.
     num_blocks: residual blocks of a location head.
-    ordinal: parts whose values are ordered have ordinal heads.
   """
 
   parts: tuple[parts_lib.Part, ...]
@@ -37,7 +36,6 @@ class Decoder(nn.Module):
   spatial: bool
   channels: int
   num_blocks: int
-  ordinal: bool = False
 
   @nn.compact
   def __call__(
@@ -98,8 +96,9 @@ class Decoder(nn.Module):
     self, part: parts_lib.Part, z: chex.Array, feature_map: chex.Array
   ) -> chex.Array:
     if part.grid_shape is None:
-      head = OrdinalHead if self.ordinal and part.ordered else CategoricalHead
-      return head(part.num_values, name=f'{part.name}_logits')(z)
+      return nn.Dense(
+        part.num_values, kernel_init=_LOGITS_INIT, name=f'{part.name}_logits'
+      )(z)
     if self.spatial:
       return SpatialLocationHead(
         part.grid_shape, self.num_blocks, name=f'{part.name}_logits'
@@ -143,30 +142,6 @@ def _features_at(
   cells = feature_map.reshape(n, -1, channels)
   index = (row * map_size + column)[:, None, None]
   return jnp.take_along_axis(cells, index, axis=1)[:, 0]
-
-
-class CategoricalHead(nn.Dense):
-  """Logits of values that have nothing to do with each other."""
-
-  kernel_init: nn.initializers.Initializer = _LOGITS_INIT
-
-
-class OrdinalHead(nn.Module):
-  """Logits of ordered values, each that of the one before and a difference.
-
-  What is learned of a value then holds of its neighbours as well (Tang and
-  Agrawal, arXiv:1901.10500, eq. 6: with s the sigmoid of the differences, their
-  sum of log s up to a value and log (1 - s) beyond it is the same, up to what
-  all values share).
-  """
-
-  num_values: int
-
-  @nn.compact
-  def __call__(self, z: chex.Array) -> chex.Array:
-    """Maps z `[N, hidden]` to logits `[N, num_values]`."""
-    difference = nn.Dense(self.num_values, kernel_init=_LOGITS_INIT)(z)
-    return jnp.cumsum(difference, axis=-1)
 
 
 class DeconvLocationHead(nn.Module):

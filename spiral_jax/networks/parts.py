@@ -17,7 +17,6 @@ class Part(NamedTuple):
   num_values: int
   grid_shape: tuple[int, int] | None = None  # (height, width) of a location.
   counts_if: tuple[str, tuple[int, ...]] | None = None
-  ordered: bool = False  # Neighbouring values mean much the same.
 
 
 class PartEmbedding(nn.Module):

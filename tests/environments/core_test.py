@@ -134,7 +134,7 @@ def test_environments_check_their_arguments():
     core.BatchedEnvironment(DotRenderer(1), 7, dtype=np.float64)
 
 
-def test_part_is_a_discrete_array_with_more_facts():
+def test_part_is_a_discrete_array_with_two_facts():
   part = core.Part(
       6, grid_shape=(2, 3), counts_if=('flag', [1]), name='control'
   )
@@ -148,10 +148,6 @@ def test_part_is_a_discrete_array_with_more_facts():
   copy = pickle.loads(pickle.dumps(part))
   assert copy == part and copy.name == 'control'
   assert 'grid_shape=(2, 3)' in repr(part)
-  size = core.Part(6, ordered=True)
-  assert size.ordered and not plain.ordered
-  assert size != plain and size.replace(ordered=False) == plain
-  assert pickle.loads(pickle.dumps(size)) == size
 
 
 def test_part_refuses_a_grid_of_another_size():

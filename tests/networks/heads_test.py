@@ -1,6 +1,5 @@
 import functools
 
-from flax import linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -240,45 +239,6 @@ def test_spatial_logits_see_z_in_every_cell():
   params = head.init(jax.random.PRNGKey(0), Z, FEATURE_MAP)
   moved = head.apply(params, Z + 1.0, FEATURE_MAP)
   assert np.all(moved != head.apply(params, Z, FEATURE_MAP))
-
-
-def test_ordinal_logits_are_those_of_thresholds():
-  head = heads.OrdinalHead(5)
-  logits, params = head.init_with_output(jax.random.PRNGKey(0), 20 * Z)
-  passes = jax.nn.sigmoid(
-    nn.Dense(5).apply({'params': params['params']['Dense_0']}, 20 * Z)
-  )
-  for row, s in zip(log_softmax(logits), np.asarray(passes, np.float64)):
-    of_values = [  # Eq. 6 of Tang and Agrawal, arXiv:1901.10500.
-      np.sum(np.log(s[: i + 1])) + np.sum(np.log(1 - s[i + 1 :]))
-      for i in range(5)
-    ]
-    np.testing.assert_allclose(row, log_softmax(of_values), atol=1e-4)
-
-
-def test_ordinal_heads_teach_the_neighbours_of_a_value():
-  part = parts_lib.Part('size', 7, ordered=True)
-  parts = (part, part._replace(name='kind', ordered=False))
-  decoder = heads.Decoder(
-    parts, embedding_size=2, spatial=True, channels=2, num_blocks=0,
-    ordinal=True,
-  )
-  action = {'size': jnp.full(N, 4), 'kind': jnp.full(N, 4)}
-  params = decoder.init(jax.random.PRNGKey(0), Z, FEATURE_MAP, action, None)
-
-  def log_prob(params, size, kind):
-    action = {'size': jnp.full(N, size), 'kind': jnp.full(N, kind)}
-    return decoder.apply(params, Z, FEATURE_MAP, action, None)[1].mean()
-
-  rises = jax.grad(log_prob)(params, 4, 4)
-  moved = jax.tree.map(lambda x, g: x + 0.05 * g, params, rises)
-  gain = [
-    [float(log_prob(moved, *c) - log_prob(params, *c)) for c in commands]
-    for commands in ([(i, 4) for i in range(7)], [(4, i) for i in range(7)])
-  ]
-  assert np.all(np.diff(gain[0][:5]) > 0) and np.all(np.diff(gain[0][4:]) < 0)
-  others = np.delete(gain[1], 4)
-  assert np.ptp(others) < 0.2 * (gain[1][4] - others.max())
 
 
 @pytest.mark.parametrize('size', [4, 8, 32])
