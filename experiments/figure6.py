@@ -106,12 +106,10 @@ def main() -> None:
   process.prepare()
   run_dir = pathlib.Path(_RUN_DIR.value).expanduser()
   restored = restored_lib.load(run_dir, _STEP.value)
-  targets = run_setup.load_dataset(restored.setup, 'test').images
-  # From all over the split, the same in each run of this script.
-  chosen = np.linspace(0, len(targets) - 1, _COUNT.value).astype(int)
+  targets = run_setup.load_dataset(restored.setup, 'test').spread(_COUNT.value)
   figure = figure6(
     restored,
-    np.stack([targets[index] for index in chosen]),
+    targets.images,
     samples=_SAMPLES.value,
     size=_SIZE.value,
     seed=_SEED.value,

@@ -61,13 +61,12 @@ def main() -> None:
   restored = restored_lib.load_either(
     _RUN_DIR.value, _STEP.value, _WEIGHTS.value
   )
-  images = run_setup.load_dataset(restored.setup, 'test').images
-  # From all over the split, the same in each run of this script.
-  count = _ROWS.value * _COLUMNS.value
-  chosen = np.linspace(0, len(images) - 1, count).astype(int)
+  targets = run_setup.load_dataset(restored.setup, 'test').spread(
+    _ROWS.value * _COLUMNS.value
+  )
   figure, quality = figure7(
     restored,
-    np.stack([images[index] for index in chosen]),
+    targets.images,
     columns=_COLUMNS.value,
     seed=_SEED.value,
     greedy=_GREEDY.value,

@@ -159,6 +159,12 @@ class Setup(NamedTuple):
   data: scene_data.SceneData | None = None  # Of kinds that have any.
 
   @property
+  def pieces(self) -> int:
+    """Trajectories in which actors hand an episode on."""
+    length = self.environment.episode_length
+    return length // (self.run.unroll_length or length)
+
+  @property
   def painting(self) -> painting.PaintingSettings:
     """The environment's settings.
 
@@ -320,19 +326,12 @@ def check_fit(setup: Setup) -> None:
       f'--unroll_length={unroll_length} does not divide '
       f'--episode_length={episode_length}; change one of them'
     )
-  is_cut = 0 < unroll_length < episode_length
-  if is_cut and setup.run.unfinished_share:
+  if setup.pieces > 1 and setup.run.unfinished_share:
     raise ValueError(
       f'--unfinished_share={setup.run.unfinished_share} is of whole episodes; '
       f'leave it out, or --unroll_length={unroll_length}'
     )
   reward = setup.learner.reward
-  if is_cut and setup.run.lockstep and reward == 'discriminator':
-    raise ValueError(
-      f'--unroll_length={unroll_length} leaves the discriminator without '
-      'canvases in most rounds of --lockstep; leave one of them out, or take '
-      '--reward=l2'
-    )
   if reward != 'discriminator' and not setup.agent.conditional:
     raise ValueError(
       f'--reward={reward} compares with a target and the agent has none; add '

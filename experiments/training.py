@@ -105,7 +105,9 @@ class Training:
       ),
     )
     program = self.program
-    trajectories = program.channel('trajectories', 1)
+    # In lockstep each round is of whole episodes, so that it has results.
+    pieces = setup.pieces if run.lockstep else 1
+    trajectories = program.channel('trajectories', pieces)
     params = program.params('policy params')
     newest: params_lib.ParamsStore | params_lib.LagBound = params
     if run.max_lag >= 0 and not run.lockstep:
@@ -139,7 +141,8 @@ class Training:
           final_examples=functools.partial(
             discriminator_examples, unfinished_share=run.unfinished_share
           ),
-        )
+        ),
+        steps_per_round=pieces,
       )
     keys = jax.random.split(jax.random.PRNGKey(run.seed))
     if replay is not None and score_params is not None:
@@ -183,7 +186,8 @@ class Training:
         metrics=self.writer,
         log_every=run.log_every,
         max_frames=run.frames or None,
-      )
+      ),
+      steps_per_round=pieces,
     )
     if self.cluster is not None:
       watch = functools.partial(self._watch, self.cluster)

@@ -86,8 +86,7 @@ def main() -> None:
   total = sum(seconds.values())
   for name, value in seconds.items():
     print(f'{name:38} {1e3 * value:8.1f} ms a batch, {value / total:.0%}')
-  length = setup.run.unroll_length or setup.painting.episode_length
-  frames = setup.run.batch_size * length
+  frames = setup.run.batch_size * setup.painting.episode_length // setup.pieces
   print(f'its parts allow                        {frames / total:8.1f} /s')
   print(
     f'training does, over {_SECONDS.value:3.0f} s             {run.rate:8.1f}'
@@ -241,7 +240,7 @@ def parts(setup: run_setup.Setup, turns: int) -> dict[str, float]:
 
   work['drawing'] = 1.0, lambda: draw(acting, 0)
   if score is not None:
-    updates = setup.run.discriminator_updates
+    updates = setup.run.discriminator_updates / setup.pieces
     work[f'{updates:g} discriminator updates'] = updates, update_discriminator
   work['policy update'] = 1.0, update_policy
   times = measuring.in_turns([function for _, function in work.values()], turns)

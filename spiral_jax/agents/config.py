@@ -103,7 +103,7 @@ class LearnerConfig:
     discount: of the reward, a command.
     lambda_: 1, Monte-Carlo returns; less mixes values in.
     normalise_advantages: to mean 0 at each time and deviation 1 over the batch.
-    normalise_each_time: with it, to deviation 1 at each time as well: for
+    normalise_each_time: with it, to deviation 1 at each time instead: for
       results to which late commands add much less than early ones.
     entropy_cost: weight of the entropy, summed over the parts that count.
     entropy_shares: take each part's entropy as its share of its maximum.

@@ -16,16 +16,10 @@ import optax
 from spiral_jax import types
 from spiral_jax.agents import agent as agent_lib
 from spiral_jax.agents import config as config_lib
+from spiral_jax.agents import earnings
 from spiral_jax.agents import sharding
-from spiral_jax.losses import colour
 from spiral_jax.losses import policy_gradient
 from spiral_jax.losses import rewards as rewards_lib
-
-# (score parameters, canvases float [N, H, W, C], targets likewise or None)
-# -> scores [N].
-Score = Callable[
-  [types.Params, chex.Array, chex.Array | None], chex.Array
-]
 
 
 class LearnerState(NamedTuple):
@@ -55,7 +49,7 @@ class Learner(NamedTuple):
 
 def make_learner(
   agent: agent_lib.Agent,
-  score: Score | None = None,
+  score: earnings.Score | None = None,
   config: config_lib.LearnerConfig = config_lib.LearnerConfig(),
   *,
   blank_page: np.ndarray | int = 255,
@@ -118,7 +112,7 @@ def make_learner(
   @jax.jit
   def prepare(trajectory, score_params, reward_scale, key):
     """What is computed once a batch, before its gradient steps."""
-    rewards, reward_scale, logs = _rewards(
+    rewards, reward_scale, logs = earnings.earn(
       trajectory, score, score_params, reward_scale, config, blank_page
     )
     targets = _fixed_targets(trajectory, rewards, config)
@@ -172,97 +166,6 @@ def make_learner(
 
   learner = Learner(init, update)
   return learner if mesh is None else sharding.shard_learner(learner, mesh)
-
-
-_DISTANCES: dict[str, Callable[..., chex.Array]] = {
-  'l2': rewards_lib.negative_l2,
-  'log_l2': rewards_lib.negative_log_l2,
-}
-
-
-def _rewards(
-  trajectory, score, score_params, reward_scale, config, blank_page
-):
-  """Returns rewards `[T, B]`, the next scale, and logs."""
-  target = trajectory.target
-  if config.reward_at == 'end':
-    canvas = trajectory.canvas[-1:]
-  else:
-    canvas = trajectory.canvas
-  canvas = agent_lib.to_float(canvas)
-  if target is not None:
-    target = agent_lib.to_float(target)
-  elif config.reward in _DISTANCES:
-    raise ValueError(
-      f'reward is {config.reward!r} but the trajectory has no target; make the '
-      "agent conditional, or set reward='discriminator'"
-    )
-  elif config.colour_cost:
-    raise ValueError(
-      f'colour_cost is {config.colour_cost} but the trajectory has no target '
-      'whose colours it could have; make the agent conditional, or set '
-      'colour_cost=0'
-    )
-  if config.reward in _DISTANCES:
-    scores = _DISTANCES[config.reward](canvas, target)
-  else:
-    scores = _score_all(score, score_params, canvas, target)
-  rewards = _credit(scores, trajectory.is_last, config)
-  updated = reward_scale.update(
-    scores[0] if config.reward_at == 'end' else rewards
-  )
-  earns = config.reward_at == 'step' or jnp.any(trajectory.is_last)
-  reward_scale = jax.tree.map(
-    lambda new, old: jnp.where(earns, new, old), updated, reward_scale
-  )
-  logs = {
-    'score': jnp.mean(scores[-1]),
-    'reward_deviation': reward_scale.deviation(),
-  }
-  if target is not None:
-    logs['l2'] = -jnp.mean(rewards_lib.negative_l2(canvas[-1], target))
-  if config.scale_rewards:
-    rewards = rewards / reward_scale.deviation()
-  if config.stroke_start_cost:
-    paints = trajectory.action['flag'] == 1
-    was_painting = trajectory.initial_state.previous['flag'] == 1
-    penalty = rewards_lib.stroke_start_penalties(paints, was_painting)
-    rewards += config.stroke_start_cost * penalty
-    logs['stroke_starts'] = -jnp.mean(jnp.sum(penalty, axis=0))
-  if config.blank_page_cost:
-    penalty = rewards_lib.blank_page_penalties(
-      trajectory.canvas[-1], blank_page, trajectory.is_last
-    )
-    rewards += config.blank_page_cost * penalty
-    logs['blank_pages'] = -jnp.mean(jnp.sum(penalty, axis=0))
-  if config.object_cost:
-    adds = (trajectory.action['kind'] == 0).astype(jnp.float32)  # 0: add.
-    rewards -= config.object_cost * adds
-    logs['objects'] = jnp.mean(jnp.sum(adds, axis=0))
-  if config.colour_cost:
-    distance = colour.earth_movers_distance(
-      canvas, target, bins=config.colour_bins
-    )
-    penalty = _credit(-distance, trajectory.is_last, config)
-    rewards += config.colour_cost * penalty
-    logs['colour_distance'] = jnp.mean(distance[-1])
-  logs['reward'] = jnp.mean(jnp.sum(rewards, axis=0))
-  return jax.lax.stop_gradient(rewards), reward_scale, logs
-
-
-def _credit(scores, is_last, config):
-  """Returns the share of each command, `[T, B]`, in scores of canvases."""
-  if config.reward_at == 'end':
-    return rewards_lib.final_rewards(scores[0], is_last)
-  return rewards_lib.difference_rewards(scores)
-
-
-def _score_all(score, score_params, canvas, target):
-  """Returns the scores `[T, B]` of canvases `[T, B, H, W, C]`."""
-  flat = canvas.reshape(-1, *canvas.shape[2:])
-  if target is not None:
-    target = jnp.broadcast_to(target, canvas.shape).reshape(flat.shape)
-  return score(score_params, flat, target).reshape(canvas.shape[:2])
 
 
 def _discounts(trajectory, config):
@@ -400,7 +303,9 @@ def _take_columns(data, columns):
   return piece, jax.tree.map(timed, targets)
 
 
-def _check(config: config_lib.LearnerConfig, score: Score | None) -> None:
+def _check(
+  config: config_lib.LearnerConfig, score: earnings.Score | None
+) -> None:
   if config.reward == 'discriminator' and score is None:
     raise ValueError(
       "reward is 'discriminator' but there is no score; pass "
@@ -410,4 +315,9 @@ def _check(config: config_lib.LearnerConfig, score: Score | None) -> None:
     raise ValueError(
       f'epochs={config.epochs}, minibatches={config.minibatches} need '
       "algorithm='clipped'; 'vtrace' takes one step a batch"
+    )
+  if config.normalise_each_time and not config.normalise_advantages:
+    raise ValueError(
+      'normalise_each_time is set without normalise_advantages; set both, or '
+      'neither'
     )

@@ -688,6 +688,8 @@ def test_a_batch_that_does_not_divide_is_refused():
     (dict(), None, ['discriminator', 'score', "reward='l2'"]),
     (dict(epochs=2), darkness, ['epochs=2', "algorithm='clipped'"]),
     (dict(minibatches=4), darkness, ['minibatches=4', "algorithm='clipped'"]),
+    (dict(normalise_each_time=True), darkness,
+     ['normalise_each_time', 'normalise_advantages']),
   ],
 )
 def test_configurations_that_cannot_learn_are_refused(config, score, words):

@@ -107,11 +107,10 @@ def test_conditional_runs_measure_held_out_error(tmp_path, reward, reward_at):
     assert image.size == (8 * 18, 2 * 18)
 
 
+@pytest.mark.parametrize('lockstep', [False, True])
 @pytest.mark.parametrize('reward', ['l2', 'discriminator'])
-def test_episodes_are_learned_from_in_pieces(tmp_path, reward):
-  run = dict(
-    unroll_length=1, frames=2 * 24, log_every=2, lockstep=reward == 'l2'
-  )
+def test_episodes_are_learned_from_in_pieces(tmp_path, reward, lockstep):
+  run = dict(unroll_length=1, frames=2 * 24, log_every=2, lockstep=lockstep)
   training.train(
     tiny.setup(
       tmp_path, run=run, conditional=True, learner=dict(reward=reward)
@@ -119,7 +118,8 @@ def test_episodes_are_learned_from_in_pieces(tmp_path, reward):
   )
   state = state_of(tmp_path)
   assert state['policy']['version'] == 6  # Two episodes of three pieces.
-  assert state['actor 0']['rollout']['episodes'] in (2, 3)
+  begun = state['actor 0']['rollout']['episodes']
+  assert begun == 2 or (begun == 3 and not lockstep)
   if reward == 'discriminator':
     assert state['replay']['inserts'] == 2
   records = [
@@ -128,7 +128,7 @@ def test_episodes_are_learned_from_in_pieces(tmp_path, reward):
   # Only the last piece of an episode has a result.
   learned = [r['step'] for r in records if 'policy/l2' in r]
   assert learned == [3, 6]
-  assert any('held_out/l2' in r for r in records)
+  assert sum('held_out/l2' in r for r in records) == 1
 
 
 @pytest.mark.parametrize('num_actors, max_lag', [(1, 1), (2, 0)])
@@ -229,7 +229,6 @@ def test_a_node_that_fails_is_named(tmp_path, monkeypatch):
     ({}, dict(reward='l2'), {}, ['--reward=l2', '--conditional']),
     (dict(unroll_length=2), {}, {},
      ['--unroll_length=2', '--episode_length=3']),
-    (dict(unroll_length=1), {}, {}, ['--unroll_length=1', '--lockstep']),
     (dict(unroll_length=1, unfinished_share=0.5), {}, {},
      ['--unroll_length=1', '--unfinished_share=0.5']),
     (dict(data_dir='/no/such/folder'), {}, {}, ['/no/such/folder']),
