@@ -80,7 +80,7 @@ def test_weights_are_installed_with_their_cards_and_are_small(declared):
     for words in ('| licence of the data |', '| flag file | `experiments/',
                   '## Known failures\n\n'):
       assert words in card, folder
-    assert (folder / 'weights.npz').stat().st_size < 7_000_000, folder
+    assert (folder / 'weights.npz').stat().st_size < 3_500_000, folder
 
 
 def test_embedded_data_has_its_licence_beside_it_and_is_small():

@@ -91,7 +91,7 @@ def make_agent(
     noise = jnp.broadcast_to(noise, (*time_and_batch, config.noise_size))
     return network.apply(
       jax.tree.map(lambda weights: weights.astype(dtype), params),
-      _images(canvas, target, config).astype(dtype),
+      _images(canvas, target, config, dtype),
       noise.astype(dtype),
       previous,
       core,
@@ -106,7 +106,7 @@ def make_agent(
     target = canvas[0] if config.conditional else None
     return network.init(
       key,
-      _images(canvas, target, config),
+      _images(canvas, target, config, jnp.float32),
       jnp.zeros((1, 1, config.noise_size)),
       jax.tree.map(lambda x: x[None], dict(state.previous)),
       state.core,
@@ -176,7 +176,8 @@ def _images(
   canvas: chex.Array,
   target: chex.Array | None,
   config: config_lib.AgentConfig,
-) -> chex.Array:
+  dtype: jax.typing.DTypeLike,
+) -> tuple[chex.Array, ...]:
   """Returns what the torso sees, `[T, B, H, W, any]`, 0 where paper is white.
 
   Mostly zeros, where the paper would be mostly ones: inputs that hardly vary
@@ -186,6 +187,7 @@ def _images(
     canvas: `[T, B, H, W, C]`.
     target: `[B, H, W, C]`, None if unconditional.
     config: says which of them the agent sees.
+    dtype: of what is returned.
   """
   images = [] if config.blind else [1.0 - to_float(canvas)]
   if config.conditional:
@@ -194,8 +196,8 @@ def _images(
     # Where the two differ, pixel by pixel: a patch's sums do not tell it.
     images.append(jnp.abs(images[1] - images[0]))
   if not images:
-    return jnp.zeros((*canvas.shape[:-1], 0))
-  return jnp.concatenate(images, axis=-1)
+    images.append(jnp.zeros((*canvas.shape[:-1], 0)))
+  return tuple(image.astype(dtype) for image in images)
 
 
 def _make_network(

@@ -4,7 +4,7 @@ The one module of this layer that opens files: those of a folder a name in
 `spiral_jax/weights`, which experiments/export_weights.py makes:
 
   config.json  action spec, canvas, all settings of the run, held-out figures
-  weights.npz  float32 arrays by their path of names; nothing pickled
+  weights.npz  float16 arrays by their path of names; nothing pickled
   CARD.md      data and its licence, training, figures, known failures
 """
 
@@ -23,7 +23,7 @@ from spiral_jax.agents import agent as agent_lib
 from spiral_jax.agents import config as config_lib
 
 FOLDER = pathlib.Path(__file__).parents[1] / 'weights'
-FORMAT = 1  # Of config.json.
+FORMAT = 2  # Of config.json.
 
 
 class Pretrained(NamedTuple):
@@ -121,9 +121,22 @@ def describe(action_spec: types.ActionSpec) -> dict[str, dict[str, Any]]:
 
 
 def to_arrays(params: types.Params) -> dict[str, np.ndarray]:
-  """Returns parameters as weights.npz has them, float32 by path of names."""
-  leaves, _ = jax.tree_util.tree_flatten_with_path(params)
-  return {_path(keys): np.asarray(leaf, np.float32) for keys, leaf in leaves}
+  """Returns parameters as weights.npz has them, float16 by path of names.
+
+  Raises:
+    ValueError: if float16 has no room for one.
+  """
+  arrays = {}
+  for keys, leaf in jax.tree_util.tree_flatten_with_path(params)[0]:
+    with np.errstate(over='ignore'):
+      array = np.asarray(leaf).astype(np.float16)
+    if not np.isfinite(array).all():
+      raise ValueError(
+        f'{_path(keys)} has a value that is not finite or above '
+        f'{np.finfo(np.float16).max:.0f}; the weights are of no use'
+      )
+    arrays[_path(keys)] = array
+  return arrays
 
 
 class _Part(specs.DiscreteArray):

@@ -7,6 +7,9 @@ so the log-probability of a given command is that with which it was sampled
 Axes: N rows, P parts, H and W of the feature map, C channels.
 """
 
+import functools
+import math
+
 import chex
 from flax import linen as nn
 import jax
@@ -59,6 +62,9 @@ class Decoder(nn.Module):
       The command; its log-probability `[N]` over the parts that count; of each
       part the entropy in nats `[N, P]` and whether it counts `[N, P]`.
     """
+    uniform = None
+    if key is not None:
+      uniform = jax.random.uniform(key, (len(self.parts), len(z)))
     decided: dict[str, chex.Array] = {}
     log_probs, entropies = [], []
     for index, part in enumerate(self.parts):
@@ -69,9 +75,8 @@ class Decoder(nn.Module):
       elif greedy:
         value = jnp.argmax(logits, axis=-1).astype(jnp.int32)
       else:
-        assert key is not None
-        value = jax.random.categorical(jax.random.fold_in(key, index), logits)
-        value = value.astype(jnp.int32)
+        assert uniform is not None
+        value = _value_at(uniform[index], jnp.exp(log_p))
       decided[part.name] = value
       log_probs.append(
         jnp.take_along_axis(log_p, value[:, None], axis=-1)[:, 0]
@@ -128,6 +133,40 @@ class Decoder(nn.Module):
       )
     )
     return z + h
+
+
+def _value_at(uniform: chex.Array, probs: chex.Array) -> chex.Array:
+  """Samples by the inverse of the cumulative distribution.
+
+  That takes one random number a row, where `jax.random.categorical` takes K.
+
+  Args:
+    uniform: in [0, 1), `[N]`.
+    probs: `[N, K]`.
+
+  Returns:
+    int32 `[N]`, distributed as `probs` if `uniform` is uniform.
+  """
+  n, num_values = probs.shape
+  # Sums within blocks of the values, then of the blocks before each: two small
+  # products instead of a long dependence.
+  size = math.isqrt(num_values - 1) + 1
+  blocks = jnp.pad(probs, ((0, 0), (0, size**2 - num_values)))
+  ones = jnp.ones((size, size))
+  within = _exact_product(blocks.reshape(-1, size), jnp.triu(ones))
+  within = within.reshape(n, size, size)
+  before = _exact_product(within[:, :, -1], jnp.triu(ones, 1))
+  cumulative = within + before[..., None]
+  cumulative = cumulative.reshape(n, -1)
+  value = jnp.sum(cumulative <= uniform[:, None] * cumulative[:, -1:], axis=-1)
+  # Rounding may reach the end.
+  return jnp.minimum(value, num_values - 1).astype(jnp.int32)
+
+
+# Accelerators round what they multiply, if they may.
+_exact_product = functools.partial(
+  jnp.matmul, precision=jax.lax.Precision.HIGHEST
+)
 
 
 def _features_at(

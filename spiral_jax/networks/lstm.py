@@ -13,13 +13,14 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
-_GATES = 'ifgo'
+_NUM_GATES = 4
 
 
 class LSTM(nn.Module):
   """Hochreiter and Schmidhuber's (1997), with gates that forget.
 
-  Its parameters are those of an `nn.OptimizedLSTMCell` that is named `cell`.
+  An `nn.OptimizedLSTMCell` whose gates have their weights side by side: to put
+  them there in each call would take a tenth of the time of acting.
   """
 
   size: int
@@ -29,56 +30,25 @@ class LSTM(nn.Module):
     self, core: tuple[chex.Array, chex.Array], inputs: chex.Array
   ) -> tuple[tuple[chex.Array, chex.Array], chex.Array]:
     """Maps `[T, B, I]` to (next (c, h), outputs `[T, B, H]`)."""
-    cell = _Cell(self.size, name='cell')
+    gates = _NUM_GATES * self.size
+    kernel = self.param(
+      'kernel', nn.initializers.lecun_normal(), (inputs.shape[-1], gates)
+    )
+    recurrent = self.param('recurrent', _orthogonal, (self.size, gates))
+    bias = self.param('bias', nn.initializers.zeros_init(), (gates,))
     kernel, recurrent, bias = (
-      weights.astype(inputs.dtype) for weights in cell(inputs.shape[-1])
+      weights.astype(inputs.dtype) for weights in (kernel, recurrent, bias)
     )
     outputs, cells = unroll(inputs @ kernel + bias, recurrent, core)
     return (cells[-1], outputs[-1]), outputs
 
 
-class _Cell(nn.Module):
-  """The parameters."""
-
-  size: int
-
-  @nn.compact
-  def __call__(
-    self, num_inputs: int
-  ) -> tuple[chex.Array, chex.Array, chex.Array]:
-    """Returns kernels `[I, 4H]` and `[H, 4H]` and the bias `[4H]`."""
-    first = nn.initializers.lecun_normal()
-    again = nn.initializers.orthogonal()
-    dense = [
-      (
-        _Dense(num_inputs, self.size, first, name=f'i{gate}')(),
-        _Dense(self.size, self.size, again, biased=True, name=f'h{gate}')(),
-      )
-      for gate in _GATES
-    ]
-    return (
-      jnp.concatenate([i[0] for i, _ in dense], axis=-1),
-      jnp.concatenate([h[0] for _, h in dense], axis=-1),
-      jnp.concatenate([h[1] for _, h in dense], axis=-1),
-    )
-
-
-class _Dense(nn.Module):
-  """The parameters of one gate."""
-
-  num_inputs: int
-  size: int
-  kernel_init: nn.initializers.Initializer
-  biased: bool = False
-
-  @nn.compact
-  def __call__(self) -> tuple[chex.Array, ...]:
-    shape = self.num_inputs, self.size
-    kernel = self.param('kernel', self.kernel_init, shape)
-    if not self.biased:
-      return (kernel,)
-    zeros = nn.initializers.zeros_init()
-    return kernel, self.param('bias', zeros, (self.size,))
+def _orthogonal(key: chex.PRNGKey, shape: tuple[int, int]) -> chex.Array:
+  """Returns an orthogonal matrix for each gate, `[H, 4H]`."""
+  init = nn.initializers.orthogonal()
+  square = shape[0], shape[0]
+  keys = jax.random.split(key, _NUM_GATES)
+  return jnp.concatenate([init(key, square) for key in keys], axis=-1)
 
 
 @jax.custom_vjp

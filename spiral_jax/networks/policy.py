@@ -18,7 +18,7 @@ class Policy(nn.Module):
 
   Attributes:
     parts: of a command, in the order of decision.
-    torso: maps (image, condition, planes) to (map, vector); see torso.py.
+    torso: maps (images, condition, planes) to (map, vector); see torso.py.
     map_size: of the torso's feature map, in cells.
     core_size: of the LSTM.
     decoder: see heads.py.
@@ -37,7 +37,7 @@ class Policy(nn.Module):
   @nn.compact
   def __call__(
     self,
-    image: chex.Array,
+    images: tuple[chex.Array, ...],
     noise: chex.Array,
     previous: dict[str, chex.Array],
     core: tuple[chex.Array, chex.Array],
@@ -48,8 +48,8 @@ class Policy(nn.Module):
     """Decides, or scores given, commands.
 
     Args:
-      image: canvas and target, float `[T, B, H, W, C]`; blind: C = 0. Its type
-        is that of all features but the LSTM's.
+      images: such as canvas and target, float `[T, B, H, W, C]` each; blind:
+        one with C = 0. Their type is that of all features but the LSTM's.
       noise: `[T, B, Z]`, of the same type; Z may be 0.
       previous: the commands before, `[T, B]` each, -1 where there is none.
       core: the LSTM's (c, h) before the first command, `[B, core_size]` each.
@@ -61,7 +61,8 @@ class Policy(nn.Module):
       action `[T, B]` each, log_prob `[T, B]`, entropy `[T, B, P]`, counts
       `[T, B, P]`, value `[T, B]`, and the LSTM's next state.
     """
-    steps, batch = image.shape[:2]
+    steps, batch = images[0].shape[:2]
+    dtype = images[0].dtype
 
     def flat(x):  # [T, B, ...] -> [T * B, ...]
       return x.reshape(steps * batch, *x.shape[2:])
@@ -72,14 +73,16 @@ class Policy(nn.Module):
     flat_previous = jax.tree.map(flat, previous)
     condition = self._condition(flat_previous, flat(noise))
     feature_map, vector = self.torso(
-      flat(image), condition, self._planes(flat_previous).astype(image.dtype)
+      [flat(image) for image in images],
+      condition,
+      self._planes(flat_previous).astype(dtype),
     )
     # Whose state adds up over all commands: float32, as is what it tells.
     vector = timed(vector).astype(jnp.float32)
     core, z = lstm.LSTM(self.core_size)(core, vector)
     value = nn.Dense(1, name='value')(z)[..., 0]
     decided, log_prob, entropy, counts = self.decoder(
-      flat(z).astype(image.dtype),
+      flat(z).astype(dtype),
       feature_map,
       None if action is None else jax.tree.map(flat, action),
       key,

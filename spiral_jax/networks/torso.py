@@ -3,6 +3,8 @@
 Axes: N images, H height, W width, C channels, E embedding.
 """
 
+from collections.abc import Sequence
+
 import chex
 from flax import linen as nn
 import jax.numpy as jnp
@@ -20,12 +22,16 @@ class ConvTorso(nn.Module):
 
   @nn.compact
   def __call__(
-    self, image: chex.Array, condition: chex.Array, planes: chex.Array
+    self,
+    images: Sequence[chex.Array],
+    condition: chex.Array,
+    planes: chex.Array,
   ) -> tuple[chex.Array, chex.Array]:
-    """Returns a feature map and a vector, of the type of `image`.
+    """Returns a feature map and a vector, of the type of the images.
 
     Args:
-      image: canvas and target, `[N, H, W, C]`, floats; C may be 0.
+      images: such as canvas and target, `[N, H, W, C]` each, floats; at least
+        one, and C may be 0.
       condition: embedded command and noise, `[N, E]`.
       planes: unused here; `PatchTorso` has its meaning.
 
@@ -33,7 +39,7 @@ class ConvTorso(nn.Module):
       Map `[N, map_size, map_size, channels]`, vector `[N, hidden_size]`.
     """
     del planes
-    x = jnp.concatenate([image, _coordinates(image)], axis=-1)
+    x = jnp.concatenate([*images, _coordinates(images[0])], axis=-1)
     shift = nn.Dense(self.channels)(condition)
     x = convolution.Conv(self.channels, size=5)(x, shift)
     while x.shape[1] > self.map_size:
@@ -65,19 +71,24 @@ class PatchTorso(nn.Module):
 
   @nn.compact
   def __call__(
-    self, image: chex.Array, condition: chex.Array, planes: chex.Array
+    self,
+    images: Sequence[chex.Array],
+    condition: chex.Array,
+    planes: chex.Array,
   ) -> tuple[chex.Array, chex.Array]:
     """Returns a feature map and a vector, as `ConvTorso`.
 
     Args:
-      image: canvas and target, `[N, H, W, C]`, floats; C may be 0.
+      images: as there.
       condition: embedded command and noise, `[N, E]`.
       planes: marks of the last command, `[N, map_size, map_size, any]`.
     """
-    patches = convolution.space_to_depth(
-      image, image.shape[1] // self.map_size
-    )
-    x = jnp.concatenate([patches, planes, _coordinates(patches)], axis=-1)
+    rows = [
+      row
+      for image in images
+      for row in _rows_of_patches(image, image.shape[1] // self.map_size)
+    ]
+    x = jnp.concatenate([*rows, planes, _coordinates(rows[0])], axis=-1)
     x = nn.relu(nn.Dense(2 * self.channels)(x))
     x = nn.Dense(self.channels)(x)
     if self.mix_cells:
@@ -100,6 +111,25 @@ class PatchTorso(nn.Module):
     )
     cells = x.reshape(n, height * width, channels)
     return mix(cells.swapaxes(1, 2)).swapaxes(1, 2).reshape(x.shape)
+
+
+def _rows_of_patches(image: chex.Array, size: int) -> list[chex.Array]:
+  """Returns the pixels of each patch, in one array for each of its rows.
+
+  One after another they are what `convolution.space_to_depth` returns. XLA's
+  CPU backend copies whole rows, and transposes pixel by pixel: slower by half.
+
+  Args:
+    image: `[N, H, W, C]`.
+    size: of the patches, pixels; divides H and W.
+
+  Returns:
+    `size` arrays `[N, H / size, W / size, size * C]`.
+  """
+  n, height, width, channels = image.shape
+  shape = n, height // size, size, width // size, size * channels
+  patches = image.reshape(shape)
+  return [patches[:, :, row] for row in range(size)]
 
 
 def _coordinates(like: chex.Array) -> chex.Array:

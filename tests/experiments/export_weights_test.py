@@ -11,6 +11,7 @@ import pytest
 
 import draw
 from environments import painting
+import evaluate
 import export_weights
 import restored as restored_lib
 import run_setup
@@ -74,6 +75,14 @@ def _exported(run_dir, flag_file, folder):
   )
 
 
+def _rounded(restored):
+  """Returns the parameters of a run as far as float16 tells them."""
+  return jax.tree.map(
+    lambda weights: weights.astype('float16').astype('float32'),
+    restored.params,
+  )
+
+
 def test_a_loaded_agent_acts_as_the_run_does(exported, run_dir):
   loaded = agents.load('mine')
   environment = painting.make_batch(2, dtype=np.uint8, **loaded.environment)
@@ -88,7 +97,7 @@ def test_a_loaded_agent_acts_as_the_run_does(exported, run_dir):
         params, agent.initial_state(2), observation, jax.random.PRNGKey(3),
         greedy=greedy,
       )
-      for agent, params in (loaded[:2], restored[1:3])
+      for agent, params in (loaded[:2], (restored.agent, _rounded(restored)))
     )
     jax.tree.map(np.testing.assert_array_equal, one, two)
     environment.step({k: np.asarray(v) for k, v in one[0].action.items()})
@@ -102,11 +111,27 @@ def test_draw_takes_weights_as_it_takes_a_checkpoint(exported, run_dir):
   targets = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 1))
   targets = targets.astype(np.uint8)
   loaded = restored_lib.load_weights('mine')
+  restored = restored_lib.load(run_dir)
+  restored = restored._replace(params=_rounded(restored))
   assert draw.draw(loaded, targets, samples=3, seed=1) == draw.draw(
-    restored_lib.load(run_dir), targets, samples=3, seed=1
+    restored, targets, samples=3, seed=1
   )
   with pytest.raises(ValueError, match='no discriminator.*--by=l2'):
     draw.draw(loaded, targets, samples=1, by='score')
+
+
+def test_weights_are_evaluated_as_runs_are(exported, tmp_path):
+  del exported
+  loaded = restored_lib.load_weights('mine')
+  out = tmp_path / 'out'
+  figures = evaluate.evaluate_restored(
+    loaded, out, dataset='omniglot', count=4
+  )
+  assert figures['test_images'] == 4 and figures['error'] > 0
+  assert json.loads((out / 'evaluation.json').read_text()) == figures
+  assert {path.name for path in out.glob('*.png')} == {
+    'result.png', 'result_greedy.png', 'strokes.png',
+  }
 
 
 def test_files_hold_no_pickle_and_no_path_of_the_machine(exported, tmp_path):
@@ -117,7 +142,7 @@ def test_files_hold_no_pickle_and_no_path_of_the_machine(exported, tmp_path):
   for name in ('config.json', 'CARD.md'):
     assert str(tmp_path) not in (exported / name).read_text()
   with np.load(exported / 'weights.npz', allow_pickle=False) as file:
-    assert all(array.dtype == np.float32 for array in file.values())
+    assert all(array.dtype == np.float16 for array in file.values())
     assert all('/' in name for name in file)
 
 
@@ -247,12 +272,19 @@ def test_damaged_weights_are_one_clear_error(exported, damage):
 
 
 @pytest.mark.parametrize('text', [
-  '', '[]', '{"format": 2}', '{"format": 1}',
+  '', '[]', '{"format": 1}', '{"format": 2}',
 ])
 def test_a_damaged_configuration_is_one_clear_error(exported, text):
   (exported / 'config.json').write_text(text)
   with pytest.raises(ValueError, match='weights in .*mine are damaged'):
     agents.load('mine')
+
+
+@pytest.mark.parametrize('value', [1e5, np.nan])
+def test_weights_that_float16_cannot_hold_are_refused(value):
+  params = {'params': {'value': {'bias': np.array([0.5, value], np.float32)}}}
+  with pytest.raises(ValueError, match='params/value/bias has .* of no use'):
+    pretrained.to_arrays(params)
 
 
 def test_a_missing_file_is_one_clear_error(exported):

@@ -108,6 +108,53 @@ def test_a_sample_is_scored_as_it_was_sampled(spatial):
     np.testing.assert_allclose(one, other, atol=1e-6)
 
 
+@pytest.mark.parametrize('num_values', [1, 2, 3, 10, 256, 1000])
+def test_uniform_numbers_become_values_by_their_probabilities(num_values):
+  rng = np.random.default_rng(0)
+  probs = rng.random(num_values) ** 4
+  probs[1::3] = 0
+  probs /= probs.sum()
+  draws = 1 << 18
+  uniform = (np.arange(draws) + 0.5) / draws
+  value = heads._value_at(
+    jnp.asarray(uniform, jnp.float32),
+    jnp.broadcast_to(jnp.asarray(probs, jnp.float32), (draws, num_values)),
+  )
+  assert value.dtype == np.int32
+  counts = np.bincount(value, minlength=num_values)
+  assert not counts[1::3].any()
+  np.testing.assert_allclose(counts / draws, probs, atol=2 / draws)
+  # The last number below 1, and sums that round to less than 1.
+  ends = heads._value_at(
+    jnp.full((num_values,), 1 - 2.0**-24),
+    0.999 * jnp.eye(num_values),
+  )
+  np.testing.assert_array_equal(ends, np.arange(num_values))
+
+
+@SPATIAL
+def test_samples_are_as_frequent_as_they_are_probable(spatial):
+  decoder, params, _ = make(spatial)
+  count = 20_000
+  rows = jnp.zeros(count, int)  # All the same.
+
+  @jax.jit
+  def sample(key):
+    return decoder.apply(params, Z[rows], FEATURE_MAP[rows], None, key)[:2]
+
+  action, log_prob = sample(jax.random.PRNGKey(1))
+  commands = np.stack([action[name] for name in NAMES], axis=-1)
+  seen, first, counts = np.unique(
+    commands, axis=0, return_index=True, return_counts=True
+  )
+  # The log-probability is of the parts that count: all of them, if the flag is.
+  expected = count * np.exp(np.asarray(log_prob)[first])
+  often = (expected > 20) & (seen[:, 0] == 1)
+  assert often.sum() > 5
+  z = (counts - expected)[often] / np.sqrt(expected[often])
+  assert np.abs(z).max() < 4
+
+
 @SPATIAL
 def test_greedy_takes_the_likeliest_value_of_each_part(spatial):
   _, _, decode = make(spatial)

@@ -51,6 +51,8 @@ def test_lstm_by_hand():
 class FlaxLSTM(nn.Module):
   """Flax's cell, scanned."""
 
+  size: int
+
   @nn.compact
   def __call__(self, core, inputs):
     scan = nn.scan(
@@ -58,26 +60,55 @@ class FlaxLSTM(nn.Module):
       variable_broadcast='params',
       split_rngs={'params': False},
     )
-    return scan(nn.OptimizedLSTMCell(SIZE, name='cell'), core, inputs)
+    return scan(nn.OptimizedLSTMCell(self.size, name='cell'), core, inputs)
+
+
+def by_gate(params):
+  """Returns our parameters as Flax's cell has them."""
+  kernels, recurrents, biases = (
+    jnp.split(params['params'][name], 4, axis=-1)
+    for name in ('kernel', 'recurrent', 'bias')
+  )
+  cell = {}
+  for index, gate in enumerate('ifgo'):
+    cell[f'i{gate}'] = {'kernel': kernels[index]}
+    cell[f'h{gate}'] = {'kernel': recurrents[index], 'bias': biases[index]}
+  return {'params': {'cell': cell}}
+
+
+def test_it_begins_as_flax_lstm_does():
+  size = 64
+  arguments = (jnp.zeros((1, size)),) * 2, jnp.zeros((1, 1, 32))
+  params = lstm_lib.LSTM(size).init(jax.random.PRNGKey(0), *arguments)
+  ours = by_gate(params)['params']['cell']
+  theirs = FlaxLSTM(size).init(jax.random.PRNGKey(0), *arguments)
+  theirs = theirs['params']['cell']
+  assert jax.tree.map(jnp.shape, ours) == jax.tree.map(jnp.shape, theirs)
+  for gate in 'ifgo':
+    for cell in (ours, theirs):
+      recurrent = cell[f'h{gate}']['kernel']
+      np.testing.assert_allclose(
+        recurrent @ recurrent.T, np.eye(size), atol=1e-5
+      )
+      assert not cell[f'h{gate}']['bias'].any()
+      # Truncated normal; 2,048 numbers tell their spread to 2%.
+      spread = cell[f'i{gate}']['kernel'].std() * np.sqrt(32)
+      assert 0.9 < spread < 1.1
+  assert not np.allclose(ours['hi']['kernel'], ours['hf']['kernel'])
 
 
 def test_it_is_flax_lstm_with_its_gradients():
   start = (random(0, B, SIZE), random(1, B, SIZE))
   inputs = random(2, T, B, 6)
-  ours, theirs = lstm_lib.LSTM(SIZE), FlaxLSTM()
-  params = theirs.init(jax.random.PRNGKey(0), start, inputs)
-  jax.tree.map(
-    np.testing.assert_array_equal,
-    ours.init(jax.random.PRNGKey(0), start, inputs),
-    params,
-  )
+  ours, theirs = lstm_lib.LSTM(SIZE), FlaxLSTM(SIZE)
+  params = ours.init(jax.random.PRNGKey(0), start, inputs)
   # Biases are zero at first.
   params = jax.tree.map(lambda p: p + 0.3 * random(3, *p.shape), params)
   weights = random(4, T, B, SIZE), random(5, B, SIZE), random(6, B, SIZE)
 
-  def loss(lstm):
+  def loss(lstm, with_params):
     def of(params, start, inputs):
-      (c, h), outputs = lstm.apply(params, start, inputs)
+      (c, h), outputs = lstm.apply(with_params(params), start, inputs)
       return sum(jnp.vdot(w, x) for w, x in zip(weights, (outputs, c, h)))
 
     return of
@@ -85,11 +116,11 @@ def test_it_is_flax_lstm_with_its_gradients():
   for one, other in zip(
     *(
       jax.tree.leaves(
-        jax.jit(jax.value_and_grad(loss(lstm), (0, 1, 2)))(
+        jax.jit(jax.value_and_grad(loss(*lstm), (0, 1, 2)))(
           params, start, inputs
         )
       )
-      for lstm in (ours, theirs)
+      for lstm in ((ours, lambda params: params), (theirs, by_gate))
     )
   ):
     np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
