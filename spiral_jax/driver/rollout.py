@@ -31,7 +31,7 @@ class Environment(Protocol):
 class _Episode(NamedTuple):
   """An episode that goes on."""
 
-  key: np.ndarray | jax.Array
+  rng: np.random.Generator
   noise: np.ndarray | None
   target: np.ndarray | None
   state: types.AgentState
@@ -83,14 +83,13 @@ class Rollout:
   def __call__(self, params: types.Params, version: int) -> types.Trajectory:
     """Returns episodes, or the next commands of them, in host memory."""
     episode = self._going_on or self._begin()
-    key, noise, target, state, canvas = episode
+    rng, noise, target, state, canvas = episode
     canvases = [canvas]
     outputs: list[types.StepOutput] = []
     is_over = False
     while not is_over and len(outputs) < self._unroll_length:
-      key, step_key = jax.random.split(key)
       observation = types.Observation(canvases[-1], target, noise)
-      output, state = self._step(params, state, observation, step_key)
+      output, state = self._step(params, state, observation, _key(rng))
       output = jax.device_get(output)
       time_step = self._environment.step(output.action)
       is_over = time_step.last()
@@ -103,11 +102,11 @@ class Rollout:
       self._going_on = None
       is_last[-1] = True
     else:
-      self._going_on = _Episode(key, noise, target, state, canvases[-1])
-      # Of the next command, but newer parameters will decide it again.
-      _, step_key = jax.random.split(key)
+      self._going_on = _Episode(rng, noise, target, state, canvases[-1])
+      # Of the next command, but newer parameters will decide it: the value is
+      # wanted alone, which depends on no key.
       observation = types.Observation(canvases[-1], target, noise)
-      output, _ = self._step(params, state, observation, step_key)
+      output, _ = self._step(params, state, observation, np.zeros(2, np.uint32))
       bootstrap = np.asarray(output.value)
     return types.Trajectory(
       canvas=np.stack(canvases),
@@ -125,7 +124,6 @@ class Rollout:
   def _begin(self) -> _Episode:
     rng = np.random.default_rng((self._seed, self._episodes))
     self._episodes += 1
-    key = np.array(rng.integers(1 << 32, size=2), np.uint32)
     noise = target = None
     if self._noise_size:
       shape = (self._environment.count, self._noise_size)
@@ -133,7 +131,7 @@ class Rollout:
     if self._targets is not None:
       target = self._targets()
     canvas = self._environment.reset().observation['canvas']
-    return _Episode(key, noise, target, self._initial_state, canvas)
+    return _Episode(rng, noise, target, self._initial_state, canvas)
 
   def get_state(self) -> dict[str, Any]:
     """Returns the number of episodes, and the state of the targets."""
@@ -148,3 +146,8 @@ class Rollout:
     self._going_on = None
     if isinstance(self._targets, state_lib.Stateful):
       self._targets.set_state(state['targets'])
+
+
+def _key(rng: np.random.Generator) -> np.ndarray:
+  """Returns a key for JAX; JAX would take longer to split another one."""
+  return rng.integers(1 << 32, size=2, dtype=np.uint32)
