@@ -1,4 +1,4 @@
-"""Evaluates a run's checkpoint on held-out images; writes figures, pictures.
+"""Evaluates an agent on held-out images; writes figures and pictures.
 
 For example, on the official test split:
 
@@ -7,6 +7,10 @@ For example, on the official test split:
 or on pictures of another origin than those it was trained on:
 
   python experiments/evaluate.py --run_dir=runs/omniglot --dataset=mnist
+
+or with weights that come with the package:
+
+  python experiments/evaluate.py --weights=portraits --out_dir=out
 """
 
 from collections.abc import Callable
@@ -69,8 +73,46 @@ def evaluate(
     FileNotFoundError, ValueError: if there is no such checkpoint, or no data.
   """
   agent = restored.load(run_dir, step)
-  agent = agent._replace(setup=_with_data(agent.setup, dataset, data_dir))
   out = run_dir / dataset
+  figures = evaluate_restored(
+    agent, out, dataset=dataset, data_dir=data_dir, count=count
+  )
+  progress = pictures.progress(
+    run_dir / 'samples', lines=2 if agent.setup.agent.conditional else 1
+  )
+  if progress is not None:
+    pictures.save(progress, out / 'progress.png')
+  pictures.curves(run_dir / 'metrics.jsonl', _CURVES, out / 'curves.png')
+  rich.console.Console(highlight=False).print(
+    'over training: progress.png, curves.png', soft_wrap=True
+  )
+  return figures
+
+
+def evaluate_restored(
+  agent: restored.Restored,
+  out: pathlib.Path,
+  *,
+  dataset: str = '',
+  data_dir: str = '',
+  count: int = 1000,
+) -> dict[str, Any]:
+  """Evaluates an agent; writes `evaluation.json` and pictures into `out`.
+
+  Args:
+    agent: of a run or of the package.
+    out: the folder.
+    dataset: as for `evaluate`, as are the rest.
+    data_dir: of it.
+    count: of samples or reconstructions.
+
+  Returns:
+    Figures by name.
+
+  Raises:
+    FileNotFoundError, ValueError: if there is no data.
+  """
+  agent = agent._replace(setup=_with_data(agent.setup, dataset, data_dir))
   test = run_setup.load_dataset(agent.setup, 'test')
   is_conditional = agent.setup.agent.conditional
   if is_conditional:
@@ -82,12 +124,12 @@ def evaluate(
     assert train.labels is not None
     classifier = evaluation.train_classifier(train.images, train.labels)
     read = functools.partial(_read, classifier, train, test)
-  figures: dict[str, Any] = {
-    'step': agent.checkpoint.step,
-    'frames': int(agent.checkpoint.state['policy']['frames']),
-    'minutes': round(agent.checkpoint.state['clock']['seconds'] / 60, 2),
-    'test_images': len(test.images),
-  }
+  figures: dict[str, Any] = {'step': agent.checkpoint.step}
+  state = agent.checkpoint.state
+  if state:  # Weights come without.
+    figures['frames'] = int(state['policy']['frames'])
+    figures['minutes'] = round(state['clock']['seconds'] / 60, 2)
+  figures['test_images'] = len(test.images)
   targets = test.images if is_conditional else None
   drawn = _draw(agent, count or 1000, targets, read)
   figures |= drawn.figures
@@ -112,17 +154,10 @@ def evaluate(
     pictures.grid(drawn.canvas, drawn.targets), out / 'result.png'
   )
   pictures.save(pictures.strokes(drawn.first.canvas), out / 'strokes.png')
-  progress = pictures.progress(
-    run_dir / 'samples', lines=2 if is_conditional else 1
-  )
-  if progress is not None:
-    pictures.save(progress, out / 'progress.png')
-  pictures.curves(run_dir / 'metrics.jsonl', _CURVES, out / 'curves.png')
   rich.console.Console(highlight=False).print(
     f'pictures in {out}: result.png (what it draws'
     f'{"; result_greedy.png, by its likeliest choices" * is_conditional}), '
-    'strokes.png (command by command), progress.png (over training), '
-    'curves.png',
+    'strokes.png (command by command)',
     soft_wrap=True,
   )
   return figures
@@ -257,18 +292,36 @@ def _text(value: Any) -> str:
 def main() -> None:
   """Evaluates as the flags say."""
   process.prepare()
-  evaluate(
-    pathlib.Path(_RUN_DIR.value).expanduser(),
-    dataset=_DATASET.value,
-    data_dir=_DATA_DIR.value,
-    count=_COUNT.value,
-    step=_STEP.value,
-  )
+  what: dict[str, Any] = {
+    'dataset': _DATASET.value,
+    'data_dir': _DATA_DIR.value,
+    'count': _COUNT.value,
+  }
+  if bool(_RUN_DIR.value) == bool(_WEIGHTS.value):
+    raise ValueError(
+      'name what to evaluate, one of the two: a run, as --run_dir=runs/mnist, '
+      'or weights that come with the package, as --weights=digits'
+    )
+  if _WEIGHTS.value:
+    evaluate_restored(
+      restored.load_weights(_WEIGHTS.value),
+      pathlib.Path(_OUT_DIR.value).expanduser() / _DATASET.value,
+      **what,
+    )
+  else:
+    run_dir = pathlib.Path(_RUN_DIR.value).expanduser()
+    evaluate(run_dir, step=_STEP.value, **what)
 
 
 if __name__ == '__main__':
   _RUN_DIR = flags.DEFINE_string(
-    'run_dir', None, 'folder of the run to evaluate', required=True
+    'run_dir', '', 'folder of the run to evaluate; what is written goes there'
+  )
+  _WEIGHTS = flags.DEFINE_string(
+    'weights', '', 'that come with the package, instead of those of a run'
+  )
+  _OUT_DIR = flags.DEFINE_string(
+    'out_dir', 'out', 'folder of what is written, with --weights'
   )
   _DATASET = flags.DEFINE_enum(
     'dataset',

@@ -228,7 +228,8 @@ def _card(
     '|---|---|',
     *(f'| {figure} | {value} |' for figure, value in _rows(shown)),
     '',
-    'Printed by `python experiments/evaluate.py --run_dir=<the run>`;',
+    f'Printed by `python experiments/evaluate.py --weights={name} '
+    f'--count={figures.get("test_images", 0)}`;',
     '`greedy`: by the likeliest choices.',
     '',
     '## Known failures',

@@ -112,6 +112,16 @@ def test_evaluating_what_is_no_run_gives_one_line(tmp_path):
   assert len(errors.splitlines()) == 1 and 'none' in errors
 
 
+@pytest.mark.parametrize(
+  'arguments', [[], ['--run_dir=runs/mnist', '--weights=digits']]
+)
+def test_evaluating_is_of_a_run_or_of_weights(arguments):
+  code, _, errors = finish(tiny.script('evaluate.py', *arguments))
+  assert code != 0
+  assert len(errors.splitlines()) == 1
+  assert 'one of the two' in errors and '--weights=digits' in errors
+
+
 @pytest.mark.parametrize('path', FLAG_FILES, ids=lambda path: path.stem)
 def test_flag_files_fit_together(path, monkeypatch):
   monkeypatch.chdir(tiny.ROOT)  # Flag files name each other from there.
