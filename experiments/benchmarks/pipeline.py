@@ -12,6 +12,9 @@ nothing beside it (drawing a batch, discriminator updates, a policy update):
 
 Parts that take turns on the same cores cannot be faster than 100%, but for what
 one leaves idle and another uses.
+
+With --learn_minutes, of a conditional agent, also the errors on held-out images
+after so many minutes of training with either convolutions.
 """
 
 from collections.abc import Sequence
@@ -22,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from absl import flags
 import jax
@@ -40,7 +43,10 @@ from spiral_jax.driver import rollout
 _SCRIPT = pathlib.Path(__file__).resolve().parents[1] / 'mnist.py'
 
 # Flags of this script alone, not of the training.
-_OWN = ('--turns', '--seconds', '--figures', '--plain')
+_OWN = (
+  '--turns', '--seconds', '--figures', '--plain', '--noplain',
+  '--learn_minutes',
+)
 
 # A program that runs the script without the native convolutions.
 _PLAIN = """
@@ -65,6 +71,11 @@ def main() -> None:
   """Prints the figures."""
   process.prepare()
   setup = run_setup.read_flags('mnist')
+  if _LEARN_MINUTES.value and not setup.agent.conditional:
+    raise ValueError(
+      '--learn_minutes compares errors on given images: add --conditional, or '
+      'name a flag file that has it'
+    )
   with tempfile.TemporaryDirectory() as folder:
     cache = pathlib.Path(folder, 'cache')
     cold = train(pathlib.Path(folder, 'cold'), cache, seconds=0)
@@ -79,6 +90,8 @@ def main() -> None:
         seconds=_SECONDS.value,
         program=['-c', _PLAIN],
       )
+    if _LEARN_MINUTES.value:
+      _compare_learning(pathlib.Path(folder), cache, _LEARN_MINUTES.value)
   measuring.record('start to first update, empty cache', cold.start, 's')
   measuring.record('start to first update, from the cache', run.start, 's')
   measuring.record('most memory', run.memory, 'MiB')
@@ -135,17 +148,10 @@ def train(
   Raises:
     RuntimeError: with what the script said, if it ended before.
   """
-  arguments = [a for a in sys.argv[1:] if not a.startswith(_OWN)]
   start = time.monotonic()
   with tempfile.TemporaryFile('w+') as output:
-    script = subprocess.Popen(
-      [
-        sys.executable, *program, str(_SCRIPT), *arguments,
-        f'--run_dir={run_dir}', '--log_every=1', '--minutes=1000', '--frames=0',
-      ],
-      env={**os.environ, 'XDG_CACHE_HOME': str(cache)},
-      stdout=output,
-      stderr=output,
+    script = _start(
+      run_dir, cache, program, output, ['--log_every=1', '--minutes=1000']
     )
     try:
       memory = 0.0
@@ -169,6 +175,58 @@ def train(
     start=first[0] - start,
     rate=(last[1] - first[1]) / elapsed if elapsed else float('nan'),
     memory=memory,
+  )
+
+
+def _start(
+  run_dir: pathlib.Path,
+  cache: pathlib.Path,
+  program: Sequence[str],
+  output: IO[str],
+  more: Sequence[str],
+) -> subprocess.Popen:
+  """Starts the training script with this script's flags and `more`."""
+  arguments = [a for a in sys.argv[1:] if not a.startswith(_OWN)]
+  return subprocess.Popen(
+    [
+      sys.executable, *program, str(_SCRIPT), *arguments,
+      f'--run_dir={run_dir}', '--frames=0', *more,
+    ],
+    env={**os.environ, 'XDG_CACHE_HOME': str(cache)},
+    stdout=output,
+    stderr=output,
+  )
+
+
+def _compare_learning(
+  folder: pathlib.Path, cache: pathlib.Path, minutes: float
+) -> None:
+  """Trains with either convolutions for so long; prints what was learned."""
+  shares = []
+  for name, program in (('native', []), ('XLA', ['-c', _PLAIN])):
+    run_dir = folder / f'learn_{name}'
+    with tempfile.TemporaryFile('w+') as output:
+      script = _start(
+        run_dir, cache, program, output, [f'--minutes={minutes}']
+      )
+      if script.wait():
+        output.seek(0)
+        raise RuntimeError(f'training failed: {output.read()}')
+    figures = json.loads((run_dir / 'evaluation.json').read_text())
+    shares.append(figures['share_of_blank'])
+    print(
+      f'after {minutes:g} minutes, convolutions of {name:8} held-out l2 '
+      f'{figures["error"]:.4f}, {figures["share_of_blank"]:.1%} of a blank '
+      f"page's; {figures['frames']:,} commands",
+      flush=True,
+    )
+  measuring.record(
+    f"held-out l2 after {minutes:g} minutes, of a blank page's",
+    shares[0],
+    '%',
+    shares[1],
+    'convolutions of XLA',
+    shares[1] / shares[0],
   )
 
 
@@ -258,5 +316,8 @@ if __name__ == '__main__':
   )
   _PLAIN_TOO = flags.DEFINE_boolean(
     'plain', True, 'train once more with the convolutions of XLA'
+  )
+  _LEARN_MINUTES = flags.DEFINE_float(
+    'learn_minutes', 0, 'of training, with either, whose errors are compared', 0
   )
   cli.run(main)
