@@ -11,7 +11,8 @@ nothing beside it (drawing a batch, discriminator updates, a policy update):
       --flagfile=experiments/flags/mnist_cpu.flags
 
 Parts that take turns on the same cores cannot be faster than 100%, but for what
-one leaves idle and another uses.
+one leaves idle and another uses. --discriminator_updates is a bound: as many of
+them count as there were.
 
 With --learn_minutes, of a conditional agent, also the errors on held-out images
 after so many minutes of training with either convolutions.
@@ -65,6 +66,15 @@ class Run(NamedTuple):
   start: float     # Seconds from its start to the first update.
   rate: float      # Commands a second since.
   memory: float    # Most that was resident, MiB.
+  discriminator_updates: float  # For each command.
+
+
+class _Progress(NamedTuple):
+  """What the metrics of a run say of it."""
+
+  seconds: float  # When they did.
+  frames: int  # Commands that the policy has learned from.
+  discriminator_updates: int
 
 
 def main() -> None:
@@ -95,11 +105,11 @@ def main() -> None:
   measuring.record('start to first update, empty cache', cold.start, 's')
   measuring.record('start to first update, from the cache', run.start, 's')
   measuring.record('most memory', run.memory, 'MiB')
-  seconds = parts(setup, _TURNS.value)
+  frames = setup.run.batch_size * setup.painting.episode_length // setup.pieces
+  seconds = parts(setup, _TURNS.value, run.discriminator_updates * frames)
   total = sum(seconds.values())
   for name, value in seconds.items():
     print(f'{name:38} {1e3 * value:8.1f} ms a batch, {value / total:.0%}')
-  frames = setup.run.batch_size * setup.painting.episode_length // setup.pieces
   print(f'its parts allow                        {frames / total:8.1f} /s')
   print(
     f'training does, over {_SECONDS.value:3.0f} s             {run.rate:8.1f}'
@@ -155,26 +165,28 @@ def train(
     )
     try:
       memory = 0.0
-      first, last = None, None
-      while first is None or time.monotonic() < first[0] + seconds:
+      first: _Progress | None = None
+      last: _Progress | None = None
+      while first is None or time.monotonic() < first.seconds + seconds:
         time.sleep(0.1)
         if script.poll() is not None:
           output.seek(0)
           raise RuntimeError(f'training ended early: {output.read()}')
         memory = max(memory, _resident(script.pid))
-        frames = _frames(run_dir / 'metrics.jsonl')
-        if frames and (last is None or frames > last[1]):
-          last = time.monotonic(), frames
+        now = _progress(run_dir / 'metrics.jsonl')
+        if now.frames and (last is None or now.frames > last.frames):
+          last = now
           first = first or last
     finally:
       script.kill()
       script.wait()
   assert last is not None
-  elapsed = last[0] - first[0]
+  elapsed, frames, updates = np.subtract(last, first)
   return Run(
-    start=first[0] - start,
-    rate=(last[1] - first[1]) / elapsed if elapsed else float('nan'),
+    start=first.seconds - start,
+    rate=frames / elapsed if elapsed else float('nan'),
     memory=memory,
+    discriminator_updates=updates / frames if frames else float('nan'),
   )
 
 
@@ -230,18 +242,19 @@ def _compare_learning(
   )
 
 
-def _frames(path: pathlib.Path) -> int:
-  """Returns the commands of the last policy update in the metrics, or 0."""
-  if not path.exists():
-    return 0
-  for line in reversed(path.read_text().splitlines()):
+def _progress(path: pathlib.Path) -> _Progress:
+  """Returns what the metrics say, of which there may be none yet."""
+  frames = updates = 0
+  lines = path.read_text().splitlines() if path.exists() else []
+  for line in lines:
     try:
-      frames = json.loads(line).get('policy/frames')
+      entry = json.loads(line)
     except ValueError:  # Half a line, being written.
       continue
-    if frames:
-      return int(frames)
-  return 0
+    frames = int(entry.get('policy/frames', frames))
+    if any(name.startswith('discriminator/') for name in entry):
+      updates = entry['step']
+  return _Progress(time.monotonic(), frames, updates)
 
 
 def _resident(pid: int) -> float:
@@ -251,8 +264,16 @@ def _resident(pid: int) -> float:
   return int(lines['VmHWM'].split()[0]) / 1024 if 'VmHWM' in lines else 0.0
 
 
-def parts(setup: run_setup.Setup, turns: int) -> dict[str, float]:
-  """Returns seconds a batch, of episodes or pieces, of each part, medians."""
+def parts(
+  setup: run_setup.Setup, turns: int, discriminator_updates: float
+) -> dict[str, float]:
+  """Returns seconds a batch, of episodes or pieces, of each part, medians.
+
+  Args:
+    setup: of the training.
+    turns: in which each part is timed.
+    discriminator_updates: a batch, where there is a discriminator.
+  """
   batch = setup.run.batch_size
   agent = run_setup.make_agent(setup)
   images = run_setup.load_dataset(setup, 'train').images
@@ -298,8 +319,10 @@ def parts(setup: run_setup.Setup, turns: int) -> dict[str, float]:
 
   work['drawing'] = 1.0, lambda: draw(acting, 0)
   if score is not None:
-    updates = setup.run.discriminator_updates / setup.pieces
-    work[f'{updates:g} discriminator updates'] = updates, update_discriminator
+    work[f'{discriminator_updates:.2f} discriminator updates'] = (
+      discriminator_updates,
+      update_discriminator,
+    )
   work['policy update'] = 1.0, update_policy
   times = measuring.in_turns([function for _, function in work.values()], turns)
   return {
