@@ -77,14 +77,16 @@ def evaluate(
   figures = evaluate_restored(
     agent, out, dataset=dataset, data_dir=data_dir, count=count
   )
+  made = ['curves.png']
+  pictures.curves(run_dir / 'metrics.jsonl', _CURVES, out / 'curves.png')
   progress = pictures.progress(
     run_dir / 'samples', lines=2 if agent.setup.agent.conditional else 1
   )
   if progress is not None:
     pictures.save(progress, out / 'progress.png')
-  pictures.curves(run_dir / 'metrics.jsonl', _CURVES, out / 'curves.png')
+    made.append('progress.png')
   rich.console.Console(highlight=False).print(
-    'over training: progress.png, curves.png', soft_wrap=True
+    f'over training, in the same folder: {", ".join(made)}', soft_wrap=True
   )
   return figures
 
@@ -260,6 +262,7 @@ def _rounded(value: Any) -> Any:
 
 
 def _write(path: pathlib.Path, figures: dict[str, Any]) -> None:
+  path.parent.mkdir(parents=True, exist_ok=True)
   partial = path.with_name('.partial-' + path.name)
   partial.write_text(json.dumps(figures, indent=2) + '\n')
   partial.replace(path)
@@ -292,7 +295,7 @@ def _text(value: Any) -> str:
 def main() -> None:
   """Evaluates as the flags say."""
   process.prepare()
-  what: dict[str, Any] = {
+  options: dict[str, Any] = {
     'dataset': _DATASET.value,
     'data_dir': _DATA_DIR.value,
     'count': _COUNT.value,
@@ -303,14 +306,23 @@ def main() -> None:
       'or weights that come with the package, as --weights=digits'
     )
   if _WEIGHTS.value:
+    if _STEP.value is not None:
+      raise ValueError(
+        f'--step={_STEP.value} is of a run; leave it out with --weights'
+      )
     evaluate_restored(
       restored.load_weights(_WEIGHTS.value),
-      pathlib.Path(_OUT_DIR.value).expanduser() / _DATASET.value,
-      **what,
+      pathlib.Path(_OUT_DIR.value or 'out').expanduser() / _DATASET.value,
+      **options,
     )
-  else:
-    run_dir = pathlib.Path(_RUN_DIR.value).expanduser()
-    evaluate(run_dir, step=_STEP.value, **what)
+    return
+  if _OUT_DIR.value:
+    raise ValueError(
+      f'--out_dir={_OUT_DIR.value} goes with --weights; what is found of a run '
+      'is written into its folder'
+    )
+  run_dir = pathlib.Path(_RUN_DIR.value).expanduser()
+  evaluate(run_dir, step=_STEP.value, **options)
 
 
 if __name__ == '__main__':
@@ -321,7 +333,7 @@ if __name__ == '__main__':
     'weights', '', 'that come with the package, instead of those of a run'
   )
   _OUT_DIR = flags.DEFINE_string(
-    'out_dir', 'out', 'folder of what is written, with --weights'
+    'out_dir', '', 'folder of what is written with --weights; empty, out'
   )
   _DATASET = flags.DEFINE_enum(
     'dataset',

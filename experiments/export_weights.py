@@ -228,8 +228,9 @@ def _card(
     '|---|---|',
     *(f'| {figure} | {value} |' for figure, value in _rows(shown)),
     '',
-    f'Printed by `python experiments/evaluate.py --weights={name} '
-    f'--count={figures.get("test_images", 0)}`;',
+    'Measured again, with weights rounded to float16, by',
+    *_commands(name, figures),
+    '',
     '`greedy`: by the likeliest choices.',
     '',
     '## Known failures',
@@ -237,6 +238,23 @@ def _card(
     failures,
     '',
   ])
+
+
+def _commands(name: str, figures: dict[str, Any]) -> Iterator[str]:
+  """Yields the commands that measure the figures, in lines of Markdown."""
+  yield ''
+  for key, found in [('', figures), *figures.items()]:
+    dataset = key.removeprefix('on ')
+    if dataset == key and key:
+      continue
+    # Samples are as many as asked for, reconstructions as there are images.
+    samples = found.get('samples', {})
+    count = samples.get('num_images', found['test_images'])
+    flag = f' --dataset={dataset}' if dataset else ''
+    yield (
+      f'    python experiments/evaluate.py --weights={name}{flag} '
+      f'--count={count}'
+    )
 
 
 def _rows(

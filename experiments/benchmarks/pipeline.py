@@ -72,7 +72,7 @@ class Run(NamedTuple):
 class _Progress(NamedTuple):
   """What the metrics of a run say of it."""
 
-  seconds: float  # When they did.
+  seconds: float  # On the monotonic clock, when they were read.
   frames: int  # Commands that the policy has learned from.
   discriminator_updates: int
 
@@ -85,6 +85,10 @@ def main() -> None:
     raise ValueError(
       '--learn_minutes compares errors on given images: add --conditional, or '
       'name a flag file that has it'
+    )
+  if _LEARN_MINUTES.value and not _PLAIN_TOO.value:
+    raise ValueError(
+      '--noplain leaves out what --learn_minutes compares with: leave out one'
     )
   with tempfile.TemporaryDirectory() as folder:
     cache = pathlib.Path(folder, 'cache')
@@ -195,14 +199,14 @@ def _start(
   cache: pathlib.Path,
   program: Sequence[str],
   output: IO[str],
-  more: Sequence[str],
+  more_flags: Sequence[str],
 ) -> subprocess.Popen:
-  """Starts the training script with this script's flags and `more`."""
+  """Starts the training script with this script's flags and `more_flags`."""
   arguments = [a for a in sys.argv[1:] if not a.startswith(_OWN)]
   return subprocess.Popen(
     [
       sys.executable, *program, str(_SCRIPT), *arguments,
-      f'--run_dir={run_dir}', '--frames=0', *more,
+      f'--run_dir={run_dir}', '--frames=0', *more_flags,
     ],
     env={**os.environ, 'XDG_CACHE_HOME': str(cache)},
     stdout=output,
@@ -214,7 +218,7 @@ def _compare_learning(
   folder: pathlib.Path, cache: pathlib.Path, minutes: float
 ) -> None:
   """Trains with either convolutions for so long; prints what was learned."""
-  shares = []
+  shares = {}
   for name, program in (('native', []), ('XLA', ['-c', _PLAIN])):
     run_dir = folder / f'learn_{name}'
     with tempfile.TemporaryFile('w+') as output:
@@ -225,7 +229,7 @@ def _compare_learning(
         output.seek(0)
         raise RuntimeError(f'training failed: {output.read()}')
     figures = json.loads((run_dir / 'evaluation.json').read_text())
-    shares.append(figures['share_of_blank'])
+    shares[name] = figures['share_of_blank']
     print(
       f'after {minutes:g} minutes, convolutions of {name:8} held-out l2 '
       f'{figures["error"]:.4f}, {figures["share_of_blank"]:.1%} of a blank '
@@ -234,11 +238,11 @@ def _compare_learning(
     )
   measuring.record(
     f"held-out l2 after {minutes:g} minutes, of a blank page's",
-    shares[0],
+    shares['native'],
     '%',
-    shares[1],
+    shares['XLA'],
     'convolutions of XLA',
-    shares[1] / shares[0],
+    shares['XLA'] / shares['native'],
   )
 
 
@@ -246,14 +250,18 @@ def _progress(path: pathlib.Path) -> _Progress:
   """Returns what the metrics say, of which there may be none yet."""
   frames = updates = 0
   lines = path.read_text().splitlines() if path.exists() else []
-  for line in lines:
+  # From the end, as it is asked ten times a second; the last are enough, if
+  # there is a discriminator at all.
+  for line in lines[:-50:-1]:
     try:
       entry = json.loads(line)
     except ValueError:  # Half a line, being written.
       continue
-    frames = int(entry.get('policy/frames', frames))
-    if any(name.startswith('discriminator/') for name in entry):
+    frames = frames or int(entry.get('policy/frames', 0))
+    if not updates and any(name.startswith('discriminator/') for name in entry):
       updates = entry['step']
+    if frames and updates:
+      break
   return _Progress(time.monotonic(), frames, updates)
 
 

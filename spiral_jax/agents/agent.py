@@ -178,8 +178,9 @@ def _images(
   config: config_lib.AgentConfig,
   dtype: jax.typing.DTypeLike,
 ) -> tuple[chex.Array, ...]:
-  """Returns what the torso sees, `[T, B, H, W, any]`, 0 where paper is white.
+  """Returns what the torso sees, `[T, B, H, W, C]` each, 0 for white paper.
 
+  At least one, with C = 0 if there is nothing to see.
   Mostly zeros, where the paper would be mostly ones: inputs that hardly vary
   slow learning down.
 

@@ -124,16 +124,17 @@ def to_arrays(params: types.Params) -> dict[str, np.ndarray]:
   """Returns parameters as weights.npz has them, float16 by path of names.
 
   Raises:
-    ValueError: if float16 has no room for one.
+    ValueError: if one is not finite in float16.
   """
   arrays = {}
   for keys, leaf in jax.tree_util.tree_flatten_with_path(params)[0]:
     with np.errstate(over='ignore'):
       array = np.asarray(leaf).astype(np.float16)
     if not np.isfinite(array).all():
+      worst = np.asarray(leaf).flat[np.argmin(np.isfinite(array))]
       raise ValueError(
-        f'{_path(keys)} has a value that is not finite or above '
-        f'{np.finfo(np.float16).max:.0f}; the weights are of no use'
+        f'{_path(keys)} holds {worst}, and float16 ends at '
+        f'{np.finfo(np.float16).max:.0f}; take an earlier checkpoint'
       )
     arrays[_path(keys)] = array
   return arrays

@@ -145,7 +145,8 @@ def _value_at(uniform: chex.Array, probs: chex.Array) -> chex.Array:
     probs: `[N, K]`.
 
   Returns:
-    int32 `[N]`, distributed as `probs` if `uniform` is uniform.
+    int32 `[N]`, distributed as `probs` if `uniform` is uniform, to float32's
+    rounding of sums.
   """
   n, num_values = probs.shape
   # Sums within blocks of the values, then of the blocks before each: two small
@@ -153,18 +154,21 @@ def _value_at(uniform: chex.Array, probs: chex.Array) -> chex.Array:
   size = math.isqrt(num_values - 1) + 1
   blocks = jnp.pad(probs, ((0, 0), (0, size**2 - num_values)))
   ones = jnp.ones((size, size))
-  within = _exact_product(blocks.reshape(-1, size), jnp.triu(ones))
+  within = _float32_product(blocks.reshape(-1, size), jnp.triu(ones))
   within = within.reshape(n, size, size)
-  before = _exact_product(within[:, :, -1], jnp.triu(ones, 1))
+  before = _float32_product(within[:, :, -1], jnp.triu(ones, 1))
   cumulative = within + before[..., None]
-  cumulative = cumulative.reshape(n, -1)
-  value = jnp.sum(cumulative <= uniform[:, None] * cumulative[:, -1:], axis=-1)
-  # Rounding may reach the end.
-  return jnp.minimum(value, num_values - 1).astype(jnp.int32)
+  cumulative = cumulative.reshape(n, -1)[:, :num_values]
+  # The last sum is above any number below 1 times itself, rounded too.
+  return jnp.sum(
+    cumulative <= uniform[:, None] * cumulative[:, -1:],
+    axis=-1,
+    dtype=jnp.int32,
+  )
 
 
 # Accelerators round what they multiply, if they may.
-_exact_product = functools.partial(
+_float32_product = functools.partial(
   jnp.matmul, precision=jax.lax.Precision.HIGHEST
 )
 

@@ -20,7 +20,7 @@ class LSTM(nn.Module):
   """Hochreiter and Schmidhuber's (1997), with gates that forget.
 
   An `nn.OptimizedLSTMCell` whose gates have their weights side by side: to put
-  them there in each call would take a tenth of the time of acting.
+  them there would take longer than the products of a step for few rows.
   """
 
   size: int
@@ -30,12 +30,12 @@ class LSTM(nn.Module):
     self, core: tuple[chex.Array, chex.Array], inputs: chex.Array
   ) -> tuple[tuple[chex.Array, chex.Array], chex.Array]:
     """Maps `[T, B, I]` to (next (c, h), outputs `[T, B, H]`)."""
-    gates = _NUM_GATES * self.size
+    width = _NUM_GATES * self.size
     kernel = self.param(
-      'kernel', nn.initializers.lecun_normal(), (inputs.shape[-1], gates)
+      'kernel', nn.initializers.lecun_normal(), (inputs.shape[-1], width)
     )
-    recurrent = self.param('recurrent', _orthogonal, (self.size, gates))
-    bias = self.param('bias', nn.initializers.zeros_init(), (gates,))
+    recurrent = self.param('recurrent', _orthogonal, (self.size, width))
+    bias = self.param('bias', nn.initializers.zeros_init(), (width,))
     kernel, recurrent, bias = (
       weights.astype(inputs.dtype) for weights in (kernel, recurrent, bias)
     )
@@ -73,7 +73,7 @@ def _forward(inputs, recurrent, core):
   def step(carry, added):
     c, h = carry
     gates = _activate(added + h @ recurrent)
-    i, f, g, o = jnp.split(gates, 4, axis=-1)
+    i, f, g, o = jnp.split(gates, _NUM_GATES, axis=-1)
     c = f * c + i * g
     h = o * jnp.tanh(c)
     return (c, h), (h, c, gates)
@@ -83,7 +83,7 @@ def _forward(inputs, recurrent, core):
 
 
 def _activate(gates: chex.Array) -> chex.Array:
-  i, f, g, o = jnp.split(gates, 4, axis=-1)
+  i, f, g, o = jnp.split(gates, _NUM_GATES, axis=-1)
   sigmoids = jax.nn.sigmoid(i), jax.nn.sigmoid(f), jax.nn.sigmoid(o)
   return jnp.concatenate(
     [*sigmoids[:2], jnp.tanh(g), sigmoids[2]], axis=-1
@@ -100,7 +100,7 @@ def _backward(kept, gradients):
     # Of h and c by all that comes later, then by this time's outputs as well.
     of_c, of_h = carry
     (h_gradient, c_gradient), gates, c, c_before = at_t
-    i, f, g, o = jnp.split(gates, 4, axis=-1)
+    i, f, g, o = jnp.split(gates, _NUM_GATES, axis=-1)
     squashed = jnp.tanh(c)
     of_h = of_h + h_gradient
     of_c = of_c + c_gradient + of_h * o * (1 - squashed**2)

@@ -117,7 +117,7 @@ def _rows_of_patches(image: chex.Array, size: int) -> list[chex.Array]:
   """Returns the pixels of each patch, in one array for each of its rows.
 
   One after another they are what `convolution.space_to_depth` returns. XLA's
-  CPU backend copies whole rows, and transposes pixel by pixel: slower by half.
+  CPU backend copies whole rows, and transposes pixel by pixel, which is slower.
 
   Args:
     image: `[N, H, W, C]`.

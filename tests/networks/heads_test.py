@@ -124,12 +124,12 @@ def test_uniform_numbers_become_values_by_their_probabilities(num_values):
   counts = np.bincount(value, minlength=num_values)
   assert not counts[1::3].any()
   np.testing.assert_allclose(counts / draws, probs, atol=2 / draws)
-  # The last number below 1, and sums that round to less than 1.
-  ends = heads._value_at(
-    jnp.full((num_values,), 1 - 2.0**-24),
-    0.999 * jnp.eye(num_values),
-  )
-  np.testing.assert_array_equal(ends, np.arange(num_values))
+  # The last number below 1, and sums that are not quite 1.
+  for total in (0.999, 1 - 2.0**-24, 1.0, 1 + 2.0**-23, 1.001):
+    ends = heads._value_at(
+      jnp.full((num_values,), 1 - 2.0**-24), total * jnp.eye(num_values)
+    )
+    np.testing.assert_array_equal(ends, np.arange(num_values))
 
 
 @SPATIAL
