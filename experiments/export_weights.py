@@ -242,11 +242,13 @@ def _card(
 
 def _commands(name: str, figures: dict[str, Any]) -> Iterator[str]:
   """Yields the commands that measure the figures, in lines of Markdown."""
+  others = {
+    key.removeprefix('on '): found
+    for key, found in figures.items()
+    if key.startswith('on ')
+  }
   yield ''
-  for key, found in [('', figures), *figures.items()]:
-    dataset = key.removeprefix('on ')
-    if dataset == key and key:
-      continue
+  for dataset, found in {'': figures, **others}.items():
     # Samples are as many as asked for, reconstructions as there are images.
     samples = found.get('samples', {})
     count = samples.get('num_images', found['test_images'])

@@ -225,7 +225,11 @@ def _compare_learning(
       script = _start(
         run_dir, cache, program, output, [f'--minutes={minutes}']
       )
-      if script.wait():
+      try:
+        failed = script.wait()
+      finally:
+        script.kill()
+      if failed:
         output.seek(0)
         raise RuntimeError(f'training failed: {output.read()}')
     figures = json.loads((run_dir / 'evaluation.json').read_text())

@@ -19,8 +19,8 @@ _NUM_GATES = 4
 class LSTM(nn.Module):
   """Hochreiter and Schmidhuber's (1997), with gates that forget.
 
-  An `nn.OptimizedLSTMCell` whose gates have their weights side by side: to put
-  them there would take longer than the products of a step for few rows.
+  An `nn.OptimizedLSTMCell` whose gates have their weights side by side, so that
+  no call has to put them there.
   """
 
   size: int
