@@ -329,7 +329,7 @@ def check_fit(setup: Setup) -> None:
   if setup.pieces > 1 and setup.run.unfinished_share:
     raise ValueError(
       f'--unfinished_share={setup.run.unfinished_share} is of whole episodes; '
-      f'leave it out, or --unroll_length={unroll_length}'
+      f'add --unfinished_share=0, or leave out --unroll_length={unroll_length}'
     )
   reward = setup.learner.reward
   if reward != 'discriminator' and not setup.agent.conditional:

@@ -92,7 +92,8 @@ class PolicyLearner:
   Version v of the parameters is that after v updates; version 0 is published
   at once. What it logs beside the update's own logs: `frames`, commands that
   the learner has seen, and `lag`, how many updates older than the learner's the
-  parameters were that acted.
+  parameters were that acted. Of updates on pieces that end no episode these two
+  are all, as there are no results.
   """
 
   def __init__(self, name: str, *,
@@ -156,8 +157,11 @@ class PolicyLearner:
       lag = self.version - int(trajectory.params_version)
       logs = self._learner.update(trajectory, score_params)
       self._frames += int(np.prod(trajectory.is_last.shape))
-    if np.any(trajectory.is_last):  # Others have no result to tell of.
-      self._learner.log(dict(frames=self._frames, lag=lag, **logs))
+    progress = dict(frames=self._frames, lag=lag)
+    if np.any(trajectory.is_last):
+      self._learner.log({**progress, **logs})
+    else:
+      self._learner.log_progress(progress)
     self._stop_if_done()
 
   def get_state(self) -> Any:
@@ -253,7 +257,7 @@ class _Learner:
     self._published = published
     self._metrics = metrics
     self._log_every = log_every
-    self._due = log_every  # Version of the next logs, at the earliest.
+    self._set_due()
     self._publish()
 
   def update(self, *batch: Any) -> Logs:
@@ -266,9 +270,19 @@ class _Learner:
   def log(self, logs: Logs) -> None:
     """Writes the first logs from every `log_every`-th update on."""
     if self._metrics is not None and self.version >= self._due:
-      self._metrics.write(
-          self.version, {f'{self._name}/{key}': logs[key] for key in logs})
+      self._write(logs)
       self._set_due()
+
+  def log_progress(self, logs: Logs) -> None:
+    """Writes at `log_every`; `log` is due as if this were not called."""
+    if self._metrics is not None and self.version >= self._progress_due:
+      self._write(logs)
+      self._progress_due = self._next_due()
+
+  def _write(self, logs: Logs) -> None:
+    assert self._metrics is not None
+    self._metrics.write(
+        self.version, {f'{self._name}/{key}': logs[key] for key in logs})
 
   def get_state(self) -> dict[str, Any]:
     """Returns plain state; the caller holds the lock."""
@@ -282,7 +296,11 @@ class _Learner:
     self._publish()
 
   def _set_due(self) -> None:
-    self._due = (self.version // self._log_every + 1) * self._log_every
+    # Versions of the next logs of either kind, at the earliest.
+    self._due = self._progress_due = self._next_due()
+
+  def _next_due(self) -> int:
+    return (self.version // self._log_every + 1) * self._log_every
 
   def _publish(self) -> None:
     self._published.publish(_copy(self._params_of(self._state)), self.version)

@@ -84,13 +84,19 @@ def test_policy_learner_counts_publishes_and_logs():
       (4, {'policy/frames': 48, 'policy/lag': 2, 'policy/loss': 3})]
 
 
-def test_policy_learner_logs_when_an_episode_ends():
+def test_policy_learner_logs_results_when_an_episode_ends():
   records = Records()
   learner, channel, _ = policy_learner(metrics=records, log_every=2)
-  for ends in (False, False, True, True, False, True):
+  for ends in (False, False, False, False, True, True, False, True):
     channel.put(trajectory(ends=ends))
     learner.step()
-  assert [step for step, _ in records.lines] == [3, 4, 6]
+  results = [step for step, logs in records.lines if 'policy/loss' in logs]
+  assert results == [5, 6, 8]
+  # Before the first of them, there is progress to tell of.
+  assert records.lines[:2] == [
+      (step, {'policy/frames': 12 * step, 'policy/lag': step - 1})
+      for step in (2, 4)]
+  assert len(records.lines) == 5
 
 
 def test_actor_leaves_pieces_of_episodes_out_of_the_replay():
