@@ -11,8 +11,9 @@ f32 matrix products.  PyTorch is not installed with the package:
   python experiments/benchmarks/learning.py \
       --flagfile=experiments/flags/mnist.flags --turns=3
 
-With --trace_dir, one more policy update is traced, operation by operation, for
-https://ui.perfetto.dev.
+With --trace_dir, a policy update and steps of acting are traced as well,
+operation by operation, for https://ui.perfetto.dev; which kinds of operations
+took longest is printed. ffi_call are those in C.
 """
 
 from collections.abc import Callable
@@ -37,6 +38,7 @@ from spiral_jax.driver import rollout
 import torch_agent
 
 _ACTING = 64  # Canvases.
+_SHOWN = 10  # Kinds of operations.
 
 
 def main() -> None:
@@ -63,10 +65,7 @@ def main() -> None:
   )
   print(f'matrix products: {rate / 1e9:.0f} GFLOP/s')
   ours, flops = _policy_update(setup, agent, trajectory)
-  if _TRACE_DIR.value:
-    ours()  # Compiles.
-    with jax.profiler.trace(_TRACE_DIR.value, create_perfetto_trace=True):
-      ours()
+  _trace('update', ours, calls=1)
   median = _compare(
     f'policy update, {episodes} episodes',
     ours,
@@ -87,11 +86,9 @@ def main() -> None:
     _discriminator_update(setup, size),
     _torch_discriminator_update(setup, size),
   )
-  _compare(
-    f'acting, {_ACTING} canvases',
-    _acting(setup, agent),
-    _torch_acting(setup, agent),
-  )
+  act = _acting(setup, agent)
+  _compare(f'acting, {_ACTING} canvases', act, _torch_acting(setup, agent))
+  _trace('acting', act, calls=50)
 
 
 def _compare(name: str, ours: Callable, theirs: Callable) -> float:
@@ -108,6 +105,20 @@ def _compare(name: str, ours: Callable, theirs: Callable) -> float:
   ours_ms, theirs_ms = np.median(times, axis=1)
   measuring.record(name, ours_ms, 'ms', theirs_ms, 'PyTorch', ratios[1])
   return float(ours_ms) / 1e3
+
+
+def _trace(name: str, function: Callable, calls: int) -> None:
+  """Traces calls, below --trace_dir if it is given, and prints what is long."""
+  if not _TRACE_DIR.value:
+    return
+  function()  # Compiles.
+  kinds = measuring.trace(
+    function, pathlib.Path(_TRACE_DIR.value, name), calls
+  )
+  total = sum(kinds.values())
+  print(f'  traced, {1e3 * total:.1f} ms in operations:')
+  for kind, seconds in list(kinds.items())[:_SHOWN]:
+    print(f'    {kind:32} {1e3 * seconds:8.2f} ms, {seconds / total:.0%}')
 
 
 def _product() -> Callable:
@@ -271,6 +282,6 @@ if __name__ == '__main__':
   run_setup.define_flags()
   _TURNS = flags.DEFINE_integer('turns', 9, 'times each is measured', 1)
   _TRACE_DIR = flags.DEFINE_string(
-    'trace_dir', '', 'folder of the trace of a policy update; empty, none'
+    'trace_dir', '', 'folder of traces of an update and of acting; empty, none'
   )
   cli.run(main)

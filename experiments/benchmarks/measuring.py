@@ -1,6 +1,8 @@
-"""What the benchmarks share: times in turns, operations, and records."""
+"""What the benchmarks share: times in turns, operations, traces, records."""
 
+import collections
 from collections.abc import Callable, Sequence
+import gzip
 import json
 import pathlib
 import statistics
@@ -15,6 +17,9 @@ from spiral_jax import types
 from spiral_jax.networks import native
 
 _PAUSE = 0.2  # Seconds.
+
+# Kinds of operations that others are part of.
+_AROUND = ('while', 'call', 'conditional')
 
 _FIGURES = flags.DEFINE_string(
   'figures', '', 'JSON lines to which the figures are added as well'
@@ -91,6 +96,35 @@ def in_turns(
         calls.append(clock() - start)
       row.append(statistics.median(calls))
   return times
+
+
+def trace(
+  function: Callable[[], object], folder: pathlib.Path, calls: int
+) -> dict[str, float]:
+  """Traces calls of a function, operation by operation.
+
+  Args:
+    function: what is traced; it returns when its work is done.
+    folder: what JAX's profiler writes comes below it, of which
+      perfetto_trace.json.gz is for https://ui.perfetto.dev.
+    calls: how many.
+
+  Returns:
+    Kind of XLA's operations -> seconds a call, longest first.
+  """
+  with jax.profiler.trace(folder, create_perfetto_trace=True):
+    for _ in range(calls):
+      function()
+  paths = folder.glob('**/perfetto_trace.json.gz')
+  newest = max(paths, key=lambda path: path.stat().st_mtime)
+  events = json.loads(gzip.decompress(newest.read_bytes()))['traceEvents']
+  seconds: collections.Counter[str] = collections.Counter()
+  for event in events:
+    if operation := event.get('args', {}).get('hlo_op'):
+      kind = operation.split('.')[0]
+      if kind not in _AROUND:
+        seconds[kind] += 1e-6 * event['dur'] / calls
+  return dict(seconds.most_common())
 
 
 def gradient_flops(

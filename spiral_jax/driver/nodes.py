@@ -297,7 +297,8 @@ class _Learner:
 
   def _set_due(self) -> None:
     # Versions of the next logs of either kind, at the earliest.
-    self._due = self._progress_due = self._next_due()
+    self._due: int = self._next_due()
+    self._progress_due: int = self._due
 
   def _next_due(self) -> int:
     return (self.version // self._log_every + 1) * self._log_every

@@ -3,8 +3,11 @@
 import json
 import re
 
+import jax
+import jax.numpy as jnp
 import pytest
 
+from experiments.benchmarks import measuring
 from tests.experiments import tiny
 
 FLAGS = [
@@ -66,3 +69,18 @@ def test_speed_gathers_what_benchmarks_found(tmp_path):
     what, _, _, shown = [cell.strip() for cell in row.strip('|').split('|')]
     assert what.endswith(name) and shown == ratio
   assert (tmp_path / 'out' / 'speed.png').stat().st_size > 1000
+
+
+def test_trace_tells_what_takes_long(tmp_path):
+  @jax.jit
+  def sort_often(x):
+    return jax.lax.fori_loop(0, 50, lambda _, x: jnp.sort(x * -1.5, axis=0), x)
+
+  x = jnp.ones((64, 64))
+  sort_often(x)  # Compiles.
+  seconds = measuring.trace(
+    lambda: sort_often(x).block_until_ready(), tmp_path, calls=2
+  )
+  assert list(seconds)[0] == 'sort'
+  assert 'while' not in seconds  # All of the above once more.
+  assert list(tmp_path.glob('**/perfetto_trace.json.gz'))
