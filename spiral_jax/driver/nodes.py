@@ -257,7 +257,8 @@ class _Learner:
     self._published = published
     self._metrics = metrics
     self._log_every = log_every
-    self._set_due()
+    # Versions of the next logs of either kind, at the earliest.
+    self._due = self._progress_due = log_every
     self._publish()
 
   def update(self, *batch: Any) -> Logs:
@@ -296,9 +297,7 @@ class _Learner:
     self._publish()
 
   def _set_due(self) -> None:
-    # Versions of the next logs of either kind, at the earliest.
-    self._due: int = self._next_due()
-    self._progress_due: int = self._due
+    self._due = self._progress_due = self._next_due()
 
   def _next_due(self) -> int:
     return (self.version // self._log_every + 1) * self._log_every
