@@ -3,9 +3,12 @@
 For example, of one image, or of all images in a folder, with weights that come
 with the package or those of a run:
 
-  python experiments/draw.py --image=digit.jpg
+  python experiments/draw.py --image=sketch.png
+  python experiments/draw.py --image=photo.jpg --weights=portraits
   python experiments/draw.py --image=sketches/ --checkpoint=runs/omniglot_cpu
 
+Without either, drawings in lines are drawn by the agent of characters, other
+images by that of portraits.
 The agent draws each image several times and the best is kept. Into the folder
 --out (for a folder of images: into a folder of each image's name below it) go
 program.json; picture_<size>.png and, in another brush, other_<size>.png;
@@ -36,6 +39,8 @@ import target_images
 
 _COLUMNS = 12  # Of the overview of a folder.
 _FILM_SIZE = 512  # Pixels of films, the page and the trace.
+# Weights for drawings in lines, and for all other images.
+_LINES, _COLOURS = 'characters', 'portraits'
 
 
 class Drawing(NamedTuple):
@@ -158,11 +163,16 @@ def _write(path: pathlib.Path, content: bytes) -> None:
 def main() -> None:
   """Draws as the flags say."""
   process.prepare()
+  console = rich.console.Console(highlight=False)
   sizes = [_size(text) for text in _SIZES.value]
-  restored = restored_lib.load_either(
-    _CHECKPOINT.value, _STEP.value, _WEIGHTS.value
-  )
   path = pathlib.Path(_IMAGE.value).expanduser()
+  out = pathlib.Path(_OUT.value).expanduser()
+  weights = _WEIGHTS.value
+  if not (weights or _CHECKPOINT.value):
+    weights = _LINES if target_images.are_drawings(path) else _COLOURS
+    console.print(f'drawn by the agent of --weights={weights}')
+  restored = restored_lib.load_either(_CHECKPOINT.value, _STEP.value, weights)
+  _check(restored, out, sizes, _OTHER_BRUSH.value, _MILLIMETRES.value)
   names, targets = target_images.read(
     path,
     restored.setup.painting,
@@ -173,8 +183,6 @@ def main() -> None:
   drawings = draw(
     restored, targets, samples=_SAMPLES.value, by=_BY.value, seed=_SEED.value
   )
-  out = pathlib.Path(_OUT.value).expanduser()
-  console = rich.console.Console(highlight=False)
   for name, target, drawing in rich.progress.track(
     list(zip(names, targets, drawings)),
     'writing',
@@ -195,7 +203,31 @@ def main() -> None:
   if path.is_dir():
     canvas = np.stack([drawing.program.render() for drawing in drawings])
     pictures.save(_overview(canvas, targets), out / 'result.png')
-  console.print(f'drawings in {out}; open drawing.html in a browser')
+    console.print(
+      f'drawings in {out}, a folder each, whose drawing.html is for a browser; '
+      'all of them in result.png'
+    )
+  else:
+    console.print(f'drawings in {out}; open drawing.html in a browser')
+
+
+def _check(
+  restored: restored_lib.Restored,
+  out: pathlib.Path,
+  sizes: Sequence[int],
+  other_brush: str,
+  millimetres: float,
+) -> None:
+  """Raises what `write` would, of a first stroke, before any work."""
+  restored_lib.check_conditional(restored)
+  settings = restored.setup.painting
+  if out.exists() and not out.is_dir():
+    raise ValueError(f'--out={out} is a file; name a folder')
+  command = {name: np.zeros(1, int) for name in settings.action_spec()}
+  program = painting.Program(settings, command)
+  program.to_svg(centre_lines=True, millimetres=millimetres)
+  for size in sizes:
+    program.render(size, other_brush)
 
 
 def _overview(canvas: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -246,7 +278,10 @@ if __name__ == '__main__':
     'image', None, 'an image, or a folder of images', required=True
   )
   _WEIGHTS = flags.DEFINE_string(
-    'weights', 'digits', 'that come with the package, whose agent draws'
+    'weights',
+    '',
+    'that come with the package, whose agent draws; empty, those that fit the '
+    'images',
   )
   _CHECKPOINT = flags.DEFINE_string(
     'checkpoint', '', 'folder of the run whose agent draws instead'

@@ -14,9 +14,13 @@ CHOICES = ('auto', 'yes', 'no')
 
 # White ink on black: the border of the image is dark, and so is most of it.
 _DARK_BORDER, _DARK_IMAGE = 64, 110
-# A drawing in lines: most of it is as light as its border, give or take, and
-# the darkest pixels (a share; one may be dirt) are darker by more than noise.
-_EVEN, _DARKEST, _NOISE = 24, 0.005, 16
+# A drawing in lines: at least this share of its pixels is paper, the colour of
+# its border, give or take. Digits and characters have .65 to .98, portraits
+# before an even ground up to .47.
+_PAPER, _EVEN = 0.56, 24
+# Its darkest pixels (a share; one may be dirt) are darker by more than noise.
+_DARKEST, _NOISE = 0.005, 16
+_GLANCE = 64  # Pixels that show whether an image is a drawing.
 
 
 def read(
@@ -47,25 +51,57 @@ def read(
     FileNotFoundError: if there is no image.
     ValueError: if an image cannot be read.
   """
-  if path.is_dir():
-    paths = folder_lib.find(path)
-    names = [p.relative_to(path).as_posix().replace('/', '_') for p in paths]
-    stems = [pathlib.PurePath(name).stem for name in names]
-    # Two files may differ in their endings alone.
-    names = [s if stems.count(s) == 1 else n for n, s in zip(names, stems)]
-    if not paths:
-      raise FileNotFoundError(
-        f'{path} has no images; put .png or .jpg files there, or name another '
-        'folder or file by --image'
-      )
-  elif path.is_file():
-    paths, names = [path], [path.stem]
-  else:
+  paths = _find(path)
+  images = [_read(p, settings, invert, contrast, fit) for p in paths]
+  return _names(path, paths), np.stack(images)
+
+
+def are_drawings(path: pathlib.Path) -> bool:
+  """Returns whether most images are drawings in lines, not photographs.
+
+  Args:
+    path: of an image, or of a folder of them.
+
+  Raises:
+    FileNotFoundError, ValueError: as `read` does.
+  """
+  images = [
+    folder_lib.read(p, size=_GLANCE, channels=3) for p in _find(path)
+  ]
+  return bool(np.mean([_share_of_paper(image) for image in images]) > _PAPER)
+
+
+def _find(path: pathlib.Path) -> list[pathlib.Path]:
+  """Returns an image, or those of a folder."""
+  if path.is_file():
+    return [path]
+  if not path.is_dir():
     raise FileNotFoundError(
       f'{path} does not exist; name an image or a folder of images by --image'
     )
-  images = [_read(p, settings, invert, contrast, fit) for p in paths]
-  return names, np.stack(images)
+  paths = folder_lib.find(path)
+  if not paths:
+    raise FileNotFoundError(
+      f'{path} has no images; put .png or .jpg files there, or name another '
+      'folder or file by --image'
+    )
+  return paths
+
+
+def _names(path: pathlib.Path, paths: list[pathlib.Path]) -> list[str]:
+  """Returns a name for each image of a folder, or for the one that it is."""
+  if path.is_file():
+    return [path.stem]
+  files = [p.relative_to(path).as_posix().replace('/', '_') for p in paths]
+  stems = [pathlib.PurePath(name).stem for name in files]
+  names: list[str] = []
+  for file, stem in zip(files, stems):
+    # Two files may differ in their endings alone, or in a folder.
+    name = stem if stems.count(stem) == 1 else file
+    while name in names:
+      name += '_'
+    names.append(name)
+  return names
 
 
 def _read(
@@ -77,11 +113,13 @@ def _read(
 ) -> np.ndarray:
   """Returns one image, `[H, W, C]`."""
 
-  def read_on(paper: int, fit: str) -> np.ndarray:
+  def read_on(
+    paper: int, fit: str, channels: int = settings.channels
+  ) -> np.ndarray:
     return folder_lib.read(
       path,
       size=settings.canvas_size,
-      channels=settings.channels,
+      channels=channels,
       fit=fit,
       paper=paper,
     )
@@ -93,12 +131,19 @@ def _read(
     if middle.min() > 128:  # Below light ink there may be nothing.
       middle = read_on(0, 'crop')
     is_light = _is_white_on_black(middle)
-  image = 255 - read_on(0, fit) if is_light else read_on(255, fit)
-  if contrast == 'yes' or (
-    contrast == 'auto' and settings.channels == 1 and _is_in_lines(image)
-  ):
-    return _stretched(image)
-  return image
+  paper = 0 if is_light else 255
+  image = read_on(paper, fit)
+  if is_light:
+    image = 255 - image
+  if contrast == 'auto':
+    is_stretched = (
+      settings.channels == 1
+      and _has_ink(image)
+      and _share_of_paper(read_on(paper, fit, channels=3)) > _PAPER
+    )
+  else:
+    is_stretched = contrast == 'yes'
+  return _stretched(image) if is_stretched else image
 
 
 def _is_white_on_black(image: np.ndarray) -> bool:
@@ -110,13 +155,16 @@ def _is_white_on_black(image: np.ndarray) -> bool:
   )
 
 
-def _is_in_lines(image: np.ndarray) -> bool:
-  """Whether a grey image `[H, W, 1]` is mostly paper with some ink on it."""
-  paper = _border(image)
-  return bool(
-    np.mean(np.abs(image - paper) < _EVEN) > 0.5
-    and paper - np.quantile(image, _DARKEST) > _NOISE
-  )
+def _share_of_paper(image: np.ndarray) -> float:
+  """Returns the share of `[H, W, 3]` that has the colour of its border."""
+  sides = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+  distance = np.abs(image - np.median(sides, axis=0)).max(-1)
+  return float(np.mean(distance < _EVEN))
+
+
+def _has_ink(image: np.ndarray) -> bool:
+  """Whether something on a grey image `[H, W, 1]` is darker than its border."""
+  return bool(_border(image) - np.quantile(image, _DARKEST) > _NOISE)
 
 
 def _stretched(image: np.ndarray) -> np.ndarray:

@@ -272,6 +272,12 @@ def test_a_folder_of_images(tmp_path, run_dir):
   (['--image=x.png', '--weights=dgits'], ["no weights named 'dgits'"]),
   (['--image=x.png', '--sizes=big'], ["'big'", 'pixels']),
   (['--image=bad.png', '--checkpoint=RUN'], ['bad.png cannot be read']),
+  (['--image=bad.png'], ['bad.png cannot be read']),
+  (['--image=bad.png', '--checkpoint=RUN', '--out=bad.png'],
+   ['--out=bad.png is a file', 'folder']),
+  (['--image=bad.png', '--checkpoint=RUN', '--sizes=0'], ['0', 'size']),
+  (['--image=bad.png', '--checkpoint=RUN', '--other_brush=classic/pn'],
+   ['classic/pn']),
 ])
 def test_what_the_user_can_mend_is_one_line(
   tmp_path, run_dir, arguments, words

@@ -6,6 +6,7 @@ from PIL import ImageDraw
 import pytest
 
 from environments import painting
+from spiral_jax import datasets
 import target_images
 
 SETTINGS = painting.PaintingSettings(canvas_size=16)
@@ -109,14 +110,42 @@ def test_contrast_leaves_photographs_and_empty_pages_alone(tmp_path):
   assert read(save(tmp_path / 'c.png', coloured), COLOUR).max() < 200
 
 
+@pytest.mark.parametrize('dataset, channels, expected', [
+  ('mnist', 1, True), ('omniglot', 1, True), ('celeba', 3, False),
+])
+def test_drawings_are_told_from_photographs(
+  tmp_path, dataset, channels, expected
+):
+  images = datasets.load(dataset, 'test', size=64, channels=channels).images
+  for i, image in enumerate(images[:40]):
+    path = save(tmp_path / f'{i}.png', image.squeeze())
+    assert target_images.are_drawings(path) == expected
+    if not expected:  # Nor is it mistaken for one in grey.
+      grey = read(path, contrast='auto')
+      np.testing.assert_array_equal(grey, read(path, contrast='no'))
+  assert target_images.are_drawings(tmp_path) == expected
+
+
+def test_a_drawing_on_nothing_and_one_in_white_are_drawings(tmp_path):
+  rgba = np.zeros((40, 40, 4), np.uint8)
+  rgba[..., 3] = 255 - ink()
+  assert target_images.are_drawings(save(tmp_path / 'a.png', rgba))
+  assert target_images.are_drawings(save(tmp_path / 'b.png', 255 - ink()))
+
+
 def test_a_folder_is_read_in_order_and_names_differ(tmp_path):
   (tmp_path / 'more').mkdir()
-  for i, name in enumerate(('a.png', 'b.jpg', 'b.png', 'more/a.png')):
+  files = ('a.png', 'b.jpg', 'b.png', 'more/a.png', 'more_a.jpg', 'more_a.png')
+  for i, name in enumerate(files):
     save(tmp_path / name, np.full((8, 8), 200 + 10 * i, np.uint8))
   (tmp_path / 'notes.txt').write_text('no image')
   names, images = target_images.read(tmp_path, SETTINGS)
-  assert names == ['a', 'b.jpg', 'b.png', 'more_a']
-  np.testing.assert_allclose(images[:, 8, 8, 0], [200, 210, 220, 230], atol=1)
+  assert names == [
+    'a', 'b.jpg', 'b.png', 'more_a.png', 'more_a.jpg', 'more_a.png_'
+  ]
+  np.testing.assert_allclose(
+    images[:, 8, 8, 0], [200, 210, 220, 230, 240, 250], atol=1
+  )
 
 
 def test_images_of_every_kind(tmp_path):
