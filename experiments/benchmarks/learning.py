@@ -97,13 +97,14 @@ def _compare(name: str, ours: Callable, theirs: Callable) -> float:
   for label, row in zip(('ours', 'PyTorch'), times):
     low, median, high = np.percentile(row, [25, 50, 75])
     print(f'{name:36}{label:8} {median:9.1f} ({low:.1f} to {high:.1f})')
-  ratios = np.percentile(times[1] / times[0], [25, 50, 75])
+  low, ratio, high = np.percentile(times[1] / times[0], [25, 50, 75])
   print(
-    f'{"":36}{ratios[1]:.2f}x as fast ({ratios[0]:.2f} to {ratios[2]:.2f})',
-    flush=True,
+    f'{"":36}{ratio:.2f}x as fast ({low:.2f} to {high:.2f})', flush=True
   )
   ours_ms, theirs_ms = np.median(times, axis=1)
-  measuring.record(name, ours_ms, 'ms', theirs_ms, 'PyTorch', ratios[1])
+  measuring.record(
+    name, ours_ms, 'ms', theirs_ms, 'PyTorch', ratio, (low, high)
+  )
   return float(ours_ms) / 1e3
 
 

@@ -35,7 +35,9 @@ class Figure(NamedTuple):
     unit: of ours and theirs; '%' for shares, which are numbers from 0 to 1.
     theirs: how much it is for the reference, if there is one.
     reference: its name.
-    ratio: how many times better ours is, if there is a reference.
+    ratio: how many times better ours is, if there is a reference; of several
+      turns, the median of theirs.
+    quartiles: the first and the third of these, if there are several.
   """
 
   what: str
@@ -44,6 +46,7 @@ class Figure(NamedTuple):
   theirs: float | None = None
   reference: str = ''
   ratio: float | None = None
+  quartiles: tuple[float, float] | None = None
 
 
 def record(*args: Any, **kwargs: Any) -> None:

@@ -123,6 +123,7 @@ def _compare(fast: Way, slow: Way, times: Mapping[Way, list[float]]) -> None:
       float(np.median(times[slow])),
       slow.name,
       median,
+      (low, high),
   )
 
 

@@ -137,6 +137,7 @@ def main(unused_argv: Sequence[str]) -> None:
         float(np.median(rates[name])),
         name,
         median,
+        (low, high),
     )
 
 

@@ -2,12 +2,12 @@
 
 Runs the other benchmarks one after another (networks beside PyTorch, renderers
 beside their slower ways, training beside its parts and from its start) and
-writes what they found:
+writes what they found; ratios are medians of turns, with their quartiles:
 
   python -m pip install --editable '.[train,benchmark]'
   python experiments/benchmarks/speed.py --out_dir=runs/speed
 
-It takes about half an hour of a machine that does nothing else.
+It takes three quarters of an hour of a machine that does nothing else.
 """
 
 from collections.abc import Sequence
@@ -20,6 +20,7 @@ import tempfile
 
 from absl import flags
 from matplotlib import figure
+import numpy as np
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
 
@@ -37,7 +38,7 @@ _SECTIONS: dict[str, tuple[str, Sequence[str]]] = {
   'networks of the paper': ('learning', [_PAPER, '--turns=3']),
   'painting': ('painting', []),
   'scenes': ('scenes', []),
-  'small training': ('pipeline', [_SMALL]),
+  'small training': ('pipeline', [_SMALL, '--learn_minutes=10']),
   # Cold starts and plain convolutions take minutes here.
   'training of the paper': ('pipeline', [_PAPER, '--turns=1', '--noplain']),
 }
@@ -90,6 +91,9 @@ def table(sections: dict[str, list[measuring.Figure]]) -> str:
       if row.theirs is not None:
         theirs = f'{row.reference}: {_number(row.theirs, row.unit)}'
         ratio = f'{row.ratio:,.2f}'
+        if row.quartiles:
+          low, high = row.quartiles
+          ratio += f' ({low:,.2f} to {high:,.2f})'
       ours = _number(row.ours, row.unit)
       lines.append(f'| {row.what} | {ours} | {theirs} | {ratio} |')
   return '\n'.join(lines) + '\n'
@@ -108,7 +112,7 @@ def _processor() -> str:
 def _number(value: float, unit: str) -> str:
   if unit == '%':
     return f'{value:.0%}'
-  return f'{value:,.0f} {unit}' if value >= 100 else f'{value:.1f} {unit}'
+  return f'{value:,.{0 if value >= 100 else 1}f} {unit}'.rstrip()
 
 
 def plot(
@@ -116,7 +120,7 @@ def plot(
 ) -> None:
   """Draws how many times better ours is than each reference."""
   rows = [
-    (f'{name}: {row.what}\nbeside {row.reference}', row.ratio)
+    (name, row)
     for name, figures in sections.items()
     for row in figures
     if row.ratio is not None
@@ -125,15 +129,21 @@ def plot(
     figsize=(9, 1 + 0.45 * len(rows)), layout='constrained'
   )
   ax = canvas.subplots()
-  ratios = [ratio for _, ratio in rows]
-  bars = ax.barh([label for label, _ in rows], ratios, height=0.6)
+  labels = [
+    f'{name}: {row.what}\nbeside {row.reference}' for name, row in rows
+  ]
+  ratios = np.array([row.ratio for _, row in rows])
+  ends = np.array([row.quartiles or (row.ratio, row.ratio) for _, row in rows])
+  bars = ax.barh(
+    labels, ratios, height=0.6, xerr=np.abs(ends - ratios[:, None]).T
+  )
   ax.bar_label(bars, [f'{ratio:,.2f}x' for ratio in ratios], padding=3)
   ax.axvline(1.0, color='black', linewidth=0.8)
   ax.set_xscale('log')
   ax.margins(x=0.15)
   ax.invert_yaxis()
   ax.tick_params(labelsize=7)
-  ax.set_xlabel('times as fast')
+  ax.set_xlabel('times as fast; quartiles of turns')
   pictures.save_plot(canvas, path)
 
 

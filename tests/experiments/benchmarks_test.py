@@ -62,12 +62,12 @@ def test_speed_gathers_what_benchmarks_found(tmp_path):
   )
   rows = (tmp_path / 'out' / 'speed.md').read_text().splitlines()
   found = re.findall(
-    r'(.*) against .*: (\d+\.\d+)x', output  # As the benchmark prints it.
+    r'(.*) against .*: (\d+\.\d+)x (\(.*\))', output  # As it prints it.
   )
   assert len(found) == 2
-  for (name, ratio), row in zip(found, rows[-2:]):
+  for (name, ratio, quartiles), row in zip(found, rows[-2:]):
     what, _, _, shown = [cell.strip() for cell in row.strip('|').split('|')]
-    assert what.endswith(name) and shown == ratio
+    assert what.endswith(name) and shown == f'{ratio} {quartiles}'
   assert (tmp_path / 'out' / 'speed.png').stat().st_size > 1000
 
 
