@@ -191,7 +191,7 @@ class Training:
     )
     if self.cluster is not None:
       watch = functools.partial(self._watch, self.cluster)
-      program.add(periodic.Periodic('ray', watch, every_seconds=5))
+      program.add(periodic.Periodic('ray', watch, every_seconds=1))
 
   def paint(self) -> agents.Trajectory | None:
     """Returns what there is to look at, None if nothing was painted yet.

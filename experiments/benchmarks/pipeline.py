@@ -14,8 +14,8 @@ Parts that take turns on the same cores cannot be faster than 100%, but for what
 one leaves idle and another uses. --discriminator_updates is a bound: as many of
 them count as there were.
 
-With --learn_minutes, of a conditional agent, also the errors on held-out images
-after so many minutes of training with either convolutions.
+With --learn_minutes, of a conditional agent, it only trains for so long with
+either convolutions, and prints the errors on held-out images.
 """
 
 from collections.abc import Sequence
@@ -90,6 +90,14 @@ def main() -> None:
     raise ValueError(
       '--noplain leaves out what --learn_minutes compares with: leave out one'
     )
+  if _LEARN_MINUTES.value:
+    _compare_learning(_LEARN_MINUTES.value)
+  else:
+    _compare_rates(setup)
+
+
+def _compare_rates(setup: run_setup.Setup) -> None:
+  """Prints how soon and how fast it trains, beside its parts."""
   with tempfile.TemporaryDirectory() as folder:
     cache = pathlib.Path(folder, 'cache')
     cold = train(pathlib.Path(folder, 'cold'), cache, seconds=0)
@@ -104,8 +112,6 @@ def main() -> None:
         seconds=_SECONDS.value,
         program=['-c', _PLAIN],
       )
-    if _LEARN_MINUTES.value:
-      _compare_learning(pathlib.Path(folder), cache, _LEARN_MINUTES.value)
   measuring.record('start to first update, empty cache', cold.start, 's')
   measuring.record('start to first update, from the cache', run.start, 's')
   measuring.record('most memory', run.memory, 'MiB')
@@ -214,33 +220,21 @@ def _start(
   )
 
 
-def _compare_learning(
-  folder: pathlib.Path, cache: pathlib.Path, minutes: float
-) -> None:
+def _compare_learning(minutes: float) -> None:
   """Trains with either convolutions for so long; prints what was learned."""
   shares, frames = {}, {}
-  for name, program in (('native', []), ('XLA', ['-c', _PLAIN])):
-    run_dir = folder / f'learn_{name}'
-    with tempfile.TemporaryFile('w+') as output:
-      script = _start(
-        run_dir, cache, program, output, [f'--minutes={minutes}']
+  with tempfile.TemporaryDirectory() as temporary:
+    folder = pathlib.Path(temporary)
+    for name, program in (('native', []), ('XLA', ['-c', _PLAIN])):
+      figures = _learn(folder / name, folder / 'cache', program, minutes)
+      shares[name] = figures['share_of_blank']
+      frames[name] = figures['frames']
+      print(
+        f'after {minutes:g} minutes, convolutions of {name:8} held-out l2 '
+        f'{figures["error"]:.4f}, {figures["share_of_blank"]:.1%} of a blank '
+        f"page's; {frames[name]:,} commands",
+        flush=True,
       )
-      try:
-        failed = script.wait()
-      finally:
-        script.kill()
-      if failed:
-        output.seek(0)
-        raise RuntimeError(f'training failed: {output.read()}')
-    figures = json.loads((run_dir / 'evaluation.json').read_text())
-    shares[name] = figures['share_of_blank']
-    frames[name] = figures['frames']
-    print(
-      f'after {minutes:g} minutes, convolutions of {name:8} held-out l2 '
-      f'{figures["error"]:.4f}, {figures["share_of_blank"]:.1%} of a blank '
-      f"page's; {frames[name]:,} commands",
-      flush=True,
-    )
   measuring.record(
     f"held-out l2 after {minutes:g} minutes, of a blank page's",
     shares['native'],
@@ -257,6 +251,25 @@ def _compare_learning(
     'convolutions of XLA',
     frames['native'] / frames['XLA'],
   )
+
+
+def _learn(
+  run_dir: pathlib.Path,
+  cache: pathlib.Path,
+  program: Sequence[str],
+  minutes: float,
+) -> dict[str, Any]:
+  """Trains for so long; returns the figures of the run's evaluation."""
+  with tempfile.TemporaryFile('w+') as output:
+    script = _start(run_dir, cache, program, output, [f'--minutes={minutes}'])
+    try:
+      failed = script.wait()
+    finally:
+      script.kill()
+    if failed:
+      output.seek(0)
+      raise RuntimeError(f'training failed: {output.read()}')
+  return json.loads((run_dir / 'evaluation.json').read_text())
 
 
 def _progress(path: pathlib.Path) -> _Progress:

@@ -38,7 +38,8 @@ _SECTIONS: dict[str, tuple[str, Sequence[str]]] = {
   'networks of the paper': ('learning', [_PAPER, '--turns=3']),
   'painting': ('painting', []),
   'scenes': ('scenes', []),
-  'small training': ('pipeline', [_SMALL, '--learn_minutes=10']),
+  'small training': ('pipeline', [_SMALL]),
+  'ten minutes of small training': ('pipeline', [_SMALL, '--learn_minutes=10']),
   # Cold starts and plain convolutions take minutes here.
   'training of the paper': ('pipeline', [_PAPER, '--turns=1', '--noplain']),
 }

@@ -29,7 +29,11 @@ class Writer(Protocol):
 
 
 class Rollout(Protocol):
-  """Acts for some commands: `rollout(params, version) -> Trajectory`."""
+  """Acts for some commands: `rollout(params, version) -> Trajectory`.
+
+  If it has state (see the top), another thread may ask for it meanwhile. If it
+  has `close`, that is called when the program stops.
+  """
 
   def __call__(self, params: Any, version: int) -> Any:
     """Returns a `types.Trajectory` whose params_version is `version`."""
@@ -62,13 +66,11 @@ class Actor:
     self._trajectories = trajectories
     self._replay = replay
     self._final_examples = final_examples
-    self._lock = threading.Lock()
 
   def step(self) -> None:
     """Makes one trajectory."""
     params, version = self._params.latest()
-    with self._lock:
-      trajectory = self._rollout(params, version)
+    trajectory = self._rollout(params, version)
     if self._replay is not None and self._final_examples is not None:
       examples = self._final_examples(trajectory)
       if examples is not None:
@@ -77,13 +79,16 @@ class Actor:
 
   def get_state(self) -> Any:
     """Returns the rollout's state."""
-    with self._lock:
-      return dict(rollout=_state_of(self._rollout))
+    return dict(rollout=_state_of(self._rollout))
 
   def set_state(self, state: Any) -> None:
     """Sets the rollout's state."""
-    with self._lock:
-      _set_state_of(self._rollout, state.get('rollout', {}))
+    _set_state_of(self._rollout, state.get('rollout', {}))
+
+  def close(self) -> None:
+    """Tells the rollout that the program stops."""
+    if hasattr(self._rollout, 'close'):
+      self._rollout.close()
 
 
 class PolicyLearner:

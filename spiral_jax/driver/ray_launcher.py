@@ -4,13 +4,20 @@ The program's graph stays what it is: its actor nodes are handed rollouts that
 play elsewhere. Parameters and trajectories travel through Ray's object store,
 each version of the parameters once to each machine. Import this only where it
 is asked for: Ray is optional, and slow to load.
+
+Whatever waits for Ray looks up every second: a head that is gone or a program
+that stops must not be waited for.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import logging
+import math
 import os
 import socket
+import subprocess
+import sys
 import threading
+import time
 from typing import Any
 import warnings
 
@@ -19,10 +26,30 @@ import ray
 from ray import exceptions
 
 from spiral_jax.driver import nodes
+from spiral_jax.driver import resource as resource_lib
 from spiral_jax.driver import state as state_lib
 
 _CONNECT_SECONDS = 3.0
+_CONNECTIONS = 3  # Tries, a second apart, before a head counts as lost.
+_POLL_SECONDS = 1.0
 _DEATHS = 5  # In a row, without a trajectory: no accident.
+# Until a process must have found a core; then it may share others' cores, as
+# after a machine is lost whose cores nobody replaces.
+_PLACE_SECONDS = 60.0
+
+# How the loss of a process, or of its machine with what it made, is told.
+_LOSSES = (exceptions.RayActorError, exceptions.ObjectLostError)
+
+# Ray ends a process whose part of Ray on the same machine is gone, at once and
+# without a word. One that looks on has it instead.
+_WITNESS = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+if not sys.stdin.read():
+  sys.exit('error: the process was ended from outside, or by Ray, as when the '
+           'head or the machine is lost from the cluster; go on from the last '
+           'checkpoint by --resume')
+"""
 
 _logger = logging.getLogger(__name__)
 
@@ -73,13 +100,15 @@ class Cluster:
     """
     connect(address)
     self._head = ray.get_runtime_context().gcs_address
-    cores = ray.cluster_resources().get('CPU', 1.0)
-    self._options = dict(
-        num_cpus=min(1.0, cores / num_actors),
-        runtime_env={'env_vars': {'JAX_PLATFORMS': 'cpu'}})
+    cores = [node['Resources'].get('CPU', 0.0) for node in ray.nodes()
+             if node['Alive']]
+    self._share_of_core = share_of_core(cores, num_actors)
     self._lock = threading.Lock()
     self._newest: tuple[int, Any] = (-1, None)
     self._started = self._died = 0
+    self._lost: HeadLost | None = None
+    self._witness = subprocess.Popen(
+        [sys.executable, '-c', _WITNESS], stdin=subprocess.PIPE, text=True)
 
   def rollout(self, name: str, make: Callable[[], nodes.Rollout]
               ) -> 'RemoteRollout':
@@ -91,14 +120,26 @@ class Cluster:
     """
     return RemoteRollout(self, name, make)
 
-  def start(self, make: Callable[[], nodes.Rollout]) -> Any:
-    """Starts a process; returns a handle to its `_Player`."""
+  def start(self, make: Callable[[], nodes.Rollout], *,
+            shares: bool = False) -> Any:
+    """Asks for a process; returns a handle to its `_Player`.
+
+    Args:
+      make: makes its rollout, there.
+      shares: take cores that others have, if need be.
+    """
+    return ray.remote(_Player).options(
+        num_cpus=0 if shares else self._share_of_core,
+        scheduling_strategy='SPREAD' if shares else 'DEFAULT',
+        runtime_env={'env_vars': {'JAX_PLATFORMS': 'cpu'}}).remote(make)
+
+  def started(self) -> None:
+    """Counts a process that is there."""
     with self._lock:
       self._started += 1
-    return ray.remote(_Player).options(**self._options).remote(make)
 
   def died(self) -> None:
-    """Counts a process that ended by itself."""
+    """Counts a process that was there and ended by itself."""
     with self._lock:
       self._died += 1
 
@@ -122,15 +163,28 @@ class Cluster:
 
     Ray itself waits for a minute, then ends the process without a word.
     """
-    try:
-      _check_answers(self._head)
-    except OSError as error:
-      raise HeadLost(
-          f'the Ray head at {self._head} no longer answers ({error}); start it '
-          'again and go on from the last checkpoint by --resume') from error
+    if self._lost is not None:
+      raise self._lost
+    for tries in range(1, _CONNECTIONS + 1):
+      try:
+        _check_answers(self._head)
+        return
+      except OSError as error:
+        if tries == _CONNECTIONS:
+          self._lost = HeadLost(
+              f'the Ray head at {self._head} no longer answers ({error}); start'
+              ' it again and go on from the last checkpoint by --resume')
+          raise self._lost from error
+      time.sleep(_POLL_SECONDS)
+
+  @property
+  def is_lost(self) -> bool:
+    """Whether `check` has found that the head no longer answers."""
+    return self._lost is not None
 
   def close(self) -> None:
     """Ends all that was started."""
+    self._witness.communicate('all is well')
     ray.shutdown()
 
 
@@ -145,48 +199,88 @@ class RemoteRollout:
     self._cluster = cluster
     self._name = name
     self._make = make
+    self._starting = threading.Lock()
     self._player: Any = None
     self._state: Any = None
+    self._closed = threading.Event()
 
   def __call__(self, params: Any, version: int) -> Any:
     """Returns a trajectory; whose arrays are read-only.
 
     Raises:
       RuntimeError: if one process after the other dies.
+      ChannelClosed: if the program stops meanwhile.
+      HeadLost: if the head no longer answers.
     """
     shared = self._cluster.share(params, version)
+    trajectory, self._state = self._ask('play', shared, version)
+    return trajectory
+
+  def get_state(self) -> Any:
+    """Returns the state after the last trajectory."""
+    if self._state is not None:
+      return self._state
+    return self._ask('get_state', if_closed=True)
+
+  def set_state(self, state: Any) -> None:
+    """Sets what `get_state` returned; not while a trajectory is played."""
+    self._state = state
+    if self._player is not None:
+      self._player.set_state.remote(state)
+
+  def close(self) -> None:
+    """Ends the wait for a trajectory, if one is played."""
+    self._closed.set()
+
+  def _ask(self, method: str, *args: Any, if_closed: bool = False) -> Any:
+    """Returns what the process returns, or that which replaces it."""
     for _ in range(_DEATHS):
-      if self._player is None:
-        self._player = self._cluster.start(self._make)
-        if self._state is not None:
-          self._player.set_state.remote(self._state)
+      player = None
       try:
-        trajectory, self._state = ray.get(
-            self._player.play.remote(shared, version))
-        return trajectory
-      except exceptions.RayActorError as error:
+        player = self._started(if_closed)
+        return self._get(getattr(player, method).remote(*args), if_closed)
+      except _LOSSES as error:
         _logger.warning('%s died and is started again (%s)', self._name,
                         str(error).splitlines()[0])
-        self._player = None
-        self._cluster.died()
+        with self._starting:
+          if player is not None and player is self._player:
+            self._player = None
+            self._cluster.died()
         self._cluster.check()
     raise RuntimeError(
         f"{self._name} died {_DEATHS} times in a row; see Ray's logs on its "
         'machine')
 
-  def get_state(self) -> Any:
-    """Returns the state after the last trajectory."""
-    if self._state is None:
+  def _started(self, if_closed: bool) -> Any:
+    """Returns the process, a new one once it is there."""
+    with self._starting:
       if self._player is None:
-        self._player = self._cluster.start(self._make)
-      self._state = ray.get(self._player.get_state.remote())
-    return self._state
+        player = self._cluster.start(self._make)
+        try:
+          self._get(player.wait_for.remote(), if_closed, _PLACE_SECONDS)
+        except TimeoutError:
+          _logger.warning('%s found no core of its own in %.0f s and shares '
+                          'those of others', self._name, _PLACE_SECONDS)
+          player = self._cluster.start(self._make, shares=True)
+          self._get(player.wait_for.remote(), if_closed)
+        if self._state is not None:
+          player.set_state.remote(self._state)
+        self._player = player
+        self._cluster.started()
+      return self._player
 
-  def set_state(self, state: Any) -> None:
-    """Sets what `get_state` returned."""
-    self._state = state
-    if self._player is not None:
-      self._player.set_state.remote(state)
+  def _get(self, reference: Any, if_closed: bool,
+           seconds: float = math.inf) -> Any:
+    """Waits for a result, but for none that nobody wants or can make."""
+    deadline = time.monotonic() + seconds
+    while not ray.wait([reference], timeout=_POLL_SECONDS)[0]:
+      if self._closed.is_set() and not if_closed:
+        raise resource_lib.ChannelClosed(self._name)
+      if self._cluster.is_lost:
+        self._cluster.check()
+      if time.monotonic() > deadline:
+        raise TimeoutError
+    return ray.get(reference)
 
 
 class _Player:
@@ -202,6 +296,9 @@ class _Player:
       self._params = (version, jax.device_put(params))
     return self._rollout(self._params[1], version), self.get_state()
 
+  def wait_for(self) -> None:
+    """Ends once the process is there."""
+
   def get_state(self) -> Any:
     """Returns the rollout's state, plain."""
     if not isinstance(self._rollout, state_lib.Stateful):
@@ -213,6 +310,25 @@ class _Player:
     if isinstance(self._rollout, state_lib.Stateful):
       self._rollout.set_state(
           state_lib.from_plain(self._rollout.get_state(), state))
+
+
+def share_of_core(cores: Sequence[float], num_actors: int) -> float:
+  """Returns how much of a core each actor may take so that all find a place.
+
+  Args:
+    cores: of each machine, on one of which an actor's share must lie.
+    num_actors: that there are going to be.
+
+  Returns:
+    At most 1, in Ray's units of 1e-4; 0 where machines offer no core.
+  """
+  # An actor's share grows until a machine holds one fewer.
+  shares = {1.0, *(c / k for c in cores for k in range(1, num_actors + 1))}
+  fitting = [
+      share for share in shares if 0 < share <= 1 and
+      sum(math.floor(c / share + 1e-9) for c in cores) >= num_actors
+  ]
+  return math.floor(max(fitting, default=0.0) * 1e4) / 1e4
 
 
 def _check_answers(address: str) -> None:

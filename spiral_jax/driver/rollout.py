@@ -5,6 +5,7 @@ Axes: T time (commands), B batch, H height, W width, C channels, Z noise.
 
 from collections.abc import Callable, Mapping
 import math
+import threading
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -79,9 +80,14 @@ class Rollout:
     self._unroll_length = unroll_length or math.inf
     self._episodes = 0
     self._going_on: _Episode | None = None
+    self._lock = threading.Lock()
 
   def __call__(self, params: types.Params, version: int) -> types.Trajectory:
     """Returns episodes, or the next commands of them, in host memory."""
+    with self._lock:
+      return self._play(params, version)
+
+  def _play(self, params: types.Params, version: int) -> types.Trajectory:
     episode = self._going_on or self._begin()
     rng, noise, target, state, canvas = episode
     canvases = [canvas]
@@ -134,18 +140,23 @@ class Rollout:
     return _Episode(rng, noise, target, self._initial_state, canvas)
 
   def get_state(self) -> dict[str, Any]:
-    """Returns the number of episodes, and the state of the targets."""
-    state: dict[str, Any] = {'episodes': self._episodes}
-    if isinstance(self._targets, state_lib.Stateful):
-      state['targets'] = self._targets.get_state()
-    return state
+    """Returns the number of episodes, and the state of the targets.
+
+    If a trajectory is made meanwhile, once it is.
+    """
+    with self._lock:
+      state: dict[str, Any] = {'episodes': self._episodes}
+      if isinstance(self._targets, state_lib.Stateful):
+        state['targets'] = self._targets.get_state()
+      return state
 
   def set_state(self, state: Mapping[str, Any]) -> None:
     """Goes on where `get_state` was called, from the next episode on."""
-    self._episodes = int(state['episodes'])
-    self._going_on = None
-    if isinstance(self._targets, state_lib.Stateful):
-      self._targets.set_state(state['targets'])
+    with self._lock:
+      self._episodes = int(state['episodes'])
+      self._going_on = None
+      if isinstance(self._targets, state_lib.Stateful):
+        self._targets.set_state(state['targets'])
 
 
 def _key(rng: np.random.Generator) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Rollouts on the machines of a cluster, and what happens if one is lost."""
+"""Actors on the machines of a cluster, and what happens if one is lost."""
 
 import json
 import os
@@ -13,18 +13,22 @@ pytest.importorskip('ray', reason='needs Ray: the extra [distributed]')
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.slow
-def test_actors_play_on_all_machines_and_outlive_one(tmp_path):
-  result = subprocess.run(
-    [sys.executable, '-m', 'tests.driver.ray_nodes', str(tmp_path)],
+def run(script, argument, seconds):
+  return subprocess.run(
+    [sys.executable, '-m', f'tests.driver.{script}', str(argument)],
     cwd=ROOT,
     # Ray's own passwords are kept in the home folder.
     env={**os.environ, 'PYTHONPATH': str(ROOT), 'RAY_AUTH_MODE': 'disabled'},
     capture_output=True,
     text=True,
-    timeout=600,
+    timeout=seconds,
     check=False,
   )
+
+
+@pytest.mark.slow
+def test_actors_play_on_all_machines_and_outlive_one(tmp_path):
+  result = run('ray_nodes', tmp_path, 600)
   assert result.returncode == 0, result.stderr
   found = json.loads(result.stdout.splitlines()[-1])
   assert found['same'] == [True] * len(found['same'])
@@ -33,3 +37,13 @@ def test_actors_play_on_all_machines_and_outlive_one(tmp_path):
   assert len(before) == 2
   (moved,) = [made for made in found['nodes'] if len(made) > 1]
   assert len(moved) == 2 and moved[1] not in before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('what', ['gcs', 'all'])
+def test_a_head_that_is_killed_is_one_error(what):
+  result = run('ray_head', what, 300)
+  # Ray leaves the program the time for an error of its own, or does not.
+  said = result.stdout or result.stderr
+  assert 'head' in said and '--resume' in said, result
+  assert 'Traceback' not in said

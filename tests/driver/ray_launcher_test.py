@@ -5,15 +5,20 @@ import os
 import pathlib
 import signal
 import socket
+import threading
 import time
 
 import numpy as np
 import pytest
 
 from spiral_jax.driver import program as program_lib
+from spiral_jax.driver import resource
 from tests.driver import toy
 
 pytest.importorskip('ray', reason='needs Ray: the extra [distributed]')
+
+import ray
+from ray import exceptions
 
 from spiral_jax.driver import ray_launcher
 
@@ -27,6 +32,17 @@ class Rollout(toy.Rollout):
   def __init__(self, seed, folder):
     super().__init__(seed)
     (folder / str(seed)).write_text(str(os.getpid()))
+
+
+class Endless(toy.Rollout):
+  """Never ends a trajectory."""
+
+  def __init__(self):
+    super().__init__(0)
+
+  def __call__(self, params, version):
+    while True:
+      time.sleep(1)
 
 
 @pytest.fixture(scope='module')
@@ -65,25 +81,85 @@ def test_one_that_dies_is_replaced_where_it_was(cluster, tmp_path):
 def test_a_program_goes_on_when_an_actor_is_killed(cluster, tmp_path):
   died = cluster.counts()['actors/died']
   program, policy, _ = toy.build(
-    400,
+    None,
     rollout=lambda i: cluster.rollout(
       f'actor {i}', functools.partial(Rollout, i, tmp_path)
     ),
   )
+  path = tmp_path / '0'
+  killed = []
 
-  def kill_once():
-    if 20 < policy.version and (tmp_path / '0').exists() and not killed:
+  def is_over():
+    if 20 < policy.version and path.exists() and not killed:
       kill(tmp_path, 0)
       killed.append(policy.version)
-    return time.monotonic() > deadline
+    # It plays again when another process has said so.
+    goes_on = killed and path.exists() and policy.version > killed[0] + 20
+    return bool(goes_on) or time.monotonic() > deadline
 
-  killed = []
   deadline = time.monotonic() + 300
-  program_lib.launch(program, stop_when=kill_once)
-  assert policy.version == 400 and killed and killed[0] < 400
+  program_lib.launch(program, stop_when=is_over)
+  assert killed and path.exists() and policy.version > killed[0] + 20
   assert cluster.counts()['actors/died'] == died + 1
-  # It plays again: another process has said so.
-  assert (tmp_path / '0').exists()
+
+
+def test_a_trajectory_that_is_lost_is_played_again(
+  cluster, tmp_path, monkeypatch
+):
+  here = toy.Rollout(4)
+  there = cluster.rollout('actor 4', functools.partial(Rollout, 4, tmp_path))
+  there(PARAMS, 0), here(PARAMS, 0)
+  get, lost = there._get, []
+
+  def lose_one(*args):
+    result = get(*args)
+    if isinstance(result, tuple) and not lost:
+      lost.append(result)
+      raise exceptions.ObjectLostError('00', '', '')
+    return result
+
+  monkeypatch.setattr(there, '_get', lose_one)
+  got, expected = there(PARAMS, 1), here(PARAMS, 1)
+  assert lost
+  np.testing.assert_array_equal(got.canvas, expected.canvas)
+
+
+def test_one_without_a_core_shares_those_of_others(
+  cluster, tmp_path, monkeypatch
+):
+  monkeypatch.setattr(ray_launcher, '_PLACE_SECONDS', 2.0)
+  monkeypatch.setattr(
+    cluster, '_share_of_core', float(ray.cluster_resources()['CPU'])
+  )
+  alive = cluster.counts()['actors/alive']
+  rollouts = [
+    cluster.rollout(f'actor {i}', functools.partial(Rollout, i, tmp_path))
+    for i in (6, 7)
+  ]
+  for there in rollouts:
+    assert there(PARAMS, 0).params_version == 0
+  assert cluster.counts()['actors/alive'] == alive + 2
+
+
+def test_a_program_that_stops_waits_for_no_trajectory(cluster):
+  there = cluster.rollout('actor 8', Endless)
+  timer = threading.Timer(1.0, there.close)
+  timer.start()
+  with pytest.raises(resource.ChannelClosed, match='actor 8'):
+    there(PARAMS, 0)
+  timer.join()
+
+
+@pytest.mark.parametrize('cores, num_actors, expected', [
+  ([2.0], 2, 1.0), ([2.0], 3, 0.6666), ([32.0, 2.0], 3, 1.0),
+  ([2.0, 2.0], 5, 0.6666), ([2.0, 3.0], 6, 0.75), ([1.0], 4, 0.25),
+  ([0.0, 1.0], 1, 1.0), ([], 2, 0.0),
+])
+def test_all_actors_find_a_place(cores, num_actors, expected):
+  share = ray_launcher.share_of_core(cores, num_actors)
+  assert share == pytest.approx(expected)
+  if share:
+    assert sum(int(c / share + 1e-3) for c in cores) >= num_actors
 
 
 def test_parameters_are_stored_once_a_version(cluster):
