@@ -3,9 +3,10 @@
 A column an image of the held-out split; from top to bottom the input, its
 reconstruction on the canvas, the same program painted again in more detail,
 and the trace of its strokes, coloured by when they come, averaged over many
-samples. For example:
+samples. For example, of a run, or with weights that come with the package:
 
-  python experiments/figure6.py --run_dir=runs/mnist_cpu
+  python experiments/figure6.py --run_dir=runs/omniglot_cpu
+  python experiments/figure6.py --weights=characters --out_dir=out
 """
 
 import pathlib
@@ -104,8 +105,9 @@ def _enlarged(image: np.ndarray, size: int) -> np.ndarray:
 def main() -> None:
   """Makes the figure as the flags say."""
   process.prepare()
-  run_dir = pathlib.Path(_RUN_DIR.value).expanduser()
-  restored = restored_lib.load(run_dir, _STEP.value)
+  restored = restored_lib.load_either(
+    _RUN_DIR.value, _STEP.value, _WEIGHTS.value
+  )
   targets = run_setup.load_dataset(restored.setup, 'test').spread(_COUNT.value)
   figure = figure6(
     restored,
@@ -114,7 +116,8 @@ def main() -> None:
     size=_SIZE.value,
     seed=_SEED.value,
   )
-  path = run_dir / 'figure6.png'
+  out = pathlib.Path(_OUT_DIR.value or _RUN_DIR.value or 'out').expanduser()
+  path = out / 'figure6.png'
   pictures.save(figure, path)
   rich.console.Console(highlight=False).print(
     f'picture in {path}', soft_wrap=True
@@ -123,9 +126,17 @@ def main() -> None:
 
 if __name__ == '__main__':
   _RUN_DIR = flags.DEFINE_string(
-    'run_dir', None, 'folder of the run of a conditional agent', required=True
+    'run_dir', '', 'folder of the run of a conditional agent'
   )
   _STEP = flags.DEFINE_integer('step', None, 'checkpoint; the latest if none')
+  _WEIGHTS = flags.DEFINE_string(
+    'weights',
+    'characters',
+    'that come with the package, if there is no run_dir',
+  )
+  _OUT_DIR = flags.DEFINE_string(
+    'out_dir', '', 'folder of the picture; empty, run_dir, or out without one'
+  )
   _COUNT = flags.DEFINE_integer('count', 8, 'images', lower_bound=1)
   _SAMPLES = flags.DEFINE_integer(
     'samples', 100, 'drawings of each image for its trace', lower_bound=1

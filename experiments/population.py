@@ -5,6 +5,7 @@ A member trains in slices. Between two of them it is a folder, a copy of its run
 from there is to be descended from it.
 """
 
+import collections
 from collections.abc import Sequence
 import dataclasses
 import json
@@ -163,7 +164,10 @@ def is_end_of(folder: pathlib.Path, line: Slice) -> bool:
 
 
 def best(history: Sequence[Slice]) -> Slice:
-  """Returns the last slice with the highest score; scores must be compatible.
+  """Returns the slice with the highest score; scores must be compatible.
+
+  Of the slices that most members have ended, the latest: where time runs out in
+  the middle of a round, its few are not all that there is.
 
   Raises:
     ValueError: if no member has ended a slice.
@@ -173,7 +177,8 @@ def best(history: Sequence[Slice]) -> Slice:
       'no member has ended its first slice; give more --minutes, or shorter '
       'slices by --perturb_minutes or --perturb_frames'
     )
-  last = max(line.slice for line in history)
+  ended = collections.Counter(line.slice for line in history)
+  last = max(ended, key=lambda number: (ended[number], number))
   return max(
     (line for line in history if line.slice == last),
     key=lambda line: line.score if np.isfinite(line.score) else -np.inf,

@@ -57,9 +57,16 @@ def load(run_dir: pathlib.Path, step: int | None = None) -> Restored:
   setup = run_setup.from_json(checkpoint.config)
   agent = run_setup.make_agent(setup)
   template = jax.eval_shape(agent.init, jax.random.PRNGKey(0))
-  params = state_lib.from_plain(
-    template, checkpoint.state['policy']['learner']['params']
-  )
+  try:
+    params = state_lib.from_plain(
+      template, checkpoint.state['policy']['learner']['params']
+    )
+  except ValueError as error:
+    raise ValueError(
+      f'the checkpoint in {run_dir} is of another action space or network than '
+      f'its settings, or of another version of this package; name another run, '
+      f'or train it again ({error})'
+    ) from error
   return Restored(setup, agent, params, checkpoint)
 
 

@@ -32,8 +32,9 @@ class RunConfig:
     resume: go on from the latest checkpoint in run_dir.
     minutes: to train, over all resumptions; 0, no end.
     frames: commands to learn from; 0, no end.
-    decay_by_clock: let the learner's decay last for `minutes`, not for
+    decay_by_clock: let the learner's decay last for `decay_minutes`, not for
       decay_frames, so that it ends with the run on a machine of any speed.
+    decay_minutes: 0, `minutes`.
     batch_size: episodes in a batch of either learner.
     unroll_length: commands that actors hand on, and the policy learns from, at
       once, for episodes that are too long to be kept whole; it divides
@@ -70,6 +71,7 @@ class RunConfig:
   minutes: float = 0.0
   frames: int = 0
   decay_by_clock: bool = False
+  decay_minutes: float = 0.0
   batch_size: int = 64
   unroll_length: int = 0
   devices: int = 1
@@ -98,6 +100,7 @@ class RunConfig:
     """
     for name, least in (
       ('minutes', 0),
+      ('decay_minutes', 0),
       ('frames', 0),
       ('batch_size', 1),
       ('unroll_length', 0),
@@ -117,7 +120,7 @@ class RunConfig:
       value = getattr(self, name)
       if not 0 < value < math.inf:
         raise ValueError(f'{name} is {value}, must be above 0')
-    if self.decay_by_clock and not self.minutes:
+    if self.decay_by_clock and not (self.minutes or self.decay_minutes):
       raise ValueError(
         'decay_by_clock is set but minutes is 0; say how long the run is'
       )

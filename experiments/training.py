@@ -252,7 +252,8 @@ class Training:
     run = self.setup.run
     if not run.decay_by_clock:
       return None
-    return min(self.clock.seconds / (60 * run.minutes), 1.0)
+    minutes = run.decay_minutes or run.minutes
+    return min(self.clock.seconds / (60 * minutes), 1.0)
 
   def _update(self, learner, *state_and_batch):
     if self._mesh is None:

@@ -138,14 +138,16 @@ def _make_tuner(
   budget: '_Budget',
 ) -> tune.Tuner:
   """Returns what runs the population, from its start or from where it was."""
+  resources = _resources(setup, search)
   member = tune.with_resources(
     tune.with_parameters(
       _train_member,
       saved=run_setup.to_json(setup),
       slice_minutes=search.minutes,
       slice_frames=search.frames,
+      decay_minutes=setup.run.minutes * _share_of_time(resources, search),
     ),
-    _resources(setup, search),
+    resources,
   )
   random.seed(setup.run.seed)  # Tune explores by it.
   if setup.run.resume:
@@ -199,8 +201,25 @@ def _resources(setup: run_setup.Setup, search: Search) -> dict[str, float]:
   return {'cpu': search.member_cpus or whole}
 
 
+def _share_of_time(resources: dict[str, float], search: Search) -> float:
+  """Returns how much of the population's time a member trains."""
+  at_once = sum(
+    min(
+      int(node['Resources'].get(name.upper(), 0) / count)
+      for name, count in resources.items()
+    )
+    for node in ray.nodes()
+    if node['Alive']
+  )
+  return min(1.0, at_once / search.members)
+
+
 def _train_member(
-  config: dict[str, float], saved: dict, slice_minutes: float, slice_frames: int
+  config: dict[str, float],
+  saved: dict,
+  slice_minutes: float,
+  slice_frames: int,
+  decay_minutes: float,
 ) -> None:
   """Is a member, in a process of Ray's: trains slices until it is stopped."""
   process.prepare()
@@ -212,7 +231,11 @@ def _train_member(
     name: float(config[name]) for name in population.SEARCHED
   }
   setup = setup._replace(
-    run=dataclasses.replace(setup.run, run_dir=str(folder / str(member))),
+    run=dataclasses.replace(
+      setup.run,
+      run_dir=str(folder / str(member)),
+      decay_minutes=setup.run.decay_minutes or decay_minutes,
+    ),
     learner=dataclasses.replace(setup.learner, **searched),
   )
   checkpoint = tune.get_checkpoint()

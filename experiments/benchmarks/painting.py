@@ -8,13 +8,17 @@ of them alike, and prints the median over the turns with the quartiles.
 """
 
 from collections.abc import Mapping, Sequence
+import pathlib
+import sys
 import time
 from typing import Literal, NamedTuple
 
-from absl import app
 from absl import flags
 import numpy as np
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+
+import cli
 from environments import painting
 from environments.painting import native
 import measuring
@@ -70,7 +74,7 @@ def time_commands(
   return 1e6 * seconds / (len(program) * renderer.count)
 
 
-def main(unused_argv: Sequence[str]) -> None:
+def main() -> None:
   """Prints a table and the two ratios that the project promises."""
   settings = painting.PaintingSettings(
       brush=_BRUSH.value,
@@ -128,4 +132,4 @@ def _compare(fast: Way, slow: Way, times: Mapping[Way, list[float]]) -> None:
 
 
 if __name__ == '__main__':
-  app.run(main)
+  cli.run(main)

@@ -9,13 +9,16 @@ means over blocks of the larger picture, and prints the correlation of pixels.
 import dataclasses
 import json
 import pathlib
+import sys
 
-from absl import app
 from absl import flags
 import numpy as np
 import rich.console
 import rich.table
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+
+import cli
 from environments import painting
 
 _SIZE = flags.DEFINE_integer(
@@ -31,9 +34,8 @@ _PROGRAMS = flags.DEFINE_string(
 )
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
   """Prints a row a brush."""
-  del argv
   rows: dict[str, list[tuple[float, float]]] = {}
   with np.load(_PROGRAMS.value) as data:
     record = json.loads(str(data['json']))
@@ -95,10 +97,10 @@ def _correlations(program: painting.Program) -> tuple[float, float]:
 def _correlation(large: np.ndarray, small: np.ndarray) -> float:
   size, factor = len(small), len(large) // len(small)
   if len(large) % len(small):
-    raise app.UsageError(f'--size={len(large)} is no multiple of {size}')
+    raise ValueError(f'--size={len(large)} is no multiple of {size}')
   blocks = large.reshape(size, factor, size, factor, -1).mean((1, 3))
   return float(np.corrcoef(blocks.ravel(), small.ravel())[0, 1])
 
 
 if __name__ == '__main__':
-  app.run(main)
+  cli.run(main)

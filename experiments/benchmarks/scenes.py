@@ -10,13 +10,17 @@ them alike; printed are medians over the turns with the quartiles.
 
 from collections.abc import Callable, Sequence
 import os
+import pathlib
+import sys
 import time
 from typing import cast
 
-from absl import app
 from absl import flags
 import numpy as np
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+
+import cli
 from environments import scene
 from environments.scene import gl as gl_lib
 from environments.scene import live
@@ -81,7 +85,7 @@ def rebuild(xml: str, size: int) -> np.ndarray:
     return renderer.render()
 
 
-def main(unused_argv: Sequence[str]) -> None:
+def main() -> None:
   """Prints a table and the two ratios that the project promises."""
   # MuJoCo's own renderer wants it before MuJoCo is imported.
   os.environ['MUJOCO_GL'] = _GL.value
@@ -162,4 +166,4 @@ def _all(draw: Callable, items: Sequence) -> None:
 
 
 if __name__ == '__main__':
-  app.run(main)
+  cli.run(main)

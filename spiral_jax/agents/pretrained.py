@@ -24,6 +24,8 @@ from spiral_jax.agents import config as config_lib
 
 FOLDER = pathlib.Path(__file__).parents[1] / 'weights'
 FORMAT = 2  # Of config.json.
+# Names of data sets, which stand for those of the agents that redraw them.
+_OF_DATA = {'mnist': 'digits', 'omniglot': 'characters'}
 
 
 class Pretrained(NamedTuple):
@@ -53,12 +55,14 @@ def load(name: str) -> Pretrained:
   """Returns an agent whose weights come with the package.
 
   Args:
-    name: one of `pretrained.names()`.
+    name: one of `pretrained.names()`; or `mnist` or `omniglot`, of the agents
+      that redraw these.
 
   Raises:
     ValueError: if there are no weights of that name, or their files are
       damaged.
   """
+  name = _OF_DATA.get(name, name)
   if name not in names():
     raise ValueError(
       f'no weights named {name!r} come with the package; there are: '

@@ -207,7 +207,8 @@ def data_folder(data_dir: str | None, name: str, *,
     raise ValueError(f'data directory {folder} is a file: give the folder '
                      'that it is in')
   if not folder.exists() and not download:
-    others = ['leave it out for the embedded subset', 'allow the download']
+    others = ['leave it out for the embedded subset',
+              'allow the download by --download']
     raise FileNotFoundError(
         f'data directory {folder} does not exist: point --data_dir to a '
         f'folder with the files of {name}, or '

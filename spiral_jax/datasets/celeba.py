@@ -82,9 +82,19 @@ def load(split: str, *, data_dir: str | None = None, size: int = 64,
   assert source is not None and partition is not None
   names = _names(partition, split)
   cached = _cache_path(source, names, split, size, channels)
-  if not cached.exists():
+  images = _mapped(cached)
+  if images is None:
     _decode(source, names, cached, size, channels)
-  return types.ImageDataset(np.load(cached, mmap_mode='r'), None)
+    images = np.load(cached, mmap_mode='r')
+  return types.ImageDataset(images, None)
+
+
+def _mapped(path: pathlib.Path) -> np.ndarray | None:
+  """Returns the array of a file, None if it is not there or not whole."""
+  try:
+    return np.load(path, mmap_mode='r')
+  except (OSError, ValueError, EOFError):
+    return None
 
 
 def _names(partition: pathlib.Path, split: str) -> list[str]:

@@ -106,7 +106,7 @@ def _find(folder: pathlib.Path, name: str, download: bool) -> pathlib.Path:
   raise FileNotFoundError(
       f'{folder} has neither {archive} nor {name}, nor has its MNIST/raw: '
       "point --data_dir to a folder with MNIST's files, leave it out for the "
-      'embedded subset, or allow the download')
+      'embedded subset, or allow the download by --download')
 
 
 def _dataset(images: np.ndarray, labels: np.ndarray, size: int,

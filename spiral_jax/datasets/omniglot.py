@@ -144,7 +144,7 @@ def _read(split: str, data_dir: str | None,
         f'{folder} has neither {archive} nor {name}, nor has its '
         f'{", ".join(_SUBFOLDERS[1:])}: point --data_dir to a folder with '
         "Omniglot's files, leave it out for the embedded subset, or allow the "
-        'download')
+        'download by --download')
   wrong = None
   if path.is_file():
     with path.open('rb') as stream:

@@ -122,6 +122,16 @@ def test_decoded_once_and_mapped(make_tree, tmp_path, monkeypatch):
   assert batch.shape == (8, 16, 16, 3) and not isinstance(batch, np.memmap)
 
 
+@pytest.mark.parametrize('left', [0, 20, 1000])
+def test_a_damaged_cache_is_made_again(make_tree, tmp_path, left):
+  folder = make_tree(True)
+  first = np.array(celeba.load('train', data_dir=str(folder), size=16).images)
+  (kept,) = _cached(tmp_path)
+  kept.write_bytes(kept.read_bytes()[:left])
+  again = celeba.load('train', data_dir=str(folder), size=16)
+  np.testing.assert_array_equal(again.images, first)
+
+
 def test_sizes_channels_and_sources_are_kept_apart(make_tree, tmp_path):
   folder = make_tree(True)
   colour = celeba.load('test', data_dir=str(folder), size=16)

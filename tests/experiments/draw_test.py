@@ -302,6 +302,7 @@ def test_a_checkpoint_of_another_action_space_is_one_line(run_dir, monkeypatch):
   with pytest.raises(ValueError) as error:
     restored_lib.load(run_dir)
   assert '\n' not in str(error.value)
+  assert f'{run_dir} is of another action space' in str(error.value)
 
 
 # Figure 6.
@@ -355,6 +356,17 @@ def test_figure_6_as_a_script(run_dir):
   assert 'figure6.png' in output and errors == ''
   with Image.open(io.BytesIO((run_dir / 'figure6.png').read_bytes())) as image:
     assert image.size == (3 * 34, 4 * 34)
+
+
+def test_figure_6_of_weights_that_come_with_the_package(tmp_path):
+  code, output, errors = script(
+    'figure6.py', '--weights=digits', '--samples=1', '--count=2', '--size=64',
+    cwd=tmp_path,
+  )
+  assert code == 0, errors
+  assert 'out/figure6.png' in output
+  with Image.open(tmp_path / 'out' / 'figure6.png') as image:
+    assert image.size == (2 * 66, 4 * 66)
 
 
 # Figure 7.

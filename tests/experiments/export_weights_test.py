@@ -309,3 +309,9 @@ def test_as_a_script(run_dir, flag_file, tmp_path):
   assert zipfile.is_zipfile(
     io.BytesIO((tmp_path / 'weights/mine/weights.npz').read_bytes())
   )
+
+
+def test_the_name_of_a_data_set_is_that_of_the_agent_that_redraws_it():
+  omniglot, characters = agents.load('omniglot'), agents.load('characters')
+  assert omniglot.card == characters.card
+  assert omniglot.setup['dataset'] == 'omniglot'

@@ -34,6 +34,8 @@ HISTORY = [
 
 def test_the_best_is_that_of_the_last_slice():
   assert population.best(HISTORY) == HISTORY[6]
+  # Time ran out when two of three had ended it.
+  assert population.best(HISTORY[:8]) == HISTORY[4]
   with pytest.raises(ValueError, match='--perturb_minutes'):
     population.best([])
 

@@ -249,8 +249,11 @@ def test_what_does_not_fit_is_refused(tmp_path, run, learner, agent, words):
   assert not folder.exists()
 
 
-def test_the_decay_may_follow_the_clock(tmp_path, monkeypatch):
-  run = dict(minutes=2.0, decay_by_clock=True)
+@pytest.mark.parametrize('minutes, decay_minutes', [(2.0, 0.0), (1.0, 2.0)])
+def test_the_decay_may_follow_the_clock(
+  tmp_path, monkeypatch, minutes, decay_minutes
+):
+  run = dict(minutes=minutes, decay_minutes=decay_minutes, decay_by_clock=True)
   run_dir = tmp_path / 'run'
   setup = tiny.setup(run_dir, run=run, learner=dict(decay_to=0.1))
   run_dir.mkdir()
