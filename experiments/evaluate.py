@@ -126,6 +126,17 @@ def evaluate_restored(
     assert train.labels is not None
     classifier = evaluation.train_classifier(train.images, train.labels)
     read = functools.partial(_read, classifier, train, test)
+  elif (
+    not is_conditional
+    and run_setup.canvas_shape(agent.setup)[-1] == 1
+    and len(test.images) > 1  # A spread needs two.
+  ):
+    read = functools.partial(
+      _compare,
+      _classifier_of_digits(agent.setup),
+      run_setup.load_dataset(agent.setup, 'train'),
+      test,
+    )
   figures: dict[str, Any] = {'step': agent.checkpoint.step}
   state = agent.checkpoint.state
   if state:  # Weights come without.
@@ -144,7 +155,8 @@ def evaluate_restored(
     )
   elif read is not None:
     # A classifier knows digits only, and is confident of many a scribble: what
-    # it says of samples means something beside what it says of these.
+    # it says of samples means something beside what it says of these. So do
+    # distances in its features.
     key = jax.random.PRNGKey(agent.setup.run.seed)
     scribbler = agent._replace(params=agent.agent.init(key))
     scribbles = _draw(scribbler, count or 1000, targets, read)
@@ -251,6 +263,36 @@ def _read(
       key: np.round(value, 4).tolist()
       for key, value in quality._asdict().items()
     }
+    for name, quality in report._asdict().items()
+  }
+
+
+def _classifier_of_digits(setup: run_setup.Setup) -> evaluation.Classifier:
+  size = run_setup.canvas_shape(setup)[0]
+  digits = datasets.load('mnist', 'train', size=size)
+  assert digits.labels is not None
+  return evaluation.train_classifier(digits.images, digits.labels)
+
+
+def _compare(
+  classifier: evaluation.Classifier,
+  train: datasets.ImageDataset,
+  test: datasets.ImageDataset,
+  canvas: np.ndarray,
+  targets: np.ndarray | None,
+) -> dict[str, Any]:
+  """Returns Frechet distances from the training images, of samples and others.
+
+  They are in the features of a classifier of other images, whose classes mean
+  nothing here.
+  """
+  assert targets is None
+  real = test.spread(min(len(canvas), len(test.images))).images
+  report = evaluation.evaluate_samples(
+    classifier, canvas, real, reference=train.images
+  )
+  return {
+    name: {'num_images': quality.num_images, 'frechet': quality.frechet}
     for name, quality in report._asdict().items()
   }
 

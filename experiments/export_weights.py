@@ -231,8 +231,11 @@ def _card(
     'Measured again, with weights rounded to float16, by',
     *_commands(name, figures),
     '',
-    '`greedy`: by the likeliest choices.',
-    '',
+    *(
+      ['`greedy`: by the likeliest choices.', '']
+      if 'greedy' in figures
+      else []
+    ),
     '## Known failures',
     '',
     failures,

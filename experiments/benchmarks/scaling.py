@@ -71,14 +71,14 @@ def main() -> None:
   print()
   print(
     f'{"actors":>8}{"frames/s":>12}{"updates/s":>11}{"trajectories":>14}'
-    f'{"parameters":>14}{"learner":>12}'
+    f'{"parameters":>14}{"learner":>16}'
   )
   for actors in (64, 1000, 10000):
     row = load(costs, actors, _ACTORS_PER_MACHINE.value)
     print(
       f'{actors:8,}{row.frames:12,.0f}{row.messages:11,.1f}'
       f'{row.bytes_in / 1e6:9,.0f} MB/s{row.bytes_out / 1e6:9,.0f} MB/s'
-      f'{row.flops / 1e12:6,.1f} TF/s'
+      f'{row.flops / 1e12:11,.1f} TF/s'
     )
 
 

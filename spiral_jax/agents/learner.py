@@ -144,6 +144,7 @@ def make_learner(
     score_params: types.Params,
     progress: float | None = None,
   ) -> tuple[LearnerState, types.Logs]:
+    trajectory = jax.device_put(trajectory)  # Once, not for each step.
     targets, reward_scale, logs, order, key = prepare(
       trajectory, score_params, state.reward_scale, state.key
     )

@@ -37,6 +37,9 @@ _DEATHS = 5  # In a row, without a trajectory: no accident.
 # after a machine is lost whose cores nobody replaces.
 _PLACE_SECONDS = 60.0
 
+# An actor is one core: XLA makes as many threads as NPROC says.
+_ENVIRONMENT = {'JAX_PLATFORMS': 'cpu', 'NPROC': '1'}
+
 # How the loss of a process, or of its machine with what it made, is told.
 _LOSSES = (exceptions.RayActorError, exceptions.ObjectLostError)
 
@@ -131,7 +134,7 @@ class Cluster:
     return ray.remote(_Player).options(
         num_cpus=0 if shares else self._share_of_core,
         scheduling_strategy='SPREAD' if shares else 'DEFAULT',
-        runtime_env={'env_vars': {'JAX_PLATFORMS': 'cpu'}}).remote(make)
+        runtime_env={'env_vars': _ENVIRONMENT}).remote(make)
 
   def started(self) -> None:
     """Counts a process that is there."""

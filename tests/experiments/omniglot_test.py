@@ -70,7 +70,12 @@ def test_trains_and_evaluates(tmp_path, conditional):
   assert (figures['frames'], figures['test_images']) == (72, 7)
   assert ('share_of_blank' in figures) == conditional
   # No one can read characters that were never seen.
-  assert not figures.keys() & {'read_as_target', 'samples'}
+  assert 'read_as_target' not in figures
+  compared = {'samples', 'real', 'untrained agent'} & figures.keys()
+  assert len(compared) == (0 if conditional else 3)
+  for name in compared - {'untrained agent'}:
+    assert figures[name].keys() == {'num_images', 'frechet'}
+    assert figures[name]['frechet'] > 0
   config = json.loads((run_dir / 'config.json').read_text())
   assert config['dataset'] == 'omniglot'
 
