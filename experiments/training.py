@@ -400,4 +400,6 @@ def _progress_columns(setup: run_setup.Setup) -> dict[str, str]:
     columns['score'] = 'policy/score'
     columns['distance'] = 'discriminator/discriminator_distance'
   columns['entropy'] = 'policy/entropy'
+  if setup.run.launcher == 'ray':
+    columns |= {'actors': 'actors/alive', 'lag': 'policy/lag'}
   return columns
