@@ -326,7 +326,7 @@ def share_of_core(cores: Sequence[float], num_actors: int) -> float:
     At most 1, in Ray's units of 1e-4; 0 where machines offer no core.
   """
   # An actor's share grows until a machine holds one fewer.
-  shares = {1.0, *(c / k for c in cores for k in range(1, num_actors + 1))}
+  shares = {1.0, *(c / k for c in {*cores} for k in range(1, num_actors + 1))}
   fitting = [
       share for share in shares if 0 < share <= 1 and
       sum(math.floor(c / share + 1e-9) for c in cores) >= num_actors
