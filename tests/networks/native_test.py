@@ -329,6 +329,28 @@ def test_layers_are_the_same_on_other_platforms(monkeypatch):
   assert_close(ours, values_and_gradients(both, x, first, second))
 
 
+@pytest.mark.parametrize('layer', [
+  convolution.Conv(32, 3), convolution.ResidualBlock(),
+  convolution.HalvingConv(32), convolution.DoublingConv(32),
+])
+def test_which_convolutions_are_used_is_decided_when_lowered(layer):
+  x = random(0, 3, 8, 8, 32)
+  params = layer.init(jax.random.PRNGKey(0), x)
+
+  def loss(params):
+    return (layer.apply(params, x) ** 2).sum()
+
+  traced = jax.jit(jax.grad(loss)).trace(params)
+  texts = {
+    platform: traced.lower(lowering_platforms=(platform,)).as_text()
+    for platform in ('cpu', 'cuda', 'tpu')
+  }
+  assert '@spiral_jax_' in texts['cpu']
+  for platform in ('cuda', 'tpu'):
+    assert '@spiral_jax_' not in texts[platform]
+    assert 'stablehlo.convolution' in texts[platform]
+
+
 def test_what_is_no_number_stays_so():
   x = jnp.full((1, 2, 2, 8), jnp.nan)
   assert jnp.isnan(conv_ops.layer(x, weights(0, 3, 3, 8, 8), 1, True)).all()
