@@ -91,6 +91,7 @@ class Training:
     held_out = run_setup.load_dataset(setup, 'test')
     images = run_setup.load_dataset(setup, 'train')
     self.cluster = acting.connect(run)
+    self._counts: dict[str, int] = {}
     self.clock = run_folder.Clock()
     self.lines = metrics.JsonLines(run_dir / 'metrics.jsonl')
     self.writer = metrics.Fanout(
@@ -232,7 +233,10 @@ class Training:
 
   def _watch(self, cluster) -> None:
     cluster.check()
-    self.writer.write(self.learner.version, cluster.counts())
+    counts = cluster.counts()
+    if counts != self._counts:
+      self._counts = counts
+      self.writer.write(self.learner.version, counts)
 
   def _update_discriminator(self, state, real, examples):
     images = [real, examples['canvas']]
