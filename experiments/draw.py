@@ -219,7 +219,6 @@ def _check(
   millimetres: float,
 ) -> None:
   """Raises what `write` would, of a first stroke, before any work."""
-  restored_lib.check_conditional(restored)
   settings = restored.setup.painting
   if out.exists() and not out.is_dir():
     raise ValueError(f'--out={out} is a file; name a folder')

@@ -13,7 +13,7 @@ or with weights that come with the package:
   python experiments/evaluate.py --weights=portraits --out_dir=out
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import dataclasses
 import functools
 import json
@@ -254,17 +254,8 @@ def _read(
       'read_as_target': read.reconstructions,
       'targets_read': read.targets,
     }
-  # As many real images as samples: Frechet distances depend on the number.
-  report = evaluation.evaluate_samples(
-    classifier, canvas, test.images[:count], reference=train.images
-  )
-  return {
-    name: {
-      key: np.round(value, 4).tolist()
-      for key, value in quality._asdict().items()
-    }
-    for name, quality in report._asdict().items()
-  }
+  fields = evaluation.SampleQuality._fields
+  return _report(classifier, train, test.images[:count], canvas, fields)
 
 
 def _classifier_of_digits(setup: run_setup.Setup) -> evaluation.Classifier:
@@ -288,11 +279,27 @@ def _compare(
   """
   assert targets is None
   real = test.spread(min(len(canvas), len(test.images))).images
+  return _report(classifier, train, real, canvas, ('num_images', 'frechet'))
+
+
+def _report(
+  classifier: evaluation.Classifier,
+  train: datasets.ImageDataset,
+  real: np.ndarray,
+  canvas: np.ndarray,
+  fields: Sequence[str],
+) -> dict[str, Any]:
+  """Returns these figures of samples and of real images.
+
+  Give as many of either: Frechet distances depend on the number.
+  """
   report = evaluation.evaluate_samples(
     classifier, canvas, real, reference=train.images
   )
   return {
-    name: {'num_images': quality.num_images, 'frechet': quality.frechet}
+    name: {
+      field: np.round(getattr(quality, field), 4).tolist() for field in fields
+    }
     for name, quality in report._asdict().items()
   }
 

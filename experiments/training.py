@@ -17,10 +17,10 @@ import pathlib
 import threading
 
 import jax
-import numpy as np
 import rich.console
 
 import acting
+import examples
 import pictures
 import run_folder
 import run_setup
@@ -33,30 +33,6 @@ from spiral_jax.driver import params as params_lib
 from spiral_jax.driver import periodic
 from spiral_jax.driver import program as program_lib
 from spiral_jax.driver import rollout
-
-
-class RealAndFake:
-  """Adds real images to a sample of the replay.
-
-  Conditional: the real image is the target itself (eq. 6 of the paper).
-  """
-
-  def __init__(self, stream: acting.ImageStream | None):
-    self._stream = stream
-
-  def __call__(self, examples):
-    """Returns (real images, examples)."""
-    real = self._stream() if self._stream else examples['target']
-    return real, examples
-
-  def get_state(self):
-    """Returns the place in the data."""
-    return self._stream.get_state() if self._stream else {}
-
-  def set_state(self, state) -> None:
-    """Goes on from there."""
-    if self._stream:
-      self._stream.set_state(state)
 
 
 class Training:
@@ -140,7 +116,7 @@ class Training:
           trajectories=trajectories,
           replay=replay,
           final_examples=functools.partial(
-            discriminator_examples, unfinished_share=run.unfinished_share
+            examples.from_trajectory, unfinished_share=run.unfinished_share
           ),
         ),
         steps_per_round=pieces,
@@ -155,7 +131,9 @@ class Training:
           state=self._discriminator_learner.init(keys[0]),
           params_of=lambda state: state.params,
           replay=replay,
-          make_batch=RealAndFake(None if setup.agent.conditional else real),
+          make_batch=examples.RealAndFake(
+            None if setup.agent.conditional else real
+          ),
           published=score_params,
           metrics=self.writer,
           log_every=run.log_every,
@@ -270,27 +248,6 @@ class Training:
       if jax.default_backend() == 'cpu':
         jax.block_until_ready(updated)
       return updated
-
-
-def discriminator_examples(
-  trajectory: agents.Trajectory, *, unfinished_share: float = 0.0
-) -> dict[str, np.ndarray] | None:
-  """Returns the replay's rows: `canvas` `[B, H, W, C]`, `target` if any.
-
-  Args:
-    trajectory: of T commands; one that does not end its episodes has none.
-    unfinished_share: of the episodes, the first ones, that give not their last
-      canvas but one before, of every time from the blank page on in turn.
-  """
-  if not trajectory.is_last.any():
-    return None
-  time = np.full(trajectory.canvas.shape[1], -1)
-  unfinished = np.arange(round(unfinished_share * len(time)))
-  time[unfinished] = unfinished % (len(trajectory.canvas) - 1)
-  examples = {'canvas': trajectory.canvas[time, np.arange(len(time))]}
-  if trajectory.target is not None:
-    examples['target'] = trajectory.target
-  return examples
 
 
 def train(

@@ -7,7 +7,7 @@ writes what they found; ratios are medians of turns, with their quartiles:
   python -m pip install --editable '.[train,benchmark]'
   python experiments/benchmarks/speed.py --out_dir=runs/speed
 
-It takes three quarters of an hour of a machine that does nothing else.
+It takes some 40 minutes of a machine that does nothing else.
 """
 
 from collections.abc import Sequence

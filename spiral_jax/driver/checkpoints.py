@@ -6,7 +6,6 @@ import orbax, which takes a second; saving and loading do.
 """
 
 from collections.abc import Iterator, Mapping
-import contextlib
 import json
 import logging
 import os
@@ -122,12 +121,6 @@ def load(
   manager = ocp.CheckpointManager(
       path, options=ocp.CheckpointManagerOptions(create=False)
   )
-  with contextlib.closing(manager):
-    return _load(manager, path, step)
-
-
-def _load(manager: Any, path: pathlib.Path, step: int | None) -> Checkpoint:
-  ocp = _orbax()
   steps = sorted(manager.all_steps())
   if not steps or (step is not None and step not in steps):
     raise FileNotFoundError(

@@ -166,8 +166,7 @@ class Cluster:
 
     Ray itself waits for a minute, then ends the process without a word.
     """
-    if self._lost is not None:
-      raise self._lost
+    self.raise_if_lost()
     for tries in range(1, _CONNECTIONS + 1):
       try:
         _check_answers(self._head)
@@ -180,10 +179,10 @@ class Cluster:
           raise self._lost from error
       time.sleep(_POLL_SECONDS)
 
-  @property
-  def is_lost(self) -> bool:
-    """Whether `check` has found that the head no longer answers."""
-    return self._lost is not None
+  def raise_if_lost(self) -> None:
+    """Raises `HeadLost` if a check has; asks nobody."""
+    if self._lost is not None:
+      raise self._lost
 
   def close(self) -> None:
     """Ends all that was started."""
@@ -260,12 +259,12 @@ class RemoteRollout:
       if self._player is None:
         player = self._cluster.start(self._make)
         try:
-          self._get(player.wait_for.remote(), if_closed, _PLACE_SECONDS)
+          self._get(player.__ray_ready__.remote(), if_closed, _PLACE_SECONDS)
         except TimeoutError:
           _logger.warning('%s found no core of its own in %.0f s and shares '
                           'those of others', self._name, _PLACE_SECONDS)
           player = self._cluster.start(self._make, shares=True)
-          self._get(player.wait_for.remote(), if_closed)
+          self._get(player.__ray_ready__.remote(), if_closed)
         if self._state is not None:
           player.set_state.remote(self._state)
         self._player = player
@@ -279,8 +278,7 @@ class RemoteRollout:
     while not ray.wait([reference], timeout=_POLL_SECONDS)[0]:
       if self._closed.is_set() and not if_closed:
         raise resource_lib.ChannelClosed(self._name)
-      if self._cluster.is_lost:
-        self._cluster.check()
+      self._cluster.raise_if_lost()
       if time.monotonic() > deadline:
         raise TimeoutError
     return ray.get(reference)
@@ -298,9 +296,6 @@ class _Player:
     if self._params[0] != version:
       self._params = (version, jax.device_put(params))
     return self._rollout(self._params[1], version), self.get_state()
-
-  def wait_for(self) -> None:
-    """Ends once the process is there."""
 
   def get_state(self) -> Any:
     """Returns the rollout's state, plain."""

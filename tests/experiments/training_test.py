@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
+import examples
 import run_setup
 from spiral_jax import agents
 from spiral_jax.driver import checkpoints
@@ -284,16 +285,14 @@ def test_the_replay_takes_unfinished_canvases_of_all_times():
     (0.5, [0, 11, 22, 3, 34, 35, 36, 37]),
     (1.0, [0, 11, 22, 3, 14, 25, 6, 17]),
   ):
-    examples = training.discriminator_examples(
-      trajectory, unfinished_share=share
-    )
-    assert examples['canvas'].tolist() == expected
-    assert examples.keys() == {'canvas'}
+    rows = examples.from_trajectory(trajectory, unfinished_share=share)
+    assert rows['canvas'].tolist() == expected
+    assert rows.keys() == {'canvas'}
   trajectory.target = canvas[0]
-  examples = training.discriminator_examples(trajectory)
-  np.testing.assert_array_equal(examples['target'], canvas[0])
+  rows = examples.from_trajectory(trajectory)
+  np.testing.assert_array_equal(rows['target'], canvas[0])
   trajectory.is_last = ~ends
-  assert training.discriminator_examples(trajectory) is None
+  assert examples.from_trajectory(trajectory) is None
 
 
 @pytest.mark.parametrize(
