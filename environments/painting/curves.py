@@ -1,6 +1,7 @@
 """What the commands of a program mean, as curves, without painting them."""
 
 from collections.abc import Mapping
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,9 @@ from environments.painting import settings as settings_lib
 from environments.painting import strokes
 
 Point = tuple[float, float]  # (x, y), pixels from the top left corner.
+
+# Of a stroke from its first to its last point.
+_SECONDS = (strokes.STEPS_PER_STROKE - 1) * strokes.SECONDS_PER_POINT
 
 
 class Curve(NamedTuple):
@@ -23,6 +27,41 @@ class Curve(NamedTuple):
   first_pressure: float  # At the start, in [0, 1].
   last_pressure: float  # At the end.
   colour: tuple[float, float, float]  # Red, green, blue, in [0, 1].
+
+  def place(self, t: float) -> Point:
+    """Returns the point at a time in [0, 1]."""
+    return self._blossom(t, t)
+
+  def pressure(self, t: float) -> float:
+    """Returns that at a time in [0, 1]."""
+    return (1 - t) * self.first_pressure + t * self.last_pressure
+
+  def speed(self, t: float) -> float:
+    """Returns that at a time in [0, 1], in pixels a second."""
+    along = (
+        2 * (1 - t) * (control - start) + 2 * t * (end - control)
+        for start, control, end in zip(self.start, self.control, self.end)
+    )
+    return math.hypot(*along) / _SECONDS
+
+  def part(self, first: float, last: float) -> 'Curve':
+    """Returns the piece of the curve between two times in [0, 1]."""
+    return self._replace(
+        start=self.place(first),
+        control=self._blossom(first, last),
+        end=self.place(last),
+        first_pressure=self.pressure(first),
+        last_pressure=self.pressure(last),
+    )
+
+  def _blossom(self, s: float, t: float) -> Point:
+    x, y = (
+        (1 - s) * (1 - t) * start
+        + ((1 - s) * t + s * (1 - t)) * control
+        + s * t * end
+        for start, control, end in zip(self.start, self.control, self.end)
+    )
+    return x, y
 
 
 def curves(

@@ -1,50 +1,90 @@
-"""What a brush makes of its radius and of pressure, by its own settings."""
+"""What a brush makes of its radius, by its own settings."""
 
+import functools
 import json
-from typing import NamedTuple
+import math
+from typing import Any, NamedTuple
 
-import numpy as np
+# Where libmypaint fixes how it maps speeds, in pixels a second: a brush's input
+# is `_MAPPED` at `_SPEED`, and grows there by `_SLOPE` a unit.
+_SPEED = 45.0
+_MAPPED = 0.5
+_SLOPE = 0.015
 
 
 class Response(NamedTuple):
-  """How a brush paints at one pressure, as far as an even stroke shows it."""
+  """How a brush paints in one place, as far as an even stroke shows it."""
 
   radius: float  # What the radius that is set is multiplied by.
   opacity: float  # Of a stroke, in [0, 1].
 
 
-def response(brush: bytes, pressure: float) -> Response:
-  """Returns how a brush paints at a pressure.
+class Settings:
+  """Those of one brush."""
 
-  Of the inputs to which brushes react only pressure counts here: speed,
-  direction and chance do not.
+  def __init__(self, settings: dict[str, Any]):
+    self._settings = settings
 
-  Args:
-    brush: JSON text of a libmypaint brush.
-    pressure: in [0, 1].
-  """
-  settings = json.loads(brush)['settings']
+  def base(self, name: str) -> float:
+    """Returns what a setting is without any input; 0 if the brush has none."""
+    return self._settings.get(name, {}).get('base_value', 0.0)
 
-  def base(name: str) -> float:
-    return settings.get(name, {}).get('base_value', 0.0)
+  def at(self, pressure: float, speed: float) -> Response:
+    """Returns how the brush paints at a pressure and a speed.
 
-  def reaction(name: str) -> float:
-    curve = settings.get(name, {}).get('inputs', {}).get('pressure')
-    if not curve:
-      return 0.0
-    x, y = np.array(curve).T
-    return float(np.interp(pressure, x, y))
+    Of the inputs to which brushes react these two count here; direction and
+    chance do not, nor how long a brush takes to notice that its speed changed.
 
-  dab = (base('opaque') + reaction('opaque')) * (
-      base('opaque_multiply') + reaction('opaque_multiply')
+    Args:
+      pressure: in [0, 1].
+      speed: pixels a second.
+    """
+    inputs = {
+        'pressure': pressure,
+        'speed1': _map_speed(speed, self.base('speed1_gamma')),
+        'speed2': _map_speed(speed, self.base('speed2_gamma')),
+    }
+
+    def value(name: str) -> float:
+      curves = self._settings.get(name, {}).get('inputs', {})
+      return self.base(name) + sum(
+          _bend(curves[input_name], x)
+          for input_name, x in inputs.items()
+          if curves.get(input_name)
+      )
+
+    dab = min(max(value('opaque') * value('opaque_multiply'), 0.0), 1.0)
+    # Dabs overlap. libmypaint makes each so much fainter that together they
+    # are as opaque as told, to the degree that the brush asks for.
+    dabs = 2 * (
+        self.base('dabs_per_actual_radius') + self.base('dabs_per_basic_radius')
+    )
+    dabs = max(dabs, 1.0)
+    corrected = 1.0 + self.base('opaque_linearize') * (dabs - 1.0)
+    name = 'radius_logarithmic'
+    return Response(
+        radius=math.exp(value(name) - self.base(name)),
+        opacity=1.0 - (1.0 - dab) ** (dabs / corrected),
+    )
+
+
+@functools.lru_cache
+def read(brush: bytes) -> Settings:
+  """Returns the settings in the JSON text of a libmypaint brush."""
+  return Settings(json.loads(brush)['settings'])
+
+
+def _map_speed(speed: float, log_gamma: float) -> float:
+  gamma = math.exp(log_gamma)
+  factor = _SLOPE * (_SPEED + gamma)
+  return _MAPPED + factor * math.log((gamma + speed) / (gamma + _SPEED))
+
+
+def _bend(points: list[tuple[float, float]], x: float) -> float:
+  """Returns y at x; the first and the last line go on beyond their ends."""
+  last = next(
+      (i for i in range(1, len(points) - 1) if x <= points[i][0]),
+      len(points) - 1,
   )
-  dab = min(max(dab, 0.0), 1.0)
-  # Dabs overlap. libmypaint makes each so much fainter that together they are
-  # as opaque as told, to the degree that the brush asks for.
-  dabs = 2 * (base('dabs_per_actual_radius') + base('dabs_per_basic_radius'))
-  dabs = max(dabs, 1.0)
-  corrected = 1.0 + base('opaque_linearize') * (dabs - 1.0)
-  return Response(
-      radius=float(np.exp(reaction('radius_logarithmic'))),
-      opacity=1.0 - (1.0 - dab) ** (dabs / corrected),
-  )
+  (x0, y0), (x1, y1) = points[last - 1], points[last]
+  return y0 if x0 == x1 else y0 + (y1 - y0) * (x - x0) / (x1 - x0)

@@ -1,12 +1,21 @@
 """Programs as SVG: every stroke a quadratic Bézier curve."""
 
 from collections.abc import Sequence
+import itertools
+import math
+
+import numpy as np
 
 from environments.painting import curves as curves_lib
-from environments.painting import response as response_lib
+from environments.painting import dabs
+from environments.painting import response
 
 # Width of a plotter's line in a viewer. Plotters do not look at it.
 _PEN_MILLIMETRES = 0.3
+
+# How much wider than another a piece of a stroke may be.
+_RATIO = 1.1
+_TRIED = 9  # Places along a stroke where its width is looked at.
 
 
 def picture(
@@ -17,10 +26,11 @@ def picture(
     background: str,
     millimetres: float | None = None,
 ) -> str:
-  """Returns the picture, a path a stroke: width, opacity and colour.
+  """Returns the picture: of each stroke its curve, width, opacity and colour.
 
-  A path has one width and one opacity, those of the brush at the mean pressure
-  of the stroke; what speed and chance do to a brush is not there.
+  A path has one width, and a brush's depends on pressure and speed. A stroke
+  whose width changes is a group of paths, which are pieces of its curve. What
+  direction and chance do to a brush is not there.
 
   Args:
     curves: what the commands draw, in order.
@@ -33,20 +43,43 @@ def picture(
   lines = [
       f'<rect width="{canvas_size}" height="{canvas_size}" fill="{paper}"/>'
   ]
-  for curve in curves:
-    if not curve.is_paint:
-      continue
-    pressure = (curve.first_pressure + curve.last_pressure) / 2
-    response = response_lib.response(brush, pressure)
-    lines.append(
-        f'<path d="{_move(curve.start)}{_bend(curve)}"'
-        f' stroke="{hexadecimal(curve.colour)}"'
-        f' stroke-width="{_number(2 * curve.radius * response.radius)}"'
-        f' stroke-opacity="{_number(response.opacity)}"/>'
-    )
+  for curve, times in zip(curves, dabs.reach(curves, brush)):
+    if times is not None:
+      lines.extend(_stroke(curve, *times, brush))
   return _document(
       lines, canvas_size, f'{millimetres:g}mm' if millimetres else None
   )
+
+
+def _stroke(
+    curve: curves_lib.Curve, first: float, last: float, brush: bytes
+) -> list[str]:
+  """Returns the lines of a stroke, from one time on its curve to another."""
+
+  def look(t: float) -> response.Response:
+    return response.read(brush).at(curve.pressure(t), curve.speed(t))
+
+  radii = [look(t).radius for t in np.linspace(first, last, _TRIED)]
+  ratio = max(radii) / min(radii)
+  count = max(1, math.ceil(math.log(ratio) / math.log(_RATIO)))
+  times = np.linspace(first, last, count + 1)
+  opacity = _number(look((first + last) / 2).opacity)
+  paths = []
+  for start, end in itertools.pairwise(times.tolist()):
+    part = curve.part(start, end)
+    width = 2 * curve.radius * look((start + end) / 2).radius
+    paths.append(
+        f'd="{_move(part.start)}{_bend(part)}" stroke-width="{_number(width)}"'
+    )
+  colour = f'stroke="{hexadecimal(curve.colour)}"'
+  if count == 1:
+    return [f'<path {paths[0]} {colour} stroke-opacity="{opacity}"/>']
+  # Pieces overlap, so that only together they are as opaque as told.
+  return [
+      f'<g {colour} opacity="{opacity}">',
+      *(f'  <path {path}/>' for path in paths),
+      '</g>',
+  ]
 
 
 def centre_lines(

@@ -3,7 +3,8 @@
 In one run, in turns, so that other work on the machine slows all alike: one
 policy update (unroll, gradients, clipping, Adam), one discriminator update with
 gradient penalty, one step of acting on 64 canvases, and this machine's rate of
-f32 matrix products.  PyTorch is not installed with the package:
+f32 matrix products.  Where JAX has a GPU both run there, with TensorFloat-32.
+PyTorch is not installed with the package:
 
   python -m pip install --editable '.[train,benchmark]'
   python experiments/benchmarks/learning.py \
@@ -44,6 +45,7 @@ _SHOWN = 10  # Kinds of operations.
 def main() -> None:
   """Prints a table."""
   process.prepare()
+  _use_the_same_device()
   setup = run_setup.read_flags('mnist')
   episodes = setup.run.batch_size // setup.learner.minibatches
   setup = setup._replace(
@@ -54,9 +56,9 @@ def main() -> None:
   )
   steps = setup.painting.episode_length
   print(
-    f'{torch.get_num_threads()} threads; PyTorch {torch.__version__}, JAX '
-    f'{jax.__version__}; {steps} commands, {_TURNS.value} turns; milliseconds: '
-    'median (quartiles)'
+    f'{jax.devices()[0].device_kind}, {torch.get_num_threads()} threads; '
+    f'PyTorch {torch.__version__}, JAX {jax.__version__}; {steps} commands, '
+    f'{_TURNS.value} turns; milliseconds: median (quartiles)'
   )
   agent = run_setup.make_agent(setup)
   trajectory = _trajectory(setup, agent, episodes)
@@ -122,6 +124,30 @@ def _trace(name: str, function: Callable, calls: int) -> None:
     print(f'    {kind:32} {1e3 * seconds:8.2f} ms, {seconds / total:.0%}')
 
 
+def _use_the_same_device() -> None:
+  """Lets PyTorch compute where JAX does, by its fastest settings there."""
+  if jax.default_backend() != 'gpu':
+    return
+  if not torch.cuda.is_available():
+    raise ValueError(
+      'JAX computes on a GPU and this PyTorch cannot: install one built for '
+      'CUDA, or set JAX_PLATFORMS=cpu'
+    )
+  torch.set_default_device('cuda')
+  torch.backends.cudnn.benchmark = True
+  torch.backends.cudnn.allow_tf32 = True  # JAX's default as well.
+  torch.backends.cuda.matmul.allow_tf32 = True
+
+
+def _tensor(array: np.ndarray) -> torch.Tensor:
+  return torch.from_numpy(array).to(torch.get_default_device())
+
+
+def _wait() -> None:
+  if torch.cuda.is_available():
+    torch.cuda.synchronize()
+
+
 def _product() -> Callable:
   x = jnp.ones((2048, 2048))
   multiply = jax.jit(lambda x: x @ x)
@@ -161,11 +187,11 @@ def _torch_policy_update(setup, agent, trajectory) -> Callable:
   canvas = trajectory.canvas[:-1]
   target = np.broadcast_to(trajectory.target, canvas.shape)
   steps, batch = canvas.shape[:2]
-  both = torch.from_numpy(np.concatenate([canvas, target], axis=-1))
+  both = _tensor(np.concatenate([canvas, target], axis=-1))
   images = both.permute(0, 1, 4, 2, 3)
   noise = torch.randn(batch, setup.agent.noise_size).expand(steps, batch, -1)
   action = {
-    name: torch.from_numpy(value).long().flatten()
+    name: _tensor(value).long().flatten()
     for name, value in trajectory.action.items()
   }
   previous = {
@@ -187,6 +213,7 @@ def _torch_policy_update(setup, agent, trajectory) -> Callable:
     loss.backward()
     torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
     optimiser.step()
+    _wait()
 
   return update
 
@@ -244,6 +271,7 @@ def _torch_discriminator_update(setup, batch: int) -> Callable:
     optimiser.zero_grad()
     torch_agent.discriminator_loss(network, real, fake).backward()
     optimiser.step()
+    _wait()
 
   return update
 
@@ -266,7 +294,8 @@ def _acting(setup, agent) -> Callable:
 def _torch_acting(setup, agent) -> Callable:
   network = _torch_policy(setup, agent)
   size, _, channels = run_setup.canvas_shape(setup)
-  images = torch.zeros(1, _ACTING, 2 * channels, size, size, dtype=torch.uint8)
+  # From the renderer, which paints in the host's memory.
+  images = np.zeros((1, _ACTING, 2 * channels, size, size), np.uint8)
   noise = torch.zeros(1, _ACTING, setup.agent.noise_size)
   previous = {
     part.name: torch.full((_ACTING,), -1) for part in agent.parts
@@ -274,7 +303,10 @@ def _torch_acting(setup, agent) -> Callable:
 
   @torch.inference_mode()
   def act():
-    network(torch_agent.see(images, setup.agent), noise, previous, None)
+    seen = torch_agent.see(_tensor(images), setup.agent)
+    command, *_ = network(seen, noise, previous, None)
+    for value in command.values():
+      value.cpu()
 
   return act
 

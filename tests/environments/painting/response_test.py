@@ -1,4 +1,4 @@
-"""What brushes make of pressure, in closed form and against what they paint."""
+"""What brushes make of pressure and speed, in closed form and as painted."""
 
 import json
 
@@ -26,7 +26,7 @@ def test_pressure_bends_radius_and_opacity():
       opaque=(0.8, []),
       opaque_multiply=(0.0, [[0, 0], [1, 1]]),
   )
-  found = response.response(brush, 0.25)
+  found = response.read(brush).at(0.25, speed=0)
   assert found.radius == pytest.approx(np.exp(0.5))
   assert found.opacity == pytest.approx(0.2)
 
@@ -41,7 +41,28 @@ def test_dabs_that_overlap_add_up_unless_the_brush_corrects(
       dabs_per_actual_radius=(2.0, []),
       opaque_linearize=(linearize, []),
   )
-  assert response.response(brush, 0.3).opacity == pytest.approx(opacity)
+  found = response.read(brush).at(0.3, speed=0)
+  assert found.opacity == pytest.approx(opacity)
+
+
+def test_speeds_are_mapped_as_libmypaint_fixes_them():
+  brush = json.dumps({
+      'settings': {
+          'radius_logarithmic': {
+              'base_value': 2.0,
+              'inputs': {'speed1': [[0, 0], [1, 1]], 'speed2': [[0, 0], [1, 2]]},
+          },
+          'speed1_gamma': {'base_value': 3.0, 'inputs': {}},
+          'speed2_gamma': {'base_value': 4.0, 'inputs': {}},
+      }
+  }).encode()
+  settings = response.read(brush)
+  # At 45 pixels a second either is 0.5 and grows by 0.015 a pixel a second.
+  assert np.log(settings.at(0.5, 45).radius) == pytest.approx(1.5)
+  slope = np.log(settings.at(0.5, 45.01).radius / settings.at(0.5, 45).radius)
+  assert slope == pytest.approx(0.01 * 3 * 0.015, rel=1e-3)
+  # Below 0, where the points of the curve begin, the line goes on.
+  assert settings.at(0.5, 0).radius < 1
 
 
 def _painted_and_expected(pressure):
@@ -58,8 +79,9 @@ def _painted_and_expected(pressure):
       },
   )
   ink = (255.0 - program.render()[:, 128, 0]) / 255
-  return ink, response.response(
-      library.read_brush(settings.brush), 0.1 + 0.1 * pressure
+  (_, curve) = program.curves()
+  return ink, response.read(library.read_brush(settings.brush)).at(
+      curve.pressure(0.5), curve.speed(0.5)
   )
 
 
@@ -68,8 +90,8 @@ def test_a_pen_paints_wider_lines_under_pressure_as_told(pressure):
   ink, expected = _painted_and_expected(pressure)
   full_ink, full = _painted_and_expected(9)
   assert ink.max() == pytest.approx(expected.opacity, abs=0.05)
-  # A pen's speed and its soft edge, which are left out, make it narrower.
-  assert 0.8 < ink.sum() / (16 * expected.radius) < 1
+  # Its soft edge, which is left out, makes a pen narrower.
+  assert 0.9 < ink.sum() / (16 * expected.radius) < 1
   assert ink.sum() / full_ink.sum() == pytest.approx(
       expected.radius / full.radius, rel=0.1
   )
