@@ -50,7 +50,9 @@ def test_speeds_are_mapped_as_libmypaint_fixes_them():
       'settings': {
           'radius_logarithmic': {
               'base_value': 2.0,
-              'inputs': {'speed1': [[0, 0], [1, 1]], 'speed2': [[0, 0], [1, 2]]},
+              'inputs': {
+                  'speed1': [[0, 0], [1, 1]], 'speed2': [[0, 0], [1, 2]]
+              },
           },
           'speed1_gamma': {'base_value': 3.0, 'inputs': {}},
           'speed2_gamma': {'base_value': 4.0, 'inputs': {}},
