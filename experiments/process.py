@@ -1,6 +1,8 @@
 """Settings of the whole process that make training faster."""
 
 import ctypes
+import importlib.metadata
+import importlib.util
 
 import jax
 
@@ -15,21 +17,34 @@ _MIB = 1 << 20
 
 
 def prepare() -> None:
-  """Caches compilations and keeps freed memory.
+  """Caches compilations and, on a CPU, keeps freed memory.
 
   To be called before JAX first computes.
   """
   jax.config.update('jax_compilation_cache_dir', str(cache.directory('xla')))
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
-  _keep_freed_memory()
+  if not _has_accelerator():
+    _keep_freed_memory()
+
+
+def _has_accelerator() -> bool:
+  """Whether JAX has a plugin for an accelerator, and may use it.
+
+  It is not asked for its devices: then it would start threads, and allocate.
+  """
+  if jax.config.jax_platforms == 'cpu':  # type: ignore[attr-defined]
+    return False
+  plugins = importlib.metadata.entry_points(group='jax_plugins')
+  return bool(plugins) or importlib.util.find_spec('libtpu') is not None
 
 
 def _keep_freed_memory() -> None:
   """Tells glibc to reuse large blocks instead of handing them back.
 
   XLA's CPU backend allocates its temporary arrays anew in every call.  By
-  default each of them is mapped, zeroed page by page and unmapped again.
-  Elsewhere than on glibc this does nothing.
+  default each of them is mapped, zeroed page by page and unmapped again. All
+  threads then share one heap, for whose lock the many that compile for an
+  accelerator would wait. Elsewhere than on glibc this does nothing.
   """
   try:
     mallopt = ctypes.CDLL(None).mallopt

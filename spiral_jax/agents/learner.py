@@ -93,7 +93,7 @@ def make_learner(
     return config.minibatches * max(1, int(epochs))
 
   optimiser = optax.chain(
-    optax.clip_by_global_norm(config.max_gradient_norm),
+    _clip_by_global_norm(config.max_gradient_norm),
     optax.scale_by_adam(eps=config.adam_epsilon),
   )
 
@@ -167,6 +167,21 @@ def make_learner(
 
   learner = Learner(init, update)
   return learner if mesh is None else sharding.shard_learner(learner, mesh)
+
+
+def _clip_by_global_norm(max_norm: float) -> optax.GradientTransformation:
+  """Is `optax.clip_by_global_norm`, by one factor for all gradients.
+
+  XLA computes a product anew where it is used, in Adam's two averages, and
+  writes a quotient to memory.
+  """
+
+  def clip(gradients, params):
+    del params
+    factor = jnp.minimum(1.0, max_norm / optax.tree.norm(gradients))
+    return jax.tree.map(lambda gradient: factor * gradient, gradients)
+
+  return optax.stateless(clip)
 
 
 def _discounts(trajectory, config):

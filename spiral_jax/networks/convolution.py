@@ -49,6 +49,32 @@ class Conv(nn.Module):
     return conv_ops.layer(x, weights, self.stride, self.rectify)
 
 
+class Dense(nn.Module):
+  """A dense layer for each pixel, with the parameters of an `nn.Dense`.
+
+  Attributes:
+    features: D.
+    rectify: what goes in, first.
+    kernel_init: makes the first kernel.
+  """
+
+  features: int
+  rectify: bool = False
+  kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+
+  @nn.compact
+  def __call__(
+    self, x: chex.Array, shift: chex.Array | None = None
+  ) -> chex.Array:
+    """Maps `[N, H, W, C]` to `[N, H, W, D]`; `shift` is as `Conv` has it."""
+    shape = (x.shape[-1], self.features)
+    kernel = self.param('kernel', self.kernel_init, shape)
+    bias = self.param('bias', nn.initializers.zeros_init(), (self.features,))
+    biases = bias[None] if shift is None else bias + shift
+    weights = conv_ops.Weights(kernel[None, None], biases)
+    return conv_ops.layer(x, weights, 1, self.rectify)
+
+
 class ResidualBlock(nn.Module):
   """Two 3x3 convolutions around a skip connection (arXiv:1603.05027)."""
 

@@ -15,6 +15,7 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
+from spiral_jax.networks import cells
 from spiral_jax.networks import convolution
 from spiral_jax.networks import parts as parts_lib
 
@@ -78,21 +79,13 @@ class Decoder(nn.Module):
         assert uniform is not None
         value = _value_at(uniform[index], jnp.exp(log_p))
       decided[part.name] = value
-      log_probs.append(
-        jnp.take_along_axis(log_p, value[:, None], axis=-1)[:, 0]
-      )
+      log_probs.append(cells.pick(log_p, value))
       entropies.append(-jnp.sum(jnp.exp(log_p) * log_p, axis=-1))
       if index + 1 < len(self.parts):
-        is_spatial = self.spatial and part.grid_shape is not None
-        around = (
-          _features_at(part, value, feature_map) if is_spatial else None
-        )
+        around = None
+        if self.spatial and part.grid_shape is not None:
+          around, feature_map = self._look(part, value, feature_map)
         z = self._refine(part, z, value, around)
-        if is_spatial:
-          marks = parts_lib.location_planes(part, value, feature_map.shape[1])
-          feature_map = feature_map + nn.Dense(
-            feature_map.shape[-1], use_bias=False, name=f'{part.name}_mark'
-          )(marks.astype(feature_map.dtype))
     counts = parts_lib.counts(self.parts, decided)
     log_prob = jnp.sum(jnp.stack(log_probs, axis=-1) * counts, axis=-1)
     return decided, log_prob, jnp.stack(entropies, axis=-1), counts
@@ -114,6 +107,19 @@ class Decoder(nn.Module):
       self.num_blocks,
       name=f'{part.name}_logits',
     )(z)
+
+  def _look(
+    self, part: parts_lib.Part, value: chex.Array, feature_map: chex.Array
+  ) -> tuple[chex.Array, chex.Array]:
+    """Returns the features `[N, C]` at a location, and the map marked there."""
+    n, map_size, _, channels = feature_map.shape
+    cell, sub_cell, num_sub_cells = parts_lib.locate(part, value, map_size)
+    flat = feature_map.reshape(n, map_size**2, channels)
+    mark = nn.Dense(channels, use_bias=False, name=f'{part.name}_mark')(
+      jax.nn.one_hot(sub_cell, num_sub_cells, dtype=feature_map.dtype)
+    )
+    marked = flat + cells.place(mark, cell, map_size**2)
+    return cells.pick(flat, cell), marked.reshape(feature_map.shape)
 
   def _refine(
     self,
@@ -173,20 +179,6 @@ _float32_product = functools.partial(
 )
 
 
-def _features_at(
-  part: parts_lib.Part, value: chex.Array, feature_map: chex.Array
-) -> chex.Array:
-  """Returns the features `[N, C]` of the map's cell that holds a location."""
-  assert part.grid_shape is not None
-  n, map_size, _, channels = feature_map.shape
-  height, width = part.grid_shape
-  row = value // width // (height // map_size)
-  column = value % width // (width // map_size)
-  cells = feature_map.reshape(n, -1, channels)
-  index = (row * map_size + column)[:, None, None]
-  return jnp.take_along_axis(cells, index, axis=1)[:, 0]
-
-
 class DeconvLocationHead(nn.Module):
   """The paper's: reshape z, residual blocks, transposed convolutions."""
 
@@ -226,7 +218,9 @@ class SpatialLocationHead(nn.Module):
     x = feature_map + nn.Dense(channels)(z)[:, None, None]
     for _ in range(self.num_blocks):
       x = convolution.ResidualBlock()(x)
-    x = nn.Dense(sub_cells**2, kernel_init=_LOGITS_INIT)(nn.relu(x))
+    x = convolution.Dense(
+      sub_cells**2, rectify=True, kernel_init=_LOGITS_INIT
+    )(x)
     x = convolution.depth_to_space(x, sub_cells).reshape(n, -1)
     height, width = self.grid_shape
     return x + nn.Dense(height * width, kernel_init=_LOGITS_INIT)(z)

@@ -40,6 +40,27 @@ class PartEmbedding(nn.Module):
     return nn.Dense(self.size, use_bias=False)(code)
 
 
+def locate(
+  part: Part, value: chex.Array, map_size: int
+) -> tuple[chex.Array, chex.Array, int]:
+  """Returns where on a feature map locations are.
+
+  Args:
+    part: a location whose grid is a multiple of `map_size`.
+    value: `[N]`.
+    map_size: height and width of the map, in cells.
+
+  Returns:
+    The map's cell `[N]`, row by row; which of the grid's cells within it
+    `[N]`, likewise; how many of these there are.
+  """
+  assert part.grid_shape is not None
+  rows, columns = (size // map_size for size in part.grid_shape)
+  row, column = value // part.grid_shape[1], value % part.grid_shape[1]
+  cell = row // rows * map_size + column // columns
+  return cell, row % rows * columns + column % columns, rows * columns
+
+
 def location_planes(
   part: Part, value: chex.Array, map_size: int
 ) -> chex.Array:

@@ -89,11 +89,14 @@ class PatchTorso(nn.Module):
       for row in _rows_of_patches(image, image.shape[1] // self.map_size)
     ]
     x = jnp.concatenate([*rows, planes, _coordinates(rows[0])], axis=-1)
-    x = nn.relu(nn.Dense(2 * self.channels)(x))
-    x = nn.Dense(self.channels)(x)
+    x = convolution.Dense(2 * self.channels)(x)
+    features = convolution.Dense(self.channels, rectify=True)
+    shift = nn.Dense(self.channels)(condition)
     if self.mix_cells:
-      x = x + self._from_other_cells(x)
-    x = x + nn.Dense(self.channels)(condition)[:, None, None]
+      x = features(x)
+      x = x + self._from_other_cells(x) + shift[:, None, None]
+    else:
+      x = features(x, shift)
     for _ in range(self.num_blocks):
       x = convolution.ResidualBlock()(x)
     x = nn.relu(x)

@@ -111,3 +111,32 @@ def test_residual_block_skips():
   zeros = jax.tree.map(jnp.zeros_like, params)
   np.testing.assert_array_equal(block.apply(zeros, x), x)
   assert np.any(block.apply(params, x) != x)
+
+
+@pytest.mark.parametrize('rectify', [False, True])
+@pytest.mark.parametrize('shifted', [False, True])
+def test_a_dense_layer_of_pixels_is_one_of_flax(rectify, shifted):
+  x, shift = random(0, 3, 4, 6, 5), random(1, 3, 7) if shifted else None
+  ours, flax = convolution.Dense(7, rectify=rectify), nn.Dense(7)
+  params = ours.init(jax.random.PRNGKey(0), x, shift)
+  assert jax.tree.map(jnp.shape, params) == jax.tree.map(
+    jnp.shape, flax.init(jax.random.PRNGKey(0), x)
+  )
+  bias = random(2, 7)
+  params['params']['bias'] = bias
+
+  def plain(params, x, shift):
+    y = flax.apply(params, nn.relu(x) if rectify else x)
+    return y if shift is None else y + shift[:, None, None]
+
+  def loss(apply):
+    return jax.value_and_grad(
+      lambda *args: jnp.sum(jnp.sin(apply(*args))),
+      argnums=(0, 1, 2) if shifted else (0, 1),
+    )
+
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5),
+    loss(ours.apply)(params, x, shift),
+    loss(plain)(params, x, shift),
+  )

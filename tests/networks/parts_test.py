@@ -50,6 +50,16 @@ def test_location_planes_by_hand():
   np.testing.assert_array_equal(planes, expected)
 
 
+def test_a_location_is_in_one_cell_of_the_map():
+  part = parts.Part('end', 64, grid_shape=(8, 8))
+  cell, sub_cell, count = parts.locate(part, jnp.arange(64), 2)
+  assert count == 16
+  planes = np.asarray(parts.location_planes(part, jnp.arange(64), 2))
+  planes = planes.reshape(64, 4, 16)
+  np.testing.assert_array_equal(planes.sum((1, 2)), 1)
+  np.testing.assert_array_equal(planes[range(64), cell, sub_cell], 1)
+
+
 def test_location_planes_tell_all_locations_apart():
   part = parts.Part('end', 64, grid_shape=(8, 8))
   planes = np.asarray(parts.location_planes(part, jnp.arange(64), 4))

@@ -70,15 +70,16 @@ int conv(const Shape *shape, const float *images, const float *kernel,
   float *blocks = new_blocks(kernel, rows, out);
   const int ok = image.data != NULL && blocks != NULL;
   for (int64_t n = 0; ok && n < shape->n; ++n) {
-    fill(&image, images + n * shape->height * shape->width * in,
-         shape->rectify);
+    const float *data =
+        fill(&image, images + n * shape->height * shape->width * in,
+             shape->rectify);
     for (int64_t lane = 0; lane < out; lane += kLanes) {
       const int64_t lanes = min(kLanes, out - lane);
       const int64_t at = n * height * width * out + lane;
       float biases[kLanes] = {0};
       memcpy(biases, bias + n * next_bias + lane, lanes * sizeof(float));
       sum(&(Runs){
-          .from = image.data,
+          .from = data,
           .from_row = stride * image.row,
           .from_column = stride * in,
           .to = output + at,
@@ -171,7 +172,8 @@ int conv_transpose(const Shape *shape, const float *gradient,
                    blocks + lane / kLanes * block_size +
                        (y * stride + x) * phase_size);
   for (int64_t n = 0; ok && n < shape->n; ++n) {
-    fill(&padded, gradient + n * height * width * out, 0);
+    const float *data =
+        fill(&padded, gradient + n * height * width * out, 0);
     for (int64_t lane = 0; lane < in; lane += kLanes)
       for (int64_t phase = 0; phase < stride * stride; ++phase) {
         const Phase y = phase_of(shape, phase / stride, shape->height);
@@ -180,7 +182,7 @@ int conv_transpose(const Shape *shape, const float *gradient,
             ((n * shape->height + y.first) * shape->width + x.first) * in +
             lane;
         sum(&(Runs){
-            .from = padded.data + (margin + y.from) * padded.row +
+            .from = data + (margin + y.from) * padded.row +
                     (margin + x.from) * out,
             .from_row = padded.row,
             .from_column = out,
@@ -244,8 +246,9 @@ int conv_gradients(const Shape *shape, const float *images,
   const int ok = image.data != NULL && blocks != NULL && pixels != NULL;
   memset(bias, 0, shape->n * out * sizeof(float));
   for (int64_t n = 0; ok && n < shape->n; ++n) {
-    fill(&image, images + n * shape->height * shape->width * in,
-         shape->rectify);
+    const float *data =
+        fill(&image, images + n * shape->height * shape->width * in,
+             shape->rectify);
     for (int64_t y = 0; y < height; y += band)
       for (int64_t lane = 0; lane < out; lane += kLanes) {
         const int64_t lanes = min(kLanes, out - lane);
@@ -264,7 +267,7 @@ int conv_gradients(const Shape *shape, const float *images,
             .lanes = lanes,
         };
         for (int64_t k = 0; k < shape->size; ++k) {
-          products.x = image.data + (y * stride + k) * image.row;
+          products.x = data + (y * stride + k) * image.row;
           products.matrix = blocks + (lane / kLanes * rows + k * run) * kLanes;
           if (out > kFew) loops->add_products(&products);
           for (int64_t o = 0; out <= kFew && o < out; ++o) {

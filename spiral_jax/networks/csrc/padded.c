@@ -16,8 +16,9 @@ Padded new_padded(int64_t height, int64_t width, int64_t channels,
   };
 }
 
-void fill(const Padded *padded, const float *image, int rectify) {
+const float *fill(const Padded *padded, const float *image, int rectify) {
   const int64_t row = padded->width * padded->channels;
+  if (!rectify && padded->top == 0 && padded->row == row) return image;
   for (int64_t y = 0; y < padded->height; ++y) {
     float *to = padded->data + (y + padded->top) * padded->row +
                 padded->left * padded->channels;
@@ -27,4 +28,5 @@ void fill(const Padded *padded, const float *image, int rectify) {
     else
       memcpy(to, from, row * sizeof(float));
   }
+  return padded->data;
 }

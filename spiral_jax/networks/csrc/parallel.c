@@ -4,8 +4,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum { kMaxHelpers = 15 };
-
 /* Lives until the last helper has seen that nothing is left to do, which may
  * be after the loop's end: so the caller never waits for a helper to start,
  * when all of XLA's threads may be busy with callers. */
@@ -34,6 +32,29 @@ static void help(void *data) {
   release(data);
 }
 
+/* Returns whether there was none; destroys it. */
+static int is_fine(const XlaCall *call, XlaError *error) {
+  if (error == NULL) return 1;
+  XlaErrorDestroyArguments arguments = {
+      .struct_size = sizeof(XlaErrorDestroyArguments),
+      .error = error,
+  };
+  call->api->error_destroy(&arguments);
+  return 0;
+}
+
+/* Returns how many threads XLA has for such loops. */
+static int64_t num_threads(const XlaCall *call) {
+  int64_t count = 1;
+  XlaNumThreadsArguments arguments = {
+      .struct_size = sizeof(XlaNumThreadsArguments),
+      .context = call->context,
+      .num_threads = &count,
+  };
+  return is_fine(call, call->api->thread_pool_num_threads(&arguments)) ? count
+                                                                       : 1;
+}
+
 /* Returns whether XLA will call `help`. */
 static int schedule(const XlaCall *call, Loop *loop) {
   XlaScheduleArguments arguments = {
@@ -42,19 +63,16 @@ static int schedule(const XlaCall *call, Loop *loop) {
       .task = help,
       .data = loop,
   };
-  XlaError *error = call->api->thread_pool_schedule(&arguments);
-  if (error == NULL) return 1;
-  XlaErrorDestroyArguments destroy = {
-      .struct_size = sizeof(XlaErrorDestroyArguments),
-      .error = error,
-  };
-  call->api->error_destroy(&destroy);
-  return 0;
+  return is_fine(call, call->api->thread_pool_schedule(&arguments));
 }
 
 void parallel_for(const XlaCall *call, int count,
                   void (*body)(void *argument, int i), void *argument) {
-  Loop *loop = count > 1 ? malloc(sizeof(Loop)) : NULL;
+  /* The caller takes the place of one of them. To wake more than can work
+   * costs more than a small piece does. */
+  const int64_t most = num_threads(call) - 1;
+  const int helpers = count - 1 < most ? count - 1 : (int)most;
+  Loop *loop = helpers > 0 ? malloc(sizeof(Loop)) : NULL;
   if (loop == NULL) {
     for (int i = 0; i < count; ++i) body(argument, i);
     return;
@@ -65,7 +83,6 @@ void parallel_for(const XlaCall *call, int count,
   atomic_init(&loop->next, 0);
   atomic_init(&loop->done, 0);
   atomic_init(&loop->owners, 1);
-  const int helpers = count - 1 < kMaxHelpers ? count - 1 : kMaxHelpers;
   for (int i = 0; i < helpers; ++i) {
     atomic_fetch_add(&loop->owners, 1);
     if (!schedule(call, loop)) {

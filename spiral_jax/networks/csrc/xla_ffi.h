@@ -64,6 +64,13 @@ typedef struct {
 typedef struct {
   size_t struct_size;
   XlaExtension *extensions;
+  void *context;
+  int64_t *num_threads; /* The answer. */
+} XlaNumThreadsArguments;
+
+typedef struct {
+  size_t struct_size;
+  XlaExtension *extensions;
   XlaVersion version;
   const void *internal;
   XlaError *(*error_create)(XlaErrorArguments *arguments);
@@ -78,6 +85,7 @@ typedef struct {
   void *device_memory_allocate;
   void *device_memory_free;
   XlaError *(*thread_pool_schedule)(XlaScheduleArguments *arguments);
+  XlaError *(*thread_pool_num_threads)(XlaNumThreadsArguments *arguments);
 } XlaApi;
 
 enum { kXlaFloat32 = 11 };
