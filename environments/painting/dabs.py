@@ -18,6 +18,7 @@ from environments.painting import strokes
 _TIMES = np.linspace(0.0, 1.0, strokes.STEPS_PER_STROKE)
 _FINER = 8  # Straight lines between two points by which lengths are measured.
 _SLOW = 100.0  # slow_tracking counts hundredths of a second.
+_MIN_RADIUS, _MAX_RADIUS = 0.2, 1000.0  # libmypaint's bounds, pixels.
 
 
 def reach(
@@ -112,7 +113,8 @@ def _share(step: float, lag: float) -> float:
 def _radius(
     curve: curves_lib.Curve, settings: response.Settings, t: float
 ) -> float:
-  return curve.radius * settings.at(curve.pressure(t), curve.speed(t)).radius
+  factor = settings.at(curve.pressure(t), curve.speed(t)).radius
+  return min(max(curve.radius * factor, _MIN_RADIUS), _MAX_RADIUS)
 
 
 def _lengths(curve: curves_lib.Curve) -> np.ndarray:
