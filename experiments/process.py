@@ -31,6 +31,7 @@ def _has_accelerator() -> bool:
   """Whether JAX has a plugin for an accelerator, and may use it.
 
   It is not asked for its devices: then it would start threads, and allocate.
+  On a machine that has the plugin alone, JAX_PLATFORMS=cpu tells.
   """
   if jax.config.jax_platforms == 'cpu':  # type: ignore[attr-defined]
     return False
@@ -42,9 +43,10 @@ def _keep_freed_memory() -> None:
   """Tells glibc to reuse large blocks instead of handing them back.
 
   XLA's CPU backend allocates its temporary arrays anew in every call.  By
-  default each of them is mapped, zeroed page by page and unmapped again. All
-  threads then share one heap, for whose lock the many that compile for an
-  accelerator would wait. Elsewhere than on glibc this does nothing.
+  default each of them is mapped, zeroed page by page and unmapped again. With
+  these settings all threads share one heap, for whose lock the many that
+  compile for an accelerator would wait. Elsewhere than on glibc this does
+  nothing.
   """
   try:
     mallopt = ctypes.CDLL(None).mallopt

@@ -11,8 +11,7 @@ from environments.painting import strokes
 
 Point = tuple[float, float]  # (x, y), pixels from the top left corner.
 
-# Of a stroke from its first to its last point.
-_SECONDS = (strokes.STEPS_PER_STROKE - 1) * strokes.SECONDS_PER_POINT
+_SECONDS_PER_STROKE = strokes.STEPS_PER_STROKE * strokes.SECONDS_PER_POINT
 
 
 class Curve(NamedTuple):
@@ -42,7 +41,7 @@ class Curve(NamedTuple):
         2 * (1 - t) * (control - start) + 2 * t * (end - control)
         for start, control, end in zip(self.start, self.control, self.end)
     )
-    return math.hypot(*along) / _SECONDS
+    return math.hypot(*along) / _SECONDS_PER_STROKE
 
   def part(self, first: float, last: float) -> 'Curve':
     """Returns the piece of the curve between two times in [0, 1]."""

@@ -1,9 +1,9 @@
 """How far along its curve a brush paints, by libmypaint's own rules.
 
-A brush is a row of round dabs, and the next one comes only when the brush has
-gone far enough. It also follows the hand at a distance. So what it paints
-begins after the start of a curve and ends before its end: not to be seen of
-thin lines, by half a radius and more of broad ones.
+A brush is a row of dabs, and the next one comes only when the brush has gone
+far enough. It also follows the hand at a distance. So what it paints begins
+after the start of a curve and ends before its end: not to be seen of thin
+lines, by half a radius and more of broad ones.
 """
 
 from collections.abc import Sequence
@@ -15,9 +15,10 @@ from environments.painting import curves as curves_lib
 from environments.painting import response
 from environments.painting import strokes
 
-_TIMES = np.linspace(0.0, 1.0, strokes.STEPS_PER_STROKE)
+_TIMES = np.linspace(0.0, 1.0, strokes.STEPS_PER_STROKE + 1)
 _FINER = 8  # Straight lines between two points by which lengths are measured.
 _SLOW = 100.0  # slow_tracking counts hundredths of a second.
+_AT_ONCE = 0.99  # Of a distance, within a step.
 _MIN_RADIUS, _MAX_RADIUS = 0.2, 1000.0  # libmypaint's bounds, pixels.
 
 
@@ -26,7 +27,8 @@ def reach(
 ) -> list[tuple[float, float] | None]:
   """Returns, of each curve, where its first and its last dab are.
 
-  Curves are taken for straight here: that a brush cuts corners is left out.
+  That a brush cuts corners is left out. Brushes that are slow in time begin a
+  stroke where they were before, and have all of the curve here.
 
   Args:
     curves: what the commands draw, in order.
@@ -37,19 +39,24 @@ def reach(
     dab, as on moves.
   """
   settings = response.read(brush)
+  step = _SLOW * strokes.SECONDS_PER_POINT
+  if _share(step, settings.base('slow_tracking')) < _AT_ONCE:
+    return [(0.0, 1.0) if curve.is_paint else None for curve in curves]
   found: list[tuple[float, float] | None] = []
   row = _Row(settings)
   for curve in curves:
     if not curve.is_paint:
       found.append(None)
       continue
-    lengths = _lengths(curve)
     if curve.is_jump:
       row = _Row(settings)
+    lengths = _lengths(curve)
     dabs = [
         dab
-        for t, length in zip(_TIMES, lengths)
-        for dab in row.move(length, curve.radius, _radius(curve, settings, t))
+        for (before, t), length in zip(
+            zip(_TIMES, _TIMES[1:]), lengths[1:], strict=True
+        )
+        for dab in row.move(length, _dabs_a_pixel(curve, settings, before, t))
     ]
     row.shift(lengths[-1])
     if dabs:
@@ -63,15 +70,10 @@ def reach(
 class _Row:
   """Dabs along a line. Places are pixels from the start of the curve."""
 
-  def __init__(self, settings: response.Settings):
-    self._per_radius = settings.base('dabs_per_actual_radius')
-    self._per_set_radius = settings.base('dabs_per_basic_radius')
+  def __init__(self, settings: response.BrushSettings):
     self._per_second = settings.base('dabs_per_second')
     self._lag = settings.base('slow_tracking_per_dab')
-    self._follow = _share(
-        _SLOW * strokes.SECONDS_PER_POINT, settings.base('slow_tracking')
-    )
-    self._x = 0.0  # Where the hand is, for the brush.
+    self._x = 0.0  # Where the hand is.
     self._brush_x = 0.0  # Where the brush is, which follows it.
     self._dabs = 0.0  # Since the last one; below 1.
 
@@ -80,15 +82,13 @@ class _Row:
     self._x -= length
     self._brush_x -= length
 
-  def move(self, x: float, set_radius: float, radius: float) -> list[float]:
+  def move(self, x: float, dabs_a_pixel: float) -> list[float]:
     """Moves to the next point; returns where dabs are painted."""
-    goal = self._x + self._follow * (x - self._x)
     seconds = strokes.SECONDS_PER_POINT
-    density = self._per_radius / radius + self._per_set_radius / set_radius
     found: list[float] = []
     while True:
-      left = goal - self._x
-      dabs = left * density + seconds * self._per_second
+      left = x - self._x
+      dabs = left * dabs_a_pixel + seconds * self._per_second
       if self._dabs + dabs < 1.0:
         break
       step = 1.0 - self._dabs
@@ -96,7 +96,7 @@ class _Row:
       self._go(self._x + left * step / dabs, step)
       self._dabs = 0.0
       found.append(self._brush_x)
-    self._go(goal, dabs)
+    self._go(x, dabs)
     self._dabs += dabs
     return found
 
@@ -110,11 +110,30 @@ def _share(step: float, lag: float) -> float:
   return 1.0 - math.exp(-step / lag) if lag > 0 else 1.0
 
 
-def _radius(
-    curve: curves_lib.Curve, settings: response.Settings, t: float
+def _dabs_a_pixel(
+    curve: curves_lib.Curve,
+    settings: response.BrushSettings,
+    before: float,
+    t: float,
 ) -> float:
-  factor = settings.at(curve.pressure(t), curve.speed(t)).radius
-  return min(max(curve.radius * factor, _MIN_RADIUS), _MAX_RADIUS)
+  """Returns how close dabs are on the way from one time to another."""
+  pressure, speed = curve.pressure(t), curve.speed(t)
+  radius = curve.radius * settings.at(pressure, speed).radius
+  radius = min(max(radius, _MIN_RADIUS), _MAX_RADIUS)
+  density = (
+      settings.base('dabs_per_actual_radius') / radius
+      + settings.base('dabs_per_basic_radius') / curve.radius
+  )
+  # Across a dab that is longer than wide, a pixel counts for more.
+  ratio = settings.value('elliptical_dab_ratio', pressure, speed)
+  (x0, y0), (x1, y1) = curve.place(before), curve.place(t)
+  dx, dy = x1 - x0, y1 - y0
+  if ratio <= 1.0 or dx == dy == 0.0:
+    return density
+  angle = math.radians(settings.value('elliptical_dab_angle', pressure, speed))
+  along = dx * math.cos(angle) + dy * math.sin(angle)
+  across = dy * math.cos(angle) - dx * math.sin(angle)
+  return density * math.hypot(along, ratio * across) / math.hypot(dx, dy)
 
 
 def _lengths(curve: curves_lib.Curve) -> np.ndarray:

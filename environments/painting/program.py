@@ -119,6 +119,9 @@ class Program:
   ) -> str:
     """Returns the strokes as SVG paths: quadratic Bézier curves.
 
+    A stroke is as long as the brush paints it, and in several paths if its
+    width changes; one too short for the brush to paint anything is left out.
+
     Args:
       centre_lines: for plotters: only the lines along which the brush goes, one
         path until it is lifted, no paper, no widths, no opacities.

@@ -19,8 +19,8 @@ class Response(NamedTuple):
   opacity: float  # Of a stroke, in [0, 1].
 
 
-class Settings:
-  """Those of one brush."""
+class BrushSettings:
+  """Those of one brush of libmypaint, by its own names."""
 
   def __init__(self, settings: dict[str, Any]):
     self._settings = settings
@@ -29,31 +29,35 @@ class Settings:
     """Returns what a setting is without any input; 0 if the brush has none."""
     return self._settings.get(name, {}).get('base_value', 0.0)
 
-  def at(self, pressure: float, speed: float) -> Response:
-    """Returns how the brush paints at a pressure and a speed.
+  def value(self, name: str, pressure: float, speed: float) -> float:
+    """Returns what a setting is at a pressure and a speed.
 
-    Of the inputs to which brushes react these two count here; direction and
-    chance do not, nor how long a brush takes to notice that its speed changed.
+    Of the inputs to which brushes react these two count here; all others
+    (direction, chance, how far a stroke has come) do not, nor how long a brush
+    takes to notice that its speed changed.
 
     Args:
+      name: of the setting.
       pressure: in [0, 1].
       speed: pixels a second.
     """
+    curves = self._settings.get(name, {}).get('inputs', {})
     inputs = {
-        'pressure': pressure,
-        'speed1': _map_speed(speed, self.base('speed1_gamma')),
-        'speed2': _map_speed(speed, self.base('speed2_gamma')),
+        'pressure': lambda: pressure,
+        'speed1': lambda: _map_speed(speed, self.base('speed1_gamma')),
+        'speed2': lambda: _map_speed(speed, self.base('speed2_gamma')),
     }
+    return self.base(name) + sum(
+        _bend(curves[name_of_input], x())
+        for name_of_input, x in inputs.items()
+        if curves.get(name_of_input)
+    )
 
-    def value(name: str) -> float:
-      curves = self._settings.get(name, {}).get('inputs', {})
-      return self.base(name) + sum(
-          _bend(curves[input_name], x)
-          for input_name, x in inputs.items()
-          if curves.get(input_name)
-      )
-
-    dab = min(max(value('opaque') * value('opaque_multiply'), 0.0), 1.0)
+  def at(self, pressure: float, speed: float) -> Response:
+    """Returns how the brush paints; arguments are as `value` has them."""
+    value = functools.partial(self.value, pressure=pressure, speed=speed)
+    dab = max(value('opaque'), 0.0) * value('opaque_multiply')
+    dab = min(max(dab, 0.0), 1.0)
     # Dabs overlap. libmypaint makes each so much fainter that together they
     # are as opaque as told, to the degree that the brush asks for.
     dabs = 2 * (
@@ -69,9 +73,9 @@ class Settings:
 
 
 @functools.lru_cache
-def read(brush: bytes) -> Settings:
+def read(brush: bytes) -> BrushSettings:
   """Returns the settings in the JSON text of a libmypaint brush."""
-  return Settings(json.loads(brush)['settings'])
+  return BrushSettings(json.loads(brush)['settings'])
 
 
 def _map_speed(speed: float, log_gamma: float) -> float:

@@ -1,4 +1,4 @@
-"""Programs as SVG: every stroke a quadratic Bézier curve."""
+"""Programs as SVG: strokes are quadratic Bézier curves."""
 
 from collections.abc import Sequence
 import itertools
@@ -13,7 +13,8 @@ from environments.painting import response
 # Width of a plotter's line in a viewer. Plotters do not look at it.
 _PEN_MILLIMETRES = 0.3
 
-# How much wider than another a piece of a stroke may be.
+# A stroke is in as many pieces as it takes to get from its narrowest to its
+# widest place by such a factor each.
 _RATIO = 1.1
 _TRIED = 9  # Places along a stroke where its width is looked at.
 
@@ -29,8 +30,9 @@ def picture(
   """Returns the picture: of each stroke its curve, width, opacity and colour.
 
   A path has one width, and a brush's depends on pressure and speed. A stroke
-  whose width changes is a group of paths, which are pieces of its curve. What
-  direction and chance do to a brush is not there.
+  whose width changes is a group of paths, which are pieces of its curve. It
+  goes from the brush's first dab to its last; without any, it is left out.
+  What else brushes react to (direction, chance, ...) is not there.
 
   Args:
     curves: what the commands draw, in order.

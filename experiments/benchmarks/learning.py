@@ -3,7 +3,8 @@
 In one run, in turns, so that other work on the machine slows all alike: one
 policy update (unroll, gradients, clipping, Adam), one discriminator update with
 gradient penalty, one step of acting on 64 canvases, and this machine's rate of
-f32 matrix products.  Where JAX has a GPU both run there, with TensorFloat-32.
+f32 matrix products.  Where JAX has a GPU both run there, with TensorFloat-32
+(JAX_PLATFORMS, if it is set, must name cpu as well: cuda,cpu).
 PyTorch is not installed with the package:
 
   python -m pip install --editable '.[train,benchmark]'

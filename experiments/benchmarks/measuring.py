@@ -143,7 +143,8 @@ def gradient_flops(
   native.is_built = lambda: False  # type: ignore[assignment]
   shapes = jax.eval_shape(lambda: params)
   try:
-    with jax.default_device(jax.devices('cpu')[0]):  # GPUs do not count.
+    # XLA counts no operations of programs for GPUs.
+    with jax.default_device(jax.devices('cpu')[0]):
       costs = jax.jit(jax.grad(loss)).lower(shapes).cost_analysis()
   finally:
     native.is_built = is_built

@@ -1,10 +1,10 @@
 """One of many cells taken out of an array, and put into one of zeros.
 
 Either is the other's gradient. XLA's CPU backend scatters one number after the
-other into a copy of the array; where all else is zero, a comparison tells it in
-passing.
+other into a copy of the array; where all else is zero, a comparison does, which
+costs nothing where the array is read anyway.
 
-Axes: N rows, K cells.
+Axes: N rows, K cells. Indices are from 0 to K - 1.
 """
 
 import functools

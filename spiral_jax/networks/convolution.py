@@ -52,6 +52,9 @@ class Conv(nn.Module):
 class Dense(nn.Module):
   """A dense layer for each pixel, with the parameters of an `nn.Dense`.
 
+  Also with its name: Flax counts both as `Dense_0`, `Dense_1`, ... Unlike it,
+  pixels and parameters must be of one type.
+
   Attributes:
     features: D.
     rectify: what goes in, first.

@@ -90,13 +90,14 @@ class PatchTorso(nn.Module):
     ]
     x = jnp.concatenate([*rows, planes, _coordinates(rows[0])], axis=-1)
     x = convolution.Dense(2 * self.channels)(x)
-    features = convolution.Dense(self.channels, rectify=True)
+    # Flax numbers them in this order, and weights are kept by their numbers.
+    to_features = convolution.Dense(self.channels, rectify=True)
     shift = nn.Dense(self.channels)(condition)
     if self.mix_cells:
-      x = features(x)
+      x = to_features(x)
       x = x + self._from_other_cells(x) + shift[:, None, None]
     else:
-      x = features(x, shift)
+      x = to_features(x, shift)
     for _ in range(self.num_blocks):
       x = convolution.ResidualBlock()(x)
     x = nn.relu(x)

@@ -35,6 +35,7 @@ def faults(argument):
         map(str, (tiny.ROOT, tiny.ROOT / 'experiments'))
       ),
       'GLIBC_TUNABLES': '',
+      'JAX_PLATFORMS': 'cpu',
     },
     capture_output=True, text=True, check=True,
   )
@@ -49,3 +50,34 @@ def test_freed_memory_is_used_again():
   assert faults('prepare') < 2 * pages
   # Otherwise there would be nothing to gain.
   assert faults('leave') > 4 * pages
+
+
+# An accelerator's plugin, as one that is installed would be found.
+PLUGIN = """
+import importlib.metadata, sys
+import process
+found = importlib.metadata.entry_points
+importlib.metadata.entry_points = lambda group: (
+  ['xla_cuda12'] if group == 'jax_plugins' else found(group=group)
+)
+kept = []
+process._keep_freed_memory = lambda: kept.append(True)
+process.prepare()
+print(len(kept))
+"""
+
+
+@pytest.mark.parametrize('platforms, kept', [('', '0'), ('cpu', '1')])
+def test_memory_is_not_kept_where_an_accelerator_computes(platforms, kept):
+  done = subprocess.run(
+    [sys.executable, '-c', PLUGIN],
+    env={
+      **os.environ,
+      'PYTHONPATH': os.pathsep.join(
+        map(str, (tiny.ROOT, tiny.ROOT / 'experiments'))
+      ),
+      'JAX_PLATFORMS': platforms,
+    },
+    capture_output=True, text=True, check=True,
+  )
+  assert done.stdout.split() == [kept]

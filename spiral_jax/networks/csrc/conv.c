@@ -71,7 +71,7 @@ int conv(const Shape *shape, const float *images, const float *kernel,
   const int ok = image.data != NULL && blocks != NULL;
   for (int64_t n = 0; ok && n < shape->n; ++n) {
     const float *data =
-        fill(&image, images + n * shape->height * shape->width * in,
+        pad(&image, images + n * shape->height * shape->width * in,
              shape->rectify);
     for (int64_t lane = 0; lane < out; lane += kLanes) {
       const int64_t lanes = min(kLanes, out - lane);
@@ -173,7 +173,7 @@ int conv_transpose(const Shape *shape, const float *gradient,
                        (y * stride + x) * phase_size);
   for (int64_t n = 0; ok && n < shape->n; ++n) {
     const float *data =
-        fill(&padded, gradient + n * height * width * out, 0);
+        pad(&padded, gradient + n * height * width * out, 0);
     for (int64_t lane = 0; lane < in; lane += kLanes)
       for (int64_t phase = 0; phase < stride * stride; ++phase) {
         const Phase y = phase_of(shape, phase / stride, shape->height);
@@ -247,7 +247,7 @@ int conv_gradients(const Shape *shape, const float *images,
   memset(bias, 0, shape->n * out * sizeof(float));
   for (int64_t n = 0; ok && n < shape->n; ++n) {
     const float *data =
-        fill(&image, images + n * shape->height * shape->width * in,
+        pad(&image, images + n * shape->height * shape->width * in,
              shape->rectify);
     for (int64_t y = 0; y < height; y += band)
       for (int64_t lane = 0; lane < out; lane += kLanes) {

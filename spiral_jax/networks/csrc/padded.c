@@ -16,7 +16,7 @@ Padded new_padded(int64_t height, int64_t width, int64_t channels,
   };
 }
 
-const float *fill(const Padded *padded, const float *image, int rectify) {
+const float *pad(const Padded *padded, const float *image, int rectify) {
   const int64_t row = padded->width * padded->channels;
   if (!rectify && padded->top == 0 && padded->row == row) return image;
   for (int64_t y = 0; y < padded->height; ++y) {

@@ -16,8 +16,8 @@ typedef struct {
 Padded new_padded(int64_t height, int64_t width, int64_t channels,
                   int64_t margin, int64_t all_height, int64_t all_width);
 
-/* Copies an image into it and returns `data`; rectified, what is below zero
- * becomes zero. Returns the image itself if it would be the same. */
-const float *fill(const Padded *padded, const float *image, int rectify);
+/* Returns an image with zeros around: a copy in `data`, in which, rectified, what
+ * is below zero becomes zero; or the image itself if that is the same. */
+const float *pad(const Padded *padded, const float *image, int rectify);
 
 #endif  /* NETWORKS_PADDED_H_ */

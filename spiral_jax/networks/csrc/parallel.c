@@ -32,8 +32,8 @@ static void help(void *data) {
   release(data);
 }
 
-/* Returns whether there was none; destroys it. */
-static int is_fine(const XlaCall *call, XlaError *error) {
+/* Returns whether a call had no error; destroys it. */
+static int succeeded(const XlaCall *call, XlaError *error) {
   if (error == NULL) return 1;
   XlaErrorDestroyArguments arguments = {
       .struct_size = sizeof(XlaErrorDestroyArguments),
@@ -51,7 +51,7 @@ static int64_t num_threads(const XlaCall *call) {
       .context = call->context,
       .num_threads = &count,
   };
-  return is_fine(call, call->api->thread_pool_num_threads(&arguments)) ? count
+  return succeeded(call, call->api->thread_pool_num_threads(&arguments)) ? count
                                                                        : 1;
 }
 
@@ -63,7 +63,7 @@ static int schedule(const XlaCall *call, Loop *loop) {
       .task = help,
       .data = loop,
   };
-  return is_fine(call, call->api->thread_pool_schedule(&arguments));
+  return succeeded(call, call->api->thread_pool_schedule(&arguments));
 }
 
 void parallel_for(const XlaCall *call, int count,

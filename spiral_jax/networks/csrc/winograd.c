@@ -112,7 +112,7 @@ static void split(const Shape *shape, const Bands *bands, const Room *room,
   for (int64_t b = first; b < first + count; ++b) {
     const int64_t y = b % bands->in_image;
     if (y == 0 || b == first)
-      fill(image, images + b / bands->in_image * size, shape->rectify);
+      pad(image, images + b / bands->in_image * size, shape->rectify);
     transforms()->split(&(Tiles){
         .pixels = image->data + y * kTile * image->row,
         .row = image->row,

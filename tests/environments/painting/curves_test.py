@@ -32,6 +32,23 @@ def test_curves_are_the_strokes_that_are_painted():
       np.testing.assert_allclose(
           np.log(curve.radius), stroke.log_radius[0], rtol=1e-6
       )
+      if not curve.is_paint:
+        continue
+      times = np.linspace(0, 1, len(points))
+      places = np.array([curve.place(t) for t in times])
+      np.testing.assert_allclose(places, points[:, :2], atol=1e-4)
+      np.testing.assert_allclose(
+          [curve.pressure(t) for t in times], points[:, 2], atol=1e-6
+      )
+      seconds = strokes.SECONDS_PER_POINT
+      # Of a parabola, the differences of neighbours are exact.
+      steps = np.linalg.norm(places[2:] - places[:-2], axis=-1)
+      np.testing.assert_allclose(
+          [curve.speed(t) for t in times[1:-1]], steps / 2 / seconds, atol=1e-4
+      )
+      part = curve.part(0.2, 0.7)
+      np.testing.assert_allclose(part.place(0.4), curve.place(0.4), atol=1e-9)
+      assert np.isclose(part.pressure(0.4), curve.pressure(0.4))
 
 
 def test_colour_is_red_green_blue_and_ink_is_black_without():

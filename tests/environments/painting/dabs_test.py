@@ -84,6 +84,49 @@ def test_no_dab_on_a_stroke_that_is_too_short():
 
 
 @pytest.mark.parametrize(
+    'brush',
+    [
+        'classic/pen',
+        'classic/calligraphy',
+        'classic/dry_brush',
+        'classic/slow_ink',
+        'classic/marker_small',
+    ],
+)
+def test_strokes_without_a_dab_paint_nothing(brush):
+  rng = np.random.default_rng(0)
+  settings = painting.PaintingSettings(
+      canvas_size=128, brush=brush, brush_sizes=(4, 16, 40)
+  )
+  count, found = 60, set()
+  commands = {
+      name: rng.integers(part.num_values, size=count)
+      for name, part in settings.action_spec().items()
+  }
+  # Single strokes, many of which are short beside the brush.
+  for t in range(count):
+    end = commands['end'][t]
+    other = (end // 32 + rng.integers(-2, 3)) % 32 * 32 + (
+        end % 32 + rng.integers(-2, 3)
+    ) % 32
+    program = painting.Program(
+        settings,
+        {
+            **{name: part[[t, t]] for name, part in commands.items()},
+            'flag': [0, 1],
+            'end': [end, other],
+            'control': [end, other],
+        },
+    )
+    times = _reach(program)[1][1]
+    found.add(times is None)
+    if times is None:
+      ink = 255 - program.render().astype(float)
+      assert ink.sum() / 255 < 1, (t, ink.sum() / 255)
+  assert False in found
+
+
+@pytest.mark.parametrize(
     'brush', ['classic/pen', 'classic/calligraphy', 'classic/charcoal']
 )
 def test_parameters_are_in_order_and_within_the_curve(brush):
