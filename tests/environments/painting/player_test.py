@@ -143,7 +143,10 @@ def test_the_curve_is_shown_when_asked_for(open_player, program):
   assert page.evaluate(path) == ''
   page.click('#show_curve')
   assert 'Q' in page.evaluate(path)
-  assert page.evaluate(path) in program.to_svg()
+  lines = program.to_svg(
+      centre_lines=True, millimetres=program.settings.canvas_size
+  )
+  assert page.evaluate(path) in lines
 
 
 def test_nothing_is_loaded_from_elsewhere(open_player, program):
