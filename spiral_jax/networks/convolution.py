@@ -44,8 +44,7 @@ class Conv(nn.Module):
     shape = (self.size, self.size, x.shape[-1], self.features)
     kernel = self.param('kernel', self.kernel_init, shape)
     bias = self.param('bias', nn.initializers.zeros_init(), (self.features,))
-    biases = bias[None] if shift is None else bias + shift
-    weights = conv_ops.Weights(kernel, biases)
+    weights = _with_shift(kernel, bias, shift)
     return conv_ops.layer(x, weights, self.stride, self.rectify)
 
 
@@ -73,9 +72,16 @@ class Dense(nn.Module):
     shape = (x.shape[-1], self.features)
     kernel = self.param('kernel', self.kernel_init, shape)
     bias = self.param('bias', nn.initializers.zeros_init(), (self.features,))
-    biases = bias[None] if shift is None else bias + shift
-    weights = conv_ops.Weights(kernel[None, None], biases)
+    weights = _with_shift(kernel[None, None], bias, shift)
     return conv_ops.layer(x, weights, 1, self.rectify)
+
+
+def _with_shift(
+  kernel: chex.Array, bias: chex.Array, shift: chex.Array | None
+) -> conv_ops.Weights:
+  """Returns the weights; `shift` `[N, D]` is added to the bias `[D]`."""
+  biases = bias[None] if shift is None else bias + shift
+  return conv_ops.Weights(kernel, biases)
 
 
 class ResidualBlock(nn.Module):

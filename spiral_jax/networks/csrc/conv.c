@@ -72,7 +72,7 @@ int conv(const Shape *shape, const float *images, const float *kernel,
   for (int64_t n = 0; ok && n < shape->n; ++n) {
     const float *data =
         pad(&image, images + n * shape->height * shape->width * in,
-             shape->rectify);
+            shape->rectify);
     for (int64_t lane = 0; lane < out; lane += kLanes) {
       const int64_t lanes = min(kLanes, out - lane);
       const int64_t at = n * height * width * out + lane;
@@ -248,7 +248,7 @@ int conv_gradients(const Shape *shape, const float *images,
   for (int64_t n = 0; ok && n < shape->n; ++n) {
     const float *data =
         pad(&image, images + n * shape->height * shape->width * in,
-             shape->rectify);
+            shape->rectify);
     for (int64_t y = 0; y < height; y += band)
       for (int64_t lane = 0; lane < out; lane += kLanes) {
         const int64_t lanes = min(kLanes, out - lane);

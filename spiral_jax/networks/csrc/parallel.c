@@ -51,8 +51,8 @@ static int64_t num_threads(const XlaCall *call) {
       .context = call->context,
       .num_threads = &count,
   };
-  return succeeded(call, call->api->thread_pool_num_threads(&arguments)) ? count
-                                                                       : 1;
+  XlaError *error = call->api->thread_pool_num_threads(&arguments);
+  return succeeded(call, error) ? count : 1;
 }
 
 /* Returns whether XLA will call `help`. */
