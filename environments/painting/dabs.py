@@ -7,6 +7,7 @@ lines, by half a radius and more of broad ones.
 """
 
 from collections.abc import Sequence
+import itertools
 import math
 
 import numpy as np
@@ -54,7 +55,7 @@ def reach(
     dabs = [
         dab
         for (before, t), length in zip(
-            zip(_TIMES, _TIMES[1:]), lengths[1:], strict=True
+            itertools.pairwise(_TIMES), lengths[1:], strict=True
         )
         for dab in row.move(length, _dabs_a_pixel(curve, settings, before, t))
     ]

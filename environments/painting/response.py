@@ -43,14 +43,14 @@ class BrushSettings:
     """
     curves = self._settings.get(name, {}).get('inputs', {})
     inputs = {
-        'pressure': lambda: pressure,
-        'speed1': lambda: _map_speed(speed, self.base('speed1_gamma')),
-        'speed2': lambda: _map_speed(speed, self.base('speed2_gamma')),
+        'pressure': pressure,
+        'speed1': _map_speed(speed, self.base('speed1_gamma')),
+        'speed2': _map_speed(speed, self.base('speed2_gamma')),
     }
     return self.base(name) + sum(
-        _bend(curves[name_of_input], x())
-        for name_of_input, x in inputs.items()
-        if curves.get(name_of_input)
+        _follow(curves[input_name], x)
+        for input_name, x in inputs.items()
+        if curves.get(input_name)
     )
 
   def at(self, pressure: float, speed: float) -> Response:
@@ -84,7 +84,7 @@ def _map_speed(speed: float, log_gamma: float) -> float:
   return _MAPPED + factor * math.log((gamma + speed) / (gamma + _SPEED))
 
 
-def _bend(points: list[tuple[float, float]], x: float) -> float:
+def _follow(points: list[tuple[float, float]], x: float) -> float:
   """Returns y at x; the first and the last line go on beyond their ends."""
   last = next(
       (i for i in range(1, len(points) - 1) if x <= points[i][0]),
