@@ -10,6 +10,7 @@ import json
 import math
 import os
 import pathlib
+import sys
 import threading
 import time
 from typing import Any, Protocol
@@ -103,10 +104,8 @@ class TensorBoard:
 
   def __init__(self, path: str | os.PathLike[str]):
     """Opens a new event file in folder `path`."""
-    import tensorboardX  # Late: it isn't needed where this writer isn't.
-
     self._lock = threading.Lock()
-    self._writer = tensorboardX.SummaryWriter(str(path))
+    self._writer = _import_tensorboardx().SummaryWriter(str(path))
 
   def write(self, step: int, values: Values) -> None:
     """Adds one scalar each."""
@@ -117,6 +116,23 @@ class TensorBoard:
   def close(self) -> None:
     """Flushes and closes the event file."""
     self._writer.close()
+
+
+def _import_tensorboardx() -> Any:
+  """Returns the module, without importing PyTorch, which takes seconds.
+
+  tensorboardX imports it, where it is installed, for an annotation alone; what
+  it needs of it later, for tensors, it imports then.
+  """
+  was_imported = 'torch' in sys.modules
+  if not was_imported:
+    sys.modules['torch'] = None  # type: ignore[assignment]
+  try:
+    import tensorboardX  # Late: it isn't needed where this writer isn't.
+  finally:
+    if not was_imported:
+      del sys.modules['torch']
+  return tensorboardX
 
 
 class Progress:

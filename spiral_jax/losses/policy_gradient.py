@@ -11,7 +11,6 @@ from typing import NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
-import rlax
 
 
 class Targets(NamedTuple):
@@ -48,6 +47,8 @@ def vtrace_targets(
   Raises:
     AssertionError: when traced, if the shapes differ.
   """
+  import rlax  # Late: it takes a second, and only learners need it.
+
   chex.assert_equal_shape([rewards, discounts, values, log_ratios])
   next_values = jnp.concatenate([values[1:], bootstrap[None]])
 
@@ -87,6 +88,8 @@ def lambda_targets(
   Raises:
     AssertionError: when traced, if the shapes differ.
   """
+  import rlax  # Late, as above.
+
   chex.assert_equal_shape([rewards, discounts, values])
   all_values = jnp.concatenate([values, bootstrap[None]])
   advantages = jax.vmap(

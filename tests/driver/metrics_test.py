@@ -1,5 +1,9 @@
 import io
 import json
+import os
+import pathlib
+import subprocess
+import sys
 import threading
 import time
 
@@ -83,6 +87,21 @@ def test_tensorboard_leaves_an_event_file_and_no_thread(tmp_path):
   while set(threading.enumerate()) - before and time.monotonic() < deadline:
     time.sleep(0.01)
   assert set(threading.enumerate()) <= before
+
+
+def test_tensorboard_leaves_pytorch_to_those_who_need_it(tmp_path):
+  (tmp_path / 'torch.py').write_text('print("torch is imported")')
+  code = (
+      'from spiral_jax.driver import metrics\n'
+      f'metrics.TensorBoard({str(tmp_path)!r}).close()\n'
+      'print("written")\n'
+      'import torch\n')
+  root = pathlib.Path(__file__).parents[2]
+  path = os.pathsep.join([str(tmp_path), str(root)])
+  output = subprocess.run(
+      [sys.executable, '-c', code], env={**os.environ, 'PYTHONPATH': path},
+      capture_output=True, text=True, check=True).stdout
+  assert output == 'written\ntorch is imported\n'
 
 
 def test_fanout_reads_arrays_once():
