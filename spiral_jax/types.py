@@ -8,7 +8,7 @@ where they are computed with; paper is white (255, or 1).
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import chex
 from dm_env import specs
@@ -98,11 +98,3 @@ class Trajectory(NamedTuple):
   target: chex.Array | None  # uint8 `[B, H, W, C]`.
   noise: chex.Array | None  # `[B, Z]`.
   params_version: chex.Array  # int32 `[]`: of the parameters that acted.
-
-
-class ScoreFn(Protocol):
-  """Scores images: higher is closer to the data."""
-
-  def __call__(self, images: chex.Array) -> chex.Array:
-    """Maps float images `[N, H, W, C]` to scores `[N]`."""
-    ...

@@ -3,13 +3,19 @@
 Axes: B batch, H height, W width, C channels.  Images are floats in [0, 1].
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import chex
 import jax
 import jax.numpy as jnp
 
-from spiral_jax.types import ScoreFn
+
+class ScoreFn(Protocol):
+  """Scores images: higher is closer to the data."""
+
+  def __call__(self, images: chex.Array) -> chex.Array:
+    """Maps float images `[N, H, W, C]` to scores `[N]`."""
+    ...
 
 
 class DiscriminatorLoss(NamedTuple):
