@@ -117,7 +117,7 @@ def decode(content: bytes, place: str, paper: int = 255) -> Image.Image:
       reason = 'no known kind of picture'
     raise ValueError(
         f'image {place} cannot be read ({reason}; {len(content)} bytes): '
-        'replace it or remove it from the folder') from error
+        'replace it or remove it') from error
 
 
 def find(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -153,6 +153,12 @@ def _paths(folder: pathlib.Path, split: str) -> list[pathlib.Path]:
 
 def _on_paper(image: Image.Image, shade: int) -> Image.Image:
   """Returns a picture of any mode as RGB, on paper where it is transparent."""
+  if image.mode == 'F':
+    # Floats mostly reach from 0 to 1; Pillow takes them for 0 to 255.
+    values = np.nan_to_num(np.asarray(image))
+    scale = 255 if values.max() <= 1 else 1
+    image = Image.fromarray(
+        np.rint(np.clip(scale * values, 0, 255)).astype(np.uint8))
   if image.mode.startswith('I'):
     # Pillow's own conversion would clip 16 bits to 8 instead of scaling them.
     values = np.asarray(image).astype(np.int64)

@@ -39,6 +39,15 @@ def test_png_modes(tmp_path, mode, value, expected):
   np.testing.assert_array_equal(image, np.broadcast_to(expected, (4, 4, 3)))
 
 
+@pytest.mark.parametrize('white', [1.0, 255.0])
+def test_floats(tmp_path, white):
+  shades = white * np.array([[0, 0.5], [np.nan, 1]], np.float32)
+  path = tmp_path / 'floats.tiff'
+  Image.fromarray(shades).save(path)
+  image = folder.read(path, size=2, channels=1)[..., 0]
+  np.testing.assert_array_equal(image, [[0, 128], [0, 255]])
+
+
 def test_sixteen_bits(tmp_path):
   path = tmp_path / 'a.png'
   values = np.array([[0, 257 * 100], [65535, 257 * 7]], np.uint16)
