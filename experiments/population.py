@@ -27,7 +27,9 @@ SEARCHED = ('learning_rate', 'entropy_cost')
 _MAY_CHANGE = ('run.seed', *(f'learner.{name}' for name in SEARCHED))
 
 _NOTE = 'member.json'
-_METRIC = 'policy/score'
+# The second, minus the l2 error, is for runs that have no discriminator.
+_DISTANCE, _SCORE = 'discriminator/discriminator_distance', 'policy/score'
+_FRAMES = 'policy/frames'
 _NO_END = 1 << 62  # In frames.
 
 
@@ -39,8 +41,9 @@ class Slice(NamedTuple):
     slice: number from 1 on.
     parent: the member whose folder of the slice before it went on from; itself
       unless it was replaced.
-    score: mean score of its final canvases by its discriminator (minus the l2
-      error where that is the reward), over the second half of the slice.
+    score: of its canvases by its discriminator, less that of real images
+      (minus the l2 error where that is the reward): the mean over the second
+      half of the slice.
     frames: commands learned from, those of its ancestors included.
     seconds: of training, likewise.
     learning_rate: of the slice.
@@ -127,13 +130,20 @@ def _progress(run_dir: pathlib.Path) -> tuple[int, float]:
 
 
 def _score(path: pathlib.Path, start: int, end: int) -> float:
-  """Returns the mean score in the second half of a slice of frames."""
+  """Returns the mean score in the second half of a slice of frames.
+
+  A discriminator's scores alone say little: its loss leaves a constant free,
+  which wanders by more than members differ.
+  """
   records = [json.loads(line) for line in path.open()]
-  scores = [
-    (record['policy/frames'], record[_METRIC])
-    for record in records
-    if record.get(_METRIC) is not None
-  ]
+  sign, metric = 1, _SCORE
+  if any(_DISTANCE in record for record in records):
+    sign, metric = -1, _DISTANCE
+  scores, frames = [], 0
+  for record in records:
+    frames = record.get(_FRAMES, frames)
+    if record.get(metric) is not None:
+      scores.append((frames, sign * record[metric]))
   late = [score for frames, score in scores if 2 * frames > start + end]
   # A slice may be too short for a record of its own.
   return float(np.mean(late or [score for _, score in scores[-1:]]))

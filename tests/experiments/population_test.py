@@ -72,6 +72,20 @@ def test_a_score_is_that_of_the_second_half(tmp_path):
   assert population._score(path, 200, 210) == 4.0  # Too short for a record.
 
 
+def test_a_score_is_less_that_of_real_images(tmp_path):
+  path = tmp_path / 'metrics.jsonl'
+  distance = 'discriminator/discriminator_distance'
+  lines = [
+    {distance: 9.0},  # Before the first half ends.
+    {'policy/frames': 160, 'policy/score': 50.0},
+    {distance: 2.0},
+    {distance: None},  # Not finite.
+    {distance: 4.0},
+  ]
+  path.write_text('\n'.join(map(json.dumps, lines)))
+  assert population._score(path, 100, 200) == -3.0
+
+
 @pytest.mark.slow
 def test_a_member_goes_on_from_another(tmp_path):
   setup = tiny.setup(tmp_path / 'work', run=dict(frames=0))
