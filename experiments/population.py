@@ -27,8 +27,6 @@ SEARCHED = ('learning_rate', 'entropy_cost')
 _MAY_CHANGE = ('run.seed', *(f'learner.{name}' for name in SEARCHED))
 
 _NOTE = 'member.json'
-# The second, minus the l2 error, is for runs that have no discriminator.
-_DISTANCE, _SCORE = 'discriminator/discriminator_distance', 'policy/score'
 _FRAMES = 'policy/frames'
 _NO_END = 1 << 62  # In frames.
 
@@ -109,7 +107,12 @@ def train_slice(
     member=member,
     slice=number + 1,
     parent=parent,
-    score=_score(run_dir / 'metrics.jsonl', frames_before, frames_after),
+    score=_score(
+      run_dir / 'metrics.jsonl',
+      frames_before,
+      frames_after,
+      has_discriminator=setup.learner.reward == 'discriminator',
+    ),
     frames=frames_after,
     seconds=seconds,
     learning_rate=setup.learner.learning_rate,
@@ -129,18 +132,20 @@ def _progress(run_dir: pathlib.Path) -> tuple[int, float]:
   return int(state['policy']['frames']), float(state['clock']['seconds'])
 
 
-def _score(path: pathlib.Path, start: int, end: int) -> float:
+def _score(
+  path: pathlib.Path, start: int, end: int, *, has_discriminator: bool
+) -> float:
   """Returns the mean score in the second half of a slice of frames.
 
   A discriminator's scores alone say little: its loss leaves a constant free,
   which wanders by more than members differ.
   """
-  records = [json.loads(line) for line in path.open()]
-  sign, metric = 1, _SCORE
-  if any(_DISTANCE in record for record in records):
-    sign, metric = -1, _DISTANCE
+  sign, metric = 1, 'policy/score'
+  if has_discriminator:
+    sign, metric = -1, 'discriminator/discriminator_distance'
   scores, frames = [], 0
-  for record in records:
+  for line in path.open():
+    record = json.loads(line)
     frames = record.get(_FRAMES, frames)
     if record.get(metric) is not None:
       scores.append((frames, sign * record[metric]))

@@ -1,6 +1,7 @@
 """Members of a population: slices of training, descent, what is best."""
 
 import dataclasses
+import functools
 import json
 import shutil
 
@@ -68,8 +69,9 @@ def test_a_score_is_that_of_the_second_half(tmp_path):
     for frames, score in ((90, 50.0), (110, 9.0), (160, 2.0), (200, 4.0))
   ]
   path.write_text('\n'.join(map(json.dumps, [*records, {'step': 1}])))
-  assert population._score(path, 100, 200) == 3.0
-  assert population._score(path, 200, 210) == 4.0  # Too short for a record.
+  score = functools.partial(population._score, path, has_discriminator=False)
+  assert score(100, 200) == 3.0
+  assert score(200, 210) == 4.0  # Too short for a record.
 
 
 def test_a_score_is_less_that_of_real_images(tmp_path):
@@ -83,7 +85,7 @@ def test_a_score_is_less_that_of_real_images(tmp_path):
     {distance: 4.0},
   ]
   path.write_text('\n'.join(map(json.dumps, lines)))
-  assert population._score(path, 100, 200) == -3.0
+  assert population._score(path, 100, 200, has_discriminator=True) == -3.0
 
 
 @pytest.mark.slow
