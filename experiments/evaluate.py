@@ -13,9 +13,7 @@ or with weights that come with the package:
   python experiments/evaluate.py --weights=portraits --out_dir=out
 """
 
-from collections.abc import Callable, Sequence
 import dataclasses
-import functools
 import json
 import pathlib
 from typing import Any, NamedTuple
@@ -29,6 +27,7 @@ import rich.table
 import cli
 import pictures
 import process
+import reading
 import restored
 import run_setup
 from spiral_jax import agents
@@ -120,23 +119,7 @@ def evaluate_restored(
   if is_conditional:
     test = test.spread(min(count or len(test.images), len(test.images)))
     count = len(test.images)
-  read = None
-  if agent.setup.dataset in datasets.WITH_CLASSES:
-    train = run_setup.load_dataset(agent.setup, 'train')
-    assert train.labels is not None
-    classifier = evaluation.train_classifier(train.images, train.labels)
-    read = functools.partial(_read, classifier, train, test)
-  elif (
-    not is_conditional
-    and run_setup.canvas_shape(agent.setup)[-1] == 1
-    and len(test.images) > 1  # A spread needs two.
-  ):
-    read = functools.partial(
-      _compare,
-      _classifier_of_digits(agent.setup),
-      run_setup.load_dataset(agent.setup, 'train'),
-      test,
-    )
+  read = reading.make_reader(agent.setup, test)
   figures: dict[str, Any] = {'step': agent.checkpoint.step}
   state = agent.checkpoint.state
   if state:  # Weights come without.
@@ -191,10 +174,6 @@ def _with_data(
   return setup
 
 
-# (canvases, their targets or None), uint8 `[N, H, W, C]` -> figures by name.
-_Read = Callable[[np.ndarray, np.ndarray | None], dict[str, Any]]
-
-
 class _Drawn(NamedTuple):
   """What an agent drew, and how good it is."""
 
@@ -208,7 +187,7 @@ def _draw(
   agent: restored.Restored,
   count: int,
   targets: np.ndarray | None,
-  read: _Read | None,
+  read: reading.Reader | None,
   *,
   greedy: bool = False,
 ) -> _Drawn:
@@ -234,74 +213,6 @@ def _draw(
     jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *programs),
   )
   return _Drawn(canvas, targets, first, figures)
-
-
-def _read(
-  classifier: evaluation.Classifier,
-  train: datasets.ImageDataset,
-  test: datasets.ImageDataset,
-  canvas: np.ndarray,
-  targets: np.ndarray | None,
-) -> dict[str, Any]:
-  """Returns what a classifier of the data set's images says of drawings."""
-  count = len(canvas)
-  if targets is not None:
-    assert test.labels is not None
-    read = evaluation.evaluate_recognition(
-      classifier, canvas, targets, test.labels
-    )
-    return {
-      'read_as_target': read.reconstructions,
-      'targets_read': read.targets,
-    }
-  fields = evaluation.SampleQuality._fields
-  return _report(classifier, train, test.images[:count], canvas, fields)
-
-
-def _classifier_of_digits(setup: run_setup.Setup) -> evaluation.Classifier:
-  size = run_setup.canvas_shape(setup)[0]
-  digits = datasets.load('mnist', 'train', size=size)
-  assert digits.labels is not None
-  return evaluation.train_classifier(digits.images, digits.labels)
-
-
-def _compare(
-  classifier: evaluation.Classifier,
-  train: datasets.ImageDataset,
-  test: datasets.ImageDataset,
-  canvas: np.ndarray,
-  targets: np.ndarray | None,
-) -> dict[str, Any]:
-  """Returns Frechet distances from the training images, of samples and others.
-
-  They are in the features of a classifier of other images, whose classes mean
-  nothing here.
-  """
-  assert targets is None
-  real = test.spread(min(len(canvas), len(test.images))).images
-  return _report(classifier, train, real, canvas, ('num_images', 'frechet'))
-
-
-def _report(
-  classifier: evaluation.Classifier,
-  train: datasets.ImageDataset,
-  real: np.ndarray,
-  canvas: np.ndarray,
-  fields: Sequence[str],
-) -> dict[str, Any]:
-  """Returns these figures of samples and of real images.
-
-  Give as many of either: Frechet distances depend on the number.
-  """
-  report = evaluation.evaluate_samples(
-    classifier, canvas, real, reference=train.images
-  )
-  return {
-    name: {
-      field: np.round(getattr(quality, field), 4).tolist() for field in fields
-    }
-    for name, quality in report._asdict().items()
-  }
 
 
 def _rounded(value: Any) -> Any:

@@ -27,7 +27,6 @@ SEARCHED = ('learning_rate', 'entropy_cost')
 _MAY_CHANGE = ('run.seed', *(f'learner.{name}' for name in SEARCHED))
 
 _NOTE = 'member.json'
-_FRAMES = 'policy/frames'
 _NO_END = 1 << 62  # In frames.
 
 
@@ -39,9 +38,9 @@ class Slice(NamedTuple):
     slice: number from 1 on.
     parent: the member whose folder of the slice before it went on from; itself
       unless it was replaced.
-    score: of its canvases by its discriminator, less that of real images
-      (minus the l2 error where that is the reward): the mean over the second
-      half of the slice.
+    score: of its canvases, those that are replayed to its discriminator, less
+      that of real images (minus the l2 error where that is the reward): the
+      mean over the second half of the slice.
     frames: commands learned from, those of its ancestors included.
     seconds: of training, likewise.
     learning_rate: of the slice.
@@ -146,7 +145,7 @@ def _score(
   scores, frames = [], 0
   for line in path.open():
     record = json.loads(line)
-    frames = record.get(_FRAMES, frames)
+    frames = record.get('policy/frames', frames)
     if record.get(metric) is not None:
       scores.append((frames, sign * record[metric]))
   late = [score for frames, score in scores if 2 * frames > start + end]

@@ -1,0 +1,111 @@
+"""What a classifier says of drawings: what they read as, how far they are.
+
+Axes: N images, H height, W width, C channels.  Images are uint8.
+"""
+
+from collections.abc import Callable, Sequence
+import functools
+from typing import Any
+
+import numpy as np
+
+import run_setup
+from spiral_jax import datasets
+from spiral_jax import evaluation
+
+# (canvases, their targets or None), `[N, H, W, C]` each -> figures by name.
+Reader = Callable[[np.ndarray, np.ndarray | None], dict[str, Any]]
+
+
+def make_reader(
+  setup: run_setup.Setup, test: datasets.ImageDataset
+) -> Reader | None:
+  """Trains a classifier; returns what it says, None where it can say nothing.
+
+  Where the data set has classes, it is one of these. Samples of other grey
+  pictures are compared in the features of one of digits.
+
+  Args:
+    setup: of the agent that draws, and of its data.
+    test: held-out images; the targets, if there are any.
+  """
+  if setup.dataset in datasets.WITH_CLASSES:
+    train = run_setup.load_dataset(setup, 'train')
+    assert train.labels is not None
+    classifier = evaluation.train_classifier(train.images, train.labels)
+    return functools.partial(_read, classifier, train, test)
+  is_grey = run_setup.canvas_shape(setup)[-1] == 1
+  # A spread needs two.
+  if is_grey and not setup.agent.conditional and len(test.images) > 1:
+    classifier = _classifier_of_digits(setup)
+    train = run_setup.load_dataset(setup, 'train')
+    return functools.partial(_compare, classifier, train, test)
+  return None
+
+
+def _read(
+  classifier: evaluation.Classifier,
+  train: datasets.ImageDataset,
+  test: datasets.ImageDataset,
+  canvas: np.ndarray,
+  targets: np.ndarray | None,
+) -> dict[str, Any]:
+  """Returns what a classifier of the data set's images says of drawings."""
+  count = len(canvas)
+  if targets is not None:
+    assert test.labels is not None
+    read = evaluation.evaluate_recognition(
+      classifier, canvas, targets, test.labels
+    )
+    return {
+      'read_as_target': read.reconstructions,
+      'targets_read': read.targets,
+    }
+  fields = evaluation.SampleQuality._fields
+  return _report(classifier, train, test.images[:count], canvas, fields)
+
+
+def _classifier_of_digits(setup: run_setup.Setup) -> evaluation.Classifier:
+  size = run_setup.canvas_shape(setup)[0]
+  digits = datasets.load('mnist', 'train', size=size)
+  assert digits.labels is not None
+  return evaluation.train_classifier(digits.images, digits.labels)
+
+
+def _compare(
+  classifier: evaluation.Classifier,
+  train: datasets.ImageDataset,
+  test: datasets.ImageDataset,
+  canvas: np.ndarray,
+  targets: np.ndarray | None,
+) -> dict[str, Any]:
+  """Returns Frechet distances from the training images, of samples and others.
+
+  They are in the features of a classifier of other images, whose classes mean
+  nothing here.
+  """
+  assert targets is None
+  real = test.spread(min(len(canvas), len(test.images))).images
+  return _report(classifier, train, real, canvas, ('num_images', 'frechet'))
+
+
+def _report(
+  classifier: evaluation.Classifier,
+  train: datasets.ImageDataset,
+  real: np.ndarray,
+  canvas: np.ndarray,
+  fields: Sequence[str],
+) -> dict[str, Any]:
+  """Returns these figures of samples and of real images.
+
+  Give as many of either: Frechet distances depend on the number.
+  """
+  report = evaluation.evaluate_samples(
+    classifier, canvas, real, reference=train.images
+  )
+  return {
+    name: {
+      field: np.round(getattr(quality, field), 4).tolist() for field in fields
+    }
+    for name, quality in report._asdict().items()
+  }
