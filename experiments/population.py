@@ -262,5 +262,6 @@ def plot(history: Sequence[Slice], path: pathlib.Path) -> None:
     if name in SEARCHED and all(getattr(line, name) > 0 for line in history):
       axis.set_yscale('log')
   panels[-1].set_yticks(sorted({line.member for line in history}))
+  panels[-1].set_xticks(sorted({line.slice for line in history}))
   panels[-1].set_xlabel('slice of training')
   pictures.save_plot(picture, path)
