@@ -11,6 +11,7 @@ import dataclasses
 import json
 import pathlib
 import shutil
+import time
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -74,20 +75,24 @@ def train_slice(
     member: its number.
     start: folder to go on from, not changed; None, from the beginning.
     end: folder to leave, made here.
-    minutes: of the slice; or
+    minutes: of the slice, what it takes beside training included: where the
+      last one took longer, this one is shorter; or
     frames: of the slice, if not 0.
 
   Returns:
     What there is to say of it.
   """
+  begun = time.monotonic()
   run_dir = pathlib.Path(setup.run.run_dir)
   shutil.rmtree(run_dir, ignore_errors=True)
-  parent, number, frames_before, seconds = member, 0, 0, 0.0
+  parent, number, frames_before, seconds, took = member, 0, 0, 0.0, 0.0
   if start is not None:
     copy(start, run_dir)
     note = _note(run_dir)
-    parent, number = note['member'], note['slice']
+    parent, number, took = note['member'], note['slice'], note['took']
     frames_before, seconds = _progress(run_dir)
+  beside = (took - seconds) / max(number, 1)
+  left = 60 * minutes * (number + 1) - took - beside
   run = dataclasses.replace(
     setup.run,
     resume=start is not None,
@@ -95,7 +100,7 @@ def train_slice(
       frames_before + frames if frames else _NO_END,
       setup.run.frames or _NO_END,
     ),
-    minutes=0 if frames else seconds / 60 + minutes,
+    minutes=0 if frames else seconds / 60 + max(left / 60, minutes / 2),
     seed=setup.run.seed + member,
     # The end of the slice saves it.
     checkpoint_minutes=1e6,
@@ -118,7 +123,8 @@ def train_slice(
     entropy_cost=setup.learner.entropy_cost,
   )
   step = checkpoints.load(run_dir / 'checkpoints').step
-  note = {**line._asdict(), 'step': step}
+  took += time.monotonic() - begun
+  note = {**line._asdict(), 'step': step, 'took': took}
   (run_dir / _NOTE).write_text(json.dumps(note))
   shutil.rmtree(end, ignore_errors=True)
   copy(run_dir, end)

@@ -35,7 +35,8 @@ class Search(NamedTuple):
   Attributes:
     members: how many train; the first one begins as its setup says.
     ranges: of each of `population.SEARCHED`: log-uniform between these two.
-    minutes: of a slice, after which members are compared; or
+    minutes: of a slice, after which members are compared, loading and saving
+      included; about, as rounds of slices end with the population's minutes; or
     frames: of a slice, if not 0.
     member_cpus: of each member; 0, all of a machine, or one beside
       accelerators.
@@ -69,10 +70,13 @@ def train(setup: run_setup.Setup, search: Search) -> pathlib.Path:
       f'--launcher={setup.run.launcher}: the actors of a population are '
       'threads of its members; leave it out'
     )
+  if not search.minutes and not search.frames:
+    raise ValueError(
+      'a slice needs an end: give --perturb_minutes or --perturb_frames'
+    )
   run_dir = _claim(setup)
   setup = _absolute(setup, run_dir)
   budget = _Budget(run_dir / 'budget.json')
-  budget.start(60 * setup.run.minutes, setup.run.frames)
   # Tables beside the lines that `_History` prints.
   os.environ.setdefault('RAY_AIR_NEW_OUTPUT', '0')
   ray_launcher.connect(setup.run.ray_address)
@@ -84,7 +88,7 @@ def train(setup: run_setup.Setup, search: Search) -> pathlib.Path:
   if len(errors) == search.members:
     raise ValueError(f'all members failed, the first one by: {errors[0]}')
   best = _write(run_dir)
-  if not (budget.is_over() or _all_ended(setup, search, run_dir)):
+  if not (budget.is_over() or _all_ended(search, run_dir, budget)):
     print(f'stopped; go on with: {run_folder.resume_command()}')
     raise KeyboardInterrupt
   return best
@@ -139,13 +143,22 @@ def _make_tuner(
 ) -> tune.Tuner:
   """Returns what runs the population, from its start or from where it was."""
   resources = _resources(setup, search)
+  member_minutes = setup.run.minutes * _share_of_time(resources, search)
+  rounds, slice_minutes = _plan(member_minutes, search)
+  budget.start(
+    60 * setup.run.minutes,
+    # Not to lose a round for the seconds that its last member lacks.
+    grace=60 * slice_minutes if rounds else 0,
+    frames=setup.run.frames,
+    slices=rounds,
+  )
   member = tune.with_resources(
     tune.with_parameters(
       _train_member,
       saved=run_setup.to_json(setup),
-      slice_minutes=search.minutes,
+      slice_minutes=slice_minutes,
       slice_frames=search.frames,
-      decay_minutes=setup.run.minutes * _share_of_time(resources, search),
+      decay_minutes=member_minutes,
     ),
     resources,
   )
@@ -212,6 +225,18 @@ def _share_of_time(resources: dict[str, float], search: Search) -> float:
     if node['Alive']
   )
   return min(1.0, at_once / search.members)
+
+
+def _plan(member_minutes: float, search: Search) -> tuple[int, float]:
+  """Returns how many slices a member trains, and the minutes of each.
+
+  So that the last round ends with the population's time. 0 slices: as many as
+  there is time for, which is that of slices of frames, or without end.
+  """
+  if not member_minutes or search.frames:
+    return 0, search.minutes
+  slices = max(1, round(member_minutes / search.minutes))
+  return slices, member_minutes / slices
 
 
 def _train_member(
@@ -291,7 +316,7 @@ class _Scheduler(schedulers.PopulationBasedTraining):
 
 
 class _Budget(tune.Stopper):
-  """Ends members at their frames, and all once the population took its time.
+  """Ends members at their end, and all once the population took its time.
 
   The time is kept in a file, over all resumptions: Tune restores this object
   itself as it was at first.
@@ -301,24 +326,41 @@ class _Budget(tune.Stopper):
     self._path = path
     self._since: float | None = None
 
-  def start(self, limit: float, frames: int) -> None:
-    """Begins, or goes on, with limits in seconds and in frames; 0, none."""
+  def start(
+    self, limit: float, *, grace: float, frames: int, slices: int
+  ) -> None:
+    """Begins, or goes on.
+
+    Args:
+      limit: of the population, in seconds; 0, none.
+      grace: seconds beyond it, for slices that are to end with it.
+      frames: of each member; 0, no limit.
+      slices: likewise.
+    """
     seconds = 0.0
     if self._path.exists():
-      seconds = json.loads(self._path.read_text())['seconds']
-    budget = {'seconds': seconds, 'limit': limit, 'frames': frames}
+      seconds = self._read()['seconds']
+    budget = dict(
+      seconds=seconds, limit=limit, grace=grace, frames=frames, slices=slices
+    )
     self._path.write_text(json.dumps(budget))
 
   def is_over(self) -> bool:
     """Returns whether the time is over."""
-    budget = json.loads(self._path.read_text())
-    return 0 < budget['limit'] <= budget['seconds']
+    budget = self._read()
+    return 0 < budget['limit'] <= budget['seconds'] - budget['grace']
+
+  def has_ended(self, frames: int, slices: int) -> bool:
+    """Returns whether a member that did so much is at its end."""
+    budget = self._read()
+    return (
+      0 < budget['frames'] <= frames or 0 < budget['slices'] <= slices
+    )
 
   def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
     """Returns whether this member is at its end."""
     del trial_id
-    frames = json.loads(self._path.read_text())['frames']
-    return 0 < frames <= result['frames']
+    return self.has_ended(result['frames'], result['slice'])
 
   def stop_all(self) -> bool:
     """Adds the time since the last call; returns whether it is over."""
@@ -326,12 +368,15 @@ class _Budget(tune.Stopper):
     if self._since is None:
       self._since = now
     if now - self._since > 1:
-      budget = json.loads(self._path.read_text())
+      budget = self._read()
       budget['seconds'] += now - self._since
       self._since = now
       text = json.dumps(budget).encode()
       cache.write_atomically(self._path, lambda stream: stream.write(text))
     return self.is_over()
+
+  def _read(self) -> dict[str, Any]:
+    return json.loads(self._path.read_text())
 
   def __getstate__(self) -> dict[str, Any]:
     return {'_path': self._path, '_since': None}
@@ -361,12 +406,12 @@ class _History(tune.Callback):
 
 
 def _all_ended(
-  setup: run_setup.Setup, search: Search, run_dir: pathlib.Path
+  search: Search, run_dir: pathlib.Path, budget: _Budget
 ) -> bool:
   ended = {
     line.member
     for line in population.load(run_dir / 'history.jsonl')
-    if 0 < setup.run.frames <= line.frames
+    if budget.has_ended(line.frames, line.slice)
   }
   return len(ended) == search.members
 

@@ -1,5 +1,6 @@
 """A population as a person runs it: through Ray, on one machine."""
 
+import json
 import signal
 import time
 
@@ -62,12 +63,42 @@ def test_a_population_killed_and_resumed_is_complete(tmp_path):
   assert f'best: member {best.member}' in output
 
 
+def test_rounds_of_slices_end_with_the_time():
+  tuning = pytest.importorskip('tuning')
+  search = tuning.Search(members=4, ranges={}, minutes=2.0)
+  assert tuning._plan(10.0, search) == (5, 2.0)
+  assert tuning._plan(9.1, search) == (5, pytest.approx(1.82))
+  assert tuning._plan(0.1, search) == (1, 0.1)
+  # Nothing to end with, or slices that are given.
+  assert tuning._plan(0.0, search) == (0, 2.0)
+  assert tuning._plan(10.0, search._replace(frames=48))[0] == 0
+
+
+def test_time_ends_a_population_but_not_its_last_slice(tmp_path):
+  tuning = pytest.importorskip('tuning')
+  budget = tuning._Budget(tmp_path / 'budget.json')
+  done = {'frames': 100, 'slice': 2}
+  budget.start(60.0, grace=10.0, frames=0, slices=3)
+  assert not budget('', done) and budget('', {**done, 'slice': 3})
+  assert not budget.stop_all()
+  budget.start(60.0, grace=0.0, frames=100, slices=0)
+  assert budget('', done) and not budget('', {**done, 'frames': 99})
+  for seconds, is_over in ((59.0, False), (69.0, False), (71.0, True)):
+    (tmp_path / 'budget.json').write_text(json.dumps({'seconds': seconds}))
+    budget.start(60.0, grace=10.0, frames=0, slices=3)
+    assert budget.is_over() is is_over
+
+
 @pytest.mark.parametrize(
   'arguments, words',
   [
     (['--entropy_costs=2,1'], ['--entropy_costs=2,1', 'lower one first']),
     (['--frames=0'], ['--minutes', '--frames']),
     (['--resume'], ['no population', '--resume']),
+    (
+      ['--perturb_frames=0', '--perturb_minutes=0'],
+      ['--perturb_minutes', '--perturb_frames'],
+    ),
   ],
 )
 def test_what_is_wrong_gives_one_line(tmp_path, arguments, words):

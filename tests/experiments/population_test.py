@@ -127,6 +127,33 @@ def test_a_member_goes_on_from_another(tmp_path):
   assert agent.setup.learner.learning_rate == 0.5
 
 
+@pytest.mark.slow
+def test_a_slice_makes_up_for_what_the_last_one_took(tmp_path, monkeypatch):
+  setup = tiny.setup(tmp_path / 'work', run=dict(frames=0))
+  given, before, seconds = [], 0.0, 0.0
+
+  def train(setup, may_change):
+    given.append(60 * setup.run.minutes)
+    ended = dataclasses.replace(
+      setup.run, minutes=0, frames=24 * len(given)
+    )
+    train_whole(setup._replace(run=ended), may_change=may_change)
+
+  train_whole = population.training.train
+  monkeypatch.setattr(population.training, 'train', train)
+  for number in range(3):
+    end = tmp_path / str(number)
+    start = tmp_path / str(number - 1) if number else None
+    line = population.train_slice(setup, 0, start, end, minutes=20, frames=0)
+    took = json.loads((end / 'member.json').read_text())['took']
+    assert took > line.seconds
+    if number == 1:
+      # Of 40 minutes so far, what it took beside training, twice.
+      assert given[1] == pytest.approx(2400 - 2 * (before - seconds))
+    before, seconds = took, line.seconds
+  assert given[0] == 1200 and given[2] > given[1] > given[0]
+
+
 def params(folder):
   state = checkpoints.load(folder / 'checkpoints').state
   return state['policy']['learner']['params']
