@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from absl import app
 from absl import flags
@@ -40,6 +40,7 @@ def _parse(argv: list[str]) -> list[str]:
 def _run(main: Callable[[], object]) -> None:
   if not flags.FLAGS['verbosity'].present:
     logging.set_verbosity(logging.WARNING)
+  sys.unraisablehook = _report_unraisable
   try:
     main()
   except program.NodeError:
@@ -49,6 +50,16 @@ def _run(main: Callable[[], object]) -> None:
   except KeyboardInterrupt:
     print('interrupted', file=sys.stderr)
     sys.exit(INTERRUPTED)
+
+
+def _report_unraisable(unraisable: Any) -> None:
+  """Reports an error in a callback, but not those of a damaged checkpoint.
+
+  Orbax closes its event loop at the first file that it cannot read; callbacks
+  of the others, dozens, come after the error that names the checkpoint.
+  """
+  if str(unraisable.exc_value) != 'Event loop is closed':
+    sys.__unraisablehook__(unraisable)
 
 
 def _fail(message: str) -> NoReturn:
