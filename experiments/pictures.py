@@ -109,16 +109,11 @@ def curves(
   from matplotlib import figure  # Late: it takes a second.
 
   records = [json.loads(line) for line in metrics_path.open()]
-  series: dict[str, tuple[list[int], list[float]]]
-  series = {name: ([], []) for name in names}
-  latest = 0
-  for record in records:
-    latest = record.get('policy/frames', latest)
-    for name, (x, y) in series.items():
-      if record.get(name) is not None:
-        x.append(latest)
-        y.append(record[name])
-  shown = {name: xy for name, xy in series.items() if xy[0]}
+  shown = {
+    name: _by_frames(records, name)
+    for name in names
+    if any(record.get(name) is not None for record in records)
+  }
   if not shown:
     return
   plot = figure.Figure(figsize=(7, 1.9 * len(shown)), layout='constrained')
@@ -129,6 +124,26 @@ def curves(
     axis.grid(alpha=0.3)
   axes[-1].set_xlabel('frames (commands)')
   save_plot(plot, path)
+
+
+def _by_frames(
+  records: Sequence[Mapping[str, Any]], name: str
+) -> tuple[np.ndarray, np.ndarray]:
+  """Returns the frames at which a metric was written, and its values.
+
+  Only the policy's records have frames. The discriminator's, some between two
+  of these, are where they were in time; those after the last are left out.
+  """
+  times, frames = [0.0], [0]
+  for record in records:
+    if 'policy/frames' in record:
+      times.append(record['seconds'])
+      frames.append(record['policy/frames'])
+  written = [record for record in records if record.get(name) is not None]
+  # All, of a run that has no frames yet.
+  written = [r for r in written if r['seconds'] <= times[-1]] or written
+  at = np.interp([record['seconds'] for record in written], times, frames)
+  return at, np.array([record[name] for record in written])
 
 
 def compare(
