@@ -208,8 +208,10 @@ def _make_tuner(
 def _resources(setup: run_setup.Setup, search: Search) -> dict[str, float]:
   """Returns what Ray keeps for a member: this decides how many run at once."""
   machines = [node['Resources'] for node in ray.nodes() if node['Alive']]
-  if any(machine.get('GPU') for machine in machines):
-    return {'cpu': search.member_cpus or 1, 'gpu': max(1, setup.run.devices)}
+  gpus = [machine['GPU'] for machine in machines if machine.get('GPU')]
+  if gpus:
+    devices = setup.run.devices or min(gpus)
+    return {'cpu': search.member_cpus or 1, 'gpu': devices}
   whole = min(machine.get('CPU', 1) for machine in machines)
   return {'cpu': search.member_cpus or whole}
 

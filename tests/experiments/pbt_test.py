@@ -74,6 +74,31 @@ def test_rounds_of_slices_end_with_the_time():
   assert tuning._plan(10.0, search._replace(frames=48))[0] == 0
 
 
+@pytest.mark.parametrize(
+  'machines, devices, expected, share',
+  [
+    ([{'CPU': 8}], 1, {'cpu': 8}, 1 / 4),
+    ([{'CPU': 8}, {'CPU': 4}], 1, {'cpu': 4}, 3 / 4),
+    ([{'CPU': 8, 'GPU': 2}, {'CPU': 4}], 1, {'cpu': 1, 'gpu': 1}, 2 / 4),
+    # All of a machine's.
+    ([{'CPU': 8, 'GPU': 4}], 0, {'cpu': 1, 'gpu': 4}, 1 / 4),
+    ([{'CPU': 9, 'GPU': 8}], 1, {'cpu': 1, 'gpu': 1}, 1),
+  ],
+)
+def test_members_share_machines(
+  monkeypatch, machines, devices, expected, share
+):
+  tuning = pytest.importorskip('tuning')
+  nodes = [{'Alive': True, 'Resources': machine} for machine in machines]
+  nodes.append({'Alive': False, 'Resources': {'CPU': 1}})
+  monkeypatch.setattr(tuning.ray, 'nodes', lambda: nodes)
+  setup = tiny.setup('unused', run=dict(devices=devices))
+  search = tuning.Search(members=4, ranges={})
+  resources = tuning._resources(setup, search)
+  assert resources == expected
+  assert tuning._share_of_time(resources, search) == share
+
+
 def test_time_ends_a_population_but_not_its_last_slice(tmp_path):
   tuning = pytest.importorskip('tuning')
   budget = tuning._Budget(tmp_path / 'budget.json')
