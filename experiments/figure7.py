@@ -1,4 +1,4 @@
-"""Figure 7 of the paper: faces, and what an agent painted of them.
+"""Figure 7 of the paper: images, and what an agent painted of them.
 
 Rows of images of the held-out split, each above its reconstructions. For
 example, of a run, or with weights that come with the package:

@@ -139,7 +139,10 @@ def _show(figures: dict[str, dict]) -> None:
   ]
   rows = list(figures.values())
   columns = [c for c in columns if all(c[1](row) is not None for row in rows)]
-  table = rich.table.Table('reward', *(heading for heading, _, _ in columns))
+  table = rich.table.Table()
+  table.add_column('reward', no_wrap=True)
+  for heading, _, _ in columns:
+    table.add_column(heading)
   for name, row in figures.items():
     table.add_row(name, *(text(value(row)) for _, value, text in columns))
   rich.console.Console(highlight=False).print(table)
