@@ -6,7 +6,7 @@ from there is to be descended from it.
 """
 
 import collections
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 import dataclasses
 import json
 import pathlib
@@ -24,8 +24,13 @@ import training
 
 # What a population searches; fields of `agents.LearnerConfig`.
 SEARCHED = ('learning_rate', 'entropy_cost')
-# In what a member may differ from the one that it is descended from.
-_MAY_CHANGE = ('run.seed', *(f'learner.{name}' for name in SEARCHED))
+# In what a member may differ from the one that it is descended from, or from
+# itself before the population was given more time.
+_MAY_CHANGE = (
+  'run.seed',
+  'run.decay_minutes',
+  *(f'learner.{name}' for name in SEARCHED),
+)
 
 _NOTE = 'member.json'
 _NO_END = 1 << 62  # In frames.
@@ -41,7 +46,7 @@ class Slice(NamedTuple):
       unless it was replaced.
     score: of its canvases, those that are replayed to its discriminator, less
       that of real images (minus the l2 error where that is the reward): the
-      mean over the second half of the slice.
+      mean over the second half of the slice; minus infinity if it diverged.
     frames: commands learned from, those of its ancestors included.
     seconds: of training, likewise.
     learning_rate: of the slice.
@@ -75,8 +80,8 @@ def train_slice(
     member: its number.
     start: folder to go on from, not changed; None, from the beginning.
     end: folder to leave, made here.
-    minutes: of the slice, what it takes beside training included: where the
-      last one took longer, this one is shorter; or
+    minutes: of the slice, what it takes beside training included: where those
+      before took longer, this one is shorter, down to half; or
     frames: of the slice, if not 0.
 
   Returns:
@@ -89,10 +94,9 @@ def train_slice(
   if start is not None:
     copy(start, run_dir)
     note = _note(run_dir)
-    parent, number, took = note['member'], note['slice'], note['took']
+    parent, number = note['member'], note['slice']
     frames_before, seconds = _progress(run_dir)
-  beside = (took - seconds) / max(number, 1)
-  left = 60 * minutes * (number + 1) - took - beside
+    took = note.get('took', seconds)
   run = dataclasses.replace(
     setup.run,
     resume=start is not None,
@@ -100,7 +104,7 @@ def train_slice(
       frames_before + frames if frames else _NO_END,
       setup.run.frames or _NO_END,
     ),
-    minutes=0 if frames else seconds / 60 + max(left / 60, minutes / 2),
+    minutes=0 if frames else _end(60 * minutes, number, seconds, took) / 60,
     seed=setup.run.seed + member,
     # The end of the slice saves it.
     checkpoint_minutes=1e6,
@@ -131,6 +135,23 @@ def train_slice(
   return line
 
 
+def _end(
+  slice_seconds: float, number: int, seconds: float, took: float
+) -> float:
+  """Returns the seconds of training after which a slice is to end.
+
+  Args:
+    slice_seconds: of a slice, what it takes beside training included.
+    number: of slices so far.
+    seconds: of training so far.
+    took: all seconds so far.
+  """
+  beside = (took - seconds) / max(number, 1)
+  left = slice_seconds * (number + 1) - took - beside
+  # Slices before may have been of another length.
+  return seconds + min(max(left, 0.5 * slice_seconds), 1.5 * slice_seconds)
+
+
 def _progress(run_dir: pathlib.Path) -> tuple[int, float]:
   """Returns frames and seconds at a run's latest checkpoint."""
   state = checkpoints.load(run_dir / 'checkpoints').state
@@ -152,8 +173,10 @@ def _score(
   for line in path.open():
     record = json.loads(line)
     frames = record.get('policy/frames', frames)
-    if record.get(metric) is not None:
-      scores.append((frames, sign * record[metric]))
+    if metric in record:
+      value = record[metric]
+      is_finite = value is not None  # JSON has no other numbers.
+      scores.append((frames, sign * value if is_finite else -np.inf))
   late = [score for frames, score in scores if 2 * frames > start + end]
   # A slice may be too short for a record of its own.
   return float(np.mean(late or [score for _, score in scores[-1:]]))
@@ -175,12 +198,12 @@ def copy(folder: pathlib.Path, to: pathlib.Path) -> None:
     shutil.copytree(folder / 'samples', to / 'samples')
 
 
-def is_end_of(folder: pathlib.Path, line: Slice) -> bool:
-  """Returns whether a folder is that of a member after this slice."""
-  if not (folder / _NOTE).exists():
-    return False
-  note = _note(folder)
-  return (note['member'], note['slice']) == (line.member, line.slice)
+def ends(folders: Iterable[pathlib.Path]) -> dict[tuple[int, int], Any]:
+  """Returns the folder of each slice, (slice, member), that left one."""
+  notes = {path: _note(path) for path in folders if (path / _NOTE).exists()}
+  return {
+    (note['slice'], note['member']): path for path, note in notes.items()
+  }
 
 
 def best(history: Sequence[Slice]) -> Slice:
@@ -232,11 +255,11 @@ def save(history: Sequence[Slice], path: pathlib.Path) -> None:
   cache.write_atomically(path, lambda stream: stream.write(text.encode()))
 
 
-def plot(history: Sequence[Slice], path: pathlib.Path) -> None:
+def plot(history: Sequence[Slice], end: Slice, path: pathlib.Path) -> None:
   """Draws each member's schedule, score and lineage, one below the other.
 
   A line is a member; where it was replaced, a dotted line leads to it from the
-  member that it goes on from. What led to the best of the last slice is bold.
+  member that it goes on from. What led to `end` is bold.
   """
   from matplotlib import figure  # Late: it takes a second.
 
@@ -245,7 +268,7 @@ def plot(history: Sequence[Slice], path: pathlib.Path) -> None:
     4, sharex=True, height_ratios=[3, 3, 3, 2], squeeze=True
   )
   by_place = {(line.slice, line.member): line for line in history}
-  bold = set(ancestry(history, best(history)))
+  bold = set(ancestry(history, end))
   for name, axis in zip((*SEARCHED, 'score', 'member'), panels):
     for line in history:
       before = by_place.get((line.slice - 1, line.parent))

@@ -297,9 +297,9 @@ def train(
   else:
     # A run that died before its first checkpoint has left some.
     training.lines.set_state({'length': 0, 'seconds': 0.0})
-    (run_dir / 'config.json').write_text(
-      json.dumps(run_setup.to_json(setup), indent=2) + '\n'
-    )
+  (run_dir / 'config.json').write_text(
+    json.dumps(run_setup.to_json(setup), indent=2) + '\n'
+  )
   draw = functools.partial(_draw, training, run_dir)
   if setup.run.picture_seconds > 0:
     program.add(

@@ -6,6 +6,7 @@ of them are folders of runs, with a checkpoint of our own in each.
 
 import dataclasses
 import json
+import math
 import os
 import pathlib
 import random
@@ -13,6 +14,7 @@ import shutil
 import time
 from typing import Any, NamedTuple
 
+import numpy as np
 import ray
 from ray import tune
 from ray.tune import schedulers
@@ -75,20 +77,28 @@ def train(setup: run_setup.Setup, search: Search) -> pathlib.Path:
       'a slice needs an end: give --perturb_minutes or --perturb_frames'
     )
   run_dir = _claim(setup)
+  _keep_search(search, run_dir / 'search.json', resume=setup.run.resume)
   setup = _absolute(setup, run_dir)
   budget = _Budget(run_dir / 'budget.json')
   # Tables beside the lines that `_History` prints.
   os.environ.setdefault('RAY_AIR_NEW_OUTPUT', '0')
   ray_launcher.connect(setup.run.ray_address)
+  errors: list[Exception] = []
   try:
-    results = _make_tuner(setup, search, run_dir, budget).fit()
-    errors = results.errors
+    tuner = _make_tuner(setup, search, run_dir, budget)
+    if not _is_over(search, run_dir, budget):
+      errors = [getattr(e, 'cause', e) for e in tuner.fit().errors]
   finally:
     ray.shutdown()
   if len(errors) == search.members:
     raise ValueError(f'all members failed, the first one by: {errors[0]}')
-  best = _write(run_dir)
-  if not (budget.is_over() or _all_ended(search, run_dir, budget)):
+  for error in errors:
+    print(f'a member failed by: {error}')
+  is_over = _is_over(search, run_dir, budget)
+  best = None
+  if is_over or population.load(run_dir / 'history.jsonl'):
+    best = _write(run_dir)
+  if best is None or not is_over:
     print(f'stopped; go on with: {run_folder.resume_command()}')
     raise KeyboardInterrupt
   return best
@@ -122,6 +132,28 @@ def _claim(setup: run_setup.Setup) -> pathlib.Path:
     )
   run_dir.mkdir(parents=True, exist_ok=True)
   return run_dir
+
+
+def _keep_search(search: Search, path: pathlib.Path, *, resume: bool) -> None:
+  """Writes what a population begins with, or compares it.
+
+  Raises:
+    ValueError: if it differs from what is there.
+  """
+  now: dict[str, Any] = {'members': search.members}
+  now |= {f'{name}s': list(pair) for name, pair in search.ranges.items()}
+  if not (resume and path.exists()):
+    path.write_text(json.dumps(now))
+  for flag, value in json.loads(path.read_text()).items():
+    if now[flag] != value:
+      raise ValueError(
+        f'the population in {path.parent} has --{flag}={_as_flag(value)}, now '
+        f'it is {_as_flag(now[flag])}; set it back, or name another folder'
+      )
+
+
+def _as_flag(value: Any) -> str:
+  return ','.join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _absolute(
@@ -162,10 +194,21 @@ def _make_tuner(
     ),
     resources,
   )
-  random.seed(setup.run.seed)  # Tune explores by it.
+  # Tune explores by both. One that goes on is not to draw the same again.
+  seed = setup.run.seed + len(population.load(run_dir / 'history.jsonl'))
+  random.seed(seed)
+  np.random.seed(seed)  # noqa: NPY002
   if setup.run.resume:
+    kinds: Any = tune.ResumeConfig.ResumeType
+    # If limits grew, all are to go on that were at their end.
+    ended = _ended(run_dir, budget)
+    resume = tune.ResumeConfig(
+      finished=kinds.SKIP if ended else kinds.RESUME,
+      unfinished=kinds.RESUME,
+      errored=kinds.RESUME,
+    )
     return tune.Tuner.restore(
-      str(run_dir / _TUNE), member, resume_errored=True
+      str(run_dir / _TUNE), member, _resume_config=resume
     )
   space = {
     name: tune.loguniform(*search.ranges[name]) for name in population.SEARCHED
@@ -217,16 +260,27 @@ def _resources(setup: run_setup.Setup, search: Search) -> dict[str, float]:
 
 
 def _share_of_time(resources: dict[str, float], search: Search) -> float:
-  """Returns how much of the population's time a member trains."""
+  """Returns how much of the population's time a member trains.
+
+  Raises:
+    ValueError: if no machine has what a member needs.
+  """
+  machines = [node['Resources'] for node in ray.nodes() if node['Alive']]
   at_once = sum(
     min(
-      int(node['Resources'].get(name.upper(), 0) / count)
+      int(machine.get(name.upper(), 0) / count)
       for name, count in resources.items()
     )
-    for node in ray.nodes()
-    if node['Alive']
+    for machine in machines
   )
-  return min(1.0, at_once / search.members)
+  if not at_once:
+    needs = ' and '.join(f'{count:g} {n}s' for n, count in resources.items())
+    raise ValueError(
+      f'no machine has the {needs} that a member needs; change --member_cpus '
+      'or --devices'
+    )
+  # Members are compared once all of them had their turn.
+  return 1 / math.ceil(search.members / at_once)
 
 
 def _plan(member_minutes: float, search: Search) -> tuple[int, float]:
@@ -407,28 +461,38 @@ class _History(tune.Callback):
     )
 
 
-def _all_ended(
+def _is_over(
   search: Search, run_dir: pathlib.Path, budget: _Budget
 ) -> bool:
-  ended = {
+  """Returns whether the time is over, or each member at its end."""
+  return budget.is_over() or len(_ended(run_dir, budget)) == search.members
+
+
+def _ended(run_dir: pathlib.Path, budget: _Budget) -> set[int]:
+  """Returns the members that are at their end."""
+  return {
     line.member
     for line in population.load(run_dir / 'history.jsonl')
     if budget.has_ended(line.frames, line.slice)
   }
-  return len(ended) == search.members
 
 
 def _write(run_dir: pathlib.Path) -> pathlib.Path:
   """Writes history, plot and the best member's folder, which is returned."""
   history = population.load(run_dir / 'history.jsonl')
-  best = population.best(history)
+  # Of a slice that was trained twice, the last one's.
+  folders = population.ends(
+    sorted((run_dir / _TUNE).glob('member_*/checkpoint_*'))
+  )
+  # Tune keeps those of the last few slices.
+  best = population.best(
+    [line for line in history if (line.slice, line.member) in folders]
+  )
   population.save(history, run_dir / 'history.jsonl')
-  population.plot(history, run_dir / 'population.png')
+  population.plot(history, best, run_dir / 'population.png')
   folder = run_dir / 'best'
-  for path in (run_dir / _TUNE).glob(f'member_{best.member}/checkpoint_*'):
-    if population.is_end_of(path, best):
-      shutil.rmtree(folder, ignore_errors=True)
-      population.copy(path, folder)
+  shutil.rmtree(folder, ignore_errors=True)
+  population.copy(folders[best.slice, best.member], folder)
   ways = ', '.join(
     f'{line.learning_rate:.2g}/{line.entropy_cost:.2g}'
     for line in population.ancestry(history, best)

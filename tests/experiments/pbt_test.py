@@ -78,8 +78,8 @@ def test_rounds_of_slices_end_with_the_time():
   'machines, devices, expected, share',
   [
     ([{'CPU': 8}], 1, {'cpu': 8}, 1 / 4),
-    ([{'CPU': 8}, {'CPU': 4}], 1, {'cpu': 4}, 3 / 4),
-    ([{'CPU': 8, 'GPU': 2}, {'CPU': 4}], 1, {'cpu': 1, 'gpu': 1}, 2 / 4),
+    ([{'CPU': 8}, {'CPU': 4}], 1, {'cpu': 4}, 1 / 2),
+    ([{'CPU': 8, 'GPU': 2}, {'CPU': 4}], 1, {'cpu': 1, 'gpu': 1}, 1 / 2),
     # All of a machine's.
     ([{'CPU': 8, 'GPU': 4}], 0, {'cpu': 1, 'gpu': 4}, 1 / 4),
     ([{'CPU': 9, 'GPU': 8}], 1, {'cpu': 1, 'gpu': 1}, 1),
@@ -97,6 +97,32 @@ def test_members_share_machines(
   resources = tuning._resources(setup, search)
   assert resources == expected
   assert tuning._share_of_time(resources, search) == share
+
+
+def test_going_on_with_another_search_is_told(tmp_path):
+  tuning = pytest.importorskip('tuning')
+  search = tuning.Search(members=4, ranges={'learning_rate': (1e-4, 1e-3)})
+  path = tmp_path / 'search.json'
+  tuning._keep_search(search._replace(members=3), path, resume=False)
+  tuning._keep_search(search, path, resume=False)
+  # Slices of other lengths may follow.
+  tuning._keep_search(search._replace(frames=9), path, resume=True)
+  with pytest.raises(ValueError, match='has --members=4, now it is 8'):
+    tuning._keep_search(search._replace(members=8), path, resume=True)
+  other = search._replace(ranges={'learning_rate': (1e-4, 1e-2)})
+  with pytest.raises(ValueError, match='--learning_rates=0.0001,0.001, now'):
+    tuning._keep_search(other, path, resume=True)
+
+
+def test_a_member_that_fits_no_machine_is_told(monkeypatch):
+  tuning = pytest.importorskip('tuning')
+  nodes = [{'Alive': True, 'Resources': {'CPU': 2, 'GPU': 4}}]
+  monkeypatch.setattr(tuning.ray, 'nodes', lambda: nodes)
+  setup = tiny.setup('unused', run=dict(devices=8))
+  search = tuning.Search(members=4, ranges={})
+  resources = tuning._resources(setup, search)
+  with pytest.raises(ValueError, match='1 cpus and 8 gpus.*--devices'):
+    tuning._share_of_time(resources, search)
 
 
 def test_time_ends_a_population_but_not_its_last_slice(tmp_path):

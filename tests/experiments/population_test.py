@@ -57,7 +57,7 @@ def test_of_a_slice_trained_twice_the_last_counts(tmp_path):
 
 
 def test_the_plot_draws_every_member(tmp_path):
-  population.plot(HISTORY[:-1], tmp_path / 'plot.png')
+  population.plot(HISTORY, HISTORY[6], tmp_path / 'plot.png')
   with Image.open(tmp_path / 'plot.png') as image:
     assert len(image.convert('RGB').getcolors(1 << 20)) > 10
 
@@ -81,11 +81,15 @@ def test_a_score_is_less_that_of_real_images(tmp_path):
     {distance: 9.0},  # Before the first half ends.
     {'policy/frames': 160, 'policy/score': 50.0},
     {distance: 2.0},
-    {distance: None},  # Not finite.
     {distance: 4.0},
   ]
   path.write_text('\n'.join(map(json.dumps, lines)))
-  assert population._score(path, 100, 200, has_discriminator=True) == -3.0
+  score = functools.partial(population._score, path, has_discriminator=True)
+  assert score(100, 200) == -3.0
+  # One that diverges has nothing to hand on.
+  with path.open('a') as file:
+    file.write('\n' + json.dumps({distance: None}))
+  assert score(100, 200) == score(200, 210) == -np.inf
 
 
 @pytest.mark.slow
@@ -107,6 +111,8 @@ def test_a_member_goes_on_from_another(tmp_path):
   assert (second.slice, second.parent, second.frames) == (2, 0, 72)
   assert second.learning_rate == 0.5 and np.isfinite(second.score)
   assert second.seconds > first.seconds
+  note = json.loads((tmp_path / 'second' / 'member.json').read_text())
+  assert note['took'] > second.seconds
   lines = (tmp_path / 'second' / 'metrics.jsonl').read_text().splitlines()
   frames = [json.loads(text).get('policy/frames') for text in lines]
   assert [f for f in frames if f] == [24, 48, 72]
@@ -121,37 +127,21 @@ def test_a_member_goes_on_from_another(tmp_path):
   )
   population.copy(tmp_path / 'second', tmp_path / 'copy')
   assert [p.name for p in (tmp_path / 'copy/checkpoints').iterdir()] == ['3']
-  assert population.is_end_of(tmp_path / 'second', second)
-  assert not population.is_end_of(tmp_path / 'first', second)
+  folders = [tmp_path / 'first', tmp_path / 'second', tmp_path / 'none']
+  assert population.ends(folders) == {(1, 0): folders[0], (2, 1): folders[1]}
   agent = restored.load(tmp_path / 'copy')
   assert agent.setup.learner.learning_rate == 0.5
 
 
-@pytest.mark.slow
-def test_a_slice_makes_up_for_what_the_last_one_took(tmp_path, monkeypatch):
-  setup = tiny.setup(tmp_path / 'work', run=dict(frames=0))
-  given, before, seconds = [], 0.0, 0.0
-
-  def train(setup, may_change):
-    given.append(60 * setup.run.minutes)
-    ended = dataclasses.replace(
-      setup.run, minutes=0, frames=24 * len(given)
-    )
-    train_whole(setup._replace(run=ended), may_change=may_change)
-
-  train_whole = population.training.train
-  monkeypatch.setattr(population.training, 'train', train)
-  for number in range(3):
-    end = tmp_path / str(number)
-    start = tmp_path / str(number - 1) if number else None
-    line = population.train_slice(setup, 0, start, end, minutes=20, frames=0)
-    took = json.loads((end / 'member.json').read_text())['took']
-    assert took > line.seconds
-    if number == 1:
-      # Of 40 minutes so far, what it took beside training, twice.
-      assert given[1] == pytest.approx(2400 - 2 * (before - seconds))
-    before, seconds = took, line.seconds
-  assert given[0] == 1200 and given[2] > given[1] > given[0]
+def test_a_slice_makes_up_for_what_those_before_took():
+  end = population._end
+  assert end(120, 0, 0.0, 0.0) == 120
+  # Two minutes of training, and 6 s that the next one takes as well.
+  assert end(120, 1, 120.0, 126.0) == 120 + 120 - 12
+  assert end(120, 2, 228.0, 240.0) == 228 + 120 - 6
+  # Others' lengths, or loading that takes longer than the slice.
+  assert end(60, 3, 360.0, 372.0) == 360 + 30
+  assert end(240, 3, 360.0, 372.0) == 360 + 360
 
 
 def params(folder):
