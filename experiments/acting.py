@@ -74,8 +74,18 @@ def make_remote_rollout(setup: run_setup.Setup, index: int) -> rollout.Rollout:
 
 
 def connect(run: run_setup.RunConfig) -> 'ray_launcher.Cluster | None':
-  """Returns a connection to Ray if actors are to be there, else None."""
+  """Returns a connection to Ray if actors are to be there, else None.
+
+  Raises:
+    ImportError: if Ray is missing.
+    ValueError: if no head answers, or none is to be asked.
+  """
   if run.launcher != 'ray':
+    if run.ray_address:
+      raise ValueError(
+        f'--ray_address={run.ray_address} is of no use to --launcher='
+        f'{run.launcher}; add --launcher=ray, or leave it out'
+      )
     return None
   try:
     from spiral_jax.driver import ray_launcher  # Late: Ray is optional.

@@ -100,6 +100,7 @@ def train_slice(
   run = dataclasses.replace(
     setup.run,
     resume=start is not None,
+    ray_address='',  # Its actors are threads.
     frames=min(
       frames_before + frames if frames else _NO_END,
       setup.run.frames or _NO_END,

@@ -11,10 +11,12 @@
 A script calls `train` with a `run_setup.Setup`.
 """
 
+import contextlib
 import functools
 import json
 import pathlib
 import threading
+from typing import TYPE_CHECKING
 
 import jax
 import rich.console
@@ -34,18 +36,30 @@ from spiral_jax.driver import periodic
 from spiral_jax.driver import program as program_lib
 from spiral_jax.driver import rollout
 
+if TYPE_CHECKING:
+  from spiral_jax.driver import ray_launcher
+
 
 class Training:
   """A program ready to run: nodes, and what is saved of them."""
 
-  def __init__(self, setup: run_setup.Setup, run_dir: pathlib.Path):
+  def __init__(
+    self,
+    setup: run_setup.Setup,
+    run_dir: pathlib.Path,
+    cluster: 'ray_launcher.Cluster | None',
+  ):
     """Builds all nodes of the picture above, and the folder.
 
+    Args:
+      setup: of the run, whose parts fit each other.
+      run_dir: the folder.
+      cluster: where actors play; None, in threads.
+
     Raises:
-      ValueError: if parts of the setup do not fit each other.
+      ValueError: if the data do not fit.
       OSError: if data or libmypaint are missing.
     """
-    run_setup.check_fit(setup)
     run = setup.run
     self.setup = setup
     self.program = program_lib.Program()
@@ -66,7 +80,6 @@ class Training:
     )
     held_out = run_setup.load_dataset(setup, 'test')
     images = run_setup.load_dataset(setup, 'train')
-    self.cluster = acting.connect(run)
     self._counts: dict[str, int] = {}
     self.clock = run_folder.Clock()
     self.lines = metrics.JsonLines(run_dir / 'metrics.jsonl')
@@ -101,13 +114,13 @@ class Training:
     step = jax.jit(agent.step, static_argnames='greedy')
     for index in range(run.num_actors):
       name = f'actor {index}'
-      if self.cluster is None:
+      if cluster is None:
         play: nodes.Rollout = acting.make_rollout(
           setup, index, agent, step, images
         )
       else:
         make = functools.partial(acting.make_remote_rollout, setup, index)
-        play = self.cluster.rollout(name, make)
+        play = cluster.rollout(name, make)
       program.add(
         nodes.Actor(
           name,
@@ -168,8 +181,8 @@ class Training:
       ),
       steps_per_round=pieces,
     )
-    if self.cluster is not None:
-      watch = functools.partial(self._watch, self.cluster)
+    if cluster is not None:
+      watch = functools.partial(self._watch, cluster)
       program.add(periodic.Periodic('ray', watch, every_seconds=1))
 
   def paint(self) -> agents.Trajectory | None:
@@ -268,10 +281,25 @@ def train(
     KeyboardInterrupt: after Ctrl-C, once all is saved and how to go on is said.
     program.NodeError: if a node failed.
   """
-  console = rich.console.Console(highlight=False)
   may_change += run_folder.MAY_CHANGE
   run_dir = run_folder.claim(setup, may_change)
-  training = Training(setup, run_dir)
+  run_setup.check_fit(setup)
+  with contextlib.ExitStack() as at_end:
+    cluster = acting.connect(setup.run)
+    if cluster is not None:
+      at_end.callback(cluster.close)
+    training = Training(setup, run_dir, cluster)
+    at_end.callback(training.writer.close)
+    _run(training, run_dir, may_change)
+  return run_dir
+
+
+def _run(
+  training: Training, run_dir: pathlib.Path, may_change: tuple[str, ...]
+) -> None:
+  """Trains, as `train` says."""
+  console = rich.console.Console(highlight=False)
+  setup = training.setup
   program, learner = training.program, training.learner
   saved = checkpoints.Checkpoints(
     run_dir / 'checkpoints',
@@ -288,6 +316,7 @@ def train(
     saved,
     parts,
     step=lambda: learner.version,
+    may_be_new=[name for name in parts if name.startswith('actor ')],
     every_seconds=60 * setup.run.checkpoint_minutes,
     every_rounds=setup.run.checkpoint_rounds or None,
   )
@@ -326,13 +355,9 @@ def train(
       on_stop=at_end,
     )
   except program_lib.NodeError as error:
-    if isinstance(error.__cause__, ConnectionError):
+    if isinstance(error.__cause__, (ChildProcessError, ConnectionError)):
       raise error.__cause__ from None  # No defect of ours.
     raise
-  finally:
-    training.writer.close()
-    if training.cluster is not None:
-      training.cluster.close()
   if stopped is program_lib.Stopped.INTERRUPTED:
     console.print(
       f'stopped at frame {learner.frames:,}; the checkpoint is in '
@@ -340,7 +365,6 @@ def train(
       soft_wrap=True,
     )
     raise KeyboardInterrupt
-  return run_dir
 
 
 def _draw(training: Training, run_dir: pathlib.Path) -> None:

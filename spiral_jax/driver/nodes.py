@@ -324,5 +324,7 @@ def _state_of(part: Any) -> Any:
 
 
 def _set_state_of(part: Any, state: Any) -> None:
-  if isinstance(part, state_lib.Stateful):
+  if isinstance(part, state_lib.PlainStateful):
+    part.set_plain_state(state)
+  elif isinstance(part, state_lib.Stateful):
     part.set_state(state_lib.from_plain(part.get_state(), state))

@@ -1,6 +1,6 @@
 """Nodes that do something every so often: checkpoints, sample grids."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 import threading
 import time
 from typing import Any, Protocol
@@ -94,6 +94,7 @@ class Checkpointer(Periodic):
       parts: Mapping[str, state_lib.Stateful],
       step: Callable[[], int],
       *,
+      may_be_new: Collection[str] = (),
       every_seconds: float | None = None,
       every_rounds: int | None = None,
   ):
@@ -105,6 +106,7 @@ class Checkpointer(Periodic):
       parts: what to save: `program.stateful()` once the program is built, and
         metrics.
       step: names a checkpoint; the policy's version, say.
+      may_be_new: parts that begin anew where a checkpoint has none of them.
       every_seconds: as in `Periodic`.
       every_rounds: as in `Periodic`.
     """
@@ -117,6 +119,7 @@ class Checkpointer(Periodic):
     self._checkpoints = checkpoints
     self._parts = dict(parts)
     self._step = step
+    self._may_be_new = may_be_new
 
   def save(self) -> None:
     """Saves now. For one thread at a time: this node's, or after the end."""
@@ -142,6 +145,8 @@ class Checkpointer(Periodic):
     """
     step, state = self._checkpoints.restore(step)
     for name, part in self._parts.items():
+      if name not in state and name in self._may_be_new:
+        continue
       if name not in state:
         raise ValueError(
             f'checkpoint {step} has no state of {name!r}; it was saved by '

@@ -296,7 +296,7 @@ class _Threads:
       if self._error is None:
         self._error = NodeError(node.name, error)
         self._error.__cause__ = error
-      else:
+      elif error is not self._error.__cause__:
         _logger.warning('node %r failed too: %r', node.name, error)
 
   def _stop(self) -> None:

@@ -41,7 +41,13 @@ _PLACE_SECONDS = 60.0
 _ENVIRONMENT = {'JAX_PLATFORMS': 'cpu', 'NPROC': '1'}
 
 # How the loss of a process, or of its machine with what it made, is told.
-_LOSSES = (exceptions.RayActorError, exceptions.ObjectLostError)
+_LOSSES = (
+    exceptions.RayActorError,
+    exceptions.ObjectLostError,
+    exceptions.OutOfMemoryError,
+    exceptions.NodeDiedError,
+    exceptions.WorkerCrashedError,
+)
 
 # Ray ends a process whose part of Ray on the same machine is gone, at once and
 # without a word. One that looks on has it instead.
@@ -59,6 +65,10 @@ _logger = logging.getLogger(__name__)
 
 class HeadLost(ConnectionError):
   """The head of the cluster no longer answers."""
+
+
+class ActorFailed(ChildProcessError):
+  """An actor cannot start on its machine, which has no data, say."""
 
 
 def connect(address: str) -> None:
@@ -123,18 +133,16 @@ class Cluster:
     """
     return RemoteRollout(self, name, make)
 
-  def start(self, make: Callable[[], nodes.Rollout], *,
-            shares: bool = False) -> Any:
+  def start(self, *, shares: bool = False) -> Any:
     """Asks for a process; returns a handle to its `_Player`.
 
     Args:
-      make: makes its rollout, there.
       shares: take cores that others have, if need be.
     """
     return ray.remote(_Player).options(
         num_cpus=0 if shares else self._share_of_core,
         scheduling_strategy='SPREAD' if shares else 'DEFAULT',
-        runtime_env={'env_vars': _ENVIRONMENT}).remote(make)
+        runtime_env={'env_vars': _ENVIRONMENT}).remote()
 
   def started(self) -> None:
     """Counts a process that is there."""
@@ -173,9 +181,11 @@ class Cluster:
         return
       except OSError as error:
         if tries == _CONNECTIONS:
-          self._lost = HeadLost(
-              f'the Ray head at {self._head} no longer answers ({error}); start'
-              ' it again and go on from the last checkpoint by --resume')
+          with self._lock:
+            # Others may be told already: the same, once.
+            self._lost = self._lost or HeadLost(
+                f'the Ray head at {self._head} no longer answers ({error}); '
+                'start it again and go on from the last checkpoint by --resume')
           raise self._lost from error
       time.sleep(_POLL_SECONDS)
 
@@ -211,6 +221,7 @@ class RemoteRollout:
 
     Raises:
       RuntimeError: if one process after the other dies.
+      ActorFailed: if one raises what its machine's owner can mend.
       ChannelClosed: if the program stops meanwhile.
       HeadLost: if the head no longer answers.
     """
@@ -226,6 +237,10 @@ class RemoteRollout:
 
   def set_state(self, state: Any) -> None:
     """Sets what `get_state` returned; not while a trajectory is played."""
+    self.set_plain_state(state)
+
+  def set_plain_state(self, state: Any) -> None:
+    """Sets plain state, without waiting for the process."""
     self._state = state
     if self._player is not None:
       self._player.set_state.remote(state)
@@ -257,19 +272,30 @@ class RemoteRollout:
     """Returns the process, a new one once it is there."""
     with self._starting:
       if self._player is None:
-        player = self._cluster.start(self._make)
+        player = self._cluster.start()
         try:
           self._get(player.__ray_ready__.remote(), if_closed, _PLACE_SECONDS)
         except TimeoutError:
           _logger.warning('%s found no core of its own in %.0f s and shares '
                           'those of others', self._name, _PLACE_SECONDS)
-          player = self._cluster.start(self._make, shares=True)
-          self._get(player.__ray_ready__.remote(), if_closed)
-        if self._state is not None:
-          player.set_state.remote(self._state)
+          player = self._cluster.start(shares=True)
+        self._prepare(player, if_closed)
         self._player = player
         self._cluster.started()
       return self._player
+
+  def _prepare(self, player: Any, if_closed: bool) -> None:
+    """Waits until a new process has all that it needs."""
+    try:
+      self._get(player.make.remote(self._make), if_closed)
+    except exceptions.RayTaskError as error:
+      if not isinstance(error.cause, (ImportError, OSError, ValueError)):
+        raise  # A defect.
+      raise ActorFailed(
+          f'{self._name} cannot start on its machine: {error.cause}'
+      ) from error
+    if self._state is not None:
+      self._get(player.set_state.remote(self._state), if_closed)
 
   def _get(self, reference: Any, if_closed: bool,
            seconds: float = math.inf) -> Any:
@@ -287,9 +313,13 @@ class RemoteRollout:
 class _Player:
   """Plays, in its own process."""
 
-  def __init__(self, make: Callable[[], nodes.Rollout]):
-    self._rollout = make()
+  def __init__(self) -> None:
+    self._rollout: Any = None
     self._params: tuple[int, Any] = (-1, None)
+
+  def make(self, make: Callable[[], nodes.Rollout]) -> None:
+    """Makes the rollout; a place in the cluster is found before."""
+    self._rollout = make()
 
   def play(self, params: Any, version: int) -> tuple[Any, Any]:
     """Returns a trajectory and the state after it."""

@@ -31,6 +31,14 @@ class Stateful(Protocol):
     """Continues from what `get_state` returned."""
 
 
+@runtime_checkable
+class PlainStateful(Stateful, Protocol):
+  """What takes plain state as it is: its structure is known elsewhere."""
+
+  def set_plain_state(self, state: Any) -> None:
+    """Continues from what `get_state` returned, made plain."""
+
+
 def to_plain(tree: Any) -> Any:
   """Returns `tree`, any pytree of arrays and numbers, as plain state.
 

@@ -96,6 +96,10 @@ def test_checkpointer_names_the_part_that_doesnt_fit():
       every_rounds=1)
   with pytest.raises(ValueError, match="checkpoint 7 has no state of 'two'"):
     checkpointer.restore()
+  checkpointer = periodic.Checkpointer(
+      'c', memory, {'one': one, 'two': Counter()}, step=lambda: 0,
+      may_be_new=['two'], every_rounds=1)
+  assert checkpointer.restore() == 7 and one.value == 1
 
 
 def test_a_period_is_needed():

@@ -44,6 +44,8 @@ def test_actors_play_on_all_machines_and_outlive_one(tmp_path):
 def test_a_head_that_is_killed_is_one_error(what):
   result = run('ray_head', what, 300)
   # Ray leaves the program the time for an error of its own, or does not.
-  said = result.stdout or result.stderr
-  assert 'head' in said and '--resume' in said, result
-  assert 'Traceback' not in said
+  said = (result.stdout + result.stderr).splitlines()
+  # That an actor is started again may be a line, Ray's own of the port another.
+  (error,) = [line for line in said if '--resume' in line]
+  assert 'head' in error, result
+  assert not any('Traceback' in line or 'failed' in line for line in said)

@@ -11,8 +11,10 @@ import time
 import numpy as np
 import pytest
 
+from spiral_jax.driver import nodes
 from spiral_jax.driver import program as program_lib
 from spiral_jax.driver import resource
+from spiral_jax.driver import state as state_lib
 from tests.driver import toy
 
 pytest.importorskip('ray', reason='needs Ray: the extra [distributed]')
@@ -76,6 +78,20 @@ def test_one_that_dies_is_replaced_where_it_was(cluster, tmp_path):
   assert cluster.counts()['actors/died'] == died + 2
   state = there.get_state()['rng']
   np.testing.assert_array_equal(state, here.get_state()['rng'])
+
+
+def test_one_that_goes_on_is_not_started_for_it(cluster):
+  here = toy.Rollout(6)
+  here(PARAMS, 0)
+  there = cluster.rollout('actor 6', functools.partial(toy.Rollout, 6))
+  actor = nodes.Actor(
+    'actor 6', rollout=there, params=None, trajectories=None
+  )
+  actor.set_state({'rollout': state_lib.to_plain(here.get_state())})
+  assert there._player is None
+  np.testing.assert_array_equal(
+    there(PARAMS, 1).canvas, here(PARAMS, 1).canvas
+  )
 
 
 def test_a_program_goes_on_when_an_actor_is_killed(cluster, tmp_path):
@@ -166,6 +182,22 @@ def test_parameters_are_stored_once_a_version(cluster):
   first = cluster.share(PARAMS, 7)
   assert cluster.share(PARAMS, 7) is first
   assert cluster.share(PARAMS, 8) is not first
+
+
+def fail(error):
+  raise error
+
+
+def test_what_a_machine_lacks_is_told_at_once(cluster):
+  error = FileNotFoundError('no images in /data')
+  there = cluster.rollout('actor 7', functools.partial(fail, error))
+  with pytest.raises(
+    ray_launcher.ActorFailed, match='actor 7 .* machine: no images in /data'
+  ):
+    there(PARAMS, 0)
+  there = cluster.rollout('actor 8', functools.partial(fail, KeyError('x')))
+  with pytest.raises(KeyError):
+    there(PARAMS, 0)
 
 
 def test_one_that_cannot_start_is_an_error(cluster):

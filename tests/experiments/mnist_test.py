@@ -89,6 +89,8 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     (['--run_dir=x', '--discriminator_beta1=2'],
      ['--discriminator_beta1 is 2.0', 'below 1']),
     (['--run_dir=x', '--brush=classic/pn'], ['classic/pn', 'classic/pen']),
+    (['--run_dir=x', '--ray_address=192.0.2.1:6379'],
+     ['--ray_address=192.0.2.1:6379', '--launcher=ray']),
     (['--flagfile=/no/such.flags'], ['/no/such.flags']),
   ],
 )

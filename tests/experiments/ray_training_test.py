@@ -31,7 +31,15 @@ def test_actors_in_processes_train_and_threads_go_on(tmp_path, monkeypatch):
   # What they played is kept with them.
   played = [state[f'actor {i}']['rollout']['episodes'] for i in (0, 1)]
   assert sum(played) >= 6
-  resumed = {**run, 'frames': 168, 'resume': True}
+  lines = (tmp_path / 'metrics.jsonl').read_text().splitlines()
+  records = [json.loads(line) for line in lines]
+  assert {'actors/alive': 2, 'actors/died': 0}.items() <= max(
+    (r for r in records if 'actors/alive' in r),
+    key=lambda r: r['actors/alive'],
+  ).items()
+  assert all(r['policy/lag'] >= 0 for r in records if 'policy/lag' in r)
+  # Another one begins.
+  resumed = {**run, 'frames': 168, 'resume': True, 'num_actors': 3}
   training.train(tiny.setup(tmp_path, conditional=True, run=resumed))
   records = [json.loads(line) for line in (tmp_path / 'metrics.jsonl').open()]
   frames = [r['policy/frames'] for r in records if 'policy/frames' in r]

@@ -261,7 +261,7 @@ def test_the_decay_may_follow_the_clock(
   given = []
   trajectory = types.SimpleNamespace(is_last=np.ones((3, 8), bool))
   for seconds in (0.0, 30.0, 150.0):
-    made = training.Training(setup, run_dir)
+    made = training.Training(setup, run_dir, None)
     made.clock.set_state({'seconds': seconds})
     monkeypatch.setattr(
       made, '_policy_learner',
