@@ -22,6 +22,7 @@ UPDATES = 2
 NETWORK = {**toys.NETWORK, **toys.PATCHES, 'channels': 32}
 SETTINGS = {
   'vtrace': dict(reward_at='end', normalise_advantages=True),
+  'pieces': dict(reward_at='step'),
   'clipped': dict(
     algorithm='clipped', reward_at='step', epochs=2, minibatches=2,
     normalise_advantages=True, scale_rewards=True,
@@ -102,21 +103,36 @@ def distance(one, other, before):
   return max(shares)
 
 
-def world():
+def world(conditional=False):
+  """Returns agent, trajectory, discriminator and its parameters.
+
+  The trajectory is a whole episode, or the middle one of three pieces with
+  targets instead of noise.
+  """
+  inputs = dict(conditional=True) if conditional else dict(noise_size=5)
   agent = agents.make_agent(
-    toys.painting_spec(), SHAPE, agents.AgentConfig(**NETWORK, noise_size=5)
+    toys.painting_spec(), SHAPE, agents.AgentConfig(**NETWORK, **inputs)
   )
-  built = agents.make_discriminator(SHAPE, False, DISCRIMINATOR)
+  built = agents.make_discriminator(SHAPE, conditional, DISCRIMINATOR)
+  length, play = toys.T, dict(noise_size=5)
+  if conditional:
+    length, play = 6, dict(targets=lambda: images(2), unroll_length=2)
   rollout = toys.rollout_lib.Rollout(
-    toys.environment(B, toys.painting_spec(), SHAPE, toys.T),
-    jax.jit(agent.step), agent.initial_state(B), noise_size=5,
+    toys.environment(B, toys.painting_spec(), SHAPE, length),
+    jax.jit(agent.step), agent.initial_state(B), **play,
   )
-  trajectory = rollout(agent.init(jax.random.PRNGKey(0)), 0)
+  params = agent.init(jax.random.PRNGKey(0))
+  trajectory = rollout(params, 0)
+  if conditional:
+    trajectory = rollout(params, 0)
+    assert not trajectory.is_last.any() and trajectory.bootstrap.any()
+    state = jax.tree.leaves(trajectory.initial_state)
+    assert any(np.any(leaf) for leaf in state)
   return agent, trajectory, built, built.init(jax.random.PRNGKey(0))
 
 
 def main():
-  made = world()
+  made, pieces = world(), world(conditional=True)
   cases = {
     'discriminator wgan': ((2, 4, 8), lambda n: discriminator(n, 'wgan', True)),
     'discriminator logistic': (
@@ -124,6 +140,7 @@ def main():
     ),
     'policy clipped': ((2, 4, 8), lambda n: policy(n, 'clipped', made)),
     'policy vtrace': ((4,), lambda n: policy(n, 'vtrace', made)),
+    'policy pieces': ((4,), lambda n: policy(n, 'pieces', pieces)),
   }
   for name, (devices, case) in cases.items():
     before, single, _ = case(1)

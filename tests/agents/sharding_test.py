@@ -49,6 +49,7 @@ def updates():
     ('policy clipped', 4, 2, 1e-4),
     ('policy clipped', 8, 1, 1e-4),
     ('policy vtrace', 4, 4, 1e-4),
+    ('policy pieces', 4, 4, 1e-4),
   ],
 )
 def test_devices_learn_together_what_one_learns(
