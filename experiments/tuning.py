@@ -66,7 +66,9 @@ def train(setup: run_setup.Setup, search: Search) -> pathlib.Path:
     ValueError, OSError: in one line, of what the user can mend.
     KeyboardInterrupt: after Ctrl-C.
   """
-  run_setup.check_fit(setup)
+  # Of 0 devices, a member's machine knows how many these are.
+  devices = dataclasses.replace(setup.run, devices=setup.run.devices or 1)
+  run_setup.check_fit(setup._replace(run=devices))
   if setup.run.launcher != 'threads':
     raise ValueError(
       f'--launcher={setup.run.launcher}: the actors of a population are '

@@ -61,6 +61,19 @@ def test_a_population_killed_and_resumed_is_complete(tmp_path):
   assert run_folder.has_checkpoint(tmp_path / 'best')
   assert (tmp_path / 'population.png').exists()
   assert f'best: member {best.member}' in output
+  # With more frames, those that had ended go on; once more, none does.
+  for _ in range(2):
+    process = tiny.script('pbt.py', *arguments, '--frames=192', '--resume')
+    output, errors = process.communicate(timeout=500)
+    assert process.returncode == 0, errors
+    lines = population.load(history)
+    places = [(line.slice, line.member) for line in lines]
+    assert sorted(places) == [(s, m) for s in (1, 2, 3, 4) for m in (0, 1)]
+    assert 'best: member' in output
+  config = json.loads((tmp_path / 'best' / 'config.json').read_text())
+  best = population.best(lines)
+  assert best.frames == 192
+  assert config['learner']['entropy_cost'] == best.entropy_cost
 
 
 def test_rounds_of_slices_end_with_the_time():
