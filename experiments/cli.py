@@ -58,7 +58,10 @@ def _report_unraisable(unraisable: Any) -> None:
   Orbax closes its event loop at the first file that it cannot read; callbacks
   of the others, dozens, come after the error that names the checkpoint.
   """
-  if str(unraisable.exc_value) != 'Event loop is closed':
+  error = unraisable.exc_value
+  if not (
+    isinstance(error, RuntimeError) and str(error) == 'Event loop is closed'
+  ):
     sys.__unraisablehook__(unraisable)
 
 

@@ -102,7 +102,8 @@ if __name__ == '__main__':
   _PERTURB_MINUTES = flags.DEFINE_float(
     'perturb_minutes',
     2.0,
-    'of training of each member between two comparisons',
+    'of each member between two comparisons, loading and saving included; '
+    'about: rounds end with --minutes',
     lower_bound=0.0,
   )
   _PERTURB_FRAMES = flags.DEFINE_integer(

@@ -90,13 +90,15 @@ def train_slice(
   begun = time.monotonic()
   run_dir = pathlib.Path(setup.run.run_dir)
   shutil.rmtree(run_dir, ignore_errors=True)
-  parent, number, frames_before, seconds, took = member, 0, 0, 0.0, 0.0
+  parent, number, frames_before, seconds = member, 0, 0, 0.0
+  beside = late = 0.0
   if start is not None:
     copy(start, run_dir)
     note = _note(run_dir)
     parent, number = note['member'], note['slice']
     frames_before, seconds = _progress(run_dir)
-    took = note.get('took', seconds)
+    beside, late = note.get('beside', 0.0), note.get('late', 0.0)
+  length = _length(60 * minutes, beside, late)
   run = dataclasses.replace(
     setup.run,
     resume=start is not None,
@@ -105,13 +107,13 @@ def train_slice(
       frames_before + frames if frames else _NO_END,
       setup.run.frames or _NO_END,
     ),
-    minutes=0 if frames else _end(60 * minutes, number, seconds, took) / 60,
+    minutes=0 if frames else (seconds + length) / 60,
     seed=setup.run.seed + member,
     # The end of the slice saves it.
     checkpoint_minutes=1e6,
   )
   training.train(setup._replace(run=run), may_change=_MAY_CHANGE)
-  frames_after, seconds = _progress(run_dir)
+  frames_after, seconds_after = _progress(run_dir)
   line = Slice(
     member=member,
     slice=number + 1,
@@ -123,34 +125,34 @@ def train_slice(
       has_discriminator=setup.learner.reward == 'discriminator',
     ),
     frames=frames_after,
-    seconds=seconds,
+    seconds=seconds_after,
     learning_rate=setup.learner.learning_rate,
     entropy_cost=setup.learner.entropy_cost,
   )
   step = checkpoints.load(run_dir / 'checkpoints').step
-  took += time.monotonic() - begun
-  note = {**line._asdict(), 'step': step, 'took': took}
+  took = time.monotonic() - begun
+  note = {
+    **_to_json(line),
+    'step': step,
+    'beside': took - (seconds_after - seconds),
+    'late': 0.0 if frames else late + took - 60 * minutes,
+  }
   (run_dir / _NOTE).write_text(json.dumps(note))
   shutil.rmtree(end, ignore_errors=True)
   copy(run_dir, end)
   return line
 
 
-def _end(
-  slice_seconds: float, number: int, seconds: float, took: float
-) -> float:
-  """Returns the seconds of training after which a slice is to end.
+def _length(slice_seconds: float, beside: float, late: float) -> float:
+  """Returns the seconds of training of a slice.
 
   Args:
-    slice_seconds: of a slice, what it takes beside training included.
-    number: of slices so far.
-    seconds: of training so far.
-    took: all seconds so far.
+    slice_seconds: of all of it.
+    beside: seconds that the last slice took beside training.
+    late: seconds that all before took more than theirs.
   """
-  beside = (took - seconds) / max(number, 1)
-  left = slice_seconds * (number + 1) - took - beside
-  # Slices before may have been of another length.
-  return seconds + min(max(left, 0.5 * slice_seconds), 1.5 * slice_seconds)
+  # No slice is to lack more than half for what went wrong before.
+  return slice_seconds - min(max(beside + late, 0.0), slice_seconds / 2)
 
 
 def _progress(run_dir: pathlib.Path) -> tuple[int, float]:
@@ -178,9 +180,10 @@ def _score(
       value = record[metric]
       is_finite = value is not None  # JSON has no other numbers.
       scores.append((frames, sign * value if is_finite else -np.inf))
-  late = [score for frames, score in scores if 2 * frames > start + end]
-  # A slice may be too short for a record of its own.
-  return float(np.mean(late or [score for _, score in scores[-1:]]))
+  half = [score for frames, score in scores if 2 * frames > start + end]
+  # A slice may be too short for a record of its own, or a run for any.
+  latest = scores[-1][1] if scores else -np.inf
+  return float(np.mean(half or latest))
 
 
 def _note(folder: pathlib.Path) -> dict[str, Any]:
@@ -199,7 +202,15 @@ def copy(folder: pathlib.Path, to: pathlib.Path) -> None:
     shutil.copytree(folder / 'samples', to / 'samples')
 
 
-def ends(folders: Iterable[pathlib.Path]) -> dict[tuple[int, int], Any]:
+def progress(folder: pathlib.Path) -> tuple[int, int]:
+  """Returns the frames and the number of slices of what left a folder."""
+  note = _note(folder)
+  return note['frames'], note['slice']
+
+
+def ends(
+  folders: Iterable[pathlib.Path],
+) -> dict[tuple[int, int], pathlib.Path]:
   """Returns the folder of each slice, (slice, member), that left one."""
   notes = {path: _note(path) for path in folders if (path / _NOTE).exists()}
   return {
@@ -243,17 +254,31 @@ def load(path: pathlib.Path) -> list[Slice]:
   """Reads JSON lines; of a slice that was trained twice, the last."""
   if not path.exists():
     return []
-  lines = [Slice(**json.loads(line)) for line in path.open()]
+  lines = [_from_json(json.loads(line)) for line in path.open()]
   return list({(line.slice, line.member): line for line in lines}.values())
 
 
 def save(history: Sequence[Slice], path: pathlib.Path) -> None:
   """Writes JSON lines, the first slice of all members first."""
-  text = ''.join(
-    json.dumps(line._asdict()) + '\n'
-    for line in sorted(history, key=lambda line: (line.slice, line.member))
-  )
+  ordered = sorted(history, key=lambda line: (line.slice, line.member))
+  text = ''.join(map(to_text, ordered))
   cache.write_atomically(path, lambda stream: stream.write(text.encode()))
+
+
+def to_text(line: Slice) -> str:
+  """Returns the line of JSON that `load` reads."""
+  return json.dumps(_to_json(line)) + '\n'
+
+
+def _to_json(line: Slice) -> dict[str, Any]:
+  # JSON has no numbers that are not finite.
+  score = line.score if np.isfinite(line.score) else None
+  return {**line._asdict(), 'score': score}
+
+
+def _from_json(fields: dict[str, Any]) -> Slice:
+  score = -np.inf if fields['score'] is None else fields['score']
+  return Slice(**{**fields, 'score': score})
 
 
 def plot(history: Sequence[Slice], end: Slice, path: pathlib.Path) -> None:

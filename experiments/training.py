@@ -290,14 +290,21 @@ def train(
       at_end.callback(cluster.close)
     training = Training(setup, run_dir, cluster)
     at_end.callback(training.writer.close)
-    _run(training, run_dir, may_change)
+    stopped = _run(training, run_dir, may_change)
+  if stopped is program_lib.Stopped.INTERRUPTED:
+    rich.console.Console(highlight=False).print(
+      f'stopped at frame {training.learner.frames:,}; the checkpoint is in '
+      f'{run_dir}/checkpoints\ngo on with: {run_folder.resume_command()}',
+      soft_wrap=True,
+    )
+    raise KeyboardInterrupt
   return run_dir
 
 
 def _run(
   training: Training, run_dir: pathlib.Path, may_change: tuple[str, ...]
-) -> None:
-  """Trains, as `train` says."""
+) -> program_lib.Stopped:
+  """Trains, as `train` says; returns why it ended."""
   console = rich.console.Console(highlight=False)
   setup = training.setup
   program, learner = training.program, training.learner
@@ -348,7 +355,7 @@ def _run(
 
   console.print(f'training in {run_dir}; Ctrl-C stops and keeps everything')
   try:
-    stopped = program_lib.launch(
+    return program_lib.launch(
       program,
       stop_when=is_over,
       lockstep=setup.run.lockstep,
@@ -358,13 +365,6 @@ def _run(
     if isinstance(error.__cause__, (ChildProcessError, ConnectionError)):
       raise error.__cause__ from None  # No defect of ours.
     raise
-  if stopped is program_lib.Stopped.INTERRUPTED:
-    console.print(
-      f'stopped at frame {learner.frames:,}; the checkpoint is in '
-      f'{run_dir}/checkpoints\ngo on with: {run_folder.resume_command()}',
-      soft_wrap=True,
-    )
-    raise KeyboardInterrupt
 
 
 def _draw(training: Training, run_dir: pathlib.Path) -> None:

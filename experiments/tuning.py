@@ -4,6 +4,7 @@ Axes: none. Tune's trials are the population's members, and Tune's checkpoints
 of them are folders of runs, with a checkpoint of our own in each.
 """
 
+from collections.abc import Sequence
 import dataclasses
 import json
 import math
@@ -28,7 +29,9 @@ import run_setup
 from spiral_jax.datasets import cache
 from spiral_jax.driver import ray_launcher
 
-_TUNE = 'tune'  # Tune's folder in that of the population.
+# In the population's folder.
+_TUNE = 'tune'  # Tune's own.
+_BUDGET = 'budget.json'
 
 
 class Search(NamedTuple):
@@ -81,22 +84,37 @@ def train(setup: run_setup.Setup, search: Search) -> pathlib.Path:
   run_dir = _claim(setup)
   _keep_search(search, run_dir / 'search.json', resume=setup.run.resume)
   setup = _absolute(setup, run_dir)
-  budget = _Budget(run_dir / 'budget.json')
+  budget = _Budget(run_dir / _BUDGET)
   # Tables beside the lines that `_History` prints.
   os.environ.setdefault('RAY_AIR_NEW_OUTPUT', '0')
   ray_launcher.connect(setup.run.ray_address)
   errors: list[Exception] = []
   try:
-    tuner = _make_tuner(setup, search, run_dir, budget)
+    resources = _resources(setup, search)
+    turns = _turns(resources, search)
+    plan = _plan(
+      setup.run.minutes and setup.run.minutes - budget.minutes,
+      turns,
+      search,
+      _slices(run_dir, search.members),
+    )
+    budget.start(
+      60 * setup.run.minutes,
+      # Not to lose a round for the seconds that its last member lacks.
+      grace=60 * plan.minutes if plan.slices else 0,
+      frames=setup.run.frames,
+      slices=plan.slices,
+    )
     if not _is_over(search, run_dir, budget):
+      tuner = _make_tuner(setup, search, run_dir, resources, turns, plan)
       errors = [getattr(e, 'cause', e) for e in tuner.fit().errors]
   finally:
     ray.shutdown()
   if len(errors) == search.members:
     raise ValueError(f'all members failed, the first one by: {errors[0]}')
   for error in errors:
-    print(f'a member failed by: {error}')
-  is_over = _is_over(search, run_dir, budget)
+    print(f'a member failed by: {error}; --resume tries it again')
+  is_over = _is_over(search, run_dir, budget, failed=len(errors))
   best = None
   if is_over or population.load(run_dir / 'history.jsonl'):
     best = _write(run_dir)
@@ -173,41 +191,33 @@ def _make_tuner(
   setup: run_setup.Setup,
   search: Search,
   run_dir: pathlib.Path,
-  budget: '_Budget',
+  resources: dict[str, float],
+  turns: int,
+  plan: '_Plan',
 ) -> tune.Tuner:
-  """Returns what runs the population, from its start or from where it was."""
-  resources = _resources(setup, search)
-  member_minutes = setup.run.minutes * _share_of_time(resources, search)
-  rounds, slice_minutes = _plan(member_minutes, search)
-  budget.start(
-    60 * setup.run.minutes,
-    # Not to lose a round for the seconds that its last member lacks.
-    grace=60 * slice_minutes if rounds else 0,
-    frames=setup.run.frames,
-    slices=rounds,
-  )
+  """Returns what runs the population, from its start or from where it was.
+
+  Seeds the generators of `random` and numpy, by which Tune draws.
+  """
   member = tune.with_resources(
     tune.with_parameters(
       _train_member,
       saved=run_setup.to_json(setup),
-      slice_minutes=slice_minutes,
+      slice_minutes=plan.minutes,
       slice_frames=search.frames,
-      decay_minutes=member_minutes,
+      decay_minutes=setup.run.minutes / turns,
     ),
     resources,
   )
-  # Tune explores by both. One that goes on is not to draw the same again.
+  # One that goes on is not to draw the same again.
   seed = setup.run.seed + len(population.load(run_dir / 'history.jsonl'))
   random.seed(seed)
   np.random.seed(seed)  # noqa: NPY002
   if setup.run.resume:
     kinds: Any = tune.ResumeConfig.ResumeType
-    # If limits grew, all are to go on that were at their end.
-    ended = _ended(run_dir, budget)
+    # Those at their end say so themselves: limits may have grown.
     resume = tune.ResumeConfig(
-      finished=kinds.SKIP if ended else kinds.RESUME,
-      unfinished=kinds.RESUME,
-      errored=kinds.RESUME,
+      finished=kinds.RESUME, unfinished=kinds.RESUME, errored=kinds.RESUME
     )
     return tune.Tuner.restore(
       str(run_dir / _TUNE), member, _resume_config=resume
@@ -240,7 +250,7 @@ def _make_tuner(
     run_config=tune.RunConfig(
       name=_TUNE,
       storage_path=str(run_dir),
-      stop=budget,
+      stop=_Budget(run_dir / _BUDGET),
       callbacks=[_History(run_dir / 'history.jsonl')],
       # Others may have yet to copy the last but one.
       checkpoint_config=tune.CheckpointConfig(num_to_keep=3),
@@ -253,16 +263,18 @@ def _make_tuner(
 def _resources(setup: run_setup.Setup, search: Search) -> dict[str, float]:
   """Returns what Ray keeps for a member: this decides how many run at once."""
   machines = [node['Resources'] for node in ray.nodes() if node['Alive']]
-  gpus = [machine['GPU'] for machine in machines if machine.get('GPU')]
+  gpus, cpus = (
+    [machine[kind] for machine in machines if machine.get(kind)]
+    for kind in ('GPU', 'CPU')
+  )
   if gpus:
     devices = setup.run.devices or min(gpus)
     return {'cpu': search.member_cpus or 1, 'gpu': devices}
-  whole = min(machine.get('CPU', 1) for machine in machines)
-  return {'cpu': search.member_cpus or whole}
+  return {'cpu': search.member_cpus or min(cpus, default=1)}
 
 
-def _share_of_time(resources: dict[str, float], search: Search) -> float:
-  """Returns how much of the population's time a member trains.
+def _turns(resources: dict[str, float], search: Search) -> int:
+  """Returns how many times as long as a slice a round takes.
 
   Raises:
     ValueError: if no machine has what a member needs.
@@ -281,20 +293,40 @@ def _share_of_time(resources: dict[str, float], search: Search) -> float:
       f'no machine has the {needs} that a member needs; change --member_cpus '
       'or --devices'
     )
-  # Members are compared once all of them had their turn.
-  return 1 / math.ceil(search.members / at_once)
+  return math.ceil(search.members / at_once)
 
 
-def _plan(member_minutes: float, search: Search) -> tuple[int, float]:
-  """Returns how many slices a member trains, and the minutes of each.
+class _Plan(NamedTuple):
+  """Slices that end with the population's time.
 
-  So that the last round ends with the population's time. 0 slices: as many as
-  there is time for, which is that of slices of frames, or without end.
+  Attributes:
+    slices: of each member in all; 0, as many as there is time for.
+    minutes: of each that is left.
   """
-  if not member_minutes or search.frames:
-    return 0, search.minutes
-  slices = max(1, round(member_minutes / search.minutes))
-  return slices, member_minutes / slices
+
+  slices: int
+  minutes: float
+
+
+def _plan(
+  minutes: float, turns: int, search: Search, done: Sequence[int]
+) -> _Plan:
+  """Returns what a population does in the time that is left.
+
+  Args:
+    minutes: that are left; 0, no limit.
+    turns: that a round of slices takes.
+    search: whose slices are about as long as it says.
+    done: slices of each member so far.
+  """
+  if search.frames or not minutes:
+    return _Plan(0, search.minutes)
+  mean = sum(done) / len(done)
+  each = max(minutes, 0.0) / turns
+  slices = max(1, *done, round(mean + each / search.minutes))
+  if slices == mean:
+    return _Plan(slices, search.minutes)  # Nothing is left to do.
+  return _Plan(slices, max(each / (slices - mean), search.minutes / 2))
 
 
 def _train_member(
@@ -308,7 +340,8 @@ def _train_member(
   process.prepare()
   member = _number(tune.get_context().get_trial_id())
   setup = run_setup.from_json(saved)
-  folder = pathlib.Path(setup.run.run_dir) / 'members'
+  run_dir = pathlib.Path(setup.run.run_dir)
+  folder = run_dir / 'members'
   end = folder / f'{member}_end'
   searched: dict[str, Any] = {
     name: float(config[name]) for name in population.SEARCHED
@@ -322,6 +355,10 @@ def _train_member(
     learner=dataclasses.replace(setup.learner, **searched),
   )
   checkpoint = tune.get_checkpoint()
+  if checkpoint:
+    done = population.progress(pathlib.Path(checkpoint.path))
+    if _Budget(run_dir / _BUDGET).has_ended(*done):
+      return  # Resumed beside others that have something to do.
   # At each report, a member that is at its end or that others wait for is
   # stopped.
   while True:
@@ -395,13 +432,20 @@ class _Budget(tune.Stopper):
       frames: of each member; 0, no limit.
       slices: likewise.
     """
-    seconds = 0.0
-    if self._path.exists():
-      seconds = self._read()['seconds']
-    budget = dict(
-      seconds=seconds, limit=limit, grace=grace, frames=frames, slices=slices
+    self._write(
+      dict(
+        seconds=60 * self.minutes,
+        limit=limit,
+        grace=grace,
+        frames=frames,
+        slices=slices,
+      )
     )
-    self._path.write_text(json.dumps(budget))
+
+  @property
+  def minutes(self) -> float:
+    """Minutes that the population took so far."""
+    return self._read()['seconds'] / 60 if self._path.exists() else 0.0
 
   def is_over(self) -> bool:
     """Returns whether the time is over."""
@@ -429,12 +473,15 @@ class _Budget(tune.Stopper):
       budget = self._read()
       budget['seconds'] += now - self._since
       self._since = now
-      text = json.dumps(budget).encode()
-      cache.write_atomically(self._path, lambda stream: stream.write(text))
+      self._write(budget)
     return self.is_over()
 
   def _read(self) -> dict[str, Any]:
     return json.loads(self._path.read_text())
+
+  def _write(self, budget: dict[str, Any]) -> None:
+    text = json.dumps(budget).encode()
+    cache.write_atomically(self._path, lambda stream: stream.write(text))
 
   def __getstate__(self) -> dict[str, Any]:
     return {'_path': self._path, '_since': None}
@@ -453,7 +500,7 @@ class _History(tune.Callback):
       **{name: result[name] for name in population.Slice._fields}
     )
     with self._path.open('a') as file:
-      file.write(json.dumps(line._asdict()) + '\n')
+      file.write(population.to_text(line))
     origin = '' if line.parent == line.member else f' from {line.parent}'
     print(
       f'slice {line.slice}, member {line.member}{origin}: score '
@@ -464,19 +511,23 @@ class _History(tune.Callback):
 
 
 def _is_over(
-  search: Search, run_dir: pathlib.Path, budget: _Budget
+  search: Search, run_dir: pathlib.Path, budget: _Budget, failed: int = 0
 ) -> bool:
-  """Returns whether the time is over, or each member at its end."""
-  return budget.is_over() or len(_ended(run_dir, budget)) == search.members
-
-
-def _ended(run_dir: pathlib.Path, budget: _Budget) -> set[int]:
-  """Returns the members that are at their end."""
-  return {
+  """Returns whether the time is over, or each member at its end or failed."""
+  ended = {
     line.member
     for line in population.load(run_dir / 'history.jsonl')
     if budget.has_ended(line.frames, line.slice)
   }
+  return budget.is_over() or len(ended) + failed >= search.members
+
+
+def _slices(run_dir: pathlib.Path, members: int) -> list[int]:
+  """Returns how many slices each member has done."""
+  done = [0] * members
+  for line in population.load(run_dir / 'history.jsonl'):
+    done[line.member] = max(done[line.member], line.slice)
+  return done
 
 
 def _write(run_dir: pathlib.Path) -> pathlib.Path:

@@ -214,6 +214,7 @@ class RemoteRollout:
     self._starting = threading.Lock()
     self._player: Any = None
     self._state: Any = None
+    self._was_there = False
     self._closed = threading.Event()
 
   def __call__(self, params: Any, version: int) -> Any:
@@ -251,11 +252,17 @@ class RemoteRollout:
 
   def _ask(self, method: str, *args: Any, if_closed: bool = False) -> Any:
     """Returns what the process returns, or that which replaces it."""
-    for _ in range(_DEATHS):
+    for tries in range(1, _DEATHS + 1):
       player = None
       try:
         player = self._started(if_closed)
         return self._get(getattr(player, method).remote(*args), if_closed)
+      except ActorFailed as error:
+        # A machine that took one may be at fault for a while, or another is.
+        if not self._was_there or tries == _DEATHS:
+          raise
+        _logger.warning('%s; another try follows', error)
+        self._closed.wait(_POLL_SECONDS)
       except _LOSSES as error:
         _logger.warning('%s died and is started again (%s)', self._name,
                         str(error).splitlines()[0])
@@ -279,8 +286,11 @@ class RemoteRollout:
           _logger.warning('%s found no core of its own in %.0f s and shares '
                           'those of others', self._name, _PLACE_SECONDS)
           player = self._cluster.start(shares=True)
+        except exceptions.RayActorError:
+          pass  # What is wrong is seen next.
         self._prepare(player, if_closed)
         self._player = player
+        self._was_there = True
         self._cluster.started()
       return self._player
 
@@ -288,14 +298,22 @@ class RemoteRollout:
     """Waits until a new process has all that it needs."""
     try:
       self._get(player.make.remote(self._make), if_closed)
+      if self._state is not None:
+        self._get(player.set_state.remote(self._state), if_closed)
     except exceptions.RayTaskError as error:
       if not isinstance(error.cause, (ImportError, OSError, ValueError)):
         raise  # A defect.
-      raise ActorFailed(
-          f'{self._name} cannot start on its machine: {error.cause}'
-      ) from error
-    if self._state is not None:
-      self._get(player.set_state.remote(self._state), if_closed)
+      why = str(error.cause)
+    except exceptions.RayActorError as error:
+      if not error.actor_init_failed:
+        raise
+      # A library is missing: there is nothing else that a `_Player` begins by.
+      why = str(error).strip().splitlines()[-1]
+    else:
+      return
+    if self._closed.is_set() and not if_closed:
+      raise resource_lib.ChannelClosed(self._name)
+    raise ActorFailed(f'{self._name} cannot start on its machine: {why}')
 
   def _get(self, reference: Any, if_closed: bool,
            seconds: float = math.inf) -> Any:

@@ -48,4 +48,4 @@ def test_a_head_that_is_killed_is_one_error(what):
   # That an actor is started again may be a line, Ray's own of the port another.
   (error,) = [line for line in said if '--resume' in line]
   assert 'head' in error, result
-  assert not any('Traceback' in line or 'failed' in line for line in said)
+  assert not any('Traceback' in line or 'failed too' in line for line in said)

@@ -1,6 +1,7 @@
 """Rollouts in Ray's processes: what they play, and what happens if they die."""
 
 import functools
+import importlib
 import os
 import pathlib
 import signal
@@ -34,6 +35,15 @@ class Rollout(toy.Rollout):
   def __init__(self, seed, folder):
     super().__init__(seed)
     (folder / str(seed)).write_text(str(os.getpid()))
+
+
+class Choosy(Rollout):
+  """Cannot be where a certain file is."""
+
+  def __init__(self, seed, folder, lacks):
+    if lacks.exists():
+      raise FileNotFoundError('no images')
+    super().__init__(seed, folder)
 
 
 class Endless(toy.Rollout):
@@ -198,6 +208,34 @@ def test_what_a_machine_lacks_is_told_at_once(cluster):
   there = cluster.rollout('actor 8', functools.partial(fail, KeyError('x')))
   with pytest.raises(KeyError):
     there(PARAMS, 0)
+
+
+def test_what_is_not_installed_there_is_told(cluster, tmp_path, monkeypatch):
+  (tmp_path / 'only_here.py').write_text(
+    'class Player:\n  def make(self, make):\n    pass\n'
+  )
+  monkeypatch.syspath_prepend(tmp_path)
+  player = importlib.import_module('only_here').Player
+  monkeypatch.setattr(ray_launcher, '_Player', player)
+  there = cluster.rollout('actor 9', functools.partial(toy.Rollout, 9))
+  with pytest.raises(
+    ray_launcher.ActorFailed, match="actor 9 .* No module named 'only_here'"
+  ):
+    there(PARAMS, 0)
+
+
+def test_one_whose_successor_lacks_something_tries_again(cluster, tmp_path):
+  lacks = tmp_path / 'lacks'
+  there = cluster.rollout(
+    'actor 3', functools.partial(Choosy, 3, tmp_path, lacks)
+  )
+  here = toy.Rollout(3)
+  there(PARAMS, 0), here(PARAMS, 0)
+  lacks.touch()
+  kill(tmp_path, 3)
+  threading.Timer(4.0, lacks.unlink).start()
+  got, expected = there(PARAMS, 1), here(PARAMS, 1)
+  np.testing.assert_array_equal(got.canvas, expected.canvas)
 
 
 def test_one_that_cannot_start_is_an_error(cluster):

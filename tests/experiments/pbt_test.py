@@ -1,5 +1,6 @@
 """A population as a person runs it: through Ray, on one machine."""
 
+import functools
 import json
 import signal
 import time
@@ -79,27 +80,41 @@ def test_a_population_killed_and_resumed_is_complete(tmp_path):
 def test_rounds_of_slices_end_with_the_time():
   tuning = pytest.importorskip('tuning')
   search = tuning.Search(members=4, ranges={}, minutes=2.0)
-  assert tuning._plan(10.0, search) == (5, 2.0)
-  assert tuning._plan(9.1, search) == (5, pytest.approx(1.82))
-  assert tuning._plan(0.1, search) == (1, 0.1)
-  # Nothing to end with, or slices that are given.
-  assert tuning._plan(0.0, search) == (0, 2.0)
-  assert tuning._plan(10.0, search._replace(frames=48))[0] == 0
+  plan = functools.partial(tuning._plan, turns=4, search=search)
+  new = [0, 0, 0, 0]
+  assert plan(40.0, done=new) == (5, 2.0)
+  assert plan(36.4, done=new) == (5, pytest.approx(1.82))
+  # Not shorter than half: that round ends late.
+  assert plan(0.4, done=new) == (1, 1.0)
+  # Fewer turns, as several train at once.
+  assert tuning._plan(40.0, 2, search, new) == (10, 2.0)
+  # Gone on with: after three rounds, in the fourth, with longer slices.
+  assert plan(16.0, done=[3, 3, 3, 3]) == (5, 2.0)
+  assert plan(12.0, done=[4, 4, 3, 3]) == (5, 2.0)
+  longer = search._replace(minutes=5.0)
+  assert tuning._plan(16.0, 4, longer, [3, 3, 3, 3]) == (4, 4.0)
+  # Nothing is left but the end of a round.
+  assert plan(-0.1, done=[5, 5, 5, 4]) == (5, 1.0)
+  assert plan(-0.1, done=[5, 5, 5, 5]) == (5, 2.0)
+  # No limit, or slices of frames.
+  assert plan(0.0, done=new) == (0, 2.0)
+  assert tuning._plan(10.0, 4, search._replace(frames=48), new)[0] == 0
 
 
 @pytest.mark.parametrize(
-  'machines, devices, expected, share',
+  'machines, devices, expected, turns',
   [
-    ([{'CPU': 8}], 1, {'cpu': 8}, 1 / 4),
-    ([{'CPU': 8}, {'CPU': 4}], 1, {'cpu': 4}, 1 / 2),
-    ([{'CPU': 8, 'GPU': 2}, {'CPU': 4}], 1, {'cpu': 1, 'gpu': 1}, 1 / 2),
+    ([{'CPU': 8}], 1, {'cpu': 8}, 4),
+    ([{'CPU': 8}, {'CPU': 4}], 1, {'cpu': 4}, 2),
+    ([{'memory': 9}, {'CPU': 8}], 1, {'cpu': 8}, 4),
+    ([{'CPU': 8, 'GPU': 2}, {'CPU': 4}], 1, {'cpu': 1, 'gpu': 1}, 2),
     # All of a machine's.
-    ([{'CPU': 8, 'GPU': 4}], 0, {'cpu': 1, 'gpu': 4}, 1 / 4),
+    ([{'CPU': 8, 'GPU': 4}], 0, {'cpu': 1, 'gpu': 4}, 4),
     ([{'CPU': 9, 'GPU': 8}], 1, {'cpu': 1, 'gpu': 1}, 1),
   ],
 )
 def test_members_share_machines(
-  monkeypatch, machines, devices, expected, share
+  monkeypatch, machines, devices, expected, turns
 ):
   tuning = pytest.importorskip('tuning')
   nodes = [{'Alive': True, 'Resources': machine} for machine in machines]
@@ -109,7 +124,7 @@ def test_members_share_machines(
   search = tuning.Search(members=4, ranges={})
   resources = tuning._resources(setup, search)
   assert resources == expected
-  assert tuning._share_of_time(resources, search) == share
+  assert tuning._turns(resources, search) == turns
 
 
 def test_going_on_with_another_search_is_told(tmp_path):
@@ -135,7 +150,7 @@ def test_a_member_that_fits_no_machine_is_told(monkeypatch):
   search = tuning.Search(members=4, ranges={})
   resources = tuning._resources(setup, search)
   with pytest.raises(ValueError, match='1 cpus and 8 gpus.*--devices'):
-    tuning._share_of_time(resources, search)
+    tuning._turns(resources, search)
 
 
 def test_time_ends_a_population_but_not_its_last_slice(tmp_path):

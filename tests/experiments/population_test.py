@@ -49,10 +49,11 @@ def test_ancestry_follows_parents():
 def test_of_a_slice_trained_twice_the_last_counts(tmp_path):
   path = tmp_path / 'history.jsonl'
   assert population.load(path) == []
-  again = line(1, 1, score=8.0)
+  again = line(1, 1, score=-np.inf)
   population.save([HISTORY[0], HISTORY[1]], path)
   with path.open('a') as file:
-    file.write(json.dumps(again._asdict()) + '\n')
+    file.write(population.to_text(again))
+  assert 'Infinity' not in path.read_text()
   assert population.load(path) == [HISTORY[0], again]
 
 
@@ -90,6 +91,8 @@ def test_a_score_is_less_that_of_real_images(tmp_path):
   with path.open('a') as file:
     file.write('\n' + json.dumps({distance: None}))
   assert score(100, 200) == score(200, 210) == -np.inf
+  path.write_text('')
+  assert score(100, 200) == -np.inf
 
 
 @pytest.mark.slow
@@ -112,7 +115,8 @@ def test_a_member_goes_on_from_another(tmp_path):
   assert second.learning_rate == 0.5 and np.isfinite(second.score)
   assert second.seconds > first.seconds
   note = json.loads((tmp_path / 'second' / 'member.json').read_text())
-  assert note['took'] > second.seconds
+  assert note['beside'] > 0 and note['late'] == 0
+  assert population.progress(tmp_path / 'second') == (72, 2)
   lines = (tmp_path / 'second' / 'metrics.jsonl').read_text().splitlines()
   frames = [json.loads(text).get('policy/frames') for text in lines]
   assert [f for f in frames if f] == [24, 48, 72]
@@ -134,14 +138,13 @@ def test_a_member_goes_on_from_another(tmp_path):
 
 
 def test_a_slice_makes_up_for_what_those_before_took():
-  end = population._end
-  assert end(120, 0, 0.0, 0.0) == 120
-  # Two minutes of training, and 6 s that the next one takes as well.
-  assert end(120, 1, 120.0, 126.0) == 120 + 120 - 12
-  assert end(120, 2, 228.0, 240.0) == 228 + 120 - 6
-  # Others' lengths, or loading that takes longer than the slice.
-  assert end(60, 3, 360.0, 372.0) == 360 + 30
-  assert end(240, 3, 360.0, 372.0) == 360 + 360
+  assert population._length(120, 0, 0) == 120
+  # Loading takes 6 s, and took those of the slice before as well.
+  assert population._length(120, 6, 6) == 108
+  assert population._length(120, 6, -4) == 118
+  assert population._length(120, 6, -60) == 120
+  # One that trains for a moment only would teach nothing.
+  assert population._length(120, 90, 70) == 60
 
 
 def params(folder):
