@@ -4,7 +4,6 @@ Axes: none. Tune's trials are the population's members, and Tune's checkpoints
 of them are folders of runs, with a checkpoint of our own in each.
 """
 
-from collections.abc import Sequence
 import dataclasses
 import json
 import math
@@ -22,11 +21,11 @@ from ray.tune import schedulers
 from ray.tune import search as tune_search
 import rich.console
 
+import budget as budget_lib
 import population
 import process
 import run_folder
 import run_setup
-from spiral_jax.datasets import cache
 from spiral_jax.driver import ray_launcher
 
 # In the population's folder.
@@ -84,7 +83,7 @@ def train(setup: run_setup.Setup, search: Search) -> pathlib.Path:
   run_dir = _claim(setup)
   _keep_search(search, run_dir / 'search.json', resume=setup.run.resume)
   setup = _absolute(setup, run_dir)
-  budget = _Budget(run_dir / _BUDGET)
+  budget = budget_lib.Budget(run_dir / _BUDGET)
   # Tables beside the lines that `_History` prints.
   os.environ.setdefault('RAY_AIR_NEW_OUTPUT', '0')
   ray_launcher.connect(setup.run.ray_address)
@@ -92,12 +91,14 @@ def train(setup: run_setup.Setup, search: Search) -> pathlib.Path:
   try:
     resources = _resources(setup, search)
     turns = _turns(resources, search)
-    plan = _plan(
-      setup.run.minutes and setup.run.minutes - budget.minutes,
-      turns,
-      search,
-      _slices(run_dir, search.members),
-    )
+    plan = budget_lib.Plan(0, search.minutes)
+    if setup.run.minutes and not search.frames:
+      plan = budget_lib.plan(
+        setup.run.minutes - budget.minutes,
+        turns,
+        search.minutes,
+        _slices(run_dir, search.members),
+      )
     budget.start(
       60 * setup.run.minutes,
       # Not to lose a round for the seconds that its last member lacks.
@@ -193,7 +194,7 @@ def _make_tuner(
   run_dir: pathlib.Path,
   resources: dict[str, float],
   turns: int,
-  plan: '_Plan',
+  plan: budget_lib.Plan,
 ) -> tune.Tuner:
   """Returns what runs the population, from its start or from where it was.
 
@@ -250,7 +251,7 @@ def _make_tuner(
     run_config=tune.RunConfig(
       name=_TUNE,
       storage_path=str(run_dir),
-      stop=_Budget(run_dir / _BUDGET),
+      stop=_Stopper(run_dir / _BUDGET),
       callbacks=[_History(run_dir / 'history.jsonl')],
       # Others may have yet to copy the last but one.
       checkpoint_config=tune.CheckpointConfig(num_to_keep=3),
@@ -296,39 +297,6 @@ def _turns(resources: dict[str, float], search: Search) -> int:
   return math.ceil(search.members / at_once)
 
 
-class _Plan(NamedTuple):
-  """Slices that end with the population's time.
-
-  Attributes:
-    slices: of each member in all; 0, as many as there is time for.
-    minutes: of each that is left.
-  """
-
-  slices: int
-  minutes: float
-
-
-def _plan(
-  minutes: float, turns: int, search: Search, done: Sequence[int]
-) -> _Plan:
-  """Returns what a population does in the time that is left.
-
-  Args:
-    minutes: that are left; 0, no limit.
-    turns: that a round of slices takes.
-    search: whose slices are about as long as it says.
-    done: slices of each member so far.
-  """
-  if search.frames or not minutes:
-    return _Plan(0, search.minutes)
-  mean = sum(done) / len(done)
-  each = max(minutes, 0.0) / turns
-  slices = max(1, *done, round(mean + each / search.minutes))
-  if slices == mean:
-    return _Plan(slices, search.minutes)  # Nothing is left to do.
-  return _Plan(slices, max(each / (slices - mean), search.minutes / 2))
-
-
 def _train_member(
   config: dict[str, float],
   saved: dict,
@@ -357,7 +325,7 @@ def _train_member(
   checkpoint = tune.get_checkpoint()
   if checkpoint:
     done = population.progress(pathlib.Path(checkpoint.path))
-    if _Budget(run_dir / _BUDGET).has_ended(*done):
+    if budget_lib.Budget(run_dir / _BUDGET).has_ended(*done):
       return  # Resumed beside others that have something to do.
   # At each report, a member that is at its end or that others wait for is
   # stopped.
@@ -410,80 +378,31 @@ class _Scheduler(schedulers.PopulationBasedTraining):
     return super().choose_trial_to_run(tune_controller)
 
 
-class _Budget(tune.Stopper):
-  """Ends members at their end, and all once the population took its time.
-
-  The time is kept in a file, over all resumptions: Tune restores this object
-  itself as it was at first.
-  """
+class _Stopper(tune.Stopper):
+  """Ends members, and all of them, as the population's budget says."""
 
   def __init__(self, path: pathlib.Path):
     self._path = path
     self._since: float | None = None
 
-  def start(
-    self, limit: float, *, grace: float, frames: int, slices: int
-  ) -> None:
-    """Begins, or goes on.
-
-    Args:
-      limit: of the population, in seconds; 0, none.
-      grace: seconds beyond it, for slices that are to end with it.
-      frames: of each member; 0, no limit.
-      slices: likewise.
-    """
-    self._write(
-      dict(
-        seconds=60 * self.minutes,
-        limit=limit,
-        grace=grace,
-        frames=frames,
-        slices=slices,
-      )
-    )
-
-  @property
-  def minutes(self) -> float:
-    """Minutes that the population took so far."""
-    return self._read()['seconds'] / 60 if self._path.exists() else 0.0
-
-  def is_over(self) -> bool:
-    """Returns whether the time is over."""
-    budget = self._read()
-    return 0 < budget['limit'] <= budget['seconds'] - budget['grace']
-
-  def has_ended(self, frames: int, slices: int) -> bool:
-    """Returns whether a member that did so much is at its end."""
-    budget = self._read()
-    return (
-      0 < budget['frames'] <= frames or 0 < budget['slices'] <= slices
-    )
-
   def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
     """Returns whether this member is at its end."""
     del trial_id
-    return self.has_ended(result['frames'], result['slice'])
+    allowed = budget_lib.Budget(self._path)
+    return allowed.has_ended(result['frames'], result['slice'])
 
   def stop_all(self) -> bool:
     """Adds the time since the last call; returns whether it is over."""
-    now = time.monotonic()
+    allowed, now = budget_lib.Budget(self._path), time.monotonic()
     if self._since is None:
       self._since = now
     if now - self._since > 1:
-      budget = self._read()
-      budget['seconds'] += now - self._since
+      allowed.spend(now - self._since)
       self._since = now
-      self._write(budget)
-    return self.is_over()
-
-  def _read(self) -> dict[str, Any]:
-    return json.loads(self._path.read_text())
-
-  def _write(self, budget: dict[str, Any]) -> None:
-    text = json.dumps(budget).encode()
-    cache.write_atomically(self._path, lambda stream: stream.write(text))
+    return allowed.is_over()
 
   def __getstate__(self) -> dict[str, Any]:
+    # Tune restores this object itself as it was at first.
     return {'_path': self._path, '_since': None}
 
 
@@ -511,7 +430,10 @@ class _History(tune.Callback):
 
 
 def _is_over(
-  search: Search, run_dir: pathlib.Path, budget: _Budget, failed: int = 0
+  search: Search,
+  run_dir: pathlib.Path,
+  budget: budget_lib.Budget,
+  failed: int = 0,
 ) -> bool:
   """Returns whether the time is over, or each member at its end or failed."""
   ended = {

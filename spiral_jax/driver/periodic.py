@@ -145,9 +145,9 @@ class Checkpointer(Periodic):
     """
     step, state = self._checkpoints.restore(step)
     for name, part in self._parts.items():
-      if name not in state and name in self._may_be_new:
-        continue
       if name not in state:
+        if name in self._may_be_new:
+          continue
         raise ValueError(
             f'checkpoint {step} has no state of {name!r}; it was saved by '
             'another program'

@@ -1,6 +1,5 @@
 """A population as a person runs it: through Ray, on one machine."""
 
-import functools
 import json
 import signal
 import time
@@ -77,30 +76,6 @@ def test_a_population_killed_and_resumed_is_complete(tmp_path):
   assert config['learner']['entropy_cost'] == best.entropy_cost
 
 
-def test_rounds_of_slices_end_with_the_time():
-  tuning = pytest.importorskip('tuning')
-  search = tuning.Search(members=4, ranges={}, minutes=2.0)
-  plan = functools.partial(tuning._plan, turns=4, search=search)
-  new = [0, 0, 0, 0]
-  assert plan(40.0, done=new) == (5, 2.0)
-  assert plan(36.4, done=new) == (5, pytest.approx(1.82))
-  # Not shorter than half: that round ends late.
-  assert plan(0.4, done=new) == (1, 1.0)
-  # Fewer turns, as several train at once.
-  assert tuning._plan(40.0, 2, search, new) == (10, 2.0)
-  # Gone on with: after three rounds, in the fourth, with longer slices.
-  assert plan(16.0, done=[3, 3, 3, 3]) == (5, 2.0)
-  assert plan(12.0, done=[4, 4, 3, 3]) == (5, 2.0)
-  longer = search._replace(minutes=5.0)
-  assert tuning._plan(16.0, 4, longer, [3, 3, 3, 3]) == (4, 4.0)
-  # Nothing is left but the end of a round.
-  assert plan(-0.1, done=[5, 5, 5, 4]) == (5, 1.0)
-  assert plan(-0.1, done=[5, 5, 5, 5]) == (5, 2.0)
-  # No limit, or slices of frames.
-  assert plan(0.0, done=new) == (0, 2.0)
-  assert tuning._plan(10.0, 4, search._replace(frames=48), new)[0] == 0
-
-
 @pytest.mark.parametrize(
   'machines, devices, expected, turns',
   [
@@ -151,21 +126,6 @@ def test_a_member_that_fits_no_machine_is_told(monkeypatch):
   resources = tuning._resources(setup, search)
   with pytest.raises(ValueError, match='1 cpus and 8 gpus.*--devices'):
     tuning._turns(resources, search)
-
-
-def test_time_ends_a_population_but_not_its_last_slice(tmp_path):
-  tuning = pytest.importorskip('tuning')
-  budget = tuning._Budget(tmp_path / 'budget.json')
-  done = {'frames': 100, 'slice': 2}
-  budget.start(60.0, grace=10.0, frames=0, slices=3)
-  assert not budget('', done) and budget('', {**done, 'slice': 3})
-  assert not budget.stop_all()
-  budget.start(60.0, grace=0.0, frames=100, slices=0)
-  assert budget('', done) and not budget('', {**done, 'frames': 99})
-  for seconds, is_over in ((59.0, False), (69.0, False), (71.0, True)):
-    (tmp_path / 'budget.json').write_text(json.dumps({'seconds': seconds}))
-    budget.start(60.0, grace=10.0, frames=0, slices=3)
-    assert budget.is_over() is is_over
 
 
 @pytest.mark.parametrize(
