@@ -29,6 +29,7 @@ reconstruct: setup
 # All three run, whatever the first ones say.
 test: setup .venv/.distributed
 	@status=0; \
+	$(BIN) -m pyink --check --quiet . || status=1; \
 	$(BIN) -m ruff check . || status=1; \
 	$(BIN) -m mypy || status=1; \
 	$(BIN) -m pytest $(PYTEST_FLAGS) || status=1; \

@@ -39,6 +39,7 @@ _BENCHMARK = ['torch>=2.13.0']
 _TEST = [
     'hypothesis>=6.140.0',
     'mypy>=1.18.1',
+    'pyink>=26.5.1',
     'pytest>=8.4.0',
     'pytest-xdist>=3.8.0',
     'ruff>=0.14.0',

@@ -90,7 +90,10 @@ class Part(specs.DiscreteArray):
 
   def __reduce__(self):
     return _unpickle_part, (
-        self.num_values, self.grid_shape, self.counts_if, self.name,
+        self.num_values,
+        self.grid_shape,
+        self.counts_if,
+        self.name,
     )
 
 
@@ -362,6 +365,4 @@ def _first_of_batch(time_step: dm_env.TimeStep) -> dm_env.TimeStep:
 
 def _unpickle_part(num_values, grid_shape, counts_if, name) -> Part:
   """Rebuilds a part: `__reduce__` cannot pass keyword-only arguments."""
-  return Part(
-      num_values, grid_shape=grid_shape, counts_if=counts_if, name=name
-  )
+  return Part(num_values, grid_shape=grid_shape, counts_if=counts_if, name=name)

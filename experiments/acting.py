@@ -33,11 +33,11 @@ class ImageStream:
 
 
 def make_rollout(
-  setup: run_setup.Setup,
-  index: int,
-  agent: agents.Agent,
-  step: Any,
-  images: datasets.ImageDataset,
+    setup: run_setup.Setup,
+    index: int,
+    agent: agents.Agent,
+    step: Any,
+    images: datasets.ImageDataset,
 ) -> rollout.Rollout:
   """Returns what an actor of this process does.
 
@@ -54,13 +54,13 @@ def make_rollout(
   if setup.agent.conditional:
     targets = ImageStream(images, run.batch_size, seed)
   return rollout.Rollout(
-    run_setup.make_environment(setup, run.batch_size),
-    step,
-    agent.initial_state(run.batch_size),
-    noise_size=setup.agent.noise_size,
-    targets=targets,
-    seed=seed,
-    unroll_length=run.unroll_length,
+      run_setup.make_environment(setup, run.batch_size),
+      step,
+      agent.initial_state(run.batch_size),
+      noise_size=setup.agent.noise_size,
+      targets=targets,
+      seed=seed,
+      unroll_length=run.unroll_length,
   )
 
 
@@ -83,15 +83,16 @@ def connect(run: run_setup.RunConfig) -> 'ray_launcher.Cluster | None':
   if run.launcher != 'ray':
     if run.ray_address:
       raise ValueError(
-        f'--ray_address={run.ray_address} is of no use to --launcher='
-        f'{run.launcher}; add --launcher=ray, or leave it out'
+          f'--ray_address={run.ray_address} is of no use to --launcher='
+          f'{run.launcher}; add --launcher=ray, or leave it out'
       )
     return None
   try:
     from spiral_jax.driver import ray_launcher  # Late: Ray is optional.
   except ImportError as error:
     raise ImportError(
-      f"--launcher=ray needs Ray ({error}); install it by: {sys.executable} -m "
-      "pip install 'ray[tune]'"
+        f'--launcher=ray needs Ray ({error}); install it by: {sys.executable} '
+        '-m '
+        "pip install 'ray[tune]'"
     ) from error
   return ray_launcher.Cluster(run.ray_address, run.num_actors)

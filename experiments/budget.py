@@ -21,7 +21,7 @@ class Plan(NamedTuple):
 
 
 def plan(
-  minutes: float, turns: int, slice_minutes: float, done: Sequence[int]
+    minutes: float, turns: int, slice_minutes: float, done: Sequence[int]
 ) -> Plan:
   """Returns what a population does in the time that is left.
 
@@ -46,7 +46,7 @@ class Budget:
     self._path = path
 
   def start(
-    self, limit: float, *, grace: float, frames: int, slices: int
+      self, limit: float, *, grace: float, frames: int, slices: int
   ) -> None:
     """Begins, or goes on.
 
@@ -57,13 +57,13 @@ class Budget:
       slices: likewise.
     """
     self._write(
-      dict(
-        seconds=60 * self.minutes,
-        limit=limit,
-        grace=grace,
-        frames=frames,
-        slices=slices,
-      )
+        dict(
+            seconds=60 * self.minutes,
+            limit=limit,
+            grace=grace,
+            frames=frames,
+            slices=slices,
+        )
     )
 
   @property
@@ -85,9 +85,7 @@ class Budget:
   def has_ended(self, frames: int, slices: int) -> bool:
     """Returns whether a member that did so much is at its end."""
     budget = self._read()
-    return (
-      0 < budget['frames'] <= frames or 0 < budget['slices'] <= slices
-    )
+    return 0 < budget['frames'] <= frames or 0 < budget['slices'] <= slices
 
   def _read(self) -> dict[str, Any]:
     return json.loads(self._path.read_text())

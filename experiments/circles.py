@@ -60,8 +60,8 @@ def circles(size: int, radius: int) -> np.ndarray:
   """
   if size <= 2 * radius:
     raise ValueError(
-      f'--radius={radius} leaves a circle no room in {size} pixels; make '
-      f'--size at least {2 * radius + 1}'
+        f'--radius={radius} leaves a circle no room in {size} pixels; make '
+        f'--size at least {2 * radius + 1}'
     )
   centre = np.arange(radius, size - radius + 1)
   pixel = np.arange(size) + 0.5
@@ -135,7 +135,7 @@ class Training(NamedTuple):
 
 
 def learned_surface(
-  images: np.ndarray, network: str, training: Training
+    images: np.ndarray, network: str, training: Training
 ) -> surfaces.Surface:
   """Trains a discriminator; returns its score.
 
@@ -148,7 +148,7 @@ def learned_surface(
   rows, columns = images.shape[:2]
   pictures = jnp.asarray(images.reshape(-1, *images.shape[2:]))
   optimiser = optax.adam(
-    optax.cosine_decay_schedule(training.learning_rate, training.steps)
+      optax.cosine_decay_schedule(training.learning_rate, training.steps)
   )
 
   def loss(params: types.Params, key: chex.PRNGKey) -> chex.Array:
@@ -167,7 +167,7 @@ def learned_surface(
   @jax.jit
   def step(params, mean, opt_state, key):
     updates, opt_state = optimiser.update(
-      jax.grad(loss)(params, key), opt_state
+        jax.grad(loss)(params, key), opt_state
     )
     params = optax.apply_updates(params, updates)
     mean = optax.incremental_update(params, mean, 1.0 - training.average)
@@ -178,14 +178,14 @@ def learned_surface(
   opt_state = optimiser.init(params)
   console = rich.console.Console(stderr=True)
   for index in rich.progress.track(
-    range(training.steps),
-    'training',
-    console=console,
-    transient=True,
-    disable=not console.is_terminal,
+      range(training.steps),
+      'training',
+      console=console,
+      transient=True,
+      disable=not console.is_terminal,
   ):
     params, mean, opt_state = step(
-      params, mean, opt_state, jax.random.fold_in(key, index)
+        params, mean, opt_state, jax.random.fold_in(key, index)
     )
 
   @jax.jit
@@ -197,10 +197,10 @@ def learned_surface(
 
 
 def plot(
-  images: np.ndarray,
-  target: int,
-  heights: Mapping[str, np.ndarray],
-  path: pathlib.Path,
+    images: np.ndarray,
+    target: int,
+    heights: Mapping[str, np.ndarray],
+    path: pathlib.Path,
 ) -> None:
   """Draws pictures, a target, and surfaces as heights and from above.
 
@@ -218,12 +218,14 @@ def plot(
   grid = fig.add_gridspec(2, 1 + len(heights))
   ends = (np.linspace(0, n - 1, _SHOWN).astype(int) for n in (rows, columns))
   shown = np.pad(
-    images[np.ix_(*ends)], ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=0.8
+      images[np.ix_(*ends)],
+      ((0, 0), (0, 0), (1, 1), (1, 1)),
+      constant_values=0.8,
   )
   sheet = np.concatenate(np.concatenate(shown, axis=1), axis=1)
   for line, image, title in (
-    (0, sheet, f'{_SHOWN**2} of {len(flat)} pictures'),
-    (1, flat[target], 'target'),
+      (0, sheet, f'{_SHOWN**2} of {len(flat)} pictures'),
+      (1, flat[target], 'target'),
   ):
     axis = fig.add_subplot(grid[line, 0])
     axis.imshow(image, cmap='gray', vmin=0, vmax=1)
@@ -243,16 +245,16 @@ def plot(
     # Directions alone: near the target, learned slopes are many times steeper.
     length[length < 1e-6 * np.ptp(surface)] = np.inf
     axis.quiver(
-      column[few, few],
-      row[few, few],
-      (right / length)[few, few],
-      (down / length)[few, few],
-      angles='xy',
-      scale_units='xy',
-      scale=1.2 / _ARROWS,
-      width=0.006,
-      color='white',
-      pivot='mid',
+        column[few, few],
+        row[few, few],
+        (right / length)[few, few],
+        (down / length)[few, few],
+        angles='xy',
+        scale_units='xy',
+        scale=1.2 / _ARROWS,
+        width=0.006,
+        color='white',
+        pivot='mid',
     )
     axis.plot(*divmod(target, columns)[::-1], 'r+', markersize=12)
     axis.set(xticks=[], yticks=[])
@@ -264,16 +266,16 @@ def main() -> None:
   process.prepare()
   images = circles(_SIZE.value, _RADIUS.value)
   training = Training(
-    _LOSS.value,
-    _STEPS.value,
-    _BATCH_SIZE.value,
-    _LEARNING_RATE.value,
-    _AVERAGE.value,
-    _SEED.value,
+      _LOSS.value,
+      _STEPS.value,
+      _BATCH_SIZE.value,
+      _LEARNING_RATE.value,
+      _AVERAGE.value,
+      _SEED.value,
   )
   compared = {
-    'l2': l2_surface(images),
-    'learned score': learned_surface(images, _NETWORK.value, training),
+      'l2': l2_surface(images),
+      'learned score': learned_surface(images, _NETWORK.value, training),
   }
   side = len(images)
   count = min(_TARGETS.value, side**2)
@@ -287,54 +289,50 @@ def main() -> None:
   # Off the middle, so that there is room for distance.
   target = side * (side // 3) + 3 * side // 4
   path = pathlib.Path(_OUT_DIR.value).expanduser() / 'circles.png'
-  plot(
-    images, target, {name: s(target) for name, s in compared.items()}, path
-  )
+  plot(images, target, {name: s(target) for name, s in compared.items()}, path)
   console.print(
-    f'of {side**2} locations, mean over {count} targets; picture in {path}',
-    soft_wrap=True,
+      f'of {side**2} locations, mean over {count} targets; picture in {path}',
+      soft_wrap=True,
   )
 
 
 if __name__ == '__main__':
   _OUT_DIR = flags.DEFINE_string(
-    'out_dir', 'runs/circles', 'folder of the picture'
+      'out_dir', 'runs/circles', 'folder of the picture'
   )
   _SIZE = flags.DEFINE_integer(
-    'size', 32, 'height and width of a picture, pixels', lower_bound=1
+      'size', 32, 'height and width of a picture, pixels', lower_bound=1
   )
   _RADIUS = flags.DEFINE_integer(
-    'radius', 4, 'of the circle, pixels', lower_bound=1
+      'radius', 4, 'of the circle, pixels', lower_bound=1
   )
   _TARGETS = flags.DEFINE_integer(
-    'targets', 200, 'to measure with, at most all', lower_bound=1
+      'targets', 200, 'to measure with, at most all', lower_bound=1
   )
   _NETWORK = flags.DEFINE_enum(
-    'network',
-    'coordinates',
-    ['coordinates', 'pixels'],
-    'what the discriminator is made of',
+      'network',
+      'coordinates',
+      ['coordinates', 'pixels'],
+      'what the discriminator is made of',
   )
   _LOSS = flags.DEFINE_enum(
-    'loss', Training().loss, ['logistic', 'wgan'], 'of the discriminator'
+      'loss', Training().loss, ['logistic', 'wgan'], 'of the discriminator'
   )
   _STEPS = flags.DEFINE_integer(
-    'steps', Training().steps, 'of training', lower_bound=1
+      'steps', Training().steps, 'of training', lower_bound=1
   )
   _BATCH_SIZE = flags.DEFINE_integer(
-    'batch_size', Training().batch_size, 'targets a step', lower_bound=1
+      'batch_size', Training().batch_size, 'targets a step', lower_bound=1
   )
   _LEARNING_RATE = flags.DEFINE_float(
-    'learning_rate', Training().learning_rate, 'at first', lower_bound=0.0
+      'learning_rate', Training().learning_rate, 'at first', lower_bound=0.0
   )
   _AVERAGE = flags.DEFINE_float(
-    'average',
-    Training().average,
-    'of parameters: what remains of the mean in a step',
-    lower_bound=0.0,
-    upper_bound=1.0,
+      'average',
+      Training().average,
+      'of parameters: what remains of the mean in a step',
+      lower_bound=0.0,
+      upper_bound=1.0,
   )
-  _SEED = flags.DEFINE_integer(
-    'seed', 0, 'of everything random', lower_bound=0
-  )
+  _SEED = flags.DEFINE_integer('seed', 0, 'of everything random', lower_bound=0)
   cli.run(main)

@@ -60,7 +60,7 @@ def _report_unraisable(unraisable: Any) -> None:
   """
   error = unraisable.exc_value
   if not (
-    isinstance(error, RuntimeError) and str(error) == 'Event loop is closed'
+      isinstance(error, RuntimeError) and str(error) == 'Event loop is closed'
   ):
     sys.__unraisablehook__(unraisable)
 

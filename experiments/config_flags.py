@@ -19,9 +19,9 @@ T = TypeVar('T')
 
 
 def define(
-  config_class: type,
-  prefix: str = '',
-  flag_values: flags.FlagValues = flags.FLAGS,
+    config_class: type,
+    prefix: str = '',
+    flag_values: flags.FlagValues = flags.FLAGS,
 ) -> None:
   """Defines `--{prefix}{field}` for each field of a dataclass.
 
@@ -35,14 +35,14 @@ def define(
     kind = _kind(config_class, field.name)
     help_text = f'{helps.get(field.name, "")} (default: {field.default})'
     _DEFINE[kind](
-      f'{prefix}{field.name}', None, help_text, flag_values=flag_values
+        f'{prefix}{field.name}', None, help_text, flag_values=flag_values
     )
 
 
 def read(
-  config_class: type[T],
-  prefix: str = '',
-  flag_values: flags.FlagValues = flags.FLAGS,
+    config_class: type[T],
+    prefix: str = '',
+    flag_values: flags.FlagValues = flags.FLAGS,
 ) -> T:
   """Returns a `config_class` with the flags that were given.
 
@@ -65,11 +65,11 @@ def read(
 
 
 _DEFINE: dict[type, Callable[..., Any]] = {
-  bool: flags.DEFINE_boolean,
-  int: flags.DEFINE_integer,
-  float: flags.DEFINE_float,
-  str: flags.DEFINE_string,
-  tuple: flags.DEFINE_list,
+    bool: flags.DEFINE_boolean,
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    str: flags.DEFINE_string,
+    tuple: flags.DEFINE_list,
 }
 
 
@@ -85,12 +85,10 @@ def _kind(config_class: type, name: str) -> type:
 
 def _numbers(name: str, items: list[str]) -> tuple[float, ...]:
   try:
-    return tuple(
-      float(item) if '.' in item else int(item) for item in items
-    )
+    return tuple(float(item) if '.' in item else int(item) for item in items)
   except ValueError:
     raise ValueError(
-      f'--{name}={",".join(items)} must be numbers, as --{name}=1,2,3'
+        f'--{name}={",".join(items)} must be numbers, as --{name}=1,2,3'
     ) from None
 
 

@@ -52,12 +52,12 @@ class Drawing(NamedTuple):
 
 
 def draw(
-  restored: restored_lib.Restored,
-  targets: np.ndarray,
-  *,
-  samples: int,
-  by: str = 'l2',
-  seed: int = 0,
+    restored: restored_lib.Restored,
+    targets: np.ndarray,
+    *,
+    samples: int,
+    by: str = 'l2',
+    seed: int = 0,
 ) -> list[Drawing]:
   """Returns the best of several drawings of each image.
 
@@ -75,9 +75,7 @@ def draw(
   restored_lib.check_conditional(restored)
   score = restored_lib.make_score(restored) if by == 'score' else None
   if by == 'score' and score is None:
-    raise ValueError(
-      'there is no discriminator with this agent; use --by=l2'
-    )
+    raise ValueError('there is no discriminator with this agent; use --by=l2')
   count = len(targets) * samples
   # All samples of an image in a row, so that a batch may hold several images.
   tasks = np.arange(count) // samples
@@ -102,20 +100,20 @@ def draw(
   chosen = merits.reshape(-1, samples).argmax(1)
   by_image = errors.reshape(-1, samples)
   return [
-    Drawing(best[i][1], float(by_image[i, chosen[i]]), float(row.mean()))
-    for i, row in enumerate(by_image)
+      Drawing(best[i][1], float(by_image[i, chosen[i]]), float(row.mean()))
+      for i, row in enumerate(by_image)
   ]
 
 
 def write(
-  program: painting.Program,
-  target: np.ndarray,
-  out: pathlib.Path,
-  *,
-  sizes: Sequence[int],
-  other_brush: str,
-  millimetres: float,
-  title: str,
+    program: painting.Program,
+    target: np.ndarray,
+    out: pathlib.Path,
+    *,
+    sizes: Sequence[int],
+    other_brush: str,
+    millimetres: float,
+    title: str,
 ) -> None:
   """Writes all files of a drawing; each is there whole or not.
 
@@ -134,7 +132,7 @@ def write(
   # All that may be refused comes first, and then leaves nothing behind.
   lines = program.to_svg(centre_lines=True, millimetres=millimetres)
   images = {
-    f'other_{size}.png': program.render(size, other_brush) for size in sizes
+      f'other_{size}.png': program.render(size, other_brush) for size in sizes
   }
   images |= {f'picture_{size}.png': program.render(size) for size in sizes}
   images |= {'trace.png': program.trace(_FILM_SIZE), 'target.png': target}
@@ -142,17 +140,17 @@ def write(
   for name, image in images.items():
     pictures.save(image, out / name)
   makers: dict[str, Callable[[], str | bytes]] = {
-    'drawing.svg': program.to_svg,
-    'lines.svg': lambda: lines,
-    'drawing.html': lambda: program.to_html(_FILM_SIZE, title=title),
-    'drawing.gif': lambda: program.to_gif(_FILM_SIZE),
-    # Last: it alone needs a library that may be missing.
-    'drawing.mp4': lambda: program.to_mp4(_FILM_SIZE),
+      'drawing.svg': program.to_svg,
+      'lines.svg': lambda: lines,
+      'drawing.html': lambda: program.to_html(_FILM_SIZE, title=title),
+      'drawing.gif': lambda: program.to_gif(_FILM_SIZE),
+      # Last: it alone needs a library that may be missing.
+      'drawing.mp4': lambda: program.to_mp4(_FILM_SIZE),
   }
   for name, make in makers.items():
     content = make()
     _write(
-      out / name, content.encode() if isinstance(content, str) else content
+        out / name, content.encode() if isinstance(content, str) else content
     )
 
 
@@ -174,49 +172,49 @@ def main() -> None:
   restored = restored_lib.load_either(_CHECKPOINT.value, _STEP.value, weights)
   _check(restored, out, sizes, _OTHER_BRUSH.value, _MILLIMETRES.value)
   names, targets = target_images.read(
-    path,
-    restored.setup.painting,
-    invert=_INVERT.value,
-    contrast=_CONTRAST.value,
-    fit=_FIT.value,
+      path,
+      restored.setup.painting,
+      invert=_INVERT.value,
+      contrast=_CONTRAST.value,
+      fit=_FIT.value,
   )
   drawings = draw(
-    restored, targets, samples=_SAMPLES.value, by=_BY.value, seed=_SEED.value
+      restored, targets, samples=_SAMPLES.value, by=_BY.value, seed=_SEED.value
   )
   for name, target, drawing in rich.progress.track(
-    list(zip(names, targets, drawings)),
-    'writing',
-    console=console,
-    transient=True,
-    disable=not console.is_terminal,
+      list(zip(names, targets, drawings)),
+      'writing',
+      console=console,
+      transient=True,
+      disable=not console.is_terminal,
   ):
     write(
-      drawing.program,
-      target,
-      out / name if path.is_dir() else out,
-      sizes=sizes,
-      other_brush=_OTHER_BRUSH.value,
-      millimetres=_MILLIMETRES.value,
-      title=name,
+        drawing.program,
+        target,
+        out / name if path.is_dir() else out,
+        sizes=sizes,
+        other_brush=_OTHER_BRUSH.value,
+        millimetres=_MILLIMETRES.value,
+        title=name,
     )
   _show(console, names, drawings)
   if path.is_dir():
     canvas = np.stack([drawing.program.render() for drawing in drawings])
     pictures.save(_overview(canvas, targets), out / 'result.png')
     console.print(
-      f'drawings in {out}, a folder each, whose drawing.html is for a browser; '
-      'all of them in result.png'
+        f'drawings in {out}, a folder each, whose drawing.html is for a '
+        'browser; all of them in result.png'
     )
   else:
     console.print(f'drawings in {out}; open drawing.html in a browser')
 
 
 def _check(
-  restored: restored_lib.Restored,
-  out: pathlib.Path,
-  sizes: Sequence[int],
-  other_brush: str,
-  millimetres: float,
+    restored: restored_lib.Restored,
+    out: pathlib.Path,
+    sizes: Sequence[int],
+    other_brush: str,
+    millimetres: float,
 ) -> None:
   """Raises what `write` would, of a first stroke, before any work."""
   settings = restored.setup.painting
@@ -237,7 +235,7 @@ def _overview(canvas: np.ndarray, target: np.ndarray) -> np.ndarray:
   canvas = np.pad(canvas, padding, constant_values=255)
   target = np.pad(target, padding, constant_values=255)
   return pictures.grid(
-    canvas, target, rows=len(canvas) // columns, columns=columns
+      canvas, target, rows=len(canvas) // columns, columns=columns
   )
 
 
@@ -246,16 +244,16 @@ def _size(text: str) -> int:
     return int(text)
   except ValueError:
     raise ValueError(
-      f'--sizes has {text!r}, must be pixels, as --sizes=64,256,1024'
+        f'--sizes has {text!r}, must be pixels, as --sizes=64,256,1024'
     ) from None
 
 
 def _show(
-  console: rich.console.Console, names: list[str], drawings: list[Drawing]
+    console: rich.console.Console, names: list[str], drawings: list[Drawing]
 ) -> None:
   """Prints a table of errors: of the best, and of a sample on average."""
   table = rich.table.Table(
-    'image', f'l2, best of {_SAMPLES.value}', 'l2, one sample', 'better by'
+      'image', f'l2, best of {_SAMPLES.value}', 'l2, one sample', 'better by'
   )
   rows = list(zip(names, drawings))
   for name, drawing in rows[:20]:
@@ -274,56 +272,59 @@ def _figures(best: float, mean: float) -> tuple[str, str, str]:
 
 if __name__ == '__main__':
   _IMAGE = flags.DEFINE_string(
-    'image', None, 'an image, or a folder of images', required=True
+      'image', None, 'an image, or a folder of images', required=True
   )
   _WEIGHTS = flags.DEFINE_string(
-    'weights',
-    '',
-    'that come with the package, whose agent draws; empty, those that fit the '
-    'images',
+      'weights',
+      '',
+      'that come with the package, whose agent draws; empty, those that fit '
+      'the images',
   )
   _CHECKPOINT = flags.DEFINE_string(
-    'checkpoint', '', 'folder of the run whose agent draws instead'
+      'checkpoint', '', 'folder of the run whose agent draws instead'
   )
   _STEP = flags.DEFINE_integer(
-    'step', None, 'of --checkpoint; the latest if none'
+      'step', None, 'of --checkpoint; the latest if none'
   )
   _OUT = flags.DEFINE_string('out', 'out', 'folder to write to')
   _SAMPLES = flags.DEFINE_integer(
-    'samples', 64, 'drawings of each image, of which one is kept', lower_bound=1
+      'samples',
+      64,
+      'drawings of each image, of which one is kept',
+      lower_bound=1,
   )
   _BY = flags.DEFINE_enum(
-    'by',
-    'l2',
-    ['l2', 'score'],
-    'what is best: the distance from the image, or the discriminator',
+      'by',
+      'l2',
+      ['l2', 'score'],
+      'what is best: the distance from the image, or the discriminator',
   )
   _INVERT = flags.DEFINE_enum(
-    'invert',
-    'auto',
-    target_images.CHOICES,
-    'make black of white; auto, of images that are light ink on black or on '
-    'nothing, if the agent paints in grey',
+      'invert',
+      'auto',
+      target_images.CHOICES,
+      'make black of white; auto, of images that are light ink on black or on '
+      'nothing, if the agent paints in grey',
   )
   _CONTRAST = flags.DEFINE_enum(
-    'contrast',
-    'auto',
-    target_images.CHOICES,
-    'make paper white and ink black; auto, of drawings in lines, if the agent '
-    'paints in grey',
+      'contrast',
+      'auto',
+      target_images.CHOICES,
+      'make paper white and ink black; auto, of drawings in lines, if the '
+      'agent paints in grey',
   )
   _FIT = flags.DEFINE_enum(
-    'fit',
-    'crop',
-    list(folder_lib.FITS),
-    'how an image becomes square: by its middle, or by more paper',
+      'fit',
+      'crop',
+      list(folder_lib.FITS),
+      'how an image becomes square: by its middle, or by more paper',
   )
   _SIZES = flags.DEFINE_list('sizes', '64,256,1024', 'of pictures, pixels')
   _OTHER_BRUSH = flags.DEFINE_string(
-    'other_brush', 'classic/dry_brush', 'brush of the other pictures'
+      'other_brush', 'classic/dry_brush', 'brush of the other pictures'
   )
   _MILLIMETRES = flags.DEFINE_float(
-    'millimetres', 100.0, 'height and width of lines.svg, for plotters'
+      'millimetres', 100.0, 'height and width of lines.svg, for plotters'
   )
   _SEED = flags.DEFINE_integer('seed', 0, 'of what is sampled', lower_bound=0)
   cli.run(main)

@@ -35,22 +35,22 @@ from spiral_jax import datasets
 from spiral_jax import evaluation
 
 _CURVES = (
-  'policy/l2',
-  'policy/score',
-  'policy/reward',
-  'discriminator/discriminator_distance',
-  'policy/entropy',
-  'policy/value_explained',
+    'policy/l2',
+    'policy/score',
+    'policy/reward',
+    'discriminator/discriminator_distance',
+    'policy/entropy',
+    'policy/value_explained',
 )
 
 
 def evaluate(
-  run_dir: pathlib.Path,
-  *,
-  dataset: str = '',
-  data_dir: str = '',
-  count: int = 1000,
-  step: int | None = None,
+    run_dir: pathlib.Path,
+    *,
+    dataset: str = '',
+    data_dir: str = '',
+    count: int = 1000,
+    step: int | None = None,
 ) -> dict[str, Any]:
   """Evaluates a checkpoint; writes `evaluation.json` and pictures beside it.
 
@@ -74,29 +74,29 @@ def evaluate(
   agent = restored.load(run_dir, step)
   out = run_dir / dataset
   figures = evaluate_restored(
-    agent, out, dataset=dataset, data_dir=data_dir, count=count
+      agent, out, dataset=dataset, data_dir=data_dir, count=count
   )
   made = ['curves.png']
   pictures.curves(run_dir / 'metrics.jsonl', _CURVES, out / 'curves.png')
   progress = pictures.progress(
-    run_dir / 'samples', lines=2 if agent.setup.agent.conditional else 1
+      run_dir / 'samples', lines=2 if agent.setup.agent.conditional else 1
   )
   if progress is not None:
     pictures.save(progress, out / 'progress.png')
     made.append('progress.png')
   rich.console.Console(highlight=False).print(
-    f'over training, in the same folder: {", ".join(made)}', soft_wrap=True
+      f'over training, in the same folder: {", ".join(made)}', soft_wrap=True
   )
   return figures
 
 
 def evaluate_restored(
-  agent: restored.Restored,
-  out: pathlib.Path,
-  *,
-  dataset: str = '',
-  data_dir: str = '',
-  count: int = 1000,
+    agent: restored.Restored,
+    out: pathlib.Path,
+    *,
+    dataset: str = '',
+    data_dir: str = '',
+    count: int = 1000,
 ) -> dict[str, Any]:
   """Evaluates an agent; writes `evaluation.json` and pictures into `out`.
 
@@ -133,8 +133,8 @@ def evaluate_restored(
     greedy = _draw(agent, count, targets, read, greedy=True)
     figures['greedy'] = greedy.figures
     pictures.save(
-      pictures.grid(greedy.canvas, greedy.targets),
-      out / 'result_greedy.png',
+        pictures.grid(greedy.canvas, greedy.targets),
+        out / 'result_greedy.png',
     )
   elif read is not None:
     # A classifier knows digits only, and is confident of many a scribble: what
@@ -147,21 +147,19 @@ def evaluate_restored(
   figures = _rounded(figures)
   _write(out / 'evaluation.json', figures)
   _show(figures)
-  pictures.save(
-    pictures.grid(drawn.canvas, drawn.targets), out / 'result.png'
-  )
+  pictures.save(pictures.grid(drawn.canvas, drawn.targets), out / 'result.png')
   pictures.save(pictures.strokes(drawn.first.canvas), out / 'strokes.png')
   rich.console.Console(highlight=False).print(
-    f'pictures in {out}: result.png (what it draws'
-    f'{"; result_greedy.png, by its likeliest choices" * is_conditional}), '
-    'strokes.png (command by command)',
-    soft_wrap=True,
+      f'pictures in {out}: result.png (what it draws'
+      f'{"; result_greedy.png, by its likeliest choices" * is_conditional}), '
+      'strokes.png (command by command)',
+      soft_wrap=True,
   )
   return figures
 
 
 def _with_data(
-  setup: run_setup.Setup, dataset: str, data_dir: str
+    setup: run_setup.Setup, dataset: str, data_dir: str
 ) -> run_setup.Setup:
   """Returns a setup with other data, where any is named."""
   if dataset:
@@ -169,7 +167,7 @@ def _with_data(
     setup = setup._replace(dataset=dataset)
   if dataset or data_dir:
     setup = setup._replace(
-      run=dataclasses.replace(setup.run, data_dir=data_dir)
+        run=dataclasses.replace(setup.run, data_dir=data_dir)
     )
   return setup
 
@@ -184,12 +182,12 @@ class _Drawn(NamedTuple):
 
 
 def _draw(
-  agent: restored.Restored,
-  count: int,
-  targets: np.ndarray | None,
-  read: reading.Reader | None,
-  *,
-  greedy: bool = False,
+    agent: restored.Restored,
+    count: int,
+    targets: np.ndarray | None,
+    read: reading.Reader | None,
+    *,
+    greedy: bool = False,
 ) -> _Drawn:
   """Draws `count` pictures, of the targets if there are any."""
   renderer = run_setup.renderer_of(agent.setup)
@@ -204,13 +202,13 @@ def _draw(
   figures: dict[str, Any] = {}
   if targets is not None:
     figures |= evaluation.evaluate_reconstructions(
-      canvas, targets, blank=first.canvas[0, 0]
+        canvas, targets, blank=first.canvas[0, 0]
     )._asdict()
   if read is not None:
     figures |= read(canvas, targets)
   figures |= renderer.figures(
-    agent.setup,
-    jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *programs),
+      agent.setup,
+      jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *programs),
   )
   return _Drawn(canvas, targets, first, figures)
 
@@ -256,30 +254,31 @@ def main() -> None:
   """Evaluates as the flags say."""
   process.prepare()
   options: dict[str, Any] = {
-    'dataset': _DATASET.value,
-    'data_dir': _DATA_DIR.value,
-    'count': _COUNT.value,
+      'dataset': _DATASET.value,
+      'data_dir': _DATA_DIR.value,
+      'count': _COUNT.value,
   }
   if bool(_RUN_DIR.value) == bool(_WEIGHTS.value):
     raise ValueError(
-      'name what to evaluate, one of the two: a run, as --run_dir=runs/mnist, '
-      'or weights that come with the package, as --weights=digits'
+        'name what to evaluate, one of the two: a run, as '
+        '--run_dir=runs/mnist, '
+        'or weights that come with the package, as --weights=digits'
     )
   if _WEIGHTS.value:
     if _STEP.value is not None:
       raise ValueError(
-        f'--step={_STEP.value} is of a run; leave it out with --weights'
+          f'--step={_STEP.value} is of a run; leave it out with --weights'
       )
     evaluate_restored(
-      restored.load_weights(_WEIGHTS.value),
-      pathlib.Path(_OUT_DIR.value or 'out').expanduser() / _DATASET.value,
-      **options,
+        restored.load_weights(_WEIGHTS.value),
+        pathlib.Path(_OUT_DIR.value or 'out').expanduser() / _DATASET.value,
+        **options,
     )
     return
   if _OUT_DIR.value:
     raise ValueError(
-      f'--out_dir={_OUT_DIR.value} goes with --weights; what is found of a run '
-      'is written into its folder'
+        f'--out_dir={_OUT_DIR.value} goes with --weights; what is found of a '
+        'run is written into its folder'
     )
   run_dir = pathlib.Path(_RUN_DIR.value).expanduser()
   evaluate(run_dir, step=_STEP.value, **options)
@@ -287,31 +286,31 @@ def main() -> None:
 
 if __name__ == '__main__':
   _RUN_DIR = flags.DEFINE_string(
-    'run_dir', '', 'folder of the run to evaluate; what is written goes there'
+      'run_dir', '', 'folder of the run to evaluate; what is written goes there'
   )
   _WEIGHTS = flags.DEFINE_string(
-    'weights', '', 'that come with the package, instead of those of a run'
+      'weights', '', 'that come with the package, instead of those of a run'
   )
   _OUT_DIR = flags.DEFINE_string(
-    'out_dir', '', 'folder of what is written with --weights; empty, out'
+      'out_dir', '', 'folder of what is written with --weights; empty, out'
   )
   _DATASET = flags.DEFINE_enum(
-    'dataset',
-    '',
-    ['', *datasets.NAMES],
-    'another one than in training, of pictures the agent never saw',
+      'dataset',
+      '',
+      ['', *datasets.NAMES],
+      'another one than in training, of pictures the agent never saw',
   )
   _DATA_DIR = flags.DEFINE_string(
-    'data_dir',
-    '',
-    'folder of the data set; empty, as in training, or with --dataset what '
-    'comes with the package',
+      'data_dir',
+      '',
+      'folder of the data set; empty, as in training, or with --dataset what '
+      'comes with the package',
   )
   _COUNT = flags.DEFINE_integer(
-    'count',
-    1000,
-    'samples or reconstructions; 0, all held-out images',
-    lower_bound=0,
+      'count',
+      1000,
+      'samples or reconstructions; 0, all held-out images',
+      lower_bound=0,
   )
   _STEP = flags.DEFINE_integer('step', None, 'checkpoint; the latest if none')
   cli.run(main)

@@ -10,7 +10,7 @@ from spiral_jax import agents
 
 
 def from_trajectory(
-  trajectory: agents.Trajectory, *, unfinished_share: float = 0.0
+    trajectory: agents.Trajectory, *, unfinished_share: float = 0.0
 ) -> dict[str, np.ndarray] | None:
   """Returns the replay's rows: `canvas` `[B, H, W, C]`, `target` if any.
 

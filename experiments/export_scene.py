@@ -25,15 +25,15 @@ import run_setup
 
 
 def export(
-  run_dir: pathlib.Path,
-  out_dir: pathlib.Path,
-  *,
-  count: int = 8,
-  size: int = 512,
-  shadows: bool = True,
-  greedy: bool = True,
-  data_dir: str = '',
-  step: int | None = None,
+    run_dir: pathlib.Path,
+    out_dir: pathlib.Path,
+    *,
+    count: int = 8,
+    size: int = 512,
+    shadows: bool = True,
+    greedy: bool = True,
+    data_dir: str = '',
+    step: int | None = None,
 ) -> list[scene.Program]:
   """Writes a folder for each of `count` programs.
 
@@ -71,8 +71,8 @@ def export(
   for trajectory in restored.episodes(agent, count, targets, greedy=greedy):
     batch = trajectory.action
     actions += [
-      {name: np.asarray(values)[:, b] for name, values in batch.items()}
-      for b in range(len(batch['kind'][0]))
+        {name: np.asarray(values)[:, b] for name, values in batch.items()}
+        for b in range(len(batch['kind'][0]))
     ]
   programs = [scene.Program(settings, action) for action in actions[:count]]
   for index, program in enumerate(programs):
@@ -82,7 +82,7 @@ def export(
     pictures.save(picture, folder / 'scene.png')
     (folder / 'program.json').write_text(program.to_json())
     (folder / 'scene.xml').write_text(
-      program.to_mjcf(size=size, shadows=shadows)
+        program.to_mjcf(size=size, shadows=shadows)
     )
     if targets is not None:
       pictures.save(targets[index], folder / 'target.png')
@@ -97,41 +97,41 @@ def main() -> None:
   if _OUT_DIR.value:
     out_dir = pathlib.Path(_OUT_DIR.value).expanduser()
   programs = export(
-    run_dir,
-    out_dir,
-    count=_COUNT.value,
-    size=_SIZE.value,
-    shadows=_SHADOWS.value,
-    greedy=_GREEDY.value,
-    data_dir=_DATA_DIR.value,
-    step=_STEP.value,
+      run_dir,
+      out_dir,
+      count=_COUNT.value,
+      size=_SIZE.value,
+      shadows=_SHADOWS.value,
+      greedy=_GREEDY.value,
+      data_dir=_DATA_DIR.value,
+      step=_STEP.value,
   )
   rich.console.Console(highlight=False).print(
-    f'{len(programs)} scenes in {out_dir}; to look at one in MuJoCo: python -m '
-    f'mujoco.viewer --mjcf={out_dir}/000/scene.xml',
-    soft_wrap=True,
+      f'{len(programs)} scenes in {out_dir}; to look at one in MuJoCo: python '
+      f'-m mujoco.viewer --mjcf={out_dir}/000/scene.xml',
+      soft_wrap=True,
   )
 
 
 if __name__ == '__main__':
   _RUN_DIR = flags.DEFINE_string(
-    'run_dir', None, 'folder of a run of scenes', required=True
+      'run_dir', None, 'folder of a run of scenes', required=True
   )
   _OUT_DIR = flags.DEFINE_string(
-    'out_dir', '', 'folder to write to; empty, `scenes` in that of the run'
+      'out_dir', '', 'folder to write to; empty, `scenes` in that of the run'
   )
   _COUNT = flags.DEFINE_integer('count', 8, 'programs', 1)
   _SIZE = flags.DEFINE_integer(
-    'size', 512, 'height and width of the large picture, pixels', 1, 4096
+      'size', 512, 'height and width of the large picture, pixels', 1, 4096
   )
   _SHADOWS = flags.DEFINE_boolean(
-    'shadows', True, 'whether the large picture has shadows'
+      'shadows', True, 'whether the large picture has shadows'
   )
   _GREEDY = flags.DEFINE_boolean(
-    'greedy', True, 'the likeliest commands, instead of sampled ones'
+      'greedy', True, 'the likeliest commands, instead of sampled ones'
   )
   _DATA_DIR = flags.DEFINE_string(
-    'data_dir', '', 'folder of the scenes; empty, as in training'
+      'data_dir', '', 'folder of the scenes; empty, as in training'
   )
   _STEP = flags.DEFINE_integer('step', None, 'checkpoint; the latest if none')
   cli.run(main)

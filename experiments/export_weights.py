@@ -36,37 +36,37 @@ _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _PORTRAITS = 'portraits'
 # Of data sets: what they are, and under which licence.
 _DATA = {
-  'mnist': (
-    'MNIST, handwritten digits, by Yann LeCun and Corinna Cortes',
-    'CC BY-SA 3.0',
-  ),
-  'omniglot': (
-    'Omniglot, handwritten characters, by Brenden Lake, Ruslan Salakhutdinov '
-    'and Joshua Tenenbaum',
-    'MIT, Copyright (c) 2015 Brenden Lake',
-  ),
-  'celeba': (
-    'CelebA, faces, by Ziwei Liu, Ping Luo, Xiaogang Wang and Xiaoou Tang',
-    'for non-commercial research only',
-  ),
-  _PORTRAITS: (
-    'official portraits of members of the United States Congress',
-    'public domain',
-  ),
-  'scenes': ('scenes at random, as MuJoCo draws them', 'none needed'),
+    'mnist': (
+        'MNIST, handwritten digits, by Yann LeCun and Corinna Cortes',
+        'CC BY-SA 3.0',
+    ),
+    'omniglot': (
+        'Omniglot, handwritten characters, by Brenden Lake, Ruslan '
+        'Salakhutdinov and Joshua Tenenbaum',
+        'MIT, Copyright (c) 2015 Brenden Lake',
+    ),
+    'celeba': (
+        'CelebA, faces, by Ziwei Liu, Ping Luo, Xiaogang Wang and Xiaoou Tang',
+        'for non-commercial research only',
+    ),
+    _PORTRAITS: (
+        'official portraits of members of the United States Congress',
+        'public domain',
+    ),
+    'scenes': ('scenes at random, as MuJoCo draws them', 'none needed'),
 }
 
 
 def export(
-  run_dir: pathlib.Path,
-  name: str,
-  *,
-  failures: str,
-  flag_file: pathlib.Path,
-  data: str = '',
-  licence: str = '',
-  step: int | None = None,
-  folder: pathlib.Path = pretrained.FOLDER,
+    run_dir: pathlib.Path,
+    name: str,
+    *,
+    failures: str,
+    flag_file: pathlib.Path,
+    data: str = '',
+    licence: str = '',
+    step: int | None = None,
+    folder: pathlib.Path = pretrained.FOLDER,
 ) -> pathlib.Path:
   """Writes weights and card; their folder is there whole or not.
 
@@ -89,12 +89,12 @@ def export(
   """
   if not name.replace('_', '').isalnum():
     raise ValueError(
-      f'--name={name} must be letters, digits and _, as --name=digits'
+        f'--name={name} must be letters, digits and _, as --name=digits'
     )
   target = folder / name
   if target.exists():
     raise ValueError(
-      f'{target} is there already; delete it first, or give another --name'
+        f'{target} is there already; delete it first, or give another --name'
     )
   restored = restored_lib.load(run_dir, step)
   setup = restored.setup
@@ -103,34 +103,34 @@ def export(
     known = _PORTRAITS
   if known not in _DATA and not (data and licence):
     raise ValueError(
-      f'the run learned from dataset {known!r}; say what it is by --data, and '
-      'its licence by --licence'
+        f'the run learned from dataset {known!r}; say what it is by --data, '
+        'and its licence by --licence'
     )
   known_data, known_licence = _DATA.get(known, ('', ''))
   changes = _changes(setup, flag_file)
   figures = _figures(run_dir, restored.checkpoint.step)
   config = {
-    'format': pretrained.FORMAT,
-    'environment': renderers.kind_of(setup.environment),
-    'canvas_shape': run_setup.canvas_shape(setup),
-    'action_spec': pretrained.describe(setup.environment.action_spec()),
-    'setup': _without_paths(run_setup.to_json(setup)),
-    'figures': figures,
+      'format': pretrained.FORMAT,
+      'environment': renderers.kind_of(setup.environment),
+      'canvas_shape': run_setup.canvas_shape(setup),
+      'action_spec': pretrained.describe(setup.environment.action_spec()),
+      'setup': _without_paths(run_setup.to_json(setup)),
+      'figures': figures,
   }
   arrays = pretrained.to_arrays(restored.params)
   card = _card(
-    name,
-    setup,
-    [
-      ('data', data or known_data),
-      ('licence of the data', licence or known_licence),
-      ('flag file', ' '.join([f'`{_shown(flag_file)}`', *changes])),
-      ('commands learned from', f'{figures["frames"]:,}'),
-      ('minutes of training', f'{figures["minutes"]:.1f}'),
-      ('parameters', f'{sum(a.size for a in arrays.values()):,}'),
-    ],
-    figures,
-    failures,
+      name,
+      setup,
+      [
+          ('data', data or known_data),
+          ('licence of the data', licence or known_licence),
+          ('flag file', ' '.join([f'`{_shown(flag_file)}`', *changes])),
+          ('commands learned from', f'{figures["frames"]:,}'),
+          ('minutes of training', f'{figures["minutes"]:.1f}'),
+          ('parameters', f'{sum(a.size for a in arrays.values()):,}'),
+      ],
+      figures,
+      failures,
   )
   _write(target, config, arrays, card)
   return target
@@ -140,8 +140,8 @@ def _changes(setup: run_setup.Setup, flag_file: pathlib.Path) -> list[str]:
   """Returns the flags by which a run differs from its flag file."""
   if not flag_file.is_file():
     raise FileNotFoundError(
-      f'flag file {flag_file} does not exist; name that of the run by '
-      '--flag_file'
+        f'flag file {flag_file} does not exist; name that of the run by '
+        '--flag_file'
     )
   kind = renderers.kind_of(setup.environment)
   values = flags.FlagValues()
@@ -185,10 +185,10 @@ def _without_paths(config: dict[str, Any]) -> dict[str, Any]:
   """Returns a run's settings without where things lay on its machine."""
   paths = ('run_dir', 'data_dir', 'brushes_path')
   return {
-    part: {k: v for k, v in saved.items() if k not in paths}
-    if isinstance(saved, dict)
-    else saved
-    for part, saved in config.items()
+      part: {k: v for k, v in saved.items() if k not in paths}
+      if isinstance(saved, dict)
+      else saved
+      for part, saved in config.items()
   }
 
 
@@ -198,11 +198,11 @@ def _shown(path: pathlib.Path) -> str:
 
 
 def _card(
-  name: str,
-  setup: run_setup.Setup,
-  facts: list[tuple[str, str]],
-  figures: dict[str, Any],
-  failures: str,
+    name: str,
+    setup: run_setup.Setup,
+    facts: list[tuple[str, str]],
+    figures: dict[str, Any],
+    failures: str,
 ) -> str:
   """Returns the text of CARD.md."""
   height, width, channels = run_setup.canvas_shape(setup)
@@ -211,44 +211,46 @@ def _card(
     does = 'Redraws given images'
   commands = setup.environment.episode_length
   shown = {k: v for k, v in figures.items() if k not in ('frames', 'minutes')}
-  return '\n'.join([
-    f'# {name}',
-    '',
-    f'{does}: {commands} commands on a canvas of {height} x {width} pixels, '
-    f'{"in colour" if channels == 3 else "grey"}; the reward was '
-    f'{setup.learner.reward}. `config.json` has all settings.',
-    '',
-    '| | |',
-    '|---|---|',
-    *(f'| {fact} | {text} |' for fact, text in facts),
-    '',
-    '## On held-out images',
-    '',
-    '| figure | value |',
-    '|---|---|',
-    *(f'| {figure} | {value} |' for figure, value in _rows(shown)),
-    '',
-    'Measured again, with weights rounded to float16, by',
-    *_commands(name, figures),
-    '',
-    *(
-      ['`greedy`: by the likeliest choices.', '']
-      if 'greedy' in figures
-      else []
-    ),
-    '## Known failures',
-    '',
-    failures,
-    '',
-  ])
+  return '\n'.join(
+      [
+          f'# {name}',
+          '',
+          f'{does}: {commands} commands on a canvas of {height} x {width} '
+          f'pixels, {"in colour" if channels == 3 else "grey"}; the reward was '
+          f'{setup.learner.reward}. `config.json` has all settings.',
+          '',
+          '| | |',
+          '|---|---|',
+          *(f'| {fact} | {text} |' for fact, text in facts),
+          '',
+          '## On held-out images',
+          '',
+          '| figure | value |',
+          '|---|---|',
+          *(f'| {figure} | {value} |' for figure, value in _rows(shown)),
+          '',
+          'Measured again, with weights rounded to float16, by',
+          *_commands(name, figures),
+          '',
+          *(
+              ['`greedy`: by the likeliest choices.', '']
+              if 'greedy' in figures
+              else []
+          ),
+          '## Known failures',
+          '',
+          failures,
+          '',
+      ]
+  )
 
 
 def _commands(name: str, figures: dict[str, Any]) -> Iterator[str]:
   """Yields the commands that measure the figures, in lines of Markdown."""
   others = {
-    key.removeprefix('on '): found
-    for key, found in figures.items()
-    if key.startswith('on ')
+      key.removeprefix('on '): found
+      for key, found in figures.items()
+      if key.startswith('on ')
   }
   yield ''
   for dataset, found in {'': figures, **others}.items():
@@ -257,13 +259,13 @@ def _commands(name: str, figures: dict[str, Any]) -> Iterator[str]:
     count = samples.get('num_images', found['test_images'])
     flag = f' --dataset={dataset}' if dataset else ''
     yield (
-      f'    python experiments/evaluate.py --weights={name}{flag} '
-      f'--count={count}'
+        f'    python experiments/evaluate.py --weights={name}{flag} '
+        f'--count={count}'
     )
 
 
 def _rows(
-  figures: dict[str, Any], prefix: str = ''
+    figures: dict[str, Any], prefix: str = ''
 ) -> Iterator[tuple[str, str]]:
   """Yields (name, text) of figures, nested ones under their group's name."""
   for name, value in figures.items():
@@ -277,10 +279,10 @@ def _rows(
 
 
 def _write(
-  target: pathlib.Path,
-  config: dict[str, Any],
-  arrays: dict[str, np.ndarray],
-  card: str,
+    target: pathlib.Path,
+    config: dict[str, Any],
+    arrays: dict[str, np.ndarray],
+    card: str,
 ) -> None:
   target.parent.mkdir(parents=True, exist_ok=True)
   partial = pathlib.Path(tempfile.mkdtemp(dir=target.parent, prefix='.'))
@@ -302,46 +304,46 @@ def main() -> None:
   process.prepare()
   run_dir = pathlib.Path(_RUN_DIR.value).expanduser()
   flag_file = _FLAG_FILE.value or str(
-    _ROOT / 'experiments' / 'flags' / f'{run_dir.resolve().name}.flags'
+      _ROOT / 'experiments' / 'flags' / f'{run_dir.resolve().name}.flags'
   )
   target = export(
-    run_dir,
-    _NAME.value,
-    failures=_FAILURES.value,
-    flag_file=pathlib.Path(flag_file).expanduser(),
-    data=_DATA_TEXT.value,
-    licence=_LICENCE.value,
-    step=_STEP.value,
-    folder=pathlib.Path(_FOLDER.value).expanduser(),
+      run_dir,
+      _NAME.value,
+      failures=_FAILURES.value,
+      flag_file=pathlib.Path(flag_file).expanduser(),
+      data=_DATA_TEXT.value,
+      licence=_LICENCE.value,
+      step=_STEP.value,
+      folder=pathlib.Path(_FOLDER.value).expanduser(),
   )
   size = sum(path.stat().st_size for path in target.iterdir())
   rich.console.Console(highlight=False).print(
-    f'{size / 1e6:.2f} MB in {target}', soft_wrap=True
+      f'{size / 1e6:.2f} MB in {target}', soft_wrap=True
   )
 
 
 if __name__ == '__main__':
   _RUN_DIR = flags.DEFINE_string(
-    'run_dir', None, 'folder of the run to export', required=True
+      'run_dir', None, 'folder of the run to export', required=True
   )
   _NAME = flags.DEFINE_string(
-    'name', None, 'of the weights, for agents.load', required=True
+      'name', None, 'of the weights, for agents.load', required=True
   )
   _FAILURES = flags.DEFINE_string(
-    'failures', None, 'what is known to go wrong, for the card', required=True
+      'failures', None, 'what is known to go wrong, for the card', required=True
   )
   _FLAG_FILE = flags.DEFINE_string(
-    'flag_file',
-    '',
-    'that the run was told; empty, that of experiments/flags with the name of '
-    'the folder of the run',
+      'flag_file',
+      '',
+      'that the run was told; empty, that of experiments/flags with the name '
+      'of the folder of the run',
   )
   _DATA_TEXT = flags.DEFINE_string(
-    'data', '', 'what the run learned from, for the card, if it is not known'
+      'data', '', 'what the run learned from, for the card, if it is not known'
   )
   _LICENCE = flags.DEFINE_string('licence', '', 'of that data')
   _STEP = flags.DEFINE_integer('step', None, 'checkpoint; the latest if none')
   _FOLDER = flags.DEFINE_string(
-    'folder', str(pretrained.FOLDER), 'of all weights'
+      'folder', str(pretrained.FOLDER), 'of all weights'
   )
   cli.run(main)

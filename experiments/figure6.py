@@ -26,12 +26,12 @@ from spiral_jax import agents
 
 
 def figure6(
-  restored: restored_lib.Restored,
-  targets: np.ndarray,
-  *,
-  samples: int,
-  size: int,
-  seed: int = 0,
+    restored: restored_lib.Restored,
+    targets: np.ndarray,
+    *,
+    samples: int,
+    size: int,
+    seed: int = 0,
 ) -> np.ndarray:
   """Returns the figure.
 
@@ -53,8 +53,8 @@ def figure6(
   restored_lib.check_conditional(restored)
   if size < settings.canvas_size:
     raise ValueError(
-      f'--size={size} is below the canvas of {settings.canvas_size} pixels; '
-      'make it larger'
+        f'--size={size} is below the canvas of {settings.canvas_size} pixels; '
+        'make it larger'
     )
   count = len(targets)
   first: list[painting.Program] = []
@@ -63,12 +63,12 @@ def figure6(
   total = count * samples
   console = rich.console.Console(stderr=True)
   with rich.progress.Progress(
-    console=console, transient=True, disable=not console.is_terminal
+      console=console, transient=True, disable=not console.is_terminal
   ) as progress:
     task = progress.add_task('drawing', total=total)
     # Image after image, then again from the first.
     for trajectory in restored_lib.episodes(
-      restored, total, targets, seed=seed
+        restored, total, targets, seed=seed
     ):
       for program in _programs(settings, trajectory)[: total - drawn]:
         if drawn < count:
@@ -77,22 +77,22 @@ def figure6(
         drawn += 1
         progress.advance(task)
   lines = [
-    np.stack([_enlarged(target, size) for target in targets]),
-    np.stack([_enlarged(program.render(), size) for program in first]),
-    np.stack([_enlarged(program.render(size), size) for program in first]),
-    np.rint(traces / samples).astype(np.uint8),
+      np.stack([_enlarged(target, size) for target in targets]),
+      np.stack([_enlarged(program.render(), size) for program in first]),
+      np.stack([_enlarged(program.render(size), size) for program in first]),
+      np.rint(traces / samples).astype(np.uint8),
   ]
   return pictures.tile(lines)
 
 
 def _programs(
-  settings: painting.PaintingSettings, trajectory: agents.Trajectory
+    settings: painting.PaintingSettings, trajectory: agents.Trajectory
 ) -> list[painting.Program]:
   """Returns the programs of the B episodes of a trajectory."""
   parts = trajectory.action.items()
   return [
-    painting.Program(settings, {name: part[:, b] for name, part in parts})
-    for b in range(trajectory.canvas.shape[1])
+      painting.Program(settings, {name: part[:, b] for name, part in parts})
+      for b in range(trajectory.canvas.shape[1])
   ]
 
 
@@ -106,43 +106,43 @@ def main() -> None:
   """Makes the figure as the flags say."""
   process.prepare()
   restored = restored_lib.load_either(
-    _RUN_DIR.value, _STEP.value, _WEIGHTS.value
+      _RUN_DIR.value, _STEP.value, _WEIGHTS.value
   )
   targets = run_setup.load_dataset(restored.setup, 'test').spread(_COUNT.value)
   figure = figure6(
-    restored,
-    targets.images,
-    samples=_SAMPLES.value,
-    size=_SIZE.value,
-    seed=_SEED.value,
+      restored,
+      targets.images,
+      samples=_SAMPLES.value,
+      size=_SIZE.value,
+      seed=_SEED.value,
   )
   out = pathlib.Path(_OUT_DIR.value or _RUN_DIR.value or 'out').expanduser()
   path = out / 'figure6.png'
   pictures.save(figure, path)
   rich.console.Console(highlight=False).print(
-    f'picture in {path}', soft_wrap=True
+      f'picture in {path}', soft_wrap=True
   )
 
 
 if __name__ == '__main__':
   _RUN_DIR = flags.DEFINE_string(
-    'run_dir', '', 'folder of the run of a conditional agent'
+      'run_dir', '', 'folder of the run of a conditional agent'
   )
   _STEP = flags.DEFINE_integer('step', None, 'checkpoint; the latest if none')
   _WEIGHTS = flags.DEFINE_string(
-    'weights',
-    'characters',
-    'that come with the package, if there is no run_dir',
+      'weights',
+      'characters',
+      'that come with the package, if there is no run_dir',
   )
   _OUT_DIR = flags.DEFINE_string(
-    'out_dir', '', 'folder of the picture; empty, run_dir, or out without one'
+      'out_dir', '', 'folder of the picture; empty, run_dir, or out without one'
   )
   _COUNT = flags.DEFINE_integer('count', 8, 'images', lower_bound=1)
   _SAMPLES = flags.DEFINE_integer(
-    'samples', 100, 'drawings of each image for its trace', lower_bound=1
+      'samples', 100, 'drawings of each image for its trace', lower_bound=1
   )
   _SIZE = flags.DEFINE_integer(
-    'size', 256, 'of each panel, pixels', lower_bound=1
+      'size', 256, 'of each panel, pixels', lower_bound=1
   )
   _SEED = flags.DEFINE_integer('seed', 0, 'of what is sampled', lower_bound=0)
   cli.run(main)

@@ -22,12 +22,12 @@ from spiral_jax import evaluation
 
 
 def figure7(
-  restored: restored_lib.Restored,
-  targets: np.ndarray,
-  *,
-  columns: int,
-  seed: int = 0,
-  greedy: bool = False,
+    restored: restored_lib.Restored,
+    targets: np.ndarray,
+    *,
+    columns: int,
+    seed: int = 0,
+    greedy: bool = False,
 ) -> tuple[np.ndarray, evaluation.ReconstructionQuality]:
   """Returns the figure, and how near the reconstructions are.
 
@@ -46,11 +46,11 @@ def figure7(
   """
   restored_lib.check_conditional(restored)
   trajectories = restored_lib.episodes(
-    restored, len(targets), targets, seed=seed, greedy=greedy
+      restored, len(targets), targets, seed=seed, greedy=greedy
   )
   canvas = np.concatenate([t.canvas[-1] for t in trajectories])[: len(targets)]
   picture = pictures.grid(
-    canvas, targets, rows=len(targets) // columns, columns=columns
+      canvas, targets, rows=len(targets) // columns, columns=columns
   )
   return picture, evaluation.evaluate_reconstructions(canvas, targets)
 
@@ -59,42 +59,44 @@ def main() -> None:
   """Makes the figure as the flags say."""
   process.prepare()
   restored = restored_lib.load_either(
-    _RUN_DIR.value, _STEP.value, _WEIGHTS.value
+      _RUN_DIR.value, _STEP.value, _WEIGHTS.value
   )
   targets = run_setup.load_dataset(restored.setup, 'test').spread(
-    _ROWS.value * _COLUMNS.value
+      _ROWS.value * _COLUMNS.value
   )
   figure, quality = figure7(
-    restored,
-    targets.images,
-    columns=_COLUMNS.value,
-    seed=_SEED.value,
-    greedy=_GREEDY.value,
+      restored,
+      targets.images,
+      columns=_COLUMNS.value,
+      seed=_SEED.value,
+      greedy=_GREEDY.value,
   )
   out = pathlib.Path(_OUT_DIR.value or _RUN_DIR.value or 'out').expanduser()
   pictures.save(figure, out / 'figure7.png')
   rich.console.Console(highlight=False).print(
-    f'l2 {quality.error:.4f} a pixel, {quality.share_of_constant:.0%} of that '
-    f'of the best pages of one colour; picture in {out / "figure7.png"}',
-    soft_wrap=True,
+      f'l2 {quality.error:.4f} a pixel, {quality.share_of_constant:.0%} of '
+      f'that of the best pages of one colour; picture in {out / "figure7.png"}',
+      soft_wrap=True,
   )
 
 
 if __name__ == '__main__':
   _RUN_DIR = flags.DEFINE_string(
-    'run_dir', '', 'folder of the run of a conditional agent'
+      'run_dir', '', 'folder of the run of a conditional agent'
   )
   _STEP = flags.DEFINE_integer('step', None, 'checkpoint; the latest if none')
   _WEIGHTS = flags.DEFINE_string(
-    'weights', 'portraits', 'that come with the package, if there is no run_dir'
+      'weights',
+      'portraits',
+      'that come with the package, if there is no run_dir',
   )
   _OUT_DIR = flags.DEFINE_string(
-    'out_dir', '', 'folder of the picture; empty, run_dir, or out without one'
+      'out_dir', '', 'folder of the picture; empty, run_dir, or out without one'
   )
   _ROWS = flags.DEFINE_integer('rows', 4, 'of targets', lower_bound=1)
   _COLUMNS = flags.DEFINE_integer('columns', 8, 'images', lower_bound=1)
   _GREEDY = flags.DEFINE_boolean(
-    'greedy', False, 'decide for the likeliest commands instead of sampling'
+      'greedy', False, 'decide for the likeliest commands instead of sampling'
   )
   _SEED = flags.DEFINE_integer('seed', 0, 'of what is sampled', lower_bound=0)
   cli.run(main)

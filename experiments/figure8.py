@@ -65,46 +65,48 @@ def figure8(out_dir: pathlib.Path, figure: Figure) -> None:
     ValueError: if a run failed.
   """
   rewards = {
-    f'{reward}, {_WHEN[at]}': [
-      f'--reward={reward}', f'--reward_at={at}', *_FLAGS[at]
-    ]
-    for reward in ('discriminator', 'l2')
-    for at in figure.reward_at
+      f'{reward}, {_WHEN[at]}': [
+          f'--reward={reward}',
+          f'--reward_at={at}',
+          *_FLAGS[at],
+      ]
+      for reward in ('discriminator', 'l2')
+      for at in figure.reward_at
   }
   runs = {
-    name: _train(name, variant, out_dir, figure)
-    for name, variant in rewards.items()
+      name: _train(name, variant, out_dir, figure)
+      for name, variant in rewards.items()
   }
   best = min(runs, key=lambda name: _figures(runs[name])['error'])
   if figure.blind:
     runs[f'blind; {best}'] = _train(
-      'blind', [*rewards[best], '--blind'], out_dir, figure
+        'blind', [*rewards[best], '--blind'], out_dir, figure
     )
   _show({name: _figures(run_dir) for name, run_dir in runs.items()})
   path = out_dir / 'figure8.png'
   pictures.compare(
-    {name: run_dir / 'metrics.jsonl' for name, run_dir in runs.items()},
-    'held_out/l2',
-    path,
-    label='held-out l2 a pixel',
-    baseline=('blank page', _figures(runs[best])['blank_error']),
+      {name: run_dir / 'metrics.jsonl' for name, run_dir in runs.items()},
+      'held_out/l2',
+      path,
+      label='held-out l2 a pixel',
+      baseline=('blank page', _figures(runs[best])['blank_error']),
   )
   print(f'picture in {path}')
 
 
 def _train(
-  name: str, variant: list[str], out_dir: pathlib.Path, figure: Figure
+    name: str, variant: list[str], out_dir: pathlib.Path, figure: Figure
 ) -> pathlib.Path:
   """Returns the folder of the run, trained and evaluated."""
   run_dir = out_dir / name.replace(', ', '_').replace(' ', '_')
   if (run_dir / 'evaluation.json').exists():
     return run_dir
   command = [
-    sys.executable,
-    str(_EXPERIMENTS / f'{figure.experiment}.py'),
-    f'--flagfile={figure.base}',
-    f'--run_dir={run_dir}',
-    *variant,
+      sys.executable,
+      str(_EXPERIMENTS / f'{figure.experiment}.py'),
+      f'--flagfile={figure.base}',
+      f'--run_dir={run_dir}',
+      *variant,
   ]
   if figure.minutes:
     command.append(f'--minutes={figure.minutes}')
@@ -130,12 +132,16 @@ def _show(figures: dict[str, dict]) -> None:
     return f'{value:.1%}'
 
   columns: list[tuple[str, Callable[[dict], Any], Callable[[Any], str]]] = [
-    ('held-out l2', lambda f: f['error'], '{:.4f}'.format),
-    ('of a blank page', lambda f: f['share_of_blank'], share),
-    ('read as target', lambda f: f.get('read_as_target'), share),
-    ('objects right', lambda f: f.get('objects', {}).get('right_count'), share),
-    ('matched', lambda f: f.get('objects', {}).get('recall'), share),
-    ('frames', lambda f: f['frames'], '{:,}'.format),
+      ('held-out l2', lambda f: f['error'], '{:.4f}'.format),
+      ('of a blank page', lambda f: f['share_of_blank'], share),
+      ('read as target', lambda f: f.get('read_as_target'), share),
+      (
+          'objects right',
+          lambda f: f.get('objects', {}).get('right_count'),
+          share,
+      ),
+      ('matched', lambda f: f.get('objects', {}).get('recall'), share),
+      ('frames', lambda f: f['frames'], '{:,}'.format),
   ]
   rows = list(figures.values())
   columns = [c for c in columns if all(c[1](row) is not None for row in rows)]
@@ -151,41 +157,41 @@ def _show(figures: dict[str, dict]) -> None:
 def main() -> None:
   """Trains and plots as the flags say."""
   base = _BASE.value or str(
-    _EXPERIMENTS / 'flags' / f'{_EXPERIMENT.value}_cpu.flags'
+      _EXPERIMENTS / 'flags' / f'{_EXPERIMENT.value}_cpu.flags'
   )
   figure8(
-    pathlib.Path(_OUT_DIR.value).expanduser(),
-    Figure(
-      _EXPERIMENT.value,
-      pathlib.Path(base).expanduser(),
-      _MINUTES.value,
-      _REWARD_AT.value,
-      _BLIND.value,
-    ),
+      pathlib.Path(_OUT_DIR.value).expanduser(),
+      Figure(
+          _EXPERIMENT.value,
+          pathlib.Path(base).expanduser(),
+          _MINUTES.value,
+          _REWARD_AT.value,
+          _BLIND.value,
+      ),
   )
 
 
 if __name__ == '__main__':
   _OUT_DIR = flags.DEFINE_string(
-    'out_dir', 'runs/figure8', 'folder of the runs and of the picture'
+      'out_dir', 'runs/figure8', 'folder of the runs and of the picture'
   )
   _EXPERIMENT = flags.DEFINE_enum(
-    'experiment',
-    'mnist',
-    ['mnist', 'omniglot', 'celeba', 'mujoco_scenes'],
-    'script that trains',
+      'experiment',
+      'mnist',
+      ['mnist', 'omniglot', 'celeba', 'mujoco_scenes'],
+      'script that trains',
   )
   _BASE = flags.DEFINE_string(
-    'base',
-    '',
-    'flag file of a conditional agent, with what the runs have in common; '
-    'empty, the one of --experiment for two CPU cores',
+      'base',
+      '',
+      'flag file of a conditional agent, with what the runs have in common; '
+      'empty, the one of --experiment for two CPU cores',
   )
   _REWARD_AT = flags.DEFINE_multi_enum(
-    'reward_at', list(_WHEN), list(_WHEN), 'when there are rewards; repeated'
+      'reward_at', list(_WHEN), list(_WHEN), 'when there are rewards; repeated'
   )
   _BLIND = flags.DEFINE_boolean('blind', True, 'train a blind agent as well')
   _MINUTES = flags.DEFINE_float(
-    'minutes', 30.0, 'of each run; 0, as --base says', lower_bound=0.0
+      'minutes', 30.0, 'of each run; 0, as --base says', lower_bound=0.0
   )
   cli.run(main)

@@ -21,12 +21,16 @@ from spiral_jax.datasets import mnist
 from spiral_jax.datasets import omniglot
 
 _DATA_DIR = flags.DEFINE_string(
-    'data_dir', None, 'Folder of the official files.', required=True)
+    'data_dir', None, 'Folder of the official files.', required=True
+)
 _OUT = flags.DEFINE_string(
-    'out', str(pathlib.Path(datasets.__file__).parent / 'embedded'),
-    'Folder to write to; each dataset has its own in it.')
+    'out',
+    str(pathlib.Path(datasets.__file__).parent / 'embedded'),
+    'Folder to write to; each dataset has its own in it.',
+)
 _NAMES = flags.DEFINE_list(
-    'names', 'mnist,omniglot,portraits', 'Datasets to make.')
+    'names', 'mnist,omniglot,portraits', 'Datasets to make.'
+)
 
 _DIGITS = {'train': 10_000, 'test': 1_000}
 _DRAWINGS = {'train': 10, 'test': 5}  # Of each character.
@@ -55,19 +59,20 @@ def _mnist(data_dir: pathlib.Path, out: pathlib.Path) -> None:
     for name, array in (('images.idx3', images), ('labels.idx1', labels)):
       # No time stamp and no name in the archive: same data, same bytes.
       content = idx.header(array) + array.tobytes()
-      _write(out / f'{split}-{name}-ubyte.gz',
-             gzip.compress(content, 9, mtime=0))
+      _write(
+          out / f'{split}-{name}-ubyte.gz', gzip.compress(content, 9, mtime=0)
+      )
 
 
 def _omniglot(data_dir: pathlib.Path, out: pathlib.Path) -> None:
   """Writes the first drawings of each character of each set."""
   for split, count in _DRAWINGS.items():
-    drawings = omniglot.load(
-        split, data_dir=str(data_dir), size=omniglot.SIZE)
+    drawings = omniglot.load(split, data_dir=str(data_dir), size=omniglot.SIZE)
     ink, labels = drawings.images[..., 0] < 128, np.asarray(drawings.labels)
     # The place of each drawing among those of its character.
     _, first, inverse = np.unique(
-        labels, return_index=True, return_inverse=True)
+        labels, return_index=True, return_inverse=True
+    )
     chosen = np.arange(len(labels)) - first[inverse] < count
     packed = omniglot.pack(ink[chosen], labels[chosen])
     for name, content in packed.items():
@@ -80,8 +85,10 @@ def _portraits(data_dir: pathlib.Path, out: pathlib.Path) -> None:
   with zipfile.ZipFile(source) as archive:
     count = sum(name.endswith('.jpg') for name in archive.namelist())
     if archive.testzip() is not None or count != _PORTRAITS:
-      raise ValueError(f'{source} has {count} portraits, or damaged ones; '
-                       f'give the archive of {_PORTRAITS}')
+      raise ValueError(
+          f'{source} has {count} portraits, or damaged ones; '
+          f'give the archive of {_PORTRAITS}'
+      )
   _write(out / 'portraits64.zip', source.read_bytes())
 
 

@@ -27,13 +27,13 @@ _SHEET = 72  # Scenes on the contact sheet.
 
 
 def make_scenes(
-  settings: scene.SceneSettings,
-  folder: pathlib.Path,
-  *,
-  count: int = 50_000,
-  held_out: int = 2_000,
-  max_objects: int = 5,
-  seed: int = 0,
+    settings: scene.SceneSettings,
+    folder: pathlib.Path,
+    *,
+    count: int = 50_000,
+    held_out: int = 2_000,
+    max_objects: int = 5,
+    seed: int = 0,
 ) -> None:
   """Writes train.npz, test.npz, a checksum of each, and contact_sheet.png.
 
@@ -56,16 +56,16 @@ def make_scenes(
   splits = scene_data.Splits(settings, count, held_out, max_objects, seed)
   console = rich.console.Console(highlight=False)
   columns: list[str | rich.progress.ProgressColumn] = [
-    '{task.description}',
-    rich.progress.BarColumn(),
-    rich.progress.MofNCompleteColumn(),
-    rich.progress.TimeRemainingColumn(),
+      '{task.description}',
+      rich.progress.BarColumn(),
+      rich.progress.MofNCompleteColumn(),
+      rich.progress.TimeRemainingColumn(),
   ]
   sheet: list[np.ndarray] = []
   with rich.progress.Progress(*columns, console=console) as progress:
 
     def watched(
-      split: str, total: int, drawn: Iterator[np.ndarray]
+        split: str, total: int, drawn: Iterator[np.ndarray]
     ) -> Iterator[np.ndarray]:
       """Yields what is drawn; the bar follows."""
       task = progress.add_task(split, total=total)
@@ -76,16 +76,16 @@ def make_scenes(
         progress.advance(task, len(images))
 
     def save(
-      split: str, objects: scene.Objects, drawn: Iterator[np.ndarray]
+        split: str, objects: scene.Objects, drawn: Iterator[np.ndarray]
     ) -> pathlib.Path:
       path = folder / f'{split}.npz'
       total = len(objects.present)
       scenes_lib.save(
-        path,
-        total,
-        watched(split, total, drawn),
-        objects=objects._asdict(),
-        settings=dataclasses.asdict(settings),
+          path,
+          total,
+          watched(split, total, drawn),
+          objects=objects._asdict(),
+          settings=dataclasses.asdict(settings),
       )
       return path
 
@@ -93,11 +93,11 @@ def make_scenes(
     test = splits.test()
     paths.append(save('test', test, splits.draw(test)))
   pictures.save(
-    np.kron(
-      pictures.grid(np.concatenate(sheet)[:_SHEET]),
-      np.ones((2, 2, 1), np.uint8),
-    ),
-    folder / 'contact_sheet.png',
+      np.kron(
+          pictures.grid(np.concatenate(sheet)[:_SHEET]),
+          np.ones((2, 2, 1), np.uint8),
+      ),
+      folder / 'contact_sheet.png',
   )
   for path in paths:
     size = path.stat().st_size / 1e6
@@ -108,23 +108,23 @@ def make_scenes(
 def main() -> None:
   """Makes what the flags say."""
   make_scenes(
-    config_flags.read(scene.SceneSettings),
-    scenes_lib.directory(_OUT_DIR.value),
-    count=_COUNT.value,
-    held_out=_HELD_OUT.value,
-    max_objects=_MAX_OBJECTS.value,
-    seed=_SEED.value,
+      config_flags.read(scene.SceneSettings),
+      scenes_lib.directory(_OUT_DIR.value),
+      count=_COUNT.value,
+      held_out=_HELD_OUT.value,
+      max_objects=_MAX_OBJECTS.value,
+      seed=_SEED.value,
   )
 
 
 if __name__ == '__main__':
   _OUT_DIR = flags.DEFINE_string(
-    'out_dir', '', "folder to write to; empty, the user's cache"
+      'out_dir', '', "folder to write to; empty, the user's cache"
   )
   _COUNT = flags.DEFINE_integer('count', 50_000, 'scenes to train on', 1)
   _HELD_OUT = flags.DEFINE_integer('held_out', 2_000, 'scenes to test on', 1)
   _MAX_OBJECTS = flags.DEFINE_integer(
-    'max_objects', 5, 'objects in a scene, at most', 1, 20
+      'max_objects', 5, 'objects in a scene, at most', 1, 20
   )
   _SEED = flags.DEFINE_integer('seed', 0, 'of the scenes', 0)
   config_flags.define(scene.SceneSettings)

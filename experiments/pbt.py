@@ -27,10 +27,10 @@ import run_setup
 
 # The script -> names of its data set and of its kind of renderer.
 _EXPERIMENTS = {
-  'mnist': ('mnist', 'painting'),
-  'omniglot': ('omniglot', 'painting'),
-  'celeba': ('celeba', 'painting'),
-  'mujoco_scenes': ('scenes', 'scene'),
+    'mnist': ('mnist', 'painting'),
+    'omniglot': ('omniglot', 'painting'),
+    'celeba': ('celeba', 'painting'),
+    'mujoco_scenes': ('scenes', 'scene'),
 }
 
 
@@ -40,19 +40,19 @@ def main() -> None:
     import tuning  # Late: --help needs no Ray.
   except ImportError as error:
     raise ImportError(
-      f'population-based training needs Ray ({error}); install it by: '
-      f"{sys.executable} -m pip install 'ray[tune]'"
+        f'population-based training needs Ray ({error}); install it by: '
+        f"{sys.executable} -m pip install 'ray[tune]'"
     ) from error
   setup = run_setup.read_flags(*_EXPERIMENTS[_experiment()])
   search = tuning.Search(
-    members=_MEMBERS.value,
-    ranges={
-      'learning_rate': _range(_LEARNING_RATES),
-      'entropy_cost': _range(_ENTROPY_COSTS),
-    },
-    minutes=_PERTURB_MINUTES.value,
-    frames=_PERTURB_FRAMES.value,
-    member_cpus=_MEMBER_CPUS.value,
+      members=_MEMBERS.value,
+      ranges={
+          'learning_rate': _range(_LEARNING_RATES),
+          'entropy_cost': _range(_ENTROPY_COSTS),
+      },
+      minutes=_PERTURB_MINUTES.value,
+      frames=_PERTURB_FRAMES.value,
+      member_cpus=_MEMBER_CPUS.value,
   )
   best = tuning.train(setup, search)
   print(f'the best member is {best}')
@@ -65,7 +65,7 @@ def _experiment() -> str:
   """
   values = flags.FlagValues()
   flags.DEFINE_enum(
-    'experiment', 'mnist', list(_EXPERIMENTS), '', flag_values=values
+      'experiment', 'mnist', list(_EXPERIMENTS), '', flag_values=values
   )
   try:
     values(sys.argv, known_only=True)
@@ -87,45 +87,45 @@ def _range(holder: flags.FlagHolder) -> tuple[float, float]:
   except ValueError:
     pass
   raise ValueError(
-    f'--{holder.name}={",".join(holder.value)} must be two numbers above 0, '
-    f'the lower one first, as --{holder.name}=1e-4,1e-2'
+      f'--{holder.name}={",".join(holder.value)} must be two numbers above 0, '
+      f'the lower one first, as --{holder.name}=1e-4,1e-2'
   )
 
 
 if __name__ == '__main__':
   _EXPERIMENT = flags.DEFINE_enum(
-    'experiment', 'mnist', list(_EXPERIMENTS), 'what the members train'
+      'experiment', 'mnist', list(_EXPERIMENTS), 'what the members train'
   )
   _MEMBERS = flags.DEFINE_integer(
-    'members', 12, 'of the population', lower_bound=2
+      'members', 12, 'of the population', lower_bound=2
   )
   _PERTURB_MINUTES = flags.DEFINE_float(
-    'perturb_minutes',
-    2.0,
-    'of each member between two comparisons, loading and saving included; '
-    'about: rounds end with --minutes',
-    lower_bound=0.0,
+      'perturb_minutes',
+      2.0,
+      'of each member between two comparisons, loading and saving included; '
+      'about: rounds end with --minutes',
+      lower_bound=0.0,
   )
   _PERTURB_FRAMES = flags.DEFINE_integer(
-    'perturb_frames',
-    0,
-    'commands that each member learns from between two comparisons; 0, as '
-    '--perturb_minutes says',
-    lower_bound=0,
+      'perturb_frames',
+      0,
+      'commands that each member learns from between two comparisons; 0, as '
+      '--perturb_minutes says',
+      lower_bound=0,
   )
   # Those of IMPALA (Espeholt et al., 2018), whose learner SPIRAL's is.
   _LEARNING_RATES = flags.DEFINE_list(
-    'learning_rates', ['5e-6', '5e-3'], 'range of the first learning rates'
+      'learning_rates', ['5e-6', '5e-3'], 'range of the first learning rates'
   )
   _ENTROPY_COSTS = flags.DEFINE_list(
-    'entropy_costs', ['5e-5', '1e-2'], 'range of the first entropy costs'
+      'entropy_costs', ['5e-5', '1e-2'], 'range of the first entropy costs'
   )
   _MEMBER_CPUS = flags.DEFINE_integer(
-    'member_cpus',
-    0,
-    'of each member, which decide how many train at a time; 0, all of a '
-    'machine, or with accelerators one',
-    lower_bound=0,
+      'member_cpus',
+      0,
+      'of each member, which decide how many train at a time; 0, all of a '
+      'machine, or with accelerators one',
+      lower_bound=0,
   )
   run_setup.define_flags(_EXPERIMENTS[_experiment()][1])
   cli.run(main)

@@ -18,11 +18,11 @@ _GAP_SHADE = 225
 
 
 def grid(
-  canvas: np.ndarray,
-  target: np.ndarray | None = None,
-  *,
-  rows: int = 6,
-  columns: int = 12,
+    canvas: np.ndarray,
+    target: np.ndarray | None = None,
+    *,
+    rows: int = 6,
+    columns: int = 12,
 ) -> np.ndarray:
   """Returns images in rows; with targets, each row of them above its own.
 
@@ -68,7 +68,7 @@ def strokes(canvas: np.ndarray, *, episodes: int = 8) -> np.ndarray:
 
 
 def progress(
-  folder: pathlib.Path, *, grids: int = 8, lines: int = 1
+    folder: pathlib.Path, *, grids: int = 8, lines: int = 1
 ) -> np.ndarray | None:
   """Returns the top of saved grids, early to late: samples over training.
 
@@ -83,7 +83,7 @@ def progress(
     return None
   last = len(paths) - 1
   chosen = sorted(
-    {round(last ** (i / (grids - 1))) for i in range(grids)} | {0}
+      {round(last ** (i / (grids - 1))) for i in range(grids)} | {0}
   )
   images = []
   for index in chosen[-grids:]:
@@ -97,7 +97,7 @@ def progress(
 
 
 def curves(
-  metrics_path: pathlib.Path, names: Sequence[str], path: pathlib.Path
+    metrics_path: pathlib.Path, names: Sequence[str], path: pathlib.Path
 ) -> None:
   """Plots metrics of a run against its frames, one below the other.
 
@@ -110,9 +110,9 @@ def curves(
 
   records = [json.loads(line) for line in metrics_path.open()]
   shown = {
-    name: _by_frames(records, name)
-    for name in names
-    if any(record.get(name) is not None for record in records)
+      name: _by_frames(records, name)
+      for name in names
+      if any(record.get(name) is not None for record in records)
   }
   if not shown:
     return
@@ -127,7 +127,7 @@ def curves(
 
 
 def _by_frames(
-  records: Sequence[Mapping[str, Any]], name: str
+    records: Sequence[Mapping[str, Any]], name: str
 ) -> tuple[np.ndarray, np.ndarray]:
   """Returns the frames at which a metric was written, and its values.
 
@@ -147,12 +147,12 @@ def _by_frames(
 
 
 def compare(
-  metrics_paths: Mapping[str, pathlib.Path],
-  metric: str,
-  path: pathlib.Path,
-  *,
-  label: str,
-  baseline: tuple[str, float] | None = None,
+    metrics_paths: Mapping[str, pathlib.Path],
+    metric: str,
+    path: pathlib.Path,
+    *,
+    label: str,
+    baseline: tuple[str, float] | None = None,
 ) -> None:
   """Plots one metric of several runs against their minutes.
 
@@ -171,10 +171,10 @@ def compare(
     records = [json.loads(line) for line in metrics_path.open()]
     records = [record for record in records if metric in record]
     axis.plot(
-      [record['seconds'] / 60 for record in records],
-      [record[metric] for record in records],
-      label=name,
-      linewidth=1.4,
+        [record['seconds'] / 60 for record in records],
+        [record[metric] for record in records],
+        label=name,
+        linewidth=1.4,
     )
   if baseline is not None:
     axis.axhline(baseline[1], color='grey', linestyle=':', label=baseline[0])
@@ -187,7 +187,7 @@ def compare(
 
 
 def search(
-  error: np.ndarray, path: pathlib.Path, *, lines: Mapping[str, float]
+    error: np.ndarray, path: pathlib.Path, *, lines: Mapping[str, float]
 ) -> None:
   """Plots errors of chains against their evaluations.
 
@@ -209,7 +209,7 @@ def search(
   axis.plot(x, lowest.mean(1), label='lowest so far', linewidth=1.0)
   for index, (name, value) in enumerate(lines.items()):
     axis.axhline(
-      value, label=name, color=f'C{index + 2}', linestyle='--', linewidth=1.4
+        value, label=name, color=f'C{index + 2}', linestyle='--', linewidth=1.4
     )
   axis.set_ylim(bottom=0.0)
   axis.set_xlabel('evaluations of the renderer')

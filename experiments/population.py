@@ -27,9 +27,9 @@ SEARCHED = ('learning_rate', 'entropy_cost')
 # In what a member may differ from the one that it is descended from, or from
 # itself before the population was given more time.
 _MAY_CHANGE = (
-  'run.seed',
-  'run.decay_minutes',
-  *(f'learner.{name}' for name in SEARCHED),
+    'run.seed',
+    'run.decay_minutes',
+    *(f'learner.{name}' for name in SEARCHED),
 )
 
 _NOTE = 'member.json'
@@ -64,13 +64,13 @@ class Slice(NamedTuple):
 
 
 def train_slice(
-  setup: run_setup.Setup,
-  member: int,
-  start: pathlib.Path | None,
-  end: pathlib.Path,
-  *,
-  minutes: float,
-  frames: int,
+    setup: run_setup.Setup,
+    member: int,
+    start: pathlib.Path | None,
+    end: pathlib.Path,
+    *,
+    minutes: float,
+    frames: int,
 ) -> Slice:
   """Trains a member for a slice.
 
@@ -100,42 +100,42 @@ def train_slice(
     beside, late = note.get('beside', 0.0), note.get('late', 0.0)
   length = _length(60 * minutes, beside, late)
   run = dataclasses.replace(
-    setup.run,
-    resume=start is not None,
-    ray_address='',  # Its actors are threads.
-    frames=min(
-      frames_before + frames if frames else _NO_END,
-      setup.run.frames or _NO_END,
-    ),
-    minutes=0 if frames else (seconds + length) / 60,
-    seed=setup.run.seed + member,
-    # The end of the slice saves it.
-    checkpoint_minutes=1e6,
+      setup.run,
+      resume=start is not None,
+      ray_address='',  # Its actors are threads.
+      frames=min(
+          frames_before + frames if frames else _NO_END,
+          setup.run.frames or _NO_END,
+      ),
+      minutes=0 if frames else (seconds + length) / 60,
+      seed=setup.run.seed + member,
+      # The end of the slice saves it.
+      checkpoint_minutes=1e6,
   )
   training.train(setup._replace(run=run), may_change=_MAY_CHANGE)
   frames_after, seconds_after = _progress(run_dir)
   line = Slice(
-    member=member,
-    slice=number + 1,
-    parent=parent,
-    score=_score(
-      run_dir / 'metrics.jsonl',
-      frames_before,
-      frames_after,
-      has_discriminator=setup.learner.reward == 'discriminator',
-    ),
-    frames=frames_after,
-    seconds=seconds_after,
-    learning_rate=setup.learner.learning_rate,
-    entropy_cost=setup.learner.entropy_cost,
+      member=member,
+      slice=number + 1,
+      parent=parent,
+      score=_score(
+          run_dir / 'metrics.jsonl',
+          frames_before,
+          frames_after,
+          has_discriminator=setup.learner.reward == 'discriminator',
+      ),
+      frames=frames_after,
+      seconds=seconds_after,
+      learning_rate=setup.learner.learning_rate,
+      entropy_cost=setup.learner.entropy_cost,
   )
   step = checkpoints.load(run_dir / 'checkpoints').step
   took = time.monotonic() - begun
   note = {
-    **_to_json(line),
-    'step': step,
-    'beside': took - (seconds_after - seconds),
-    'late': 0.0 if frames else late + took - 60 * minutes,
+      **_to_json(line),
+      'step': step,
+      'beside': took - (seconds_after - seconds),
+      'late': 0.0 if frames else late + took - 60 * minutes,
   }
   (run_dir / _NOTE).write_text(json.dumps(note))
   shutil.rmtree(end, ignore_errors=True)
@@ -162,7 +162,7 @@ def _progress(run_dir: pathlib.Path) -> tuple[int, float]:
 
 
 def _score(
-  path: pathlib.Path, start: int, end: int, *, has_discriminator: bool
+    path: pathlib.Path, start: int, end: int, *, has_discriminator: bool
 ) -> float:
   """Returns the mean score in the second half of a slice of frames.
 
@@ -209,13 +209,11 @@ def progress(folder: pathlib.Path) -> tuple[int, int]:
 
 
 def ends(
-  folders: Iterable[pathlib.Path],
+    folders: Iterable[pathlib.Path],
 ) -> dict[tuple[int, int], pathlib.Path]:
   """Returns the folder of each slice, (slice, member), that left one."""
   notes = {path: _note(path) for path in folders if (path / _NOTE).exists()}
-  return {
-    (note['slice'], note['member']): path for path, note in notes.items()
-  }
+  return {(note['slice'], note['member']): path for path, note in notes.items()}
 
 
 def best(history: Sequence[Slice]) -> Slice:
@@ -229,14 +227,14 @@ def best(history: Sequence[Slice]) -> Slice:
   """
   if not history:
     raise ValueError(
-      'no member has ended its first slice; give more --minutes, or shorter '
-      'slices by --perturb_minutes or --perturb_frames'
+        'no member has ended its first slice; give more --minutes, or shorter '
+        'slices by --perturb_minutes or --perturb_frames'
     )
   ended = collections.Counter(line.slice for line in history)
   last = max(ended, key=lambda number: (ended[number], number))
   return max(
-    (line for line in history if line.slice == last),
-    key=lambda line: line.score if np.isfinite(line.score) else -np.inf,
+      (line for line in history if line.slice == last),
+      key=lambda line: line.score if np.isfinite(line.score) else -np.inf,
   )
 
 
@@ -291,7 +289,7 @@ def plot(history: Sequence[Slice], end: Slice, path: pathlib.Path) -> None:
 
   picture = figure.Figure(figsize=(8, 9), layout='constrained')
   panels = picture.subplots(
-    4, sharex=True, height_ratios=[3, 3, 3, 2], squeeze=True
+      4, sharex=True, height_ratios=[3, 3, 3, 2], squeeze=True
   )
   by_place = {(line.slice, line.member): line for line in history}
   bold = set(ancestry(history, end))
@@ -300,17 +298,17 @@ def plot(history: Sequence[Slice], end: Slice, path: pathlib.Path) -> None:
       before = by_place.get((line.slice - 1, line.parent))
       is_bold = line in bold
       style = dict(
-        color=f'C{line.member % 10}',
-        linewidth=2.6 if is_bold else 0.9,
-        alpha=1.0 if is_bold else 0.6,
+          color=f'C{line.member % 10}',
+          linewidth=2.6 if is_bold else 0.9,
+          alpha=1.0 if is_bold else 0.6,
       )
       axis.plot(line.slice, getattr(line, name), '.', **style)
       if before is not None:
         axis.plot(
-          [before.slice, line.slice],
-          [getattr(before, name), getattr(line, name)],
-          linestyle='-' if line.parent == line.member else ':',
-          **style,
+            [before.slice, line.slice],
+            [getattr(before, name), getattr(line, name)],
+            linestyle='-' if line.parent == line.member else ':',
+            **style,
         )
     axis.set_ylabel(name.replace('_', ' '))
     axis.grid(alpha=0.3)

@@ -55,7 +55,7 @@ def _keep_freed_memory() -> None:
   mallopt(_M_ARENA_MAX, 1)
   # Some versions of glibc refuse more than 32 MiB.
   _ = mallopt(_M_MMAP_THRESHOLD, 1024 * _MIB) or mallopt(
-    _M_MMAP_THRESHOLD, 32 * _MIB
+      _M_MMAP_THRESHOLD, 32 * _MIB
   )
   mallopt(_M_TRIM_THRESHOLD, 2047 * _MIB)
   mallopt(_M_TOP_PAD, 64 * _MIB)

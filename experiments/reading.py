@@ -18,7 +18,7 @@ Reader = Callable[[np.ndarray, np.ndarray | None], dict[str, Any]]
 
 
 def make_reader(
-  setup: run_setup.Setup, test: datasets.ImageDataset
+    setup: run_setup.Setup, test: datasets.ImageDataset
 ) -> Reader | None:
   """Trains a classifier; returns what it says, None where it can say nothing.
 
@@ -44,22 +44,22 @@ def make_reader(
 
 
 def _read(
-  classifier: evaluation.Classifier,
-  train: datasets.ImageDataset,
-  test: datasets.ImageDataset,
-  canvas: np.ndarray,
-  targets: np.ndarray | None,
+    classifier: evaluation.Classifier,
+    train: datasets.ImageDataset,
+    test: datasets.ImageDataset,
+    canvas: np.ndarray,
+    targets: np.ndarray | None,
 ) -> dict[str, Any]:
   """Returns what a classifier of the data set's images says of drawings."""
   count = len(canvas)
   if targets is not None:
     assert test.labels is not None
     read = evaluation.evaluate_recognition(
-      classifier, canvas, targets, test.labels
+        classifier, canvas, targets, test.labels
     )
     return {
-      'read_as_target': read.reconstructions,
-      'targets_read': read.targets,
+        'read_as_target': read.reconstructions,
+        'targets_read': read.targets,
     }
   fields = evaluation.SampleQuality._fields
   return _report(classifier, train, test.images[:count], canvas, fields)
@@ -73,11 +73,11 @@ def _classifier_of_digits(setup: run_setup.Setup) -> evaluation.Classifier:
 
 
 def _compare(
-  classifier: evaluation.Classifier,
-  train: datasets.ImageDataset,
-  test: datasets.ImageDataset,
-  canvas: np.ndarray,
-  targets: np.ndarray | None,
+    classifier: evaluation.Classifier,
+    train: datasets.ImageDataset,
+    test: datasets.ImageDataset,
+    canvas: np.ndarray,
+    targets: np.ndarray | None,
 ) -> dict[str, Any]:
   """Returns Frechet distances from the training images, of samples and others.
 
@@ -90,22 +90,23 @@ def _compare(
 
 
 def _report(
-  classifier: evaluation.Classifier,
-  train: datasets.ImageDataset,
-  real: np.ndarray,
-  canvas: np.ndarray,
-  fields: Sequence[str],
+    classifier: evaluation.Classifier,
+    train: datasets.ImageDataset,
+    real: np.ndarray,
+    canvas: np.ndarray,
+    fields: Sequence[str],
 ) -> dict[str, Any]:
   """Returns these figures of samples and of real images.
 
   Give as many of either: Frechet distances depend on the number.
   """
   report = evaluation.evaluate_samples(
-    classifier, canvas, real, reference=train.images
+      classifier, canvas, real, reference=train.images
   )
   return {
-    name: {
-      field: np.round(getattr(quality, field), 4).tolist() for field in fields
-    }
-    for name, quality in report._asdict().items()
+      name: {
+          field: np.round(getattr(quality, field), 4).tolist()
+          for field in fields
+      }
+      for name, quality in report._asdict().items()
   }

@@ -49,7 +49,7 @@ class Kind(NamedTuple):
 def kind_of(settings: Settings) -> str:
   """Returns the kind of an environment's settings, a key of `KINDS`."""
   return next(
-    name for name, kind in KINDS.items() if type(settings) is kind.settings
+      name for name, kind in KINDS.items() if type(settings) is kind.settings
   )
 
 
@@ -60,30 +60,28 @@ def true_objects(setup: Any) -> scene.Objects:
 
 def _paintings(setup: Any, split: str) -> datasets.ImageDataset:
   return datasets.load(
-    setup.dataset,
-    split,
-    data_dir=setup.run.data_dir or None,
-    size=setup.environment.canvas_size,
-    channels=setup.environment.channels,
-    download=setup.run.download,
+      setup.dataset,
+      split,
+      data_dir=setup.run.data_dir or None,
+      size=setup.environment.canvas_size,
+      channels=setup.environment.channels,
+      download=setup.run.download,
   )
 
 
 def _paint_batch(
-  settings: painting.PaintingSettings, count: int, threads: int
+    settings: painting.PaintingSettings, count: int, threads: int
 ) -> core.BatchedEnvironment:
   return painting.make_batch(
-    count,
-    dtype=np.uint8,
-    num_threads=threads,
-    **dataclasses.asdict(settings),
+      count,
+      dtype=np.uint8,
+      num_threads=threads,
+      **dataclasses.asdict(settings),
   )
 
 
 def _strokes(trajectory: agents.Trajectory) -> evaluation.StrokeUse:
-  return evaluation.stroke_use(
-    np.asarray(trajectory.canvas), trajectory.action
-  )
+  return evaluation.stroke_use(np.asarray(trajectory.canvas), trajectory.action)
 
 
 def _stroke_figures(setup: Any, strokes: evaluation.StrokeUse) -> Figures:
@@ -93,21 +91,19 @@ def _stroke_figures(setup: Any, strokes: evaluation.StrokeUse) -> Figures:
 
 def _scenes(setup: Any, split: str) -> datasets.SceneDataset:
   return scene_data.load(
-    setup.environment,
-    setup.data,
-    split,
-    data_dir=setup.run.data_dir,
-    seed=setup.run.seed,
+      setup.environment,
+      setup.data,
+      split,
+      data_dir=setup.run.data_dir,
+      seed=setup.run.seed,
   )
 
 
 def _scene_batch(
-  settings: scene.SceneSettings, count: int, threads: int
+    settings: scene.SceneSettings, count: int, threads: int
 ) -> core.BatchedEnvironment:
   del threads  # NumPy's, one.
-  return scene.make_batch(
-    count, dtype=np.uint8, **dataclasses.asdict(settings)
-  )
+  return scene.make_batch(count, dtype=np.uint8, **dataclasses.asdict(settings))
 
 
 def _object_figures(setup: Any, objects: scene.Objects) -> Figures:
@@ -115,17 +111,17 @@ def _object_figures(setup: Any, objects: scene.Objects) -> Figures:
   if not setup.agent.conditional:
     return {'objects': {'objects': float(objects.present.sum(1).mean())}}
   true = scene.Objects(
-    *(values[: len(objects.present)] for values in true_objects(setup))
+      *(values[: len(objects.present)] for values in true_objects(setup))
   )
   size = setup.environment.grid_size
 
   def accuracy(chosen: np.ndarray) -> dict[str, Any]:
     predicted, right = (
-      {part: values[chosen] for part, values in side._asdict().items()}
-      for side in (objects, true)
+        {part: values[chosen] for part, values in side._asdict().items()}
+        for side in (objects, true)
     )
     return evaluation.evaluate_objects(
-      predicted, right, grid_shape=(size, size)
+        predicted, right, grid_shape=(size, size)
     )._asdict()
 
   num_true = true.present.sum(1)
@@ -136,22 +132,22 @@ def _object_figures(setup: Any, objects: scene.Objects) -> Figures:
 
 
 KINDS = {
-  'painting': Kind(
-    settings=painting.PaintingSettings,
-    data=None,
-    make_batch=_paint_batch,
-    load=_paintings,
-    read_programs=_strokes,
-    figures=_stroke_figures,
-  ),
-  'scene': Kind(
-    settings=scene.SceneSettings,
-    data=scene_data.SceneData,
-    make_batch=_scene_batch,
-    load=lambda setup, split: datasets.ImageDataset(
-      _scenes(setup, split).images, None
+    'painting': Kind(
+        settings=painting.PaintingSettings,
+        data=None,
+        make_batch=_paint_batch,
+        load=_paintings,
+        read_programs=_strokes,
+        figures=_stroke_figures,
     ),
-    read_programs=lambda trajectory: scene.place(trajectory.action),
-    figures=_object_figures,
-  ),
+    'scene': Kind(
+        settings=scene.SceneSettings,
+        data=scene_data.SceneData,
+        make_batch=_scene_batch,
+        load=lambda setup, split: datasets.ImageDataset(
+            _scenes(setup, split).images, None
+        ),
+        read_programs=lambda trajectory: scene.place(trajectory.action),
+        figures=_object_figures,
+    ),
 }

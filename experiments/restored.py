@@ -59,13 +59,14 @@ def load(run_dir: pathlib.Path, step: int | None = None) -> Restored:
   template = jax.eval_shape(agent.init, jax.random.PRNGKey(0))
   try:
     params = state_lib.from_plain(
-      template, checkpoint.state['policy']['learner']['params']
+        template, checkpoint.state['policy']['learner']['params']
     )
   except ValueError as error:
     raise ValueError(
-      f'the checkpoint in {run_dir} is of another action space or network than '
-      f'its settings, or of another version of this package; name another run, '
-      f'or train it again ({error})'
+        f'the checkpoint in {run_dir} is of another action space or network '
+        'than '
+        'its settings, or of another version of this package; name another '
+        f'run, or train it again ({error})'
     ) from error
   return Restored(setup, agent, params, checkpoint)
 
@@ -81,10 +82,10 @@ def load_weights(name: str) -> Restored:
   """
   weights = agents.load(name)
   return Restored(
-    run_setup.from_json(weights.setup),
-    weights.agent,
-    weights.params,
-    checkpoints.Checkpoint(weights.figures['step'], {}, weights.setup),
+      run_setup.from_json(weights.setup),
+      weights.agent,
+      weights.params,
+      checkpoints.Checkpoint(weights.figures['step'], {}, weights.setup),
   )
 
 
@@ -108,13 +109,13 @@ def check_conditional(restored: Restored) -> None:
   """Raises ValueError if an agent takes no targets."""
   if not restored.setup.agent.conditional:
     raise ValueError(
-      'this agent draws from noise, not from images; name a run that was '
-      'trained with --conditional, or other weights'
+        'this agent draws from noise, not from images; name a run that was '
+        'trained with --conditional, or other weights'
     )
 
 
 def make_score(
-  restored: Restored,
+    restored: Restored,
 ) -> Callable[[np.ndarray, np.ndarray], np.ndarray] | None:
   """Returns the run's discriminator, None if there is none.
 
@@ -125,29 +126,33 @@ def make_score(
   if 'discriminator' not in state:
     return None
   discriminator = agents.make_discriminator(
-    run_setup.canvas_shape(setup), setup.agent.conditional, setup.discriminator
+      run_setup.canvas_shape(setup),
+      setup.agent.conditional,
+      setup.discriminator,
   )
   template = jax.eval_shape(discriminator.init, jax.random.PRNGKey(0))
   params = state_lib.from_plain(
-    template, state['discriminator']['learner']['params']
+      template, state['discriminator']['learner']['params']
   )
 
   @jax.jit
   def score(params: Any, canvas: jax.Array, target: jax.Array) -> jax.Array:
     return discriminator.score(
-      params, canvas.astype(jnp.float32) / 255, target.astype(jnp.float32) / 255
+        params,
+        canvas.astype(jnp.float32) / 255,
+        target.astype(jnp.float32) / 255,
     )
 
   return lambda canvas, target: np.asarray(score(params, canvas, target))
 
 
 def episodes(
-  restored: Restored,
-  count: int,
-  targets: np.ndarray | None = None,
-  *,
-  seed: int | None = None,
-  greedy: bool = False,
+    restored: Restored,
+    count: int,
+    targets: np.ndarray | None = None,
+    *,
+    seed: int | None = None,
+    greedy: bool = False,
 ) -> Iterator[agents.Trajectory]:
   """Yields trajectories of equally many episodes until there are `count`.
 
@@ -170,12 +175,12 @@ def episodes(
   if seed is None:
     seed = restored.setup.run.seed + 1_000_003
   act = rollout.Rollout(
-    run_setup.make_environment(restored.setup, batch),
-    jax.jit(functools.partial(restored.agent.step, greedy=greedy)),
-    restored.agent.initial_state(batch),
-    noise_size=restored.setup.agent.noise_size,
-    targets=stream,
-    seed=seed,
+      run_setup.make_environment(restored.setup, batch),
+      jax.jit(functools.partial(restored.agent.step, greedy=greedy)),
+      restored.agent.initial_state(batch),
+      noise_size=restored.setup.agent.noise_size,
+      targets=stream,
+      seed=seed,
   )
   for _ in range(-(-count // batch)):
     yield act(restored.params, 0)

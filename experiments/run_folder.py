@@ -10,28 +10,28 @@ from spiral_jax.driver import checkpoints
 
 # What may differ between a run and its resumption.
 MAY_CHANGE = (
-  'run.run_dir',
-  'run.resume',
-  'run.minutes',
-  'run.frames',
-  'run.devices',
-  'run.num_actors',
-  'run.launcher',
-  'run.ray_address',
-  'run.max_lag',
-  'run.render_threads',
-  'run.log_every',
-  'run.checkpoint_minutes',
-  'run.checkpoint_rounds',
-  'run.picture_seconds',
-  'agent.compute_dtype',
-  'run.data_dir',
-  'run.download',
+    'run.run_dir',
+    'run.resume',
+    'run.minutes',
+    'run.frames',
+    'run.devices',
+    'run.num_actors',
+    'run.launcher',
+    'run.ray_address',
+    'run.max_lag',
+    'run.render_threads',
+    'run.log_every',
+    'run.checkpoint_minutes',
+    'run.checkpoint_rounds',
+    'run.picture_seconds',
+    'agent.compute_dtype',
+    'run.data_dir',
+    'run.download',
 )
 
 
 def claim(
-  setup: run_setup.Setup, may_change: tuple[str, ...] = MAY_CHANGE
+    setup: run_setup.Setup, may_change: tuple[str, ...] = MAY_CHANGE
 ) -> pathlib.Path:
   """Returns the folder of a new run, or of the one that is to go on.
 
@@ -52,13 +52,13 @@ def claim(
   has_run = has_checkpoint(path)
   if setup.run.resume and not has_run:
     raise FileNotFoundError(
-      f'{path} holds no checkpoint to resume; leave out --resume, or name the '
-      'folder of a run by --run_dir'
+        f'{path} holds no checkpoint to resume; leave out --resume, or name '
+        'the folder of a run by --run_dir'
     )
   if has_run and not setup.run.resume:
     raise ValueError(
-      f'{path} holds a run already; go on with it by --resume, or name another '
-      'folder by --run_dir'
+        f'{path} holds a run already; go on with it by --resume, or name '
+        'another folder by --run_dir'
     )
   if setup.run.resume:
     saved = checkpoints.load(path / 'checkpoints').config

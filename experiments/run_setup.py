@@ -99,19 +99,19 @@ class RunConfig:
       ValueError: that names the setting, its value and what it may be.
     """
     for name, least in (
-      ('minutes', 0),
-      ('decay_minutes', 0),
-      ('frames', 0),
-      ('batch_size', 1),
-      ('unroll_length', 0),
-      ('devices', 0),
-      ('num_actors', 1),
-      ('render_threads', 1),
-      ('replay_batches', 1),
-      ('log_every', 1),
-      ('checkpoint_rounds', 0),
-      ('picture_seconds', 0),
-      ('seed', 0),
+        ('minutes', 0),
+        ('decay_minutes', 0),
+        ('frames', 0),
+        ('batch_size', 1),
+        ('unroll_length', 0),
+        ('devices', 0),
+        ('num_actors', 1),
+        ('render_threads', 1),
+        ('replay_batches', 1),
+        ('log_every', 1),
+        ('checkpoint_rounds', 0),
+        ('picture_seconds', 0),
+        ('seed', 0),
     ):
       value = getattr(self, name)
       if not least <= value < math.inf:
@@ -122,31 +122,31 @@ class RunConfig:
         raise ValueError(f'{name} is {value}, must be above 0')
     if self.decay_by_clock and not (self.minutes or self.decay_minutes):
       raise ValueError(
-        'decay_by_clock is set but minutes is 0; say how long the run is'
+          'decay_by_clock is set but minutes is 0; say how long the run is'
       )
     if not 0 <= self.unfinished_share <= 1:
       raise ValueError(
-        f'unfinished_share is {self.unfinished_share}, must be from 0 to 1'
+          f'unfinished_share is {self.unfinished_share}, must be from 0 to 1'
       )
     if self.lockstep and self.discriminator_updates % 1:
       raise ValueError(
-        f'discriminator_updates is {self.discriminator_updates}, must be a '
-        'whole number with lockstep'
+          f'discriminator_updates is {self.discriminator_updates}, must be a '
+          'whole number with lockstep'
       )
     if self.launcher not in ('threads', 'ray'):
       raise ValueError(
-        f"launcher is {self.launcher!r}; give one of ('threads', 'ray')"
+          f"launcher is {self.launcher!r}; give one of ('threads', 'ray')"
       )
     if self.lockstep and self.launcher == 'ray':
       raise ValueError("launcher is 'ray', must be 'threads' with lockstep")
     if self.lockstep and self.num_actors > 1:
       raise ValueError(
-        f'num_actors is {self.num_actors}, must be 1 with lockstep'
+          f'num_actors is {self.num_actors}, must be 1 with lockstep'
       )
     if self.checkpoint_rounds and not self.lockstep:
       raise ValueError(
-        f'checkpoint_rounds is {self.checkpoint_rounds}, must be 0 without '
-        'lockstep; checkpoint_minutes holds there'
+          f'checkpoint_rounds is {self.checkpoint_rounds}, must be 0 without '
+          'lockstep; checkpoint_minutes holds there'
       )
 
 
@@ -176,7 +176,7 @@ class Setup(NamedTuple):
     """
     if not isinstance(self.environment, painting.PaintingSettings):
       raise ValueError(
-        f'{self.run.run_dir or "this"} is no run that paints; name another'
+          f'{self.run.run_dir or "this"} is no run that paints; name another'
       )
     return self.environment
 
@@ -189,12 +189,12 @@ def _parts(kind: str) -> dict[str, tuple[type, str]]:
   """
   renderer = renderers.KINDS[kind]
   return {
-    'run': (RunConfig, ''),
-    kind: (renderer.settings, ''),
-    'agent': (agents.AgentConfig, ''),
-    'learner': (agents.LearnerConfig, ''),
-    'discriminator': (agents.DiscriminatorConfig, 'discriminator_'),
-    **({'data': (renderer.data, '')} if renderer.data else {}),
+      'run': (RunConfig, ''),
+      kind: (renderer.settings, ''),
+      'agent': (agents.AgentConfig, ''),
+      'learner': (agents.LearnerConfig, ''),
+      'discriminator': (agents.DiscriminatorConfig, 'discriminator_'),
+      **({'data': (renderer.data, '')} if renderer.data else {}),
   }
 
 
@@ -203,7 +203,7 @@ def _setup(dataset: str, kind: str, parts: dict[str, Any]) -> Setup:
 
 
 def define_flags(
-  kind: str = 'painting', flag_values: flags.FlagValues = flags.FLAGS
+    kind: str = 'painting', flag_values: flags.FlagValues = flags.FLAGS
 ) -> None:
   """Defines a flag for each field of each part of a `Setup`.
 
@@ -216,9 +216,9 @@ def define_flags(
 
 
 def read_flags(
-  dataset: str,
-  kind: str = 'painting',
-  flag_values: flags.FlagValues = flags.FLAGS,
+    dataset: str,
+    kind: str = 'painting',
+    flag_values: flags.FlagValues = flags.FLAGS,
 ) -> Setup:
   """Returns what the flags say.
 
@@ -231,8 +231,8 @@ def read_flags(
     ValueError: if a flag is out of its range.
   """
   parts: dict[str, Any] = {
-    name: config_flags.read(config_class, prefix, flag_values)
-    for name, (config_class, prefix) in _parts(kind).items()
+      name: config_flags.read(config_class, prefix, flag_values)
+      for name, (config_class, prefix) in _parts(kind).items()
   }
   return _setup(dataset, kind, parts)
 
@@ -242,8 +242,8 @@ def to_json(setup: Setup) -> dict[str, Any]:
   kind = renderers.kind_of(setup.environment)
   parts = setup._asdict() | {kind: setup.environment}
   return {
-    'dataset': setup.dataset,
-    **{name: dataclasses.asdict(parts[name]) for name in _parts(kind)},
+      'dataset': setup.dataset,
+      **{name: dataclasses.asdict(parts[name]) for name in _parts(kind)},
   }
 
 
@@ -256,25 +256,25 @@ def from_json(saved: dict[str, Any]) -> Setup:
   try:
     (kind,) = renderers.KINDS.keys() & saved.keys()
     parts = {
-      name: _restore(config_class, saved[name])
-      for name, (config_class, _) in _parts(kind).items()
+        name: _restore(config_class, saved[name])
+        for name, (config_class, _) in _parts(kind).items()
     }
     return _setup(saved['dataset'], kind, parts)
   except (KeyError, TypeError, AttributeError, ValueError) as error:
     raise ValueError(
-      f'the saved configuration is not one of a training run ({error!r}); '
-      'name another run, or another of its checkpoints'
+        f'the saved configuration is not one of a training run ({error!r}); '
+        'name another run, or another of its checkpoints'
     ) from error
 
 
 def _restore(config_class: type, saved: dict[str, Any]) -> Any:
   known = {field.name for field in dataclasses.fields(config_class)}
   return config_class(
-    **{
-      field: tuple(value) if isinstance(value, list) else value
-      for field, value in saved.items()
-      if field in known
-    }
+      **{
+          field: tuple(value) if isinstance(value, list) else value
+          for field, value in saved.items()
+          if field in known
+      }
   )
 
 
@@ -286,7 +286,7 @@ def load_dataset(setup: Setup, split: str) -> datasets.ImageDataset:
 def make_environment(setup: Setup, count: int) -> core.BatchedEnvironment:
   """Returns a batched environment that observes uint8 canvases."""
   return renderer_of(setup).make_batch(
-    setup.environment, count, setup.run.render_threads
+      setup.environment, count, setup.run.render_threads
   )
 
 
@@ -298,7 +298,7 @@ def renderer_of(setup: Setup) -> renderers.Kind:
 def make_agent(setup: Setup) -> agents.Agent:
   """Returns the agent of a setup."""
   return agents.make_agent(
-    setup.environment.action_spec(), canvas_shape(setup), setup.agent
+      setup.environment.action_spec(), canvas_shape(setup), setup.agent
   )
 
 
@@ -313,51 +313,52 @@ def check_fit(setup: Setup) -> None:
   batch_size, minibatches = setup.run.batch_size, setup.learner.minibatches
   if batch_size % minibatches:
     raise ValueError(
-      f'--batch_size={batch_size} does not divide into --minibatches='
-      f'{minibatches}; change one of them'
+        f'--batch_size={batch_size} does not divide into --minibatches='
+        f'{minibatches}; change one of them'
     )
   devices = setup.run.devices or jax.local_device_count()
   if batch_size // minibatches % devices:
     raise ValueError(
-      f'--batch_size={batch_size} in --minibatches={minibatches} does not '
-      f'divide among --devices={devices}; change one of them'
+        f'--batch_size={batch_size} in --minibatches={minibatches} does not '
+        f'divide among --devices={devices}; change one of them'
     )
   unroll_length = setup.run.unroll_length
   episode_length = setup.environment.episode_length
   if unroll_length and episode_length % unroll_length:
     raise ValueError(
-      f'--unroll_length={unroll_length} does not divide '
-      f'--episode_length={episode_length}; change one of them'
+        f'--unroll_length={unroll_length} does not divide '
+        f'--episode_length={episode_length}; change one of them'
     )
   if setup.pieces > 1 and setup.run.unfinished_share:
     raise ValueError(
-      f'--unfinished_share={setup.run.unfinished_share} is of whole episodes; '
-      f'add --unfinished_share=0, or leave out --unroll_length={unroll_length}'
+        f'--unfinished_share={setup.run.unfinished_share} is of whole '
+        'episodes; add --unfinished_share=0, or leave out '
+        f'--unroll_length={unroll_length}'
     )
   reward = setup.learner.reward
   if reward != 'discriminator' and not setup.agent.conditional:
     raise ValueError(
-      f'--reward={reward} compares with a target and the agent has none; add '
-      '--conditional, or take --reward=discriminator'
+        f'--reward={reward} compares with a target and the agent has none; add '
+        '--conditional, or take --reward=discriminator'
     )
   if setup.learner.colour_cost and not setup.agent.conditional:
     raise ValueError(
-      f'--colour_cost={setup.learner.colour_cost} compares with a target and '
-      'the agent has none; add --conditional, or leave it out'
+        f'--colour_cost={setup.learner.colour_cost} compares with a target and '
+        'the agent has none; add --conditional, or leave it out'
     )
   if setup.run.decay_by_clock and setup.learner.decay_frames:
     raise ValueError(
-      f'--decay_frames={setup.learner.decay_frames} and --decay_by_clock are '
-      'two ways of the same; leave one out'
+        f'--decay_frames={setup.learner.decay_frames} and --decay_by_clock are '
+        'two ways of the same; leave one out'
     )
   parts = setup.environment.action_spec()
   if setup.learner.stroke_start_cost and 'flag' not in parts:
     raise ValueError(
-      f'--stroke_start_cost={setup.learner.stroke_start_cost} is for strokes; '
-      'these commands draw none'
+        f'--stroke_start_cost={setup.learner.stroke_start_cost} is for '
+        'strokes; these commands draw none'
     )
   if setup.learner.object_cost and 'kind' not in parts:
     raise ValueError(
-      f'--object_cost={setup.learner.object_cost} is for objects of a scene; '
-      'these commands add none'
+        f'--object_cost={setup.learner.object_cost} is for objects of a scene; '
+        'these commands add none'
     )

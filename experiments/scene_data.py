@@ -41,17 +41,17 @@ class SceneData:
         raise ValueError(f'{name} is {getattr(self, name)}, must be 1 or more')
     if not 1 <= self.max_objects <= 20:
       raise ValueError(
-        f'max_objects is {self.max_objects}, must be from 1 to 20'
+          f'max_objects is {self.max_objects}, must be from 1 to 20'
       )
 
 
 def load(
-  settings: scene.SceneSettings,
-  data: SceneData,
-  split: str,
-  *,
-  data_dir: str = '',
-  seed: int = 0,
+    settings: scene.SceneSettings,
+    data: SceneData,
+    split: str,
+    *,
+    data_dir: str = '',
+    seed: int = 0,
 ) -> datasets.SceneDataset:
   """Returns a split with the objects that its scenes are made of.
 
@@ -72,18 +72,18 @@ def load(
   if not data_dir:
     return _made(settings, data, seed)[split]
   found = datasets.load_scenes(
-    split, data_dir=data_dir, size=settings.canvas_size
+      split, data_dir=data_dir, size=settings.canvas_size
   )
   # How long an episode is says nothing about a scene.
   theirs = scene.SceneSettings(
-    **{**found.settings, 'episode_length': settings.episode_length}
+      **{**found.settings, 'episode_length': settings.episode_length}
   )
   for name, value in dataclasses.asdict(settings).items():
     other = getattr(theirs, name)
     if value != other:
       raise ValueError(
-        f'the scenes in {data_dir} have --{name}={other}, the environment has '
-        f'{value}; give the same, or make other scenes'
+          f'the scenes in {data_dir} have --{name}={other}, the environment '
+          f'has {value}; give the same, or make other scenes'
       )
   return found
 
@@ -95,12 +95,12 @@ class Splits:
   """
 
   def __init__(
-    self,
-    settings: scene.SceneSettings,
-    count: int,
-    held_out: int,
-    max_objects: int,
-    seed: int,
+      self,
+      settings: scene.SceneSettings,
+      count: int,
+      held_out: int,
+      max_objects: int,
+      seed: int,
   ):
     """Generates the scenes to train on, without drawing them.
 
@@ -114,7 +114,7 @@ class Splits:
     self._renderer = scene.SceneRenderer(settings, _BATCH)
     self._seen: set[bytes] = set()
     self.train = scene.generate(
-      settings, count, seed=self._seed, max_objects=max_objects
+        settings, count, seed=self._seed, max_objects=max_objects
     )
 
   def draw_train(self) -> Iterator[np.ndarray]:
@@ -130,22 +130,22 @@ class Splits:
       ValueError: if there are too few of them.
     """
     candidates = scene.generate(
-      self._settings,
-      2 * self._held_out,
-      seed=self._seed + 1,
-      max_objects=self._max_objects,
+        self._settings,
+        2 * self._held_out,
+        seed=self._seed + 1,
+        max_objects=self._max_objects,
     )
     is_new = [
-      _digest(image) not in self._seen
-      for images in self.draw(candidates)
-      for image in images
+        _digest(image) not in self._seen
+        for images in self.draw(candidates)
+        for image in images
     ]
     chosen = np.flatnonzero(is_new)[: self._held_out]
     if len(chosen) < self._held_out:
       raise ValueError(
-        f'of {2 * self._held_out} other scenes only {len(chosen)} are not in '
-        f'the training set, and --held_out is {self._held_out}; make fewer, or '
-        'more --max_objects'
+          f'of {2 * self._held_out} other scenes only {len(chosen)} are not in '
+          f'the training set, and --held_out is {self._held_out}; make fewer, '
+          'or more --max_objects'
       )
     return scene.Objects(*(values[chosen] for values in candidates))
 
@@ -156,22 +156,22 @@ class Splits:
       # The last batch is filled up with the first scenes.
       chosen = np.arange(start, start + _BATCH) % total
       images = self._renderer.render(
-        scene.Objects(*(x[chosen] for x in objects))
+          scene.Objects(*(x[chosen] for x in objects))
       )
       yield images[: total - start]
 
 
 @functools.lru_cache(maxsize=1)
 def _made(
-  settings: scene.SceneSettings, data: SceneData, seed: int
+    settings: scene.SceneSettings, data: SceneData, seed: int
 ) -> dict[str, datasets.SceneDataset]:
   """Returns both splits, made in memory."""
   made = Splits(
-    settings, data.train_scenes, data.held_out, data.max_objects, seed
+      settings, data.train_scenes, data.held_out, data.max_objects, seed
   )
 
   def dataset(
-    objects: scene.Objects, drawn: Iterator[np.ndarray]
+      objects: scene.Objects, drawn: Iterator[np.ndarray]
   ) -> datasets.SceneDataset:
     size = settings.canvas_size
     images = np.empty((len(objects.present), size, size, 3), np.uint8)
@@ -180,9 +180,9 @@ def _made(
       images[start : start + len(some)] = some
       start += len(some)
     return datasets.SceneDataset(
-      images,
-      objects._asdict(),
-      dataclasses.asdict(settings),
+        images,
+        objects._asdict(),
+        dataclasses.asdict(settings),
     )
 
   train = dataset(made.train, made.draw_train())

@@ -28,11 +28,11 @@ def climb(surface: np.ndarray) -> np.ndarray:
   padded = np.pad(surface, 1, constant_values=-np.inf)
   # To stay comes first, and wins where a neighbour is as high.
   moves = [(0, 0)] + [
-    (i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)
+      (i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)
   ]
-  heights = np.stack([
-    padded[1 + i : 1 + i + rows, 1 + j : 1 + j + columns] for i, j in moves
-  ])
+  heights = np.stack(
+      [padded[1 + i : 1 + i + rows, 1 + j : 1 + j + columns] for i, j in moves]
+  )
   offset = np.array([i * columns + j for i, j in moves])
   ends = np.arange(surface.size) + offset[heights.argmax(0)].ravel()
   # Each round doubles the steps.
@@ -55,7 +55,7 @@ def points_home(surface: np.ndarray, target: int) -> np.ndarray:
   home_row, home_column = divmod(target, surface.shape[1])
   along_rows, along_columns = np.gradient(surface)
   towards = (home_row - row) * along_rows + (
-    home_column - column
+      home_column - column
   ) * along_columns
   towards[home_row, home_column] = 1.0
   return towards > 0

@@ -24,12 +24,12 @@ _GLANCE = 64  # Pixels that show whether an image is a drawing.
 
 
 def read(
-  path: pathlib.Path,
-  settings: painting.PaintingSettings,
-  *,
-  invert: str = 'auto',
-  contrast: str = 'auto',
-  fit: str = 'crop',
+    path: pathlib.Path,
+    settings: painting.PaintingSettings,
+    *,
+    invert: str = 'auto',
+    contrast: str = 'auto',
+    fit: str = 'crop',
 ) -> tuple[list[str], np.ndarray]:
   """Returns the names of images, and the images as an agent sees them.
 
@@ -65,9 +65,7 @@ def are_drawings(path: pathlib.Path) -> bool:
   Raises:
     FileNotFoundError, ValueError: as `read` does.
   """
-  images = [
-    folder_lib.read(p, size=_GLANCE, channels=3) for p in _find(path)
-  ]
+  images = [folder_lib.read(p, size=_GLANCE, channels=3) for p in _find(path)]
   return bool(np.mean([_share_of_paper(image) for image in images]) > _PAPER)
 
 
@@ -77,13 +75,13 @@ def _find(path: pathlib.Path) -> list[pathlib.Path]:
     return [path]
   if not path.is_dir():
     raise FileNotFoundError(
-      f'{path} does not exist; name an image or a folder of images by --image'
+        f'{path} does not exist; name an image or a folder of images by --image'
     )
   paths = folder_lib.find(path)
   if not paths:
     raise FileNotFoundError(
-      f'{path} has no images; put .png or .jpg files there, or name another '
-      'folder or file by --image'
+        f'{path} has no images; put .png or .jpg files there, or name another '
+        'folder or file by --image'
     )
   return paths
 
@@ -105,23 +103,23 @@ def _names(path: pathlib.Path, paths: list[pathlib.Path]) -> list[str]:
 
 
 def _read(
-  path: pathlib.Path,
-  settings: painting.PaintingSettings,
-  invert: str,
-  contrast: str,
-  fit: str,
+    path: pathlib.Path,
+    settings: painting.PaintingSettings,
+    invert: str,
+    contrast: str,
+    fit: str,
 ) -> np.ndarray:
   """Returns one image, `[H, W, C]`."""
 
   def read_on(
-    paper: int, fit: str, channels: int = settings.channels
+      paper: int, fit: str, channels: int = settings.channels
   ) -> np.ndarray:
     return folder_lib.read(
-      path,
-      size=settings.canvas_size,
-      channels=channels,
-      fit=fit,
-      paper=paper,
+        path,
+        size=settings.canvas_size,
+        channels=channels,
+        fit=fit,
+        paper=paper,
     )
 
   is_light = invert == 'yes'
@@ -137,9 +135,9 @@ def _read(
     image = 255 - image
   if contrast == 'auto':
     is_stretched = (
-      settings.channels == 1
-      and _has_ink(image)
-      and _share_of_paper(read_on(paper, fit, channels=3)) > _PAPER
+        settings.channels == 1
+        and _has_ink(image)
+        and _share_of_paper(read_on(paper, fit, channels=3)) > _PAPER
     )
   else:
     is_stretched = contrast == 'yes'
@@ -149,9 +147,9 @@ def _read(
 def _is_white_on_black(image: np.ndarray) -> bool:
   """Whether a grey image `[H, W, 1]` is light on a dark ground."""
   return bool(
-    _border(image) < _DARK_BORDER
-    and image.mean() < _DARK_IMAGE
-    and image.max() > 128
+      _border(image) < _DARK_BORDER
+      and image.mean() < _DARK_IMAGE
+      and image.max() > 128
   )
 
 

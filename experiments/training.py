@@ -44,10 +44,10 @@ class Training:
   """A program ready to run: nodes, and what is saved of them."""
 
   def __init__(
-    self,
-    setup: run_setup.Setup,
-    run_dir: pathlib.Path,
-    cluster: 'ray_launcher.Cluster | None',
+      self,
+      setup: run_setup.Setup,
+      run_dir: pathlib.Path,
+      cluster: 'ray_launcher.Cluster | None',
   ):
     """Builds all nodes of the picture above, and the folder.
 
@@ -72,11 +72,11 @@ class Training:
     score = self._make_discriminator_learner(setup)
     spare = run_setup.make_environment(setup, run.batch_size)
     self._policy_learner = agents.make_learner(
-      agent,
-      score,
-      setup.learner,
-      blank_page=spare.reset().observation['canvas'][0],
-      mesh=self._mesh,
+        agent,
+        score,
+        setup.learner,
+        blank_page=spare.reset().observation['canvas'][0],
+        mesh=self._mesh,
     )
     held_out = run_setup.load_dataset(setup, 'test')
     images = run_setup.load_dataset(setup, 'train')
@@ -84,15 +84,15 @@ class Training:
     self.clock = run_folder.Clock()
     self.lines = metrics.JsonLines(run_dir / 'metrics.jsonl')
     self.writer = metrics.Fanout(
-      self.lines,
-      metrics.TensorBoard(run_dir / 'tensorboard'),
-      metrics.Progress(
-        'policy/frames',
-        _progress_columns(setup),
-        total_frames=run.frames or None,
-        total_seconds=60 * run.minutes or None,
-        elapsed=lambda: self.clock.seconds,
-      ),
+        self.lines,
+        metrics.TensorBoard(run_dir / 'tensorboard'),
+        metrics.Progress(
+            'policy/frames',
+            _progress_columns(setup),
+            total_frames=run.frames or None,
+            total_seconds=60 * run.minutes or None,
+            elapsed=lambda: self.clock.seconds,
+        ),
     )
     program = self.program
     # In lockstep each round is of whole episodes, so that it has results.
@@ -105,10 +105,10 @@ class Training:
     replay = score_params = None
     if score is not None:
       replay = program.replay(
-        run.replay_batches,
-        run.batch_size,
-        samples_per_insert=run.discriminator_updates,
-        seed=run.seed,
+          run.replay_batches,
+          run.batch_size,
+          samples_per_insert=run.discriminator_updates,
+          seed=run.seed,
       )
       score_params = program.params('score params')
     step = jax.jit(agent.step, static_argnames='greedy')
@@ -116,70 +116,71 @@ class Training:
       name = f'actor {index}'
       if cluster is None:
         play: nodes.Rollout = acting.make_rollout(
-          setup, index, agent, step, images
+            setup, index, agent, step, images
         )
       else:
         make = functools.partial(acting.make_remote_rollout, setup, index)
         play = cluster.rollout(name, make)
       program.add(
-        nodes.Actor(
-          name,
-          rollout=play,
-          params=newest,
-          trajectories=trajectories,
-          replay=replay,
-          final_examples=functools.partial(
-            examples.from_trajectory, unfinished_share=run.unfinished_share
+          nodes.Actor(
+              name,
+              rollout=play,
+              params=newest,
+              trajectories=trajectories,
+              replay=replay,
+              final_examples=functools.partial(
+                  examples.from_trajectory,
+                  unfinished_share=run.unfinished_share,
+              ),
           ),
-        ),
-        steps_per_round=pieces,
+          steps_per_round=pieces,
       )
     keys = jax.random.split(jax.random.PRNGKey(run.seed))
     if replay is not None and score_params is not None:
       real = acting.ImageStream(images, run.batch_size, run.seed * 1000 + 999)
       program.add(
-        nodes.DiscriminatorLearner(
-          'discriminator',
-          update=self._update_discriminator,
-          state=self._discriminator_learner.init(keys[0]),
-          params_of=lambda state: state.params,
-          replay=replay,
-          make_batch=examples.RealAndFake(
-            None if setup.agent.conditional else real
+          nodes.DiscriminatorLearner(
+              'discriminator',
+              update=self._update_discriminator,
+              state=self._discriminator_learner.init(keys[0]),
+              params_of=lambda state: state.params,
+              replay=replay,
+              make_batch=examples.RealAndFake(
+                  None if setup.agent.conditional else real
+              ),
+              published=score_params,
+              metrics=self.writer,
+              log_every=run.log_every,
           ),
-          published=score_params,
-          metrics=self.writer,
-          log_every=run.log_every,
-        ),
-        steps_per_round=max(1, int(run.discriminator_updates)),
+          steps_per_round=max(1, int(run.discriminator_updates)),
       )
     self._params = params
     self._reconstruct = None
     if setup.agent.conditional:
       same = held_out.spread(run.batch_size).images
       self._reconstruct = rollout.Rollout(
-        spare,
-        step,
-        agent.initial_state(run.batch_size),
-        noise_size=setup.agent.noise_size,
-        targets=lambda: same,
-        seed=run.seed + 1_000_003,
-        unroll_length=run.unroll_length,
+          spare,
+          step,
+          agent.initial_state(run.batch_size),
+          noise_size=setup.agent.noise_size,
+          targets=lambda: same,
+          seed=run.seed + 1_000_003,
+          unroll_length=run.unroll_length,
       )
     self.learner = program.add(
-      nodes.PolicyLearner(
-        'policy',
-        update=self._update_policy,
-        state=self._policy_learner.init(keys[1]),
-        params_of=lambda state: agents.on_one_device(state.params),
-        trajectories=trajectories,
-        published=params,
-        score_params=score_params,
-        metrics=self.writer,
-        log_every=run.log_every,
-        max_frames=run.frames or None,
-      ),
-      steps_per_round=pieces,
+        nodes.PolicyLearner(
+            'policy',
+            update=self._update_policy,
+            state=self._policy_learner.init(keys[1]),
+            params_of=lambda state: agents.on_one_device(state.params),
+            trajectories=trajectories,
+            published=params,
+            score_params=score_params,
+            metrics=self.writer,
+            log_every=run.log_every,
+            max_frames=run.frames or None,
+        ),
+        steps_per_round=pieces,
     )
     if cluster is not None:
       watch = functools.partial(self._watch, cluster)
@@ -200,11 +201,11 @@ class Training:
       trajectory = self._reconstruct(params, version)
     assert trajectory.target is not None
     error = evaluation.reconstruction_error(
-      trajectory.canvas[-1], trajectory.target
+        trajectory.canvas[-1], trajectory.target
     )
     self.writer.write(
-      self.learner.version,
-      {'held_out/l2': error.mean(), 'held_out/frames': self.learner.frames},
+        self.learner.version,
+        {'held_out/l2': error.mean(), 'held_out/frames': self.learner.frames},
     )
     return trajectory
 
@@ -213,12 +214,12 @@ class Training:
     if setup.learner.reward != 'discriminator':
       return None
     discriminator = agents.make_discriminator(
-      run_setup.canvas_shape(setup),
-      setup.agent.conditional,
-      setup.discriminator,
+        run_setup.canvas_shape(setup),
+        setup.agent.conditional,
+        setup.discriminator,
     )
     self._discriminator_learner = agents.make_discriminator_learner(
-      discriminator, setup.discriminator, mesh=self._mesh
+        discriminator, setup.discriminator, mesh=self._mesh
     )
     return discriminator.score
 
@@ -239,7 +240,7 @@ class Training:
     if trajectory.is_last.any():
       self.latest = trajectory  # To be looked at.
     return self._update(
-      self._policy_learner, state, trajectory, score_params, self._progress()
+        self._policy_learner, state, trajectory, score_params, self._progress()
     )
 
   def _progress(self) -> float | None:
@@ -264,7 +265,7 @@ class Training:
 
 
 def train(
-  setup: run_setup.Setup, *, may_change: tuple[str, ...] = ()
+    setup: run_setup.Setup, *, may_change: tuple[str, ...] = ()
 ) -> pathlib.Path:
   """Trains until the end that the setup names, or Ctrl-C.
 
@@ -293,39 +294,39 @@ def train(
     stopped = _run(training, run_dir, may_change)
   if stopped is program_lib.Stopped.INTERRUPTED:
     rich.console.Console(highlight=False).print(
-      f'stopped at frame {training.learner.frames:,}; the checkpoint is in '
-      f'{run_dir}/checkpoints\ngo on with: {run_folder.resume_command()}',
-      soft_wrap=True,
+        f'stopped at frame {training.learner.frames:,}; the checkpoint is in '
+        f'{run_dir}/checkpoints\ngo on with: {run_folder.resume_command()}',
+        soft_wrap=True,
     )
     raise KeyboardInterrupt
   return run_dir
 
 
 def _run(
-  training: Training, run_dir: pathlib.Path, may_change: tuple[str, ...]
+    training: Training, run_dir: pathlib.Path, may_change: tuple[str, ...]
 ) -> program_lib.Stopped:
   """Trains, as `train` says; returns why it ended."""
   console = rich.console.Console(highlight=False)
   setup = training.setup
   program, learner = training.program, training.learner
   saved = checkpoints.Checkpoints(
-    run_dir / 'checkpoints',
-    run_setup.to_json(setup),
-    may_change=may_change,
+      run_dir / 'checkpoints',
+      run_setup.to_json(setup),
+      may_change=may_change,
   )
   parts = {
-    **program.stateful(),
-    'metrics': training.lines,
-    'clock': training.clock,
+      **program.stateful(),
+      'metrics': training.lines,
+      'clock': training.clock,
   }
   checkpointer = periodic.Checkpointer(
-    'checkpoints',
-    saved,
-    parts,
-    step=lambda: learner.version,
-    may_be_new=[name for name in parts if name.startswith('actor ')],
-    every_seconds=60 * setup.run.checkpoint_minutes,
-    every_rounds=setup.run.checkpoint_rounds or None,
+      'checkpoints',
+      saved,
+      parts,
+      step=lambda: learner.version,
+      may_be_new=[name for name in parts if name.startswith('actor ')],
+      every_seconds=60 * setup.run.checkpoint_minutes,
+      every_rounds=setup.run.checkpoint_rounds or None,
   )
   if setup.run.resume:
     checkpointer.restore()
@@ -334,14 +335,14 @@ def _run(
     # A run that died before its first checkpoint has left some.
     training.lines.set_state({'length': 0, 'seconds': 0.0})
   (run_dir / 'config.json').write_text(
-    json.dumps(run_setup.to_json(setup), indent=2) + '\n'
+      json.dumps(run_setup.to_json(setup), indent=2) + '\n'
   )
   draw = functools.partial(_draw, training, run_dir)
   if setup.run.picture_seconds > 0:
     program.add(
-      periodic.Periodic(
-        'pictures', draw, every_seconds=setup.run.picture_seconds
-      )
+        periodic.Periodic(
+            'pictures', draw, every_seconds=setup.run.picture_seconds
+        )
     )
   program.add(checkpointer)
 
@@ -356,10 +357,10 @@ def _run(
   console.print(f'training in {run_dir}; Ctrl-C stops and keeps everything')
   try:
     return program_lib.launch(
-      program,
-      stop_when=is_over,
-      lockstep=setup.run.lockstep,
-      on_stop=at_end,
+        program,
+        stop_when=is_over,
+        lockstep=setup.run.lockstep,
+        on_stop=at_end,
     )
   except program_lib.NodeError as error:
     if isinstance(error.__cause__, (ChildProcessError, ConnectionError)):

@@ -73,12 +73,12 @@ def train(setup: run_setup.Setup, search: Search) -> pathlib.Path:
   run_setup.check_fit(setup._replace(run=devices))
   if setup.run.launcher != 'threads':
     raise ValueError(
-      f'--launcher={setup.run.launcher}: the actors of a population are '
-      'threads of its members; leave it out'
+        f'--launcher={setup.run.launcher}: the actors of a population are '
+        'threads of its members; leave it out'
     )
   if not search.minutes and not search.frames:
     raise ValueError(
-      'a slice needs an end: give --perturb_minutes or --perturb_frames'
+        'a slice needs an end: give --perturb_minutes or --perturb_frames'
     )
   run_dir = _claim(setup)
   _keep_search(search, run_dir / 'search.json', resume=setup.run.resume)
@@ -94,17 +94,17 @@ def train(setup: run_setup.Setup, search: Search) -> pathlib.Path:
     plan = budget_lib.Plan(0, search.minutes)
     if setup.run.minutes and not search.frames:
       plan = budget_lib.plan(
-        setup.run.minutes - budget.minutes,
-        turns,
-        search.minutes,
-        _slices(run_dir, search.members),
+          setup.run.minutes - budget.minutes,
+          turns,
+          search.minutes,
+          _slices(run_dir, search.members),
       )
     budget.start(
-      60 * setup.run.minutes,
-      # Not to lose a round for the seconds that its last member lacks.
-      grace=60 * plan.minutes if plan.slices else 0,
-      frames=setup.run.frames,
-      slices=plan.slices,
+        60 * setup.run.minutes,
+        # Not to lose a round for the seconds that its last member lacks.
+        grace=60 * plan.minutes if plan.slices else 0,
+        frames=setup.run.frames,
+        slices=plan.slices,
     )
     if not _is_over(search, run_dir, budget):
       tuner = _make_tuner(setup, search, run_dir, resources, turns, plan)
@@ -131,25 +131,25 @@ def _claim(setup: run_setup.Setup) -> pathlib.Path:
     raise ValueError('run_dir is empty; name a folder, as --run_dir=runs/pbt')
   if not setup.run.minutes and not setup.run.frames:
     raise ValueError(
-      'a population needs an end: give --minutes of all of it, or --frames of '
-      'each member'
+        'a population needs an end: give --minutes of all of it, or --frames '
+        'of each member'
     )
   run_dir = pathlib.Path(setup.run.run_dir).expanduser().absolute()
   if run_folder.has_checkpoint(run_dir):
     raise ValueError(
-      f'{run_dir} holds a single run; name another folder for the population '
-      'by --run_dir'
+        f'{run_dir} holds a single run; name another folder for the population '
+        'by --run_dir'
     )
   is_there = (run_dir / _TUNE).is_dir()
   if is_there and not setup.run.resume:
     raise ValueError(
-      f'{run_dir} holds a population already; go on with it by --resume, or '
-      'name another folder by --run_dir'
+        f'{run_dir} holds a population already; go on with it by --resume, or '
+        'name another folder by --run_dir'
     )
   if setup.run.resume and not is_there:
     raise FileNotFoundError(
-      f'{run_dir} holds no population to resume; leave out --resume, or name '
-      'its folder by --run_dir'
+        f'{run_dir} holds no population to resume; leave out --resume, or name '
+        'its folder by --run_dir'
     )
   run_dir.mkdir(parents=True, exist_ok=True)
   return run_dir
@@ -168,8 +168,9 @@ def _keep_search(search: Search, path: pathlib.Path, *, resume: bool) -> None:
   for flag, value in json.loads(path.read_text()).items():
     if now[flag] != value:
       raise ValueError(
-        f'the population in {path.parent} has --{flag}={_as_flag(value)}, now '
-        f'it is {_as_flag(now[flag])}; set it back, or name another folder'
+          f'the population in {path.parent} has --{flag}={_as_flag(value)}, '
+          'now '
+          f'it is {_as_flag(now[flag])}; set it back, or name another folder'
       )
 
 
@@ -177,9 +178,7 @@ def _as_flag(value: Any) -> str:
   return ','.join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _absolute(
-  setup: run_setup.Setup, run_dir: pathlib.Path
-) -> run_setup.Setup:
+def _absolute(setup: run_setup.Setup, run_dir: pathlib.Path) -> run_setup.Setup:
   """Returns a setup of absolute paths: Tune has working directories."""
   data_dir = setup.run.data_dir
   if data_dir:
@@ -189,26 +188,26 @@ def _absolute(
 
 
 def _make_tuner(
-  setup: run_setup.Setup,
-  search: Search,
-  run_dir: pathlib.Path,
-  resources: dict[str, float],
-  turns: int,
-  plan: budget_lib.Plan,
+    setup: run_setup.Setup,
+    search: Search,
+    run_dir: pathlib.Path,
+    resources: dict[str, float],
+    turns: int,
+    plan: budget_lib.Plan,
 ) -> tune.Tuner:
   """Returns what runs the population, from its start or from where it was.
 
   Seeds the generators of `random` and numpy, by which Tune draws.
   """
   member = tune.with_resources(
-    tune.with_parameters(
-      _train_member,
-      saved=run_setup.to_json(setup),
-      slice_minutes=plan.minutes,
-      slice_frames=search.frames,
-      decay_minutes=setup.run.minutes / turns,
-    ),
-    resources,
+      tune.with_parameters(
+          _train_member,
+          saved=run_setup.to_json(setup),
+          slice_minutes=plan.minutes,
+          slice_frames=search.frames,
+          decay_minutes=setup.run.minutes / turns,
+      ),
+      resources,
   )
   # One that goes on is not to draw the same again.
   seed = setup.run.seed + len(population.load(run_dir / 'history.jsonl'))
@@ -218,46 +217,47 @@ def _make_tuner(
     kinds: Any = tune.ResumeConfig.ResumeType
     # Those at their end say so themselves: limits may have grown.
     resume = tune.ResumeConfig(
-      finished=kinds.RESUME, unfinished=kinds.RESUME, errored=kinds.RESUME
+        finished=kinds.RESUME, unfinished=kinds.RESUME, errored=kinds.RESUME
     )
     return tune.Tuner.restore(
-      str(run_dir / _TUNE), member, _resume_config=resume
+        str(run_dir / _TUNE), member, _resume_config=resume
     )
   space = {
-    name: tune.loguniform(*search.ranges[name]) for name in population.SEARCHED
+      name: tune.loguniform(*search.ranges[name])
+      for name in population.SEARCHED
   }
   given = {name: getattr(setup.learner, name) for name in population.SEARCHED}
   return tune.Tuner(
-    member,
-    param_space=space,
-    tune_config=tune.TuneConfig(
-      metric='score',
-      mode='max',
-      num_samples=search.members,
-      search_alg=tune_search.BasicVariantGenerator(
-        points_to_evaluate=[given], random_state=setup.run.seed
+      member,
+      param_space=space,
+      tune_config=tune.TuneConfig(
+          metric='score',
+          mode='max',
+          num_samples=search.members,
+          search_alg=tune_search.BasicVariantGenerator(
+              points_to_evaluate=[given], random_state=setup.run.seed
+          ),
+          # All members are compared after equally many slices.
+          scheduler=_Scheduler(
+              time_attr='training_iteration',
+              perturbation_interval=1,
+              hyperparam_mutations=space,
+              synch=True,
+          ),
+          # Loading the libraries takes as long as a short slice.
+          reuse_actors=True,
+          trial_dirname_creator=_trial_dirname,
       ),
-      # All members are compared after equally many slices.
-      scheduler=_Scheduler(
-        time_attr='training_iteration',
-        perturbation_interval=1,
-        hyperparam_mutations=space,
-        synch=True,
+      run_config=tune.RunConfig(
+          name=_TUNE,
+          storage_path=str(run_dir),
+          stop=_Stopper(run_dir / _BUDGET),
+          callbacks=[_History(run_dir / 'history.jsonl')],
+          # Others may have yet to copy the last but one.
+          checkpoint_config=tune.CheckpointConfig(num_to_keep=3),
+          failure_config=tune.FailureConfig(max_failures=2),
+          verbose=0,
       ),
-      # Loading the libraries takes as long as a short slice.
-      reuse_actors=True,
-      trial_dirname_creator=_trial_dirname,
-    ),
-    run_config=tune.RunConfig(
-      name=_TUNE,
-      storage_path=str(run_dir),
-      stop=_Stopper(run_dir / _BUDGET),
-      callbacks=[_History(run_dir / 'history.jsonl')],
-      # Others may have yet to copy the last but one.
-      checkpoint_config=tune.CheckpointConfig(num_to_keep=3),
-      failure_config=tune.FailureConfig(max_failures=2),
-      verbose=0,
-    ),
   )
 
 
@@ -265,8 +265,8 @@ def _resources(setup: run_setup.Setup, search: Search) -> dict[str, float]:
   """Returns what Ray keeps for a member: this decides how many run at once."""
   machines = [node['Resources'] for node in ray.nodes() if node['Alive']]
   gpus, cpus = (
-    [machine[kind] for machine in machines if machine.get(kind)]
-    for kind in ('GPU', 'CPU')
+      [machine[kind] for machine in machines if machine.get(kind)]
+      for kind in ('GPU', 'CPU')
   )
   if gpus:
     devices = setup.run.devices or min(gpus)
@@ -282,27 +282,27 @@ def _turns(resources: dict[str, float], search: Search) -> int:
   """
   machines = [node['Resources'] for node in ray.nodes() if node['Alive']]
   at_once = sum(
-    min(
-      int(machine.get(name.upper(), 0) / count)
-      for name, count in resources.items()
-    )
-    for machine in machines
+      min(
+          int(machine.get(name.upper(), 0) / count)
+          for name, count in resources.items()
+      )
+      for machine in machines
   )
   if not at_once:
     needs = ' and '.join(f'{count:g} {n}s' for n, count in resources.items())
     raise ValueError(
-      f'no machine has the {needs} that a member needs; change --member_cpus '
-      'or --devices'
+        f'no machine has the {needs} that a member needs; change --member_cpus '
+        'or --devices'
     )
   return math.ceil(search.members / at_once)
 
 
 def _train_member(
-  config: dict[str, float],
-  saved: dict,
-  slice_minutes: float,
-  slice_frames: int,
-  decay_minutes: float,
+    config: dict[str, float],
+    saved: dict,
+    slice_minutes: float,
+    slice_frames: int,
+    decay_minutes: float,
 ) -> None:
   """Is a member, in a process of Ray's: trains slices until it is stopped."""
   process.prepare()
@@ -312,15 +312,15 @@ def _train_member(
   folder = run_dir / 'members'
   end = folder / f'{member}_end'
   searched: dict[str, Any] = {
-    name: float(config[name]) for name in population.SEARCHED
+      name: float(config[name]) for name in population.SEARCHED
   }
   setup = setup._replace(
-    run=dataclasses.replace(
-      setup.run,
-      run_dir=str(folder / str(member)),
-      decay_minutes=setup.run.decay_minutes or decay_minutes,
-    ),
-    learner=dataclasses.replace(setup.learner, **searched),
+      run=dataclasses.replace(
+          setup.run,
+          run_dir=str(folder / str(member)),
+          decay_minutes=setup.run.decay_minutes or decay_minutes,
+      ),
+      learner=dataclasses.replace(setup.learner, **searched),
   )
   checkpoint = tune.get_checkpoint()
   if checkpoint:
@@ -331,12 +331,12 @@ def _train_member(
   # stopped.
   while True:
     line = population.train_slice(
-      setup,
-      member,
-      checkpoint and pathlib.Path(checkpoint.path),
-      end,
-      minutes=slice_minutes,
-      frames=slice_frames,
+        setup,
+        member,
+        checkpoint and pathlib.Path(checkpoint.path),
+        end,
+        minutes=slice_minutes,
+        frames=slice_frames,
     )
     checkpoint = tune.Checkpoint.from_directory(str(end))
     tune.report(line._asdict(), checkpoint=checkpoint)
@@ -364,14 +364,14 @@ class _Scheduler(schedulers.PopulationBasedTraining):
     result = trial.last_result
     if result and 'score' in result:
       self._save_trial_state(
-        self._trial_state[trial], result['training_iteration'], result, trial
+          self._trial_state[trial], result['training_iteration'], result, trial
       )
 
   def choose_trial_to_run(self, tune_controller):
     """Returns a member that is behind; none is if all were just compared."""
     done = [
-      self._trial_state[trial].last_train_time
-      for trial in tune_controller.get_live_trials()
+        self._trial_state[trial].last_train_time
+        for trial in tune_controller.get_live_trials()
     ]
     if done:
       self._next_perturbation_sync = max(done) + (min(done) == max(done))
@@ -416,30 +416,30 @@ class _History(tune.Callback):
     """Appends a line."""
     del iteration, trials, trial, info
     line = population.Slice(
-      **{name: result[name] for name in population.Slice._fields}
+        **{name: result[name] for name in population.Slice._fields}
     )
     with self._path.open('a') as file:
       file.write(population.to_text(line))
     origin = '' if line.parent == line.member else f' from {line.parent}'
     print(
-      f'slice {line.slice}, member {line.member}{origin}: score '
-      f'{line.score:.4g}, learning rate {line.learning_rate:.2g}, entropy cost '
-      f'{line.entropy_cost:.2g}, {line.frames:,} frames',
-      flush=True,
+        f'slice {line.slice}, member {line.member}{origin}: score '
+        f'{line.score:.4g}, learning rate {line.learning_rate:.2g}, entropy '
+        f'cost {line.entropy_cost:.2g}, {line.frames:,} frames',
+        flush=True,
     )
 
 
 def _is_over(
-  search: Search,
-  run_dir: pathlib.Path,
-  budget: budget_lib.Budget,
-  failed: int = 0,
+    search: Search,
+    run_dir: pathlib.Path,
+    budget: budget_lib.Budget,
+    failed: int = 0,
 ) -> bool:
   """Returns whether the time is over, or each member at its end or failed."""
   ended = {
-    line.member
-    for line in population.load(run_dir / 'history.jsonl')
-    if budget.has_ended(line.frames, line.slice)
+      line.member
+      for line in population.load(run_dir / 'history.jsonl')
+      if budget.has_ended(line.frames, line.slice)
   }
   return budget.is_over() or len(ended) + failed >= search.members
 
@@ -457,11 +457,11 @@ def _write(run_dir: pathlib.Path) -> pathlib.Path:
   history = population.load(run_dir / 'history.jsonl')
   # Of a slice that was trained twice, the last one's.
   folders = population.ends(
-    sorted((run_dir / _TUNE).glob('member_*/checkpoint_*'))
+      sorted((run_dir / _TUNE).glob('member_*/checkpoint_*'))
   )
   # Tune keeps those of the last few slices.
   best = population.best(
-    [line for line in history if (line.slice, line.member) in folders]
+      [line for line in history if (line.slice, line.member) in folders]
   )
   population.save(history, run_dir / 'history.jsonl')
   population.plot(history, best, run_dir / 'population.png')
@@ -469,12 +469,12 @@ def _write(run_dir: pathlib.Path) -> pathlib.Path:
   shutil.rmtree(folder, ignore_errors=True)
   population.copy(folders[best.slice, best.member], folder)
   ways = ', '.join(
-    f'{line.learning_rate:.2g}/{line.entropy_cost:.2g}'
-    for line in population.ancestry(history, best)
+      f'{line.learning_rate:.2g}/{line.entropy_cost:.2g}'
+      for line in population.ancestry(history, best)
   )
   rich.console.Console(highlight=False).print(
-    f'best: member {best.member}, score {best.score:.4g}; learning rate/'
-    f'entropy cost by slice: {ways}\nplot in {run_dir}/population.png',
-    soft_wrap=True,
+      f'best: member {best.member}, score {best.score:.4g}; learning rate/'
+      f'entropy cost by slice: {ways}\nplot in {run_dir}/population.png',
+      soft_wrap=True,
   )
   return folder

@@ -40,7 +40,7 @@ def grid_shape(part: specs.DiscreteArray) -> tuple[int, int] | None:
 
 
 def counts_if(
-  part: specs.DiscreteArray,
+    part: specs.DiscreteArray,
 ) -> tuple[str, tuple[int, ...]] | None:
   """Returns on which values of which earlier part this part has a meaning.
 

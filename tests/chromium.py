@@ -86,7 +86,10 @@ class Page:
       self._ask(f'{domain}.enable')
     self._ask(
         'Emulation.setDeviceMetricsOverride',
-        width=width, height=height, deviceScaleFactor=1, mobile=False,
+        width=width,
+        height=height,
+        deviceScaleFactor=1,
+        mobile=False,
     )
 
   def __enter__(self) -> 'Page':
@@ -112,7 +115,9 @@ class Page:
     """Returns the value of an expression, a promise's once it is there."""
     answer = self._ask(
         'Runtime.evaluate',
-        expression=expression, returnByValue=True, awaitPromise=True,
+        expression=expression,
+        returnByValue=True,
+        awaitPromise=True,
         userGesture=True,
     )
     assert 'exceptionDetails' not in answer, answer
@@ -141,7 +146,11 @@ class Page:
     for kind in ('mousePressed', 'mouseReleased'):
       self._ask(
           'Input.dispatchMouseEvent',
-          type=kind, x=x, y=y, button='left', clickCount=1,
+          type=kind,
+          x=x,
+          y=y,
+          button='left',
+          clickCount=1,
       )
 
   def pixels(self, selector: str) -> np.ndarray:
@@ -180,7 +189,9 @@ class Page:
     if event.get('method') == 'Network.requestWillBeSent':
       self.requests.append(params['request']['url'])
     elif event.get('method') in (
-        'Runtime.exceptionThrown', 'Runtime.consoleAPICalled', 'Log.entryAdded'
+        'Runtime.exceptionThrown',
+        'Runtime.consoleAPICalled',
+        'Log.entryAdded',
     ):
       self.console.append(json.dumps(params))
 

@@ -104,14 +104,18 @@ def test_importing_leaves_the_process_environment_alone():
 
 
 def test_pure_layers_touch_no_thread_file_or_clock():
-  found = {place for place in impurities(ROOT)
-           if not place.startswith(FILE_READER)}
+  found = {
+      place for place in impurities(ROOT) if not place.startswith(FILE_READER)
+  }
   assert not found
 
 
 def test_the_reader_of_weights_reads_and_does_no_more():
-  found = [place.split(': ')[1] for place in impurities(ROOT)
-           if place.startswith(FILE_READER)]
+  found = [
+      place.split(': ')[1]
+      for place in impurities(ROOT)
+      if place.startswith(FILE_READER)
+  ]
   assert sorted(found) == ['load', 'read_text', 'read_text']
 
 
@@ -141,11 +145,14 @@ def test_import_of_a_namesake_is_no_violation(tmp_path):
 
 
 def test_load_through_another_module_is_found(tmp_path):
-  write_tree(tmp_path, {
-      'spiral_jax/losses/a.py': 'from spiral_jax import helper\n',
-      'spiral_jax/helper.py': 'import flax.linen\n',
-      'flax/linen.py': '',
-  })
+  write_tree(
+      tmp_path,
+      {
+          'spiral_jax/losses/a.py': 'from spiral_jax import helper\n',
+          'spiral_jax/helper.py': 'import flax.linen\n',
+          'flax/linen.py': '',
+      },
+  )
   losses = Layer('spiral_jax.losses', ('flax',))
   assert not forbidden_imports(tmp_path, losses)
   assert forbidden_loads(tmp_path, losses) == ['flax', 'flax.linen']
@@ -158,57 +165,75 @@ def test_a_module_that_cannot_be_imported_is_an_error(tmp_path):
     forbidden_loads(tmp_path, Layer('spiral_jax', ('environments',)))
 
 
-@pytest.mark.parametrize('code', [
-    'import threading\nthreading.Thread(target=print).start()',
-    'from threading import Thread\nclass Mine(Thread): pass',
-    'from concurrent import futures\nfutures.ThreadPoolExecutor(2)',
-])
+@pytest.mark.parametrize(
+    'code',
+    [
+        'import threading\nthreading.Thread(target=print).start()',
+        'from threading import Thread\nclass Mine(Thread): pass',
+        'from concurrent import futures\nfutures.ThreadPoolExecutor(2)',
+    ],
+)
 def test_thread_starter_is_found(tmp_path, code):
-  write_tree(tmp_path, {
-      'spiral_jax/driver/a.py': code,
-      'spiral_jax/driver/b.py': 'import threading\nlock = threading.Lock()',
-  })
+  write_tree(
+      tmp_path,
+      {
+          'spiral_jax/driver/a.py': code,
+          'spiral_jax/driver/b.py': 'import threading\nlock = threading.Lock()',
+      },
+  )
   assert thread_starters(tmp_path) == ['spiral_jax/driver/a.py']
 
 
 def test_misplaced_flag_is_found(tmp_path):
   code = "from absl import flags\nX = flags.DEFINE_integer('x', 1, '')"
-  write_tree(tmp_path, {
-      'spiral_jax/a.py': code,
-      'experiments/a.py': code,
-      'environments/a.py': 'DEFINED = 1',
-  })
+  write_tree(
+      tmp_path,
+      {
+          'spiral_jax/a.py': code,
+          'experiments/a.py': code,
+          'environments/a.py': 'DEFINED = 1',
+      },
+  )
   assert misplaced_flags(tmp_path) == ['spiral_jax/a.py:2: DEFINE_integer']
 
 
-@pytest.mark.parametrize('code, found', [
-    ("import os\nos.environ['A'] = 'b'", True),
-    ("import os\ndel os.environ['A']", True),
-    ("import os\nos.environ.setdefault('A', 'b')", True),
-    ("from os import environ\nif True:\n  environ['A'] = 'b'", True),
-    ("import os\nos.putenv('A', 'b')", True),
-    ('import os\nclass C:\n  os.environ |= {}', True),
-    ("import os\ndef f():\n  os.environ['A'] = 'b'", False),
-    ("import os\nA = os.environ.get('A', os.environ['B'])", False),
-])
+@pytest.mark.parametrize(
+    'code, found',
+    [
+        ("import os\nos.environ['A'] = 'b'", True),
+        ("import os\ndel os.environ['A']", True),
+        ("import os\nos.environ.setdefault('A', 'b')", True),
+        ("from os import environ\nif True:\n  environ['A'] = 'b'", True),
+        ("import os\nos.putenv('A', 'b')", True),
+        ('import os\nclass C:\n  os.environ |= {}', True),
+        ("import os\ndef f():\n  os.environ['A'] = 'b'", False),
+        ("import os\nA = os.environ.get('A', os.environ['B'])", False),
+    ],
+)
 def test_environ_write_is_found(tmp_path, code, found):
   write_tree(tmp_path, {'environments/a.py': code})
   assert bool(environ_writes(tmp_path)) == found
 
 
-@pytest.mark.parametrize('code, found', [
-    ('def f(p):\n  return open(p)', True),
-    ('def f(p):\n  return p.read_text()', True),
-    ('import numpy as np\nnp.load("x")', True),
-    ('import time', True),
-    ('from concurrent import futures', True),
-    ('import jax\ndef f(load):\n  return load(jax.device_count())', False),
-])
+@pytest.mark.parametrize(
+    'code, found',
+    [
+        ('def f(p):\n  return open(p)', True),
+        ('def f(p):\n  return p.read_text()', True),
+        ('import numpy as np\nnp.load("x")', True),
+        ('import time', True),
+        ('from concurrent import futures', True),
+        ('import jax\ndef f(load):\n  return load(jax.device_count())', False),
+    ],
+)
 def test_impurity_is_found(tmp_path, code, found):
-  write_tree(tmp_path, {
-      'spiral_jax/agents/a.py': code,
-      'spiral_jax/driver/a.py': 'import threading, time\nopen("x")',
-  })
+  write_tree(
+      tmp_path,
+      {
+          'spiral_jax/agents/a.py': code,
+          'spiral_jax/driver/a.py': 'import threading, time\nopen("x")',
+      },
+  )
   assert bool(impurities(tmp_path)) == found
 
 
@@ -229,7 +254,8 @@ def forbidden_loads(root: pathlib.Path, layer: Layer) -> list[str]:
   """Returns the forbidden modules that importing all of a layer loads."""
   modules = [dotted(root, path) for path in sources(root, layer.name)]
   modules = [
-      name for name in modules
+      name
+      for name in modules
       if name not in OPTIONAL or importlib.util.find_spec(OPTIONAL[name])
   ]
   loaded = loads(root, modules)
@@ -241,8 +267,11 @@ def importers(root: pathlib.Path, library: str) -> list[str]:
   return [
       str(path.relative_to(root))
       for path in sources(root, 'spiral_jax', 'environments')
-      if any(_inside(name, [library]) for _, names in imports(path)
-             for name in names)
+      if any(
+          _inside(name, [library])
+          for _, names in imports(path)
+          for name in names
+      )
   ]
 
 
@@ -419,6 +448,7 @@ def _writes_environ(node: ast.AST) -> bool:
     return False
   return any(
       _last_name(t) == 'environ'
-      or isinstance(t, ast.Subscript) and _last_name(t.value) == 'environ'
+      or isinstance(t, ast.Subscript)
+      and _last_name(t.value) == 'environ'
       for t in targets
   )

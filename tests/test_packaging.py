@@ -55,10 +55,13 @@ def test_every_folder_with_code_is_a_package(declared):
   assert set(declared['packages']) == folders
 
 
-@pytest.mark.parametrize('package, files', [
-    ('spiral_jax.datasets', 'embedded/**/*'),
-    ('environments.painting', '*.html'),
-])
+@pytest.mark.parametrize(
+    'package, files',
+    [
+        ('spiral_jax.datasets', 'embedded/**/*'),
+        ('environments.painting', '*.html'),
+    ],
+)
 def test_every_file_of_data_is_installed(declared, package, files):
   data = declared['package_data'][package]
   folder = ROOT / package.replace('.', '/')
@@ -74,11 +77,16 @@ def test_weights_are_installed_with_their_cards_and_are_small(declared):
   assert fnmatch.fnmatch('weights/digits/CARD.md', pattern)
   for folder in (ROOT / 'spiral_jax/weights').glob('*'):
     assert {path.name for path in folder.iterdir()} == {
-        'CARD.md', 'config.json', 'weights.npz',
+        'CARD.md',
+        'config.json',
+        'weights.npz',
     }
     card = (folder / 'CARD.md').read_text()
-    for words in ('| licence of the data |', '| flag file | `experiments/',
-                  '## Known failures\n\n'):
+    for words in (
+        '| licence of the data |',
+        '| flag file | `experiments/',
+        '## Known failures\n\n',
+    ):
       assert words in card, folder
     assert (folder / 'weights.npz').stat().st_size < 3_500_000, folder
 
@@ -115,8 +123,16 @@ def test_extensions_are_built_where_there_is_a_compiler(
   environment = {**os.environ, **({'CC': compiler} if compiler else {})}
   target = tmp_path / 'lib'
   subprocess.run(
-      [sys.executable, 'setup.py', '-q', 'build_ext', '--build-lib', target,
-       '--build-temp', tmp_path / 'temp'],
+      [
+          sys.executable,
+          'setup.py',
+          '-q',
+          'build_ext',
+          '--build-lib',
+          target,
+          '--build-temp',
+          tmp_path / 'temp',
+      ],
       cwd=ROOT,
       env=environment,
       check=True,

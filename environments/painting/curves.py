@@ -97,7 +97,9 @@ def curves(
             first_pressure=float(pressure[t if is_jump else t - 1]),
             last_pressure=float(pressure[t]),
             colour=(
-                float(colour[t, 0]), float(colour[t, 1]), float(colour[t, 2])
+                float(colour[t, 0]),
+                float(colour[t, 1]),
+                float(colour[t, 2]),
             ),
         )
     )

@@ -19,6 +19,6 @@ def load(module: str, library: str, purpose: str) -> Any:
     return importlib.import_module(module)
   except ImportError as error:
     raise ImportError(
-        f'{purpose} needs {library}, which is not installed ({error}); install'
+        f"{purpose} needs {library}, which is not installed ({error}); install"
         f" it with `pip install {library}` or `pip install 'spiral_jax[train]'`"
     ) from error

@@ -53,8 +53,14 @@ class NativeCanvases:
     self._functions = _functions()
     error = ctypes.c_char_p()
     self._painter = self._functions.painter_new(
-        library.find_libmypaint().encode(), brush, count, size, channels,
-        is_white, seconds_per_point, ctypes.byref(error),
+        library.find_libmypaint().encode(),
+        brush,
+        count,
+        size,
+        channels,
+        is_white,
+        seconds_per_point,
+        ctypes.byref(error),
     )
     if not self._painter:
       reason = (error.value or b'').decode()
@@ -117,7 +123,14 @@ def _functions() -> ctypes.CDLL:
   text = ctypes.c_char_p
   functions.painter_new.restype = pointer
   functions.painter_new.argtypes = [
-      text, text, integer, integer, integer, integer, ctypes.c_double, pointer,
+      text,
+      text,
+      integer,
+      integer,
+      integer,
+      integer,
+      ctypes.c_double,
+      pointer,
   ]
   functions.painter_free.restype = None
   functions.painter_free.argtypes = [pointer]

@@ -93,9 +93,7 @@ class PortableCanvases:
         (count, across, across, _TILE_SIZE, _TILE_SIZE, 4), np.uint16
     )
     for tiles in self._tiles:
-      self._canvases.append(
-          _Canvas(tiles, self._background, seconds_per_point)
-      )
+      self._canvases.append(_Canvas(tiles, self._background, seconds_per_point))
 
   def close(self) -> None:
     """Frees the canvases."""

@@ -148,9 +148,7 @@ def _check_names(what: str, record: Any, names: tuple[str, ...]) -> None:
       )
   for name in names:
     if name not in record:
-      raise ValueError(
-          f'{what} lacks {name!r}; entries are {", ".join(names)}'
-      )
+      raise ValueError(f'{what} lacks {name!r}; entries are {", ".join(names)}')
 
 
 def _is_number(value: Any) -> bool:

@@ -82,11 +82,10 @@ class Canvases:
     run = self._run(np.where(acts, self._latest, self._no_object))
     stretches = np.repeat(np.where(adds, 0, 1), run.lengths)
     depth = self._count * self._num_pixels
-    self._move(run.target + stretches * depth,
-               run.target + (1 - stretches) * depth)
-    self._put(
-        self._run(np.where(acts, sprite, self._no_object)), levels
+    self._move(
+        run.target + stretches * depth, run.target + (1 - stretches) * depth
     )
+    self._put(self._run(np.where(acts, sprite, self._no_object)), levels)
     self._latest = np.where(acts, sprite, self._latest)
 
   def _move(self, source: np.ndarray, target: np.ndarray) -> None:

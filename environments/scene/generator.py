@@ -127,13 +127,15 @@ def _blocked(settings: settings_lib.SceneSettings) -> np.ndarray:
   step = 2 * settings.span / (size - 1)
   way = np.abs(np.arange(1 - size, size)) * step
   distance = np.stack(np.meshgrid(way, way), axis=-1)
-  return np.array([
+  return np.array(
       [
-          _overlaps(distance, np.array(a + b), r + s)
-          for b, s in zip(half, radius)
+          [
+              _overlaps(distance, np.array(a + b), r + s)
+              for b, s in zip(half, radius)
+          ]
+          for a, r in zip(half, radius)
       ]
-      for a, r in zip(half, radius)
-  ])
+  )
 
 
 def _overlaps(

@@ -53,8 +53,8 @@ def open_context(kind: Kind, size: int) -> Context:
   if used in _OPENERS:
     if kind not in ('auto', used):
       raise ValueError(
-          f"gl is {kind!r}, but this process draws through {used!r} already"
-          " (or MUJOCO_GL says so), and MuJoCo takes one kind in a process;"
+          f'gl is {kind!r}, but this process draws through {used!r} already'
+          ' (or MUJOCO_GL says so), and MuJoCo takes one kind in a process;'
           " leave it at 'auto' or start another process"
       )
     kinds = [used]
@@ -114,8 +114,11 @@ class _EglContext:
     attributes = sum(self._CONFIG, ())
     config, found = _pointer(), _int()
     self._egl.eglChooseConfig(
-        self._display, (_int * len(attributes))(*attributes),
-        ctypes.byref(config), 1, ctypes.byref(found),
+        self._display,
+        (_int * len(attributes))(*attributes),
+        ctypes.byref(config),
+        1,
+        ctypes.byref(found),
     )
     if not found.value or not self._egl.eglBindAPI(self._OPENGL_API):
       raise OSError('it has no OpenGL')
@@ -127,9 +130,7 @@ class _EglContext:
     self.make_current()
 
   def make_current(self) -> None:
-    if not self._egl.eglMakeCurrent(
-        self._display, None, None, self._context
-    ):
+    if not self._egl.eglMakeCurrent(self._display, None, None, self._context):
       raise OSError('EGL does not take its context on this thread')
 
   def free(self) -> None:
@@ -196,7 +197,11 @@ class _OSMesaContext:
     create = self._mesa.OSMesaCreateContextExt
     create.restype, create.argtypes = _pointer, [_uint, *[_int] * 3, _pointer]
     self._mesa.OSMesaMakeCurrent.argtypes = [
-        _pointer, _pointer, _uint, _int, _int,
+        _pointer,
+        _pointer,
+        _uint,
+        _int,
+        _int,
     ]
     self._mesa.OSMesaDestroyContext.argtypes = [_pointer]
     # Bits of depth, stencil and accumulation.
@@ -208,7 +213,10 @@ class _OSMesaContext:
 
   def make_current(self) -> None:
     if not self._mesa.OSMesaMakeCurrent(
-        self._context, self._buffer, self._UNSIGNED_BYTE, self._size,
+        self._context,
+        self._buffer,
+        self._UNSIGNED_BYTE,
+        self._size,
         self._size,
     ):
       raise OSError('OSMesa does not take its context')
@@ -221,7 +229,8 @@ class _OSMesaContext:
 
 
 _OPENERS: dict[str, Callable[[int], Context]] = {
-    'egl': _EglContext, 'osmesa': _OSMesaContext,
+    'egl': _EglContext,
+    'osmesa': _OSMesaContext,
 }
 
 

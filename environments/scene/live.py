@@ -66,8 +66,13 @@ class LiveRenderer:
     camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
     camera.fixedcamid = model.camera(world.CAMERA).id
     mujoco.mjv_updateScene(
-        model, data, mujoco.MjvOption(), None, camera,
-        mujoco.mjtCatBit.mjCAT_ALL, self._scene,
+        model,
+        data,
+        mujoco.MjvOption(),
+        None,
+        camera,
+        mujoco.mjtCatBit.mjCAT_ALL,
+        self._scene,
     )
     self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = shadows
     if not platform:

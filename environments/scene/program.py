@@ -83,11 +83,13 @@ class Program:
         }
         for row in zip(*self._commands.values())
     ]
-    head = json.dumps({
-        'format': _FORMAT,
-        'version': _VERSION,
-        'settings': dataclasses.asdict(self._settings),
-    })
+    head = json.dumps(
+        {
+            'format': _FORMAT,
+            'version': _VERSION,
+            'settings': dataclasses.asdict(self._settings),
+        }
+    )
     body = ',\n'.join('  ' + json.dumps(row) for row in rows)
     return f'{head[:-1]},\n"commands": [\n{body}\n]}}\n'
 
@@ -114,9 +116,7 @@ class Program:
     settings = _read_settings(data.get('settings'))
     return cls(settings, _read_commands(settings, data.get('commands')))
 
-  def to_mjcf(
-      self, *, size: int | None = None, shadows: bool = False
-  ) -> str:
+  def to_mjcf(self, *, size: int | None = None, shadows: bool = False) -> str:
     """Returns the final scene as MuJoCo's XML.
 
     Its camera is named 'camera'. Without shadows, MuJoCo's picture through it
@@ -170,8 +170,9 @@ class Program:
 def _read_settings(fields: object) -> settings_lib.SceneSettings:
   if not isinstance(fields, dict):
     raise ValueError("the program lacks 'settings'")
-  names = [field.name for field in dataclasses.fields(
-      settings_lib.SceneSettings)]
+  names = [
+      field.name for field in dataclasses.fields(settings_lib.SceneSettings)
+  ]
   for name in (*fields, *names):
     if (name in fields) != (name in names):
       state = 'unknown' if name in fields else 'missing'

@@ -89,9 +89,7 @@ class SceneSettings:
     has_object = ('kind', (ADD, CHANGE))
     spec = {
         'kind': core.Part(len(KINDS), name='kind'),
-        'object': core.Part(
-            len(OBJECTS), counts_if=has_object, name='object'
-        ),
+        'object': core.Part(len(OBJECTS), counts_if=has_object, name='object'),
         'location': core.Part(
             self.grid_size**2,
             grid_shape=grid,

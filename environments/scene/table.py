@@ -73,7 +73,9 @@ def load(
     except OSError as error:
       logging.warning(
           'scenes: the table could not be kept in %s (%s); it is made again'
-          ' next time', path, error,
+          ' next time',
+          path,
+          error,
       )
   for array in table:
     array.flags.writeable = False
@@ -195,8 +197,14 @@ def _read(
       table = Table(*(data[name] for name in Table._fields))
   except FileNotFoundError:
     return None
-  except (OSError, ValueError, KeyError, EOFError, zlib.error,
-          zipfile.BadZipFile) as error:
+  except (
+      OSError,
+      ValueError,
+      KeyError,
+      EOFError,
+      zlib.error,
+      zipfile.BadZipFile,
+  ) as error:
     logging.warning('scenes: %s is damaged (%s)', path, error)
     return None
   size = settings.canvas_size

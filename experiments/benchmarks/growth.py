@@ -46,15 +46,15 @@ def main() -> None:
   process.prepare()
   setup = run_setup.read_flags('mnist')
   setup = setup._replace(
-    learner=dataclasses.replace(
-      setup.learner, epochs=1, minibatches=1, reward='l2'
-    ),
-    agent=dataclasses.replace(setup.agent, conditional=True),
+      learner=dataclasses.replace(
+          setup.learner, epochs=1, minibatches=1, reward='l2'
+      ),
+      agent=dataclasses.replace(setup.agent, conditional=True),
   )
   growing = {
-    'episodes a batch': _BATCH_SIZES,
-    'commands an episode': _EPISODE_LENGTHS,
-    'canvas, pixels': _CANVAS_SIZES,
+      'episodes a batch': _BATCH_SIZES,
+      'commands an episode': _EPISODE_LENGTHS,
+      'canvas, pixels': _CANVAS_SIZES,
   }
   costs: dict[str, dict[int, Cost]] = {}
   for axis, sizes in growing.items():
@@ -72,8 +72,8 @@ def main() -> None:
   out.mkdir(parents=True, exist_ok=True)
   plot(costs, actors, out / 'growth.png')
   table: dict[str, Any] = {
-    axis: {size: cost._asdict() for size, cost in row.items()}
-    for axis, row in costs.items()
+      axis: {size: cost._asdict() for size, cost in row.items()}
+      for axis, row in costs.items()
   }
   table['actors'] = actors
   (out / 'growth.json').write_text(json.dumps(table, indent=2) + '\n')
@@ -82,15 +82,14 @@ def main() -> None:
 
 def _with(setup: run_setup.Setup, axis: str, size: int) -> run_setup.Setup:
   if axis == 'episodes a batch':
-    return setup._replace(
-      run=dataclasses.replace(setup.run, batch_size=size)
-    )
+    return setup._replace(run=dataclasses.replace(setup.run, batch_size=size))
   fields = {
-    'commands an episode': 'episode_length', 'canvas, pixels': 'canvas_size'
+      'commands an episode': 'episode_length',
+      'canvas, pixels': 'canvas_size',
   }
   changed: dict[str, Any] = {fields[axis]: size}
   return setup._replace(
-    environment=dataclasses.replace(setup.environment, **changed)
+      environment=dataclasses.replace(setup.environment, **changed)
   )
 
 
@@ -129,18 +128,18 @@ def measure_actors(setup: run_setup.Setup, count: int) -> float:
 
 
 def _rollout(
-  setup: run_setup.Setup, agent: agents.Agent, seed: int
+    setup: run_setup.Setup, agent: agents.Agent, seed: int
 ) -> rollout.Rollout:
   batch = setup.run.batch_size
   shape = batch, *run_setup.canvas_shape(setup)
   targets = np.random.default_rng(0).integers(256, size=shape, dtype=np.uint8)
   return rollout.Rollout(
-    run_setup.make_environment(setup, batch),
-    jax.jit(agent.step),
-    agent.initial_state(batch),
-    noise_size=setup.agent.noise_size,
-    targets=lambda: targets,
-    seed=seed,
+      run_setup.make_environment(setup, batch),
+      jax.jit(agent.step),
+      agent.initial_state(batch),
+      noise_size=setup.agent.noise_size,
+      targets=lambda: targets,
+      seed=seed,
   )
 
 
@@ -151,9 +150,9 @@ def _medians(functions: list[Callable[[], Any]]) -> list[float]:
 
 
 def plot(
-  costs: dict[str, dict[int, Cost]],
-  actors: dict[int, float],
-  path: pathlib.Path,
+    costs: dict[str, dict[int, Cost]],
+    actors: dict[int, float],
+    path: pathlib.Path,
 ) -> None:
   """Draws costs a command over what grows."""
   canvas = figure.Figure(figsize=(12, 3), layout='constrained')
@@ -179,16 +178,16 @@ if __name__ == '__main__':
   run_setup.define_flags()
   _TURNS = flags.DEFINE_integer('turns', 5, 'times each is measured', 1)
   _BATCH_SIZES = flags.DEFINE_list(
-    'batch_sizes', '16,32,64,128,256', 'episodes a batch'
+      'batch_sizes', '16,32,64,128,256', 'episodes a batch'
   )
   _EPISODE_LENGTHS = flags.DEFINE_list(
-    'episode_lengths', '5,10,20,50,100', 'commands an episode'
+      'episode_lengths', '5,10,20,50,100', 'commands an episode'
   )
   _CANVAS_SIZES = flags.DEFINE_list(
-    'canvas_sizes', '32,64,128,256', 'pixels each way'
+      'canvas_sizes', '32,64,128,256', 'pixels each way'
   )
   _ACTORS = flags.DEFINE_list('actors', '1,2,4', 'threads that draw')
   _OUT_DIR = flags.DEFINE_string(
-    'out_dir', 'runs/growth', 'folder of plot and table'
+      'out_dir', 'runs/growth', 'folder of plot and table'
   )
   cli.run(main)

@@ -50,44 +50,42 @@ def main() -> None:
   setup = run_setup.read_flags('mnist')
   episodes = setup.run.batch_size // setup.learner.minibatches
   setup = setup._replace(
-    learner=dataclasses.replace(
-      setup.learner, epochs=1, minibatches=1, reward='l2'
-    ),
-    agent=dataclasses.replace(setup.agent, conditional=True),
+      learner=dataclasses.replace(
+          setup.learner, epochs=1, minibatches=1, reward='l2'
+      ),
+      agent=dataclasses.replace(setup.agent, conditional=True),
   )
   steps = setup.painting.episode_length
   print(
-    f'{jax.devices()[0].device_kind}, {torch.get_num_threads()} threads; '
-    f'PyTorch {torch.__version__}, JAX {jax.__version__}; {steps} commands, '
-    f'{_TURNS.value} turns; milliseconds: median (quartiles)'
+      f'{jax.devices()[0].device_kind}, {torch.get_num_threads()} threads; '
+      f'PyTorch {torch.__version__}, JAX {jax.__version__}; {steps} commands, '
+      f'{_TURNS.value} turns; milliseconds: median (quartiles)'
   )
   agent = run_setup.make_agent(setup)
   trajectory = _trajectory(setup, agent, episodes)
-  rate = 2 * 2048**3 / np.median(
-    measuring.in_turns([_product()], _TURNS.value)
-  )
+  rate = 2 * 2048**3 / np.median(measuring.in_turns([_product()], _TURNS.value))
   print(f'matrix products: {rate / 1e9:.0f} GFLOP/s')
   ours, flops = _policy_update(setup, agent, trajectory)
   _trace('update', ours, calls=1)
   median = _compare(
-    f'policy update, {episodes} episodes',
-    ours,
-    _torch_policy_update(setup, agent, trajectory),
+      f'policy update, {episodes} episodes',
+      ours,
+      _torch_policy_update(setup, agent, trajectory),
   )
   print(
-    f'  {flops / 1e9:.1f} GFLOP: {flops / median / 1e9:.0f} GFLOP/s, '
-    f'{flops / median / rate:.0%} of the rate of matrix products'
+      f'  {flops / 1e9:.1f} GFLOP: {flops / median / 1e9:.0f} GFLOP/s, '
+      f'{flops / median / rate:.0%} of the rate of matrix products'
   )
   measuring.record(
-    'policy update, share of the rate of matrix products',
-    flops / median / rate,
-    '%',
+      'policy update, share of the rate of matrix products',
+      flops / median / rate,
+      '%',
   )
   size = setup.run.batch_size
   _compare(
-    f'discriminator update, {size} images',
-    _discriminator_update(setup, size),
-    _torch_discriminator_update(setup, size),
+      f'discriminator update, {size} images',
+      _discriminator_update(setup, size),
+      _torch_discriminator_update(setup, size),
   )
   act = _acting(setup, agent)
   _compare(f'acting, {_ACTING} canvases', act, _torch_acting(setup, agent))
@@ -101,12 +99,10 @@ def _compare(name: str, ours: Callable, theirs: Callable) -> float:
     low, median, high = np.percentile(row, [25, 50, 75])
     print(f'{name:36}{label:8} {median:9.1f} ({low:.1f} to {high:.1f})')
   low, ratio, high = np.percentile(times[1] / times[0], [25, 50, 75])
-  print(
-    f'{"":36}{ratio:.2f}x as fast ({low:.2f} to {high:.2f})', flush=True
-  )
+  print(f'{"":36}{ratio:.2f}x as fast ({low:.2f} to {high:.2f})', flush=True)
   ours_ms, theirs_ms = np.median(times, axis=1)
   measuring.record(
-    name, ours_ms, 'ms', theirs_ms, 'PyTorch', ratio, (low, high)
+      name, ours_ms, 'ms', theirs_ms, 'PyTorch', ratio, (low, high)
   )
   return float(ours_ms) / 1e3
 
@@ -116,9 +112,7 @@ def _trace(name: str, function: Callable, calls: int) -> None:
   if not _TRACE_DIR.value:
     return
   function()  # Compiles.
-  kinds = measuring.trace(
-    function, pathlib.Path(_TRACE_DIR.value, name), calls
-  )
+  kinds = measuring.trace(function, pathlib.Path(_TRACE_DIR.value, name), calls)
   total = sum(kinds.values())
   print(f'  traced, {1e3 * total:.1f} ms in operations:')
   for kind, seconds in list(kinds.items())[:_SHOWN]:
@@ -131,8 +125,8 @@ def _use_the_same_device() -> None:
     return
   if not torch.cuda.is_available():
     raise ValueError(
-      'JAX computes on a GPU and this PyTorch cannot: install one built for '
-      'CUDA, or set JAX_PLATFORMS=cpu'
+        'JAX computes on a GPU and this PyTorch cannot: install one built for '
+        'CUDA, or set JAX_PLATFORMS=cpu'
     )
   torch.set_default_device('cuda')
   torch.backends.cudnn.benchmark = True
@@ -160,11 +154,11 @@ def _trajectory(setup, agent, episodes: int) -> agents.Trajectory:
   rng = np.random.default_rng(0)
   shape = (episodes, *run_setup.canvas_shape(setup))
   act = rollout.Rollout(
-    run_setup.make_environment(setup, episodes),
-    jax.jit(agent.step),
-    agent.initial_state(episodes),
-    noise_size=setup.agent.noise_size,
-    targets=lambda: rng.integers(256, size=shape, dtype=np.uint8),
+      run_setup.make_environment(setup, episodes),
+      jax.jit(agent.step),
+      agent.initial_state(episodes),
+      noise_size=setup.agent.noise_size,
+      targets=lambda: rng.integers(256, size=shape, dtype=np.uint8),
   )
   return act(agent.init(jax.random.PRNGKey(0)), 0)
 
@@ -192,23 +186,23 @@ def _torch_policy_update(setup, agent, trajectory) -> Callable:
   images = both.permute(0, 1, 4, 2, 3)
   noise = torch.randn(batch, setup.agent.noise_size).expand(steps, batch, -1)
   action = {
-    name: _tensor(value).long().flatten()
-    for name, value in trajectory.action.items()
+      name: _tensor(value).long().flatten()
+      for name, value in trajectory.action.items()
   }
   previous = {
-    name: _shift(value.view(steps, batch)).flatten()
-    for name, value in action.items()
+      name: _shift(value.view(steps, batch)).flatten()
+      for name, value in action.items()
   }
   advantage = torch.randn(steps * batch)
 
   def update():
     _, log_prob, entropy, value, _ = network(
-      torch_agent.see(images, setup.agent), noise, previous, action
+        torch_agent.see(images, setup.agent), noise, previous, action
     )
     loss = (
-      -(log_prob * advantage).mean()
-      + 0.5 * (value - advantage).square().mean()
-      - 0.01 * entropy.mean()
+        -(log_prob * advantage).mean()
+        + 0.5 * (value - advantage).square().mean()
+        - 0.01 * entropy.mean()
     )
     optimiser.zero_grad()
     loss.backward()
@@ -226,7 +220,7 @@ def _shift(value: torch.Tensor) -> torch.Tensor:
 
 def _torch_policy(setup, agent) -> torch_agent.Policy:
   network = torch_agent.Policy(
-    agent.parts, run_setup.canvas_shape(setup), setup.agent
+      agent.parts, run_setup.canvas_shape(setup), setup.agent
   )
   _order(network)
   params = jax.eval_shape(agent.init, jax.random.PRNGKey(0))
@@ -245,8 +239,8 @@ def _order(network: torch.nn.Module) -> None:
 def _discriminator_update(setup, batch: int) -> Callable:
   shape = run_setup.canvas_shape(setup)
   learner = agents.make_discriminator_learner(
-    agents.make_discriminator(shape, False, setup.discriminator),
-    setup.discriminator,
+      agents.make_discriminator(shape, False, setup.discriminator),
+      setup.discriminator,
   )
   state = learner.init(jax.random.PRNGKey(0))
   images = np.random.default_rng(0).random((2, batch, *shape), np.float32)
@@ -298,9 +292,7 @@ def _torch_acting(setup, agent) -> Callable:
   # From the renderer, which paints in the host's memory.
   images = np.zeros((1, _ACTING, 2 * channels, size, size), np.uint8)
   noise = torch.zeros(1, _ACTING, setup.agent.noise_size)
-  previous = {
-    part.name: torch.full((_ACTING,), -1) for part in agent.parts
-  }
+  previous = {part.name: torch.full((_ACTING,), -1) for part in agent.parts}
 
   @torch.inference_mode()
   def act():
@@ -316,6 +308,8 @@ if __name__ == '__main__':
   run_setup.define_flags()
   _TURNS = flags.DEFINE_integer('turns', 9, 'times each is measured', 1)
   _TRACE_DIR = flags.DEFINE_string(
-    'trace_dir', '', 'folder of traces of an update and of acting; empty, none'
+      'trace_dir',
+      '',
+      'folder of traces of an update and of acting; empty, none',
   )
   cli.run(main)

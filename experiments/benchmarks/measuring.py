@@ -22,7 +22,7 @@ _PAUSE = 0.2  # Seconds.
 _AROUND = ('while', 'call', 'conditional')
 
 _FIGURES = flags.DEFINE_string(
-  'figures', '', 'JSON lines to which the figures are added as well'
+    'figures', '', 'JSON lines to which the figures are added as well'
 )
 
 
@@ -62,12 +62,12 @@ def read_figures(path: pathlib.Path) -> list[Figure]:
 
 
 def in_turns(
-  functions: Sequence[Callable[[], object]],
-  turns: int,
-  *,
-  warm_up: int = 2,
-  seconds: float = 0.3,
-  clock: Callable[[], float] = time.perf_counter,
+    functions: Sequence[Callable[[], object]],
+    turns: int,
+    *,
+    warm_up: int = 2,
+    seconds: float = 0.3,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> list[list[float]]:
   """Returns seconds a call of each function in each turn.
 
@@ -102,7 +102,7 @@ def in_turns(
 
 
 def trace(
-  function: Callable[[], object], folder: pathlib.Path, calls: int
+    function: Callable[[], object], folder: pathlib.Path, calls: int
 ) -> dict[str, float]:
   """Traces calls of a function, operation by operation.
 
@@ -131,7 +131,7 @@ def trace(
 
 
 def gradient_flops(
-  agent: agents.Agent, params: types.Params, trajectory: agents.Trajectory
+    agent: agents.Agent, params: types.Params, trajectory: agents.Trajectory
 ) -> float:
   """Returns what XLA counts for the policy's gradients, convolutions plain."""
 

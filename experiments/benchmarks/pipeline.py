@@ -45,8 +45,12 @@ _SCRIPT = pathlib.Path(__file__).resolve().parents[1] / 'mnist.py'
 
 # Flags of this script alone, not of the training.
 _OWN = (
-  '--turns', '--seconds', '--figures', '--plain', '--noplain',
-  '--learn_minutes',
+    '--turns',
+    '--seconds',
+    '--figures',
+    '--plain',
+    '--noplain',
+    '--learn_minutes',
 )
 
 # A program that runs the script without the native convolutions.
@@ -63,9 +67,9 @@ runpy.run_path(sys.argv[0], run_name='__main__')
 class Run(NamedTuple):
   """What was seen of a training run."""
 
-  start: float     # Seconds from its start to the first update.
-  rate: float      # Commands a second since.
-  memory: float    # Most that was resident, MiB.
+  start: float  # Seconds from its start to the first update.
+  rate: float  # Commands a second since.
+  memory: float  # Most that was resident, MiB.
   discriminator_updates: float  # For each command.
 
 
@@ -83,12 +87,12 @@ def main() -> None:
   setup = run_setup.read_flags('mnist')
   if _LEARN_MINUTES.value and not setup.agent.conditional:
     raise ValueError(
-      '--learn_minutes compares errors on given images: add --conditional, or '
-      'name a flag file that has it'
+        '--learn_minutes compares errors on given images: add --conditional, '
+        'or name a flag file that has it'
     )
   if _LEARN_MINUTES.value and not _PLAIN_TOO.value:
     raise ValueError(
-      '--noplain leaves out what --learn_minutes compares with: leave out one'
+        '--noplain leaves out what --learn_minutes compares with: leave out one'
     )
   if _LEARN_MINUTES.value:
     _compare_learning(_LEARN_MINUTES.value)
@@ -107,10 +111,10 @@ def _compare_rates(setup: run_setup.Setup) -> None:
     print(f'most memory                            {run.memory:8.0f} MiB')
     if _PLAIN_TOO.value:
       plain = train(
-        pathlib.Path(folder, 'plain'),
-        cache,
-        seconds=_SECONDS.value,
-        program=['-c', _PLAIN],
+          pathlib.Path(folder, 'plain'),
+          cache,
+          seconds=_SECONDS.value,
+          program=['-c', _PLAIN],
       )
   measuring.record('start to first update, empty cache', cold.start, 's')
   measuring.record('start to first update, from the cache', run.start, 's')
@@ -122,39 +126,39 @@ def _compare_rates(setup: run_setup.Setup) -> None:
     print(f'{name:38} {1e3 * value:8.1f} ms a batch, {value / total:.0%}')
   print(f'its parts allow                        {frames / total:8.1f} /s')
   print(
-    f'training does, over {_SECONDS.value:3.0f} s             {run.rate:8.1f}'
-    f' /s, {run.rate * total / frames:.0%}'
+      f'training does, over {_SECONDS.value:3.0f} s             {run.rate:8.1f}'
+      f' /s, {run.rate * total / frames:.0%}'
   )
   measuring.record(
-    'training',
-    run.rate,
-    'commands/s',
-    frames / total,
-    'its parts alone',
-    run.rate * total / frames,
+      'training',
+      run.rate,
+      'commands/s',
+      frames / total,
+      'its parts alone',
+      run.rate * total / frames,
   )
   if _PLAIN_TOO.value:
     ratio = run.rate / plain.rate
     print(
-      f'with convolutions of XLA               {plain.rate:8.1f} /s: '
-      f'{ratio:.2f}x as fast'
+        f'with convolutions of XLA               {plain.rate:8.1f} /s: '
+        f'{ratio:.2f}x as fast'
     )
     measuring.record(
-      'training',
-      run.rate,
-      'commands/s',
-      plain.rate,
-      'convolutions of XLA',
-      ratio,
+        'training',
+        run.rate,
+        'commands/s',
+        plain.rate,
+        'convolutions of XLA',
+        ratio,
     )
 
 
 def train(
-  run_dir: pathlib.Path,
-  cache: pathlib.Path,
-  *,
-  seconds: float,
-  program: Sequence[str] = (),
+    run_dir: pathlib.Path,
+    cache: pathlib.Path,
+    *,
+    seconds: float,
+    program: Sequence[str] = (),
 ) -> Run:
   """Runs the training script until `seconds` after its first update.
 
@@ -171,7 +175,7 @@ def train(
   start = time.monotonic()
   with tempfile.TemporaryFile('w+') as output:
     script = _start(
-      run_dir, cache, program, output, ['--log_every=1', '--minutes=1000']
+        run_dir, cache, program, output, ['--log_every=1', '--minutes=1000']
     )
     try:
       memory = 0.0
@@ -193,30 +197,35 @@ def train(
   assert last is not None
   elapsed, frames, updates = np.subtract(last, first)
   return Run(
-    start=first.seconds - start,
-    rate=frames / elapsed if elapsed else float('nan'),
-    memory=memory,
-    discriminator_updates=updates / frames if frames else float('nan'),
+      start=first.seconds - start,
+      rate=frames / elapsed if elapsed else float('nan'),
+      memory=memory,
+      discriminator_updates=updates / frames if frames else float('nan'),
   )
 
 
 def _start(
-  run_dir: pathlib.Path,
-  cache: pathlib.Path,
-  program: Sequence[str],
-  output: IO[str],
-  more_flags: Sequence[str],
+    run_dir: pathlib.Path,
+    cache: pathlib.Path,
+    program: Sequence[str],
+    output: IO[str],
+    more_flags: Sequence[str],
 ) -> subprocess.Popen:
   """Starts the training script with this script's flags and `more_flags`."""
   arguments = [a for a in sys.argv[1:] if not a.startswith(_OWN)]
   return subprocess.Popen(
-    [
-      sys.executable, *program, str(_SCRIPT), *arguments,
-      f'--run_dir={run_dir}', '--frames=0', *more_flags,
-    ],
-    env={**os.environ, 'XDG_CACHE_HOME': str(cache)},
-    stdout=output,
-    stderr=output,
+      [
+          sys.executable,
+          *program,
+          str(_SCRIPT),
+          *arguments,
+          f'--run_dir={run_dir}',
+          '--frames=0',
+          *more_flags,
+      ],
+      env={**os.environ, 'XDG_CACHE_HOME': str(cache)},
+      stdout=output,
+      stderr=output,
   )
 
 
@@ -230,34 +239,34 @@ def _compare_learning(minutes: float) -> None:
       shares[name] = figures['share_of_blank']
       frames[name] = figures['frames']
       print(
-        f'after {minutes:g} minutes, convolutions of {name:8} held-out l2 '
-        f'{figures["error"]:.4f}, {figures["share_of_blank"]:.1%} of a blank '
-        f"page's; {frames[name]:,} commands",
-        flush=True,
+          f'after {minutes:g} minutes, convolutions of {name:8} held-out l2 '
+          f'{figures["error"]:.4f}, {figures["share_of_blank"]:.1%} of a blank '
+          f"page's; {frames[name]:,} commands",
+          flush=True,
       )
   measuring.record(
-    f"held-out l2 after {minutes:g} minutes, of a blank page's",
-    shares['native'],
-    '%',
-    shares['XLA'],
-    'convolutions of XLA',
-    shares['XLA'] / shares['native'],
+      f"held-out l2 after {minutes:g} minutes, of a blank page's",
+      shares['native'],
+      '%',
+      shares['XLA'],
+      'convolutions of XLA',
+      shares['XLA'] / shares['native'],
   )
   measuring.record(
-    'commands in these minutes',
-    frames['native'],
-    '',
-    frames['XLA'],
-    'convolutions of XLA',
-    frames['native'] / frames['XLA'],
+      'commands in these minutes',
+      frames['native'],
+      '',
+      frames['XLA'],
+      'convolutions of XLA',
+      frames['native'] / frames['XLA'],
   )
 
 
 def _learn(
-  run_dir: pathlib.Path,
-  cache: pathlib.Path,
-  program: Sequence[str],
-  minutes: float,
+    run_dir: pathlib.Path,
+    cache: pathlib.Path,
+    program: Sequence[str],
+    minutes: float,
 ) -> dict[str, Any]:
   """Trains for so long; returns the figures of the run's evaluation."""
   with tempfile.TemporaryFile('w+') as output:
@@ -299,7 +308,7 @@ def _resident(pid: int) -> float:
 
 
 def parts(
-  setup: run_setup.Setup, turns: int, discriminator_updates: float
+    setup: run_setup.Setup, turns: int, discriminator_updates: float
 ) -> dict[str, float]:
   """Returns seconds a batch, of episodes or pieces, of each part, medians.
 
@@ -314,22 +323,22 @@ def parts(
   targets = images[np.arange(batch) % len(images)]
   is_conditional = setup.agent.conditional
   draw = rollout.Rollout(
-    run_setup.make_environment(setup, batch),
-    jax.jit(agent.step),
-    agent.initial_state(batch),
-    noise_size=setup.agent.noise_size,
-    targets=(lambda: targets) if is_conditional else None,
-    unroll_length=setup.run.unroll_length,
+      run_setup.make_environment(setup, batch),
+      jax.jit(agent.step),
+      agent.initial_state(batch),
+      noise_size=setup.agent.noise_size,
+      targets=(lambda: targets) if is_conditional else None,
+      unroll_length=setup.run.unroll_length,
   )
   score = score_params = None
   work: dict[str, Any] = {}
   if setup.learner.reward == 'discriminator':
     discriminator = agents.make_discriminator(
-      run_setup.canvas_shape(setup), is_conditional, setup.discriminator
+        run_setup.canvas_shape(setup), is_conditional, setup.discriminator
     )
     score = discriminator.score
     score_learner = agents.make_discriminator_learner(
-      discriminator, setup.discriminator
+        discriminator, setup.discriminator
     )
     score_state = score_learner.init(jax.random.PRNGKey(1))
     score_params = discriminator.init(jax.random.PRNGKey(1))
@@ -347,21 +356,21 @@ def parts(
   def update_discriminator() -> None:
     nonlocal score_state
     score_state, _ = score_learner.update(
-      score_state, targets, trajectory.canvas[-1], trajectory.target
+        score_state, targets, trajectory.canvas[-1], trajectory.target
     )
     jax.block_until_ready(score_state)
 
   work['drawing'] = 1.0, lambda: draw(acting, 0)
   if score is not None:
     work[f'{discriminator_updates:.2f} discriminator updates'] = (
-      discriminator_updates,
-      update_discriminator,
+        discriminator_updates,
+        update_discriminator,
     )
   work['policy update'] = 1.0, update_policy
   times = measuring.in_turns([function for _, function in work.values()], turns)
   return {
-    name: count * float(np.median(row))
-    for (name, (count, _)), row in zip(work.items(), times)
+      name: count * float(np.median(row))
+      for (name, (count, _)), row in zip(work.items(), times)
   }
 
 
@@ -369,12 +378,15 @@ if __name__ == '__main__':
   run_setup.define_flags()
   _TURNS = flags.DEFINE_integer('turns', 7, 'times each part is measured', 1)
   _SECONDS = flags.DEFINE_float(
-    'seconds', 120, 'of training, after its first update', 1
+      'seconds', 120, 'of training, after its first update', 1
   )
   _PLAIN_TOO = flags.DEFINE_boolean(
-    'plain', True, 'train once more with the convolutions of XLA'
+      'plain', True, 'train once more with the convolutions of XLA'
   )
   _LEARN_MINUTES = flags.DEFINE_float(
-    'learn_minutes', 0, 'of training, with either, whose errors are compared', 0
+      'learn_minutes',
+      0,
+      'of training, with either, whose errors are compared',
+      0,
   )
   cli.run(main)

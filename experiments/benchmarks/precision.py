@@ -46,13 +46,13 @@ def main() -> None:
   targets = targets.spread(_COUNT.value)
   drawn = next(restored_lib.episodes(restored, _COUNT.value, targets.images))
   full, half = (
-    measure(_computed_in(restored, dtype), targets.images, drawn)
-    for dtype in ('float32', 'bfloat16')
+      measure(_computed_in(restored, dtype), targets.images, drawn)
+      for dtype in ('float32', 'bfloat16')
   )
   difference = half.log_prob - full.log_prob
   along = optax.tree.vdot(half.gradient, full.gradient)
   cosine = along / (
-    optax.tree.norm(half.gradient) * optax.tree.norm(full.gradient)
+      optax.tree.norm(half.gradient) * optax.tree.norm(full.gradient)
   )
   print(f'{_WEIGHTS.value}, {_COUNT.value} held-out images')
   print(f'error of drawings, float32      {full.error:.5f}')
@@ -63,26 +63,26 @@ def main() -> None:
 
 
 def _computed_in(
-  restored: restored_lib.Restored, dtype: str
+    restored: restored_lib.Restored, dtype: str
 ) -> restored_lib.Restored:
   setup = restored.setup
   setup = setup._replace(
-    agent=dataclasses.replace(setup.agent, compute_dtype=dtype)
+      agent=dataclasses.replace(setup.agent, compute_dtype=dtype)
   )
   return restored._replace(setup=setup, agent=run_setup.make_agent(setup))
 
 
 def measure(
-  restored: restored_lib.Restored,
-  targets: np.ndarray,
-  drawn: agents.Trajectory,
+    restored: restored_lib.Restored,
+    targets: np.ndarray,
+    drawn: agents.Trajectory,
 ) -> Precision:
   """Returns what the agent makes of targets `[N, H, W, C]` and commands."""
   canvases = [
-    trajectory.canvas[-1]
-    for trajectory in restored_lib.episodes(
-      restored, len(targets), targets, greedy=True
-    )
+      trajectory.canvas[-1]
+      for trajectory in restored_lib.episodes(
+          restored, len(targets), targets, greedy=True
+      )
   ]
   canvas = np.concatenate(canvases)[: len(targets)]
 
@@ -94,9 +94,9 @@ def measure(
 
   gradient, log_prob = differentiate(restored.params, drawn)
   return Precision(
-    float(evaluation.reconstruction_error(canvas, targets).mean()),
-    np.asarray(log_prob),
-    gradient,
+      float(evaluation.reconstruction_error(canvas, targets).mean()),
+      np.asarray(log_prob),
+      gradient,
   )
 
 

@@ -22,15 +22,18 @@ import cli
 from environments import painting
 
 _SIZE = flags.DEFINE_integer(
-  'size', 512, 'of the larger picture, a multiple of the canvas', lower_bound=1
+    'size',
+    512,
+    'of the larger picture, a multiple of the canvas',
+    lower_bound=1,
 )
 _PROGRAMS = flags.DEFINE_string(
-  'programs',
-  str(
-    pathlib.Path(__file__).resolve().parents[2]
-    / 'tests/data/painting_golden.npz'
-  ),
-  'file of recorded programs',
+    'programs',
+    str(
+        pathlib.Path(__file__).resolve().parents[2]
+        / 'tests/data/painting_golden.npz'
+    ),
+    'file of recorded programs',
 )
 
 
@@ -44,37 +47,37 @@ def main() -> None:
       actions = data[f's{entry["index"]}_actions']
       for episode in actions:
         program = painting.Program(
-          settings,
-          {
-            name: episode[:, record['action_keys'].index(name)]
-            for name in settings.action_spec()
-          },
+            settings,
+            {
+                name: episode[:, record['action_keys'].index(name)]
+                for name in settings.action_spec()
+            },
         )
         rows.setdefault(settings.brush, []).append(_correlations(program))
   table = rich.table.Table(
-    'brush', 'programs', 'least', 'mean', 'mean, sizes alone scaled'
+      'brush', 'programs', 'least', 'mean', 'mean, sizes alone scaled'
   )
   for brush, pairs in rows.items():
     found, naive = np.array(pairs).T
     table.add_row(
-      brush,
-      str(len(pairs)),
-      f'{found.min():.3f}',
-      f'{found.mean():.3f}',
-      f'{naive.mean():.3f}',
+        brush,
+        str(len(pairs)),
+        f'{found.min():.3f}',
+        f'{found.mean():.3f}',
+        f'{naive.mean():.3f}',
     )
   rich.console.Console(highlight=False).print(table)
 
 
 def _settings(recorded: dict) -> painting.PaintingSettings:
   return painting.PaintingSettings(
-    canvas_size=recorded['canvas_width'],
-    grid_size=recorded['grid_width'],
-    brush=recorded['brush_type'],
-    brush_sizes=tuple(recorded['brush_sizes']),
-    colour=recorded['use_color'],
-    pressure=recorded['use_pressure'],
-    background=recorded['background'],
+      canvas_size=recorded['canvas_width'],
+      grid_size=recorded['grid_width'],
+      brush=recorded['brush_type'],
+      brush_sizes=tuple(recorded['brush_sizes']),
+      colour=recorded['use_color'],
+      pressure=recorded['use_pressure'],
+      background=recorded['background'],
   )
 
 
@@ -83,14 +86,14 @@ def _correlations(program: painting.Program) -> tuple[float, float]:
   settings, size = program.settings, _SIZE.value
   factor = size / settings.canvas_size
   naive = dataclasses.replace(
-    settings,
-    canvas_size=size,
-    brush_sizes=tuple(factor * radius for radius in settings.brush_sizes),
+      settings,
+      canvas_size=size,
+      brush_sizes=tuple(factor * radius for radius in settings.brush_sizes),
   )
   small = program.render()
   return (
-    _correlation(program.render(size), small),
-    _correlation(painting.Program(naive, program.commands).render(), small),
+      _correlation(program.render(size), small),
+      _correlation(painting.Program(naive, program.commands).render(), small),
   )
 
 

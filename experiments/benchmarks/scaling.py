@@ -70,15 +70,15 @@ def main() -> None:
   print(f'policy, operations a frame: {costs.policy_flop / 1e9:.3f} GFLOP')
   print()
   print(
-    f'{"actors":>8}{"frames/s":>12}{"updates/s":>11}{"trajectories":>14}'
-    f'{"parameters":>14}{"learner":>16}'
+      f'{"actors":>8}{"frames/s":>12}{"updates/s":>11}{"trajectories":>14}'
+      f'{"parameters":>14}{"learner":>16}'
   )
   for actors in (64, 1000, 10000):
     row = load(costs, actors, _ACTORS_PER_MACHINE.value)
     print(
-      f'{actors:8,}{row.frames:12,.0f}{row.messages:11,.1f}'
-      f'{row.bytes_in / 1e6:9,.0f} MB/s{row.bytes_out / 1e6:9,.0f} MB/s'
-      f'{row.flops / 1e12:11,.1f} TF/s'
+        f'{actors:8,}{row.frames:12,.0f}{row.messages:11,.1f}'
+        f'{row.bytes_in / 1e6:9,.0f} MB/s{row.bytes_out / 1e6:9,.0f} MB/s'
+        f'{row.flops / 1e12:11,.1f} TF/s'
     )
 
 
@@ -108,11 +108,11 @@ def load(costs: Costs, actors: int, actors_per_machine: int) -> Load:
   machines = -(-actors // actors_per_machine)
   fetches = machines * min(messages, messages / actors * actors_per_machine)
   return Load(
-    frames=frames,
-    messages=messages,
-    bytes_in=messages * costs.trajectory,
-    bytes_out=fetches * costs.params,
-    flops=frames * costs.policy_flop,
+      frames=frames,
+      messages=messages,
+      bytes_in=messages * costs.trajectory,
+      bytes_out=fetches * costs.params,
+      flops=frames * costs.policy_flop,
   )
 
 
@@ -128,7 +128,7 @@ def measure(setup: run_setup.Setup, episodes: int, turns: int) -> Costs:
   environment = run_setup.make_environment(setup, episodes)
   steps = setup.environment.episode_length
   images = np.random.default_rng(0).integers(
-    256, size=(episodes, *run_setup.canvas_shape(setup)), dtype=np.uint8
+      256, size=(episodes, *run_setup.canvas_shape(setup)), dtype=np.uint8
   )
   painting = 0.0
 
@@ -147,18 +147,18 @@ def measure(setup: run_setup.Setup, episodes: int, turns: int) -> Costs:
       return time_step
 
   act = rollout.Rollout(
-    Timed(),
-    jax.jit(agent.step),
-    agent.initial_state(episodes),
-    noise_size=setup.agent.noise_size,
-    targets=(lambda: images) if setup.agent.conditional else None,
+      Timed(),
+      jax.jit(agent.step),
+      agent.initial_state(episodes),
+      noise_size=setup.agent.noise_size,
+      targets=(lambda: images) if setup.agent.conditional else None,
   )
   learner = agents.make_learner(
-    agent,
-    lambda params, canvas, target: canvas.mean((1, 2, 3)),
-    dataclasses.replace(
-      setup.learner, reward='discriminator', epochs=1, minibatches=1
-    ),
+      agent,
+      lambda params, canvas, target: canvas.mean((1, 2, 3)),
+      dataclasses.replace(
+          setup.learner, reward='discriminator', epochs=1, minibatches=1
+      ),
   )
   state = learner.init(jax.random.PRNGKey(0))
   trajectory = act(state.params, 0)  # Compiles.
@@ -177,15 +177,15 @@ def measure(setup: run_setup.Setup, episodes: int, turns: int) -> Costs:
   frames = steps * episodes
   rows = setup.run.batch_size / episodes
   return Costs(
-    frames=steps * setup.run.batch_size,
-    trajectory=int(rows * _bytes(trajectory)),
-    params=_bytes(state.params),
-    acting=(playing - painted) / frames,
-    painting=painted / frames,
-    policy=learning / frames,
-    policy_flop=flop / frames,
-    discriminator=_discriminator(setup, images, turns) / episodes,
-    updates=setup.run.discriminator_updates,
+      frames=steps * setup.run.batch_size,
+      trajectory=int(rows * _bytes(trajectory)),
+      params=_bytes(state.params),
+      acting=(playing - painted) / frames,
+      painting=painted / frames,
+      policy=learning / frames,
+      policy_flop=flop / frames,
+      discriminator=_discriminator(setup, images, turns) / episodes,
+      updates=setup.run.discriminator_updates,
   )
 
 
@@ -193,10 +193,10 @@ def _discriminator(setup, images: np.ndarray, turns: int) -> float:
   """Returns core-seconds of an update on such images."""
   conditional = setup.agent.conditional
   learner = agents.make_discriminator_learner(
-    agents.make_discriminator(
-      images.shape[1:], conditional, setup.discriminator
-    ),
-    setup.discriminator,
+      agents.make_discriminator(
+          images.shape[1:], conditional, setup.discriminator
+      ),
+      setup.discriminator,
   )
   state = learner.init(jax.random.PRNGKey(0))
   batch = [images[::-1], images] + [images] * conditional
@@ -212,9 +212,13 @@ def _discriminator(setup, images: np.ndarray, turns: int) -> float:
 
 def _median(function: Callable[[], object], turns: int) -> float:
   """Returns the core-seconds of a call."""
-  return float(np.median(
-    measuring.in_turns([function], turns, warm_up=0, clock=time.process_time)
-  ))
+  return float(
+      np.median(
+          measuring.in_turns(
+              [function], turns, warm_up=0, clock=time.process_time
+          )
+      )
+  )
 
 
 def _bytes(tree) -> int:
@@ -226,6 +230,6 @@ if __name__ == '__main__':
   _EPISODES = flags.DEFINE_integer('episodes', 8, 'that are measured', 1)
   _TURNS = flags.DEFINE_integer('turns', 3, 'times each is measured', 1)
   _ACTORS_PER_MACHINE = flags.DEFINE_integer(
-    'actors_per_machine', 32, 'that share what their machine fetches', 1
+      'actors_per_machine', 32, 'that share what their machine fetches', 1
   )
   cli.run(main)

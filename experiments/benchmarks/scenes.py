@@ -131,9 +131,7 @@ def main() -> None:
   for name in (_REBUILT, _LIVE):
     ratios = np.array(rates[_ENVIRONMENT]) / np.array(rates[name])
     low, median, high = np.percentile(ratios, [25, 50, 75])
-    print(
-        f'against {name:24} {median:,.1f}x  ({low:,.1f} to {high:,.1f})'
-    )
+    print(f'against {name:24} {median:,.1f}x  ({low:,.1f} to {high:,.1f})')
     measuring.record(
         'scenes',
         float(np.median(rates[_ENVIRONMENT])),

@@ -34,14 +34,17 @@ _PAPER = f'--flagfile={_FOLDER.parent}/flags/mnist.flags'
 
 # Sections, and what is run for each.
 _SECTIONS: dict[str, tuple[str, Sequence[str]]] = {
-  'small networks': ('learning', [_SMALL]),
-  'networks of the paper': ('learning', [_PAPER, '--turns=3']),
-  'painting': ('painting', []),
-  'scenes': ('scenes', []),
-  'small training': ('pipeline', [_SMALL]),
-  'ten minutes of small training': ('pipeline', [_SMALL, '--learn_minutes=10']),
-  # Cold starts and plain convolutions take minutes here.
-  'training of the paper': ('pipeline', [_PAPER, '--turns=1', '--noplain']),
+    'small networks': ('learning', [_SMALL]),
+    'networks of the paper': ('learning', [_PAPER, '--turns=3']),
+    'painting': ('painting', []),
+    'scenes': ('scenes', []),
+    'small training': ('pipeline', [_SMALL]),
+    'ten minutes of small training': (
+        'pipeline',
+        [_SMALL, '--learn_minutes=10'],
+    ),
+    # Cold starts and plain convolutions take minutes here.
+    'training of the paper': ('pipeline', [_PAPER, '--turns=1', '--noplain']),
 }
 
 
@@ -62,11 +65,11 @@ def _run(name: str) -> list[measuring.Figure]:
   with tempfile.TemporaryDirectory() as folder:
     path = pathlib.Path(folder, 'figures')
     command = [
-      sys.executable,
-      str(_FOLDER / f'{script}.py'),
-      f'--figures={path}',
-      *arguments,
-      *_EXTRA.value,
+        sys.executable,
+        str(_FOLDER / f'{script}.py'),
+        f'--figures={path}',
+        *arguments,
+        *_EXTRA.value,
     ]
     code = subprocess.run(command, check=False).returncode
     if code == cli.INTERRUPTED:
@@ -79,11 +82,11 @@ def _run(name: str) -> list[measuring.Figure]:
 def table(sections: dict[str, list[measuring.Figure]]) -> str:
   """Returns all figures as Markdown."""
   lines = [
-    f'{os.cpu_count()} cores, {_processor()}, Python '
-    f'{platform.python_version()}.',
-    '',
-    '| | ours | beside | ratio |',
-    '|---|---|---|---|',
+      f'{os.cpu_count()} cores, {_processor()}, Python '
+      f'{platform.python_version()}.',
+      '',
+      '| | ours | beside | ratio |',
+      '|---|---|---|---|',
   ]
   for name, figures in sections.items():
     lines.append(f'| **{name}** | | | |')
@@ -117,26 +120,24 @@ def _number(value: float, unit: str) -> str:
 
 
 def plot(
-  sections: dict[str, list[measuring.Figure]], path: pathlib.Path
+    sections: dict[str, list[measuring.Figure]], path: pathlib.Path
 ) -> None:
   """Draws how many times better ours is than each reference."""
   rows = [
-    (name, row)
-    for name, figures in sections.items()
-    for row in figures
-    if row.ratio is not None
+      (name, row)
+      for name, figures in sections.items()
+      for row in figures
+      if row.ratio is not None
   ]
   canvas = figure.Figure(
-    figsize=(9, 1 + 0.45 * len(rows)), layout='constrained'
+      figsize=(9, 1 + 0.45 * len(rows)), layout='constrained'
   )
   ax = canvas.subplots()
-  labels = [
-    f'{name}: {row.what}\nbeside {row.reference}' for name, row in rows
-  ]
+  labels = [f'{name}: {row.what}\nbeside {row.reference}' for name, row in rows]
   ratios = np.array([row.ratio for _, row in rows])
   ends = np.array([row.quartiles or (row.ratio, row.ratio) for _, row in rows])
   bars = ax.barh(
-    labels, ratios, height=0.6, xerr=np.abs(ends - ratios[:, None]).T
+      labels, ratios, height=0.6, xerr=np.abs(ends - ratios[:, None]).T
   )
   ax.bar_label(bars, [f'{ratio:,.2f}x' for ratio in ratios], padding=3)
   ax.axvline(1.0, color='black', linewidth=0.8)
@@ -150,12 +151,12 @@ def plot(
 
 if __name__ == '__main__':
   _OUT_DIR = flags.DEFINE_string(
-    'out_dir', 'runs/speed', 'folder of table and plot'
+      'out_dir', 'runs/speed', 'folder of table and plot'
   )
   _ONLY = flags.DEFINE_multi_enum(
-    'only', [], list(_SECTIONS), 'sections; none, all; repeated'
+      'only', [], list(_SECTIONS), 'sections; none, all; repeated'
   )
   _EXTRA = flags.DEFINE_multi_string(
-    'extra', [], 'flag that each benchmark is given as well; repeated'
+      'extra', [], 'flag that each benchmark is given as well; repeated'
   )
   cli.run(main)

@@ -23,10 +23,10 @@ class Policy(nn.Module):
   """Torso, LSTM, autoregressive decoder, value."""
 
   def __init__(
-    self,
-    parts: Sequence[parts_lib.Part],
-    canvas_shape: tuple[int, int, int],
-    config: agents.AgentConfig,
+      self,
+      parts: Sequence[parts_lib.Part],
+      canvas_shape: tuple[int, int, int],
+      config: agents.AgentConfig,
   ):
     super().__init__()
     self.parts = parts
@@ -37,7 +37,7 @@ class Policy(nn.Module):
     self.previous = _by_part(parts, lambda part: Embedding(part, embedding))
     noise = config.noise_size
     self.condition = nn.Linear(
-      embedding * len(parts) + 2 * noise, 2 * embedding
+        embedding * len(parts) + 2 * noise, 2 * embedding
     )
     torso = ConvTorso if config.torso == 'conv' else PatchTorso
     self.torso = torso(parts, size, image_channels, config)
@@ -45,35 +45,35 @@ class Policy(nn.Module):
     self.value = nn.Linear(config.core_size, 1)
     head = DeconvHead if config.location_head == 'deconv' else SpatialHead
     self.logits = _by_part(
-      parts,
-      lambda part: nn.Linear(config.core_size, part.num_values)
-      if part.grid_shape is None
-      else head(part, config),
+        parts,
+        lambda part: nn.Linear(config.core_size, part.num_values)
+        if part.grid_shape is None
+        else head(part, config),
     )
     decided = parts[:-1]
     spatial = [p for p in decided if p.grid_shape and head is SpatialHead]
     self.embedding = _by_part(decided, lambda part: Embedding(part, embedding))
     self.refine = _by_part(
-      decided,
-      lambda part: nn.Linear(
-        config.core_size + embedding + config.channels * (part in spatial),
-        config.core_size,
-      ),
+        decided,
+        lambda part: nn.Linear(
+            config.core_size + embedding + config.channels * (part in spatial),
+            config.core_size,
+        ),
     )
     self.mark = _by_part(
-      spatial,
-      lambda part: nn.Conv2d(
-        _sub_cells(part, config) ** 2, config.channels, 1, bias=False
-      ),
+        spatial,
+        lambda part: nn.Conv2d(
+            _sub_cells(part, config) ** 2, config.channels, 1, bias=False
+        ),
     )
 
   def forward(
-    self,
-    image: torch.Tensor,
-    noise: torch.Tensor,
-    previous: Command,
-    action: Command | None,
-    core: tuple[torch.Tensor, torch.Tensor] | None = None,
+      self,
+      image: torch.Tensor,
+      noise: torch.Tensor,
+      previous: Command,
+      action: Command | None,
+      core: tuple[torch.Tensor, torch.Tensor] | None = None,
   ):
     """Scores commands, or samples them where `action` is None.
 
@@ -142,7 +142,7 @@ class Embedding(nn.Module):
       width = self.part.grid_shape[1]
       indices = [value // width, value % width]
     codes = [
-      table(index.clamp(min=0)) for table, index in zip(self.tables, indices)
+        table(index.clamp(min=0)) for table, index in zip(self.tables, indices)
     ]
     return sum(codes) * (value >= 0)[:, None]
 
@@ -171,11 +171,11 @@ class ConvTorso(nn.Module):
     self.condition = nn.Linear(2 * config.embedding_size, channels)
     halvings = (size // config.map_size).bit_length() - 1
     self.halve = nn.Sequential(
-      *[
-        layer
-        for _ in range(halvings)
-        for layer in (nn.Conv2d(channels, channels, 4, 2, 1), nn.ReLU())
-      ]
+        *[
+            layer
+            for _ in range(halvings)
+            for layer in (nn.Conv2d(channels, channels, 4, 2, 1), nn.ReLU())
+        ]
     )
     self.rest = _Rest(config)
 
@@ -197,7 +197,7 @@ class PatchTorso(nn.Module):
     self.patch = size // config.map_size
     marks = sum(_sub_cells(part, config) ** 2 for part in self.locations)
     self.first = nn.Conv2d(
-      image_channels * self.patch**2 + marks + 2, 2 * config.channels, 1
+        image_channels * self.patch**2 + marks + 2, 2 * config.channels, 1
     )
     self.second = nn.Conv2d(2 * config.channels, config.channels, 1)
     self.condition = nn.Linear(2 * config.embedding_size, config.channels)
@@ -207,8 +207,8 @@ class PatchTorso(nn.Module):
     """Returns map `[N, C, H, W]` and vector `[N, hidden]`."""
     patches = F.pixel_unshuffle(image, self.patch)
     planes = [
-      _planes(part, previous[part.name], self.config)
-      for part in self.locations
+        _planes(part, previous[part.name], self.config)
+        for part in self.locations
     ]
     x = torch.cat([patches, *planes, _coordinates(patches)], 1)
     x = self.second(torch.relu(self.first(x)))
@@ -221,10 +221,10 @@ class _Rest(nn.Module):
   def __init__(self, config: agents.AgentConfig):
     super().__init__()
     self.blocks = nn.Sequential(
-      *[Block(config.channels) for _ in range(config.torso_blocks)]
+        *[Block(config.channels) for _ in range(config.torso_blocks)]
     )
     self.out = nn.Linear(
-      config.map_size**2 * config.channels, config.hidden_size
+        config.map_size**2 * config.channels, config.hidden_size
     )
 
   def forward(self, x):
@@ -241,17 +241,17 @@ class DeconvHead(nn.Module):
     channels = config.channels
     doublings = (part.grid_shape[0] // 4).bit_length() - 1
     self.layers = nn.Sequential(
-      nn.Conv2d(config.core_size // 16, channels, 3, padding=1),
-      *[Block(channels) for _ in range(config.head_blocks)],
-      *[
-        layer
-        for _ in range(doublings)
-        for layer in (
-          nn.ConvTranspose2d(channels, channels, 4, 2, 1),
-          nn.ReLU(),
-        )
-      ],
-      nn.Conv2d(channels, 1, 3, padding=1),
+        nn.Conv2d(config.core_size // 16, channels, 3, padding=1),
+        *[Block(channels) for _ in range(config.head_blocks)],
+        *[
+            layer
+            for _ in range(doublings)
+            for layer in (
+                nn.ConvTranspose2d(channels, channels, 4, 2, 1),
+                nn.ReLU(),
+            )
+        ],
+        nn.Conv2d(channels, 1, 3, padding=1),
     )
 
   def forward(self, z, feature_map):
@@ -269,7 +269,7 @@ class SpatialHead(nn.Module):
     self.sub_cells = _sub_cells(part, config)
     self.z = nn.Linear(config.core_size, config.channels)
     self.blocks = nn.Sequential(
-      *[Block(config.channels) for _ in range(config.head_blocks)]
+        *[Block(config.channels) for _ in range(config.head_blocks)]
     )
     self.out = nn.Conv2d(config.channels, self.sub_cells**2, 1)
     self.dense = nn.Linear(config.core_size, part.num_values)
@@ -285,7 +285,7 @@ class Discriminator(nn.Module):
   """Strided convolutions, or patches and strided convolutions, to a score."""
 
   def __init__(
-    self, size: int, channels: int, config: agents.DiscriminatorConfig
+      self, size: int, channels: int, config: agents.DiscriminatorConfig
   ):
     super().__init__()
     self.patch = config.patch_size
@@ -325,21 +325,21 @@ def _num_images(config: agents.AgentConfig) -> int:
 
 
 def discriminator_loss(
-  network: Discriminator, real: torch.Tensor, fake: torch.Tensor
+    network: Discriminator, real: torch.Tensor, fake: torch.Tensor
 ) -> torch.Tensor:
   """Returns the loss with gradient penalty, as `wgan.wgan_loss`."""
   mix = torch.rand(len(real), 1, 1, 1)
   between = (mix * real + (1 - mix) * fake).requires_grad_()
   real_score, fake_score = network(real).mean(), network(fake).mean()
   (gradient,) = torch.autograd.grad(
-    network(between).sum(), between, create_graph=True
+      network(between).sum(), between, create_graph=True
   )
   norm = (gradient.square().sum((1, 2, 3)) + 1e-12).sqrt()
   offset = 0.5 * (real_score + fake_score)
   return (
-    10.0 * (norm - 1).square().mean()
-    - (real_score - fake_score)
-    + 0.001 * offset.square()
+      10.0 * (norm - 1).square().mean()
+      - (real_score - fake_score)
+      + 0.001 * offset.square()
   )
 
 
@@ -360,9 +360,7 @@ def _sub_cells(part: parts_lib.Part, config: agents.AgentConfig) -> int:
 def _planes(part, value, config) -> torch.Tensor:
   """Marks a location on the feature map, `[N, sub-cells, map, map]`."""
   plane = torch.zeros(len(value), part.num_values)
-  plane.scatter_(
-    1, value.clamp(min=0)[:, None], (value >= 0).float()[:, None]
-  )
+  plane.scatter_(1, value.clamp(min=0)[:, None], (value >= 0).float()[:, None])
   plane = plane.view(-1, 1, *part.grid_shape)
   return F.pixel_unshuffle(plane, _sub_cells(part, config))
 
@@ -379,6 +377,6 @@ def _features_at(part, value, feature_map) -> torch.Tensor:
 def _coordinates(like: torch.Tensor) -> torch.Tensor:
   n, _, height, width = like.shape
   y, x = torch.meshgrid(
-    torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing='ij'
+      torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing='ij'
   )
   return torch.stack([y, x]).expand(n, 2, height, width)

@@ -40,9 +40,9 @@ class Agent(NamedTuple):
 
 
 def make_agent(
-  action_spec: types.ActionSpec,
-  canvas_shape: tuple[int, int, int],
-  config: config_lib.AgentConfig = config_lib.AgentConfig(),
+    action_spec: types.ActionSpec,
+    canvas_shape: tuple[int, int, int],
+    config: config_lib.AgentConfig = config_lib.AgentConfig(),
 ) -> Agent:
   """Returns an agent for commands of `action_spec` on such canvases.
 
@@ -55,10 +55,10 @@ def make_agent(
     ValueError: if the network cannot be built for these shapes.
   """
   parts = tuple(
-    parts_lib.Part(
-      name, spec.num_values, types.grid_shape(spec), types.counts_if(spec)
-    )
-    for name, spec in action_spec.items()
+      parts_lib.Part(
+          name, spec.num_values, types.grid_shape(spec), types.counts_if(spec)
+      )
+      for name, spec in action_spec.items()
   )
   _check(parts, canvas_shape, config)
   network = _make_network(parts, config)
@@ -68,7 +68,7 @@ def make_agent(
     zeros = jnp.zeros((batch, config.core_size))
     none = jnp.full((batch,), types.NO_COMMAND, jnp.int32)
     return types.AgentState(
-      core=(zeros, zeros), previous={part.name: none for part in parts}
+        core=(zeros, zeros), previous={part.name: none for part in parts}
     )
 
   def apply(params, canvas, target, noise, previous, core, action, **kwargs):
@@ -76,27 +76,27 @@ def make_agent(
     time_and_batch = canvas.shape[:2]
     if config.conditional and target is None:
       raise ValueError(
-        'the agent is conditional but the observation has no target; give '
-        'one, or build the agent with AgentConfig(conditional=False)'
+          'the agent is conditional but the observation has no target; give '
+          'one, or build the agent with AgentConfig(conditional=False)'
       )
     if config.noise_size and noise is None:
       raise ValueError(
-        f'the agent takes {config.noise_size} noise inputs but the '
-        'observation has none; draw them once an episode, standard normal, or '
-        'build the agent with AgentConfig(noise_size=0)'
+          f'the agent takes {config.noise_size} noise inputs but the '
+          'observation has none; draw them once an episode, standard normal, '
+          'or build the agent with AgentConfig(noise_size=0)'
       )
     if not config.noise_size:
       noise = jnp.zeros((0,))
     dtype = jnp.dtype(config.compute_dtype)
     noise = jnp.broadcast_to(noise, (*time_and_batch, config.noise_size))
     return network.apply(
-      jax.tree.map(lambda weights: weights.astype(dtype), params),
-      _images(canvas, target, config, dtype),
-      noise.astype(dtype),
-      previous,
-      core,
-      action,
-      **kwargs,
+        jax.tree.map(lambda weights: weights.astype(dtype), params),
+        _images(canvas, target, config, dtype),
+        noise.astype(dtype),
+        previous,
+        core,
+        action,
+        **kwargs,
     )
 
   @jax.jit  # Op by op, compiling it takes much longer.
@@ -105,60 +105,60 @@ def make_agent(
     canvas = jnp.zeros((1, 1, height, width, channels))
     target = canvas[0] if config.conditional else None
     return network.init(
-      key,
-      _images(canvas, target, config, jnp.float32),
-      jnp.zeros((1, 1, config.noise_size)),
-      jax.tree.map(lambda x: x[None], dict(state.previous)),
-      state.core,
-      None,
-      jax.random.key(0),
+        key,
+        _images(canvas, target, config, jnp.float32),
+        jnp.zeros((1, 1, config.noise_size)),
+        jax.tree.map(lambda x: x[None], dict(state.previous)),
+        state.core,
+        None,
+        jax.random.key(0),
     )
 
   def step(
-    params: types.Params,
-    state: types.AgentState,
-    observation: types.Observation,
-    key: chex.PRNGKey,
-    greedy: bool = False,
+      params: types.Params,
+      state: types.AgentState,
+      observation: types.Observation,
+      key: chex.PRNGKey,
+      greedy: bool = False,
   ) -> tuple[types.StepOutput, types.AgentState]:
     timed = jax.tree.map(lambda x: x[None], observation)
     previous = {part.name: state.previous[part.name] for part in parts}
     action, log_prob, _, _, value, core = apply(
-      params,
-      timed.canvas,
-      timed.target,
-      timed.noise,
-      jax.tree.map(lambda x: x[None], previous),
-      state.core,
-      None,
-      key=key,
-      greedy=greedy,
+        params,
+        timed.canvas,
+        timed.target,
+        timed.noise,
+        jax.tree.map(lambda x: x[None], previous),
+        state.core,
+        None,
+        key=key,
+        greedy=greedy,
     )
     action, log_prob, value = jax.tree.map(
-      lambda x: x[0], (action, log_prob, value)
+        lambda x: x[0], (action, log_prob, value)
     )
     output = types.StepOutput(action, log_prob, value)
     return output, types.AgentState(core, action)
 
   def unroll(
-    params: types.Params, trajectory: types.Trajectory
+      params: types.Params, trajectory: types.Trajectory
   ) -> types.UnrollOutput:
     action = {part.name: trajectory.action[part.name] for part in parts}
     previous = {
-      name: jnp.concatenate(
-        [trajectory.initial_state.previous[name][None], values[:-1]]
-      )
-      for name, values in action.items()
+        name: jnp.concatenate(
+            [trajectory.initial_state.previous[name][None], values[:-1]]
+        )
+        for name, values in action.items()
     }
     _, log_prob, entropy, counts, value, _ = apply(
-      params,
-      trajectory.canvas[:-1],
-      trajectory.target,
-      trajectory.noise,
-      previous,
-      trajectory.initial_state.core,
-      action,
-      key=None,
+        params,
+        trajectory.canvas[:-1],
+        trajectory.target,
+        trajectory.noise,
+        previous,
+        trajectory.initial_state.core,
+        action,
+        key=None,
     )
     return types.UnrollOutput(log_prob, value, entropy, counts)
 
@@ -173,10 +173,10 @@ def to_float(image: chex.Array) -> chex.Array:
 
 
 def _images(
-  canvas: chex.Array,
-  target: chex.Array | None,
-  config: config_lib.AgentConfig,
-  dtype: jax.typing.DTypeLike,
+    canvas: chex.Array,
+    target: chex.Array | None,
+    config: config_lib.AgentConfig,
+    dtype: jax.typing.DTypeLike,
 ) -> tuple[chex.Array, ...]:
   """Returns what the torso sees, `[T, B, H, W, C]` each, 0 for white paper.
 
@@ -202,31 +202,33 @@ def _images(
 
 
 def _make_network(
-  parts: tuple[parts_lib.Part, ...], config: config_lib.AgentConfig
+    parts: tuple[parts_lib.Part, ...], config: config_lib.AgentConfig
 ) -> policy.Policy:
   torso_classes: dict[str, Callable[..., Any]] = {
-    'conv': torso.ConvTorso,
-    'patches': functools.partial(torso.PatchTorso, mix_cells=config.mix_cells),
+      'conv': torso.ConvTorso,
+      'patches': functools.partial(
+          torso.PatchTorso, mix_cells=config.mix_cells
+      ),
   }
   return policy.Policy(
-    parts=parts,
-    torso=torso_classes[config.torso](
-      config.channels,
-      config.torso_blocks,
-      config.hidden_size,
-      config.map_size,
-    ),
-    map_size=config.map_size,
-    core_size=config.core_size,
-    decoder=heads.Decoder(
       parts=parts,
+      torso=torso_classes[config.torso](
+          config.channels,
+          config.torso_blocks,
+          config.hidden_size,
+          config.map_size,
+      ),
+      map_size=config.map_size,
+      core_size=config.core_size,
+      decoder=heads.Decoder(
+          parts=parts,
+          embedding_size=config.embedding_size,
+          spatial=config.location_head == 'spatial',
+          channels=config.channels,
+          num_blocks=config.head_blocks,
+      ),
       embedding_size=config.embedding_size,
-      spatial=config.location_head == 'spatial',
-      channels=config.channels,
-      num_blocks=config.head_blocks,
-    ),
-    embedding_size=config.embedding_size,
-    mark_location=config.torso == 'patches',
+      mark_location=config.torso == 'patches',
   )
 
 
@@ -234,28 +236,29 @@ def _check(parts, canvas_shape, config) -> None:
   """Raises ValueError, with the remedy, where the network cannot be built."""
   if config.mix_cells and config.torso != 'patches':
     raise ValueError(
-      f"mix_cells is for torso 'patches', and torso is {config.torso!r}; "
-      'leave it out, or change torso'
+        f"mix_cells is for torso 'patches', and torso is {config.torso!r}; "
+        'leave it out, or change torso'
     )
   height, width, _ = canvas_shape
   factor, rest = divmod(height, config.map_size)
   if height != width or rest or not factor:
     raise ValueError(
-      f'a canvas of {height} x {width} pixels does not divide into '
-      f'{config.map_size} x {config.map_size} cells; choose a square canvas '
-      f'whose size is a multiple of map_size={config.map_size}'
+        f'a canvas of {height} x {width} pixels does not divide into '
+        f'{config.map_size} x {config.map_size} cells; choose a square canvas '
+        f'whose size is a multiple of map_size={config.map_size}'
     )
   if config.torso == 'conv' and factor & (factor - 1):
     raise ValueError(
-      f"torso 'conv' halves the canvas down to {config.map_size} cells; "
-      f'{height} pixels is not that times a power of two'
+        f"torso 'conv' halves the canvas down to {config.map_size} cells; "
+        f'{height} pixels is not that times a power of two'
     )
   seen: set[str] = set()
   for part in parts:
     if part.counts_if is not None and part.counts_if[0] not in seen:
       raise ValueError(
-        f'part {part.name!r} counts if {part.counts_if[0]!r} has a value, but '
-        f'that is not decided earlier; the order is {[p.name for p in parts]}'
+          f'part {part.name!r} counts if {part.counts_if[0]!r} has a value, '
+          'but '
+          f'that is not decided earlier; the order is {[p.name for p in parts]}'
       )
     seen.add(part.name)
     if part.grid_shape is None:
@@ -270,12 +273,12 @@ def _check(parts, canvas_shape, config) -> None:
       needs.append('a power of two from 4 on')
     if not fits:
       raise ValueError(
-        f'part {part.name!r} has a grid of {rows} x {columns} cells; with '
-        f'location_head={config.location_head!r}, torso={config.torso!r} it '
-        f'must be {" and ".join(needs)}'
+          f'part {part.name!r} has a grid of {rows} x {columns} cells; with '
+          f'location_head={config.location_head!r}, torso={config.torso!r} it '
+          f'must be {" and ".join(needs)}'
       )
     if config.location_head == 'deconv' and config.core_size % 16:
       raise ValueError(
-        f'core_size is {config.core_size}; the deconv location head reshapes '
-        'it to 4 x 4, so choose a multiple of 16'
+          f'core_size is {config.core_size}; the deconv location head reshapes '
+          'it to 4 x 4, so choose a multiple of 16'
       )

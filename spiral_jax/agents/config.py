@@ -59,18 +59,18 @@ class AgentConfig:
   def __post_init__(self) -> None:
     """Raises ValueError, with the field and its value, if one is no good."""
     _check(
-      self,
-      torso=('conv', 'patches'),
-      location_head=('deconv', 'spatial'),
-      compute_dtype=('float32', 'bfloat16'),
-      noise_size='a whole number from 0 on',
-      channels='a whole number from 1 on',
-      torso_blocks='a whole number from 0 on',
-      head_blocks='a whole number from 0 on',
-      hidden_size='a whole number from 1 on',
-      core_size='a whole number from 1 on',
-      embedding_size='a whole number from 1 on',
-      map_size='a whole number from 1 on',
+        self,
+        torso=('conv', 'patches'),
+        location_head=('deconv', 'spatial'),
+        compute_dtype=('float32', 'bfloat16'),
+        noise_size='a whole number from 0 on',
+        channels='a whole number from 1 on',
+        torso_blocks='a whole number from 0 on',
+        head_blocks='a whole number from 0 on',
+        hidden_size='a whole number from 1 on',
+        core_size='a whole number from 1 on',
+        embedding_size='a whole number from 1 on',
+        map_size='a whole number from 1 on',
     )
 
 
@@ -144,27 +144,27 @@ class LearnerConfig:
   def __post_init__(self) -> None:
     """Raises ValueError, with the field and its value, if one is no good."""
     _check(
-      self,
-      reward=('discriminator', 'l2', 'log_l2'),
-      reward_at=('end', 'step'),
-      algorithm=('vtrace', 'clipped'),
-      stroke_start_cost='0 or more',
-      blank_page_cost='0 or more',
-      object_cost='0 or more',
-      colour_cost='0 or more',
-      colour_bins='a whole number from 2 to 256',
-      epochs='a whole number from 1 on',
-      minibatches='a whole number from 1 on',
-      clip='above 0',
-      discount='from 0 to 1',
-      lambda_='from 0 to 1',
-      entropy_cost='0 or more',
-      value_cost='0 or more',
-      learning_rate='above 0',
-      adam_epsilon='above 0',
-      max_gradient_norm='above 0',
-      decay_frames='a whole number from 0 on',
-      decay_to='from 0 to 1',
+        self,
+        reward=('discriminator', 'l2', 'log_l2'),
+        reward_at=('end', 'step'),
+        algorithm=('vtrace', 'clipped'),
+        stroke_start_cost='0 or more',
+        blank_page_cost='0 or more',
+        object_cost='0 or more',
+        colour_cost='0 or more',
+        colour_bins='a whole number from 2 to 256',
+        epochs='a whole number from 1 on',
+        minibatches='a whole number from 1 on',
+        clip='above 0',
+        discount='from 0 to 1',
+        lambda_='from 0 to 1',
+        entropy_cost='0 or more',
+        value_cost='0 or more',
+        learning_rate='above 0',
+        adam_epsilon='above 0',
+        max_gradient_norm='above 0',
+        decay_frames='a whole number from 0 on',
+        decay_to='from 0 to 1',
     )
 
 
@@ -197,15 +197,15 @@ class DiscriminatorConfig:
   def __post_init__(self) -> None:
     """Raises ValueError, with the field and its value, if one is no good."""
     _check(
-      self,
-      channels='one or more whole numbers from 1 on',
-      patch_size='a whole number from 1 on',
-      loss=('wgan', 'logistic'),
-      penalty_weight='0 or more',
-      offset_weight='0 or more',
-      learning_rate='above 0',
-      beta1='from 0 to below 1',
-      beta2='from 0 to below 1',
+        self,
+        channels='one or more whole numbers from 1 on',
+        patch_size='a whole number from 1 on',
+        loss=('wgan', 'logistic'),
+        penalty_weight='0 or more',
+        offset_weight='0 or more',
+        learning_rate='above 0',
+        beta1='from 0 to below 1',
+        beta2='from 0 to below 1',
     )
 
 
@@ -215,18 +215,18 @@ def _is_whole(value: Any, least: int) -> bool:
 
 # What a field may be, in the words of the error.  Nothing holds of NaN.
 _RULES: Mapping[str, Callable[[Any], bool]] = {
-  'a whole number from 0 on': lambda value: _is_whole(value, 0),
-  'a whole number from 1 on': lambda value: _is_whole(value, 1),
-  'a whole number from 2 to 256': lambda value: (
-    _is_whole(value, 2) and value <= 256
-  ),
-  'one or more whole numbers from 1 on': lambda values: (
-    len(values) > 0 and all(_is_whole(value, 1) for value in values)
-  ),
-  '0 or more': lambda value: 0 <= value < math.inf,
-  'above 0': lambda value: 0 < value < math.inf,
-  'from 0 to 1': lambda value: 0 <= value <= 1,
-  'from 0 to below 1': lambda value: 0 <= value < 1,
+    'a whole number from 0 on': lambda value: _is_whole(value, 0),
+    'a whole number from 1 on': lambda value: _is_whole(value, 1),
+    'a whole number from 2 to 256': lambda value: (
+        _is_whole(value, 2) and value <= 256
+    ),
+    'one or more whole numbers from 1 on': lambda values: (
+        len(values) > 0 and all(_is_whole(value, 1) for value in values)
+    ),
+    '0 or more': lambda value: 0 <= value < math.inf,
+    'above 0': lambda value: 0 < value < math.inf,
+    'from 0 to 1': lambda value: 0 <= value <= 1,
+    'from 0 to below 1': lambda value: 0 <= value < 1,
 }
 
 

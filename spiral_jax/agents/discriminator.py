@@ -58,9 +58,9 @@ class DiscriminatorLearner(NamedTuple):
 
 
 def make_discriminator(
-  canvas_shape: tuple[int, int, int],
-  conditional: bool = False,
-  config: config_lib.DiscriminatorConfig = config_lib.DiscriminatorConfig(),
+    canvas_shape: tuple[int, int, int],
+    conditional: bool = False,
+    config: config_lib.DiscriminatorConfig = config_lib.DiscriminatorConfig(),
 ) -> Discriminator:
   """Returns a discriminator of such canvases.
 
@@ -75,21 +75,22 @@ def make_discriminator(
   height, width, channels = canvas_shape
   if height % config.patch_size or width % config.patch_size:
     raise ValueError(
-      f'a canvas of {height} x {width} pixels does not divide into patches of '
-      f'{config.patch_size} pixels; change patch_size'
+        f'a canvas of {height} x {width} pixels does not divide into patches '
+        f'of {config.patch_size} pixels; change patch_size'
     )
   halvings = len(config.channels) - (config.patch_size > 1)
   cells = config.patch_size << halvings
   if height % cells or width % cells:
     raise ValueError(
-      f'a canvas of {height} x {width} pixels cannot be halved {halvings} '
-      f'times after patches of {config.patch_size} pixels; its size must be a '
-      f'multiple of {cells}, or channels={config.channels} have fewer layers'
+        f'a canvas of {height} x {width} pixels cannot be halved {halvings} '
+        f'times after patches of {config.patch_size} pixels; its size must be '
+        'a '
+        f'multiple of {cells}, or channels={config.channels} have fewer layers'
     )
   network = networks.Discriminator(
-    channels=config.channels,
-    patch_size=config.patch_size,
-    spectral_norm=config.loss == 'logistic',
+      channels=config.channels,
+      patch_size=config.patch_size,
+      spectral_norm=config.loss == 'logistic',
   )
   blank = jnp.zeros((1, height, width, channels * (1 + conditional)))
 
@@ -98,15 +99,15 @@ def make_discriminator(
     return network.init(key, blank)
 
   def score(
-    params: types.Params,
-    images: chex.Array,
-    targets: chex.Array | None = None,
+      params: types.Params,
+      images: chex.Array,
+      targets: chex.Array | None = None,
   ) -> chex.Array:
     if conditional:
       if targets is None:
         raise ValueError(
-          'the discriminator is conditional but there are no targets; give '
-          'them, or build it with conditional=False'
+            'the discriminator is conditional but there are no targets; give '
+            'them, or build it with conditional=False'
         )
       images = jnp.concatenate([images, targets], axis=-1)
     return network.apply(params, images)
@@ -115,7 +116,7 @@ def make_discriminator(
     if config.loss != 'logistic':
       return params
     _, stats = network.apply(
-      params, blank, update_stats=True, mutable=['batch_stats']
+        params, blank, update_stats=True, mutable=['batch_stats']
     )
     return {**params, **stats}
 
@@ -123,10 +124,10 @@ def make_discriminator(
 
 
 def make_discriminator_learner(
-  discriminator: Discriminator,
-  config: config_lib.DiscriminatorConfig = config_lib.DiscriminatorConfig(),
-  *,
-  mesh: jax.sharding.Mesh | None = None,
+    discriminator: Discriminator,
+    config: config_lib.DiscriminatorConfig = config_lib.DiscriminatorConfig(),
+    *,
+    mesh: jax.sharding.Mesh | None = None,
 ) -> DiscriminatorLearner:
   """Returns a learner of `discriminator`'s parameters.
 
@@ -137,11 +138,9 @@ def make_discriminator_learner(
   """
   if mesh is not None:
     discriminator = discriminator._replace(
-      score=sharding.shard_score(discriminator.score, mesh)
+        score=sharding.shard_score(discriminator.score, mesh)
     )
-  optimiser = optax.adam(
-    config.learning_rate, b1=config.beta1, b2=config.beta2
-  )
+  optimiser = optax.adam(config.learning_rate, b1=config.beta1, b2=config.beta2)
 
   @jax.jit
   def init(key: chex.PRNGKey) -> DiscriminatorState:
@@ -150,48 +149,44 @@ def make_discriminator_learner(
     return DiscriminatorState(params, optimiser.init(params['params']), key)
 
   def loss(
-    weights: Any, params: types.Params, key, real, fake, target
+      weights: Any, params: types.Params, key, real, fake, target
   ) -> tuple[chex.Array, wgan.DiscriminatorLoss]:
     def score(images):
-      return discriminator.score(
-        {**params, 'params': weights}, images, target
-      )
+      return discriminator.score({**params, 'params': weights}, images, target)
 
     if config.loss == 'wgan':
       terms = wgan.wgan_loss(
-        score,
-        key,
-        real,
-        fake,
-        penalty_weight=config.penalty_weight,
-        offset_weight=config.offset_weight,
+          score,
+          key,
+          real,
+          fake,
+          penalty_weight=config.penalty_weight,
+          offset_weight=config.offset_weight,
       )
     else:
       terms = wgan.logistic_loss(
-        score, real, fake, offset_weight=config.offset_weight
+          score, real, fake, offset_weight=config.offset_weight
       )
     return terms.total, terms
 
   @functools.partial(jax.jit, donate_argnums=0)
   def update(
-    state: DiscriminatorState,
-    real: chex.Array,
-    fake: chex.Array,
-    target: chex.Array | None = None,
+      state: DiscriminatorState,
+      real: chex.Array,
+      fake: chex.Array,
+      target: chex.Array | None = None,
   ) -> tuple[DiscriminatorState, types.Logs]:
-    real, fake, target = jax.tree.map(
-      agent_lib.to_float, (real, fake, target)
-    )
+    real, fake, target = jax.tree.map(agent_lib.to_float, (real, fake, target))
     loss_key, key = jax.random.split(state.key)
     params = discriminator.power_iterate(state.params)
     gradients, terms = jax.grad(loss, has_aux=True)(
-      params['params'], params, loss_key, real, fake, target
+        params['params'], params, loss_key, real, fake, target
     )
     updates, opt_state = optimiser.update(gradients, state.opt_state)
     weights = optax.apply_updates(params['params'], updates)
     logs = {
-      f'discriminator_{name}': value
-      for name, value in terms._asdict().items()
+        f'discriminator_{name}': value
+        for name, value in terms._asdict().items()
     }
     state = DiscriminatorState({**params, 'params': weights}, opt_state, key)
     return sharding.replicate((state, logs), mesh)

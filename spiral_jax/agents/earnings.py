@@ -18,24 +18,22 @@ from spiral_jax.losses import rewards as rewards_lib
 
 # (score parameters, canvases float [N, H, W, C], targets likewise or None)
 # -> scores [N].
-Score = Callable[
-  [types.Params, chex.Array, chex.Array | None], chex.Array
-]
+Score = Callable[[types.Params, chex.Array, chex.Array | None], chex.Array]
 
 # Other scores: (canvases, targets), `[..., H, W, C]` -> scores `[...]`.
 _DISTANCES: dict[str, Callable[..., chex.Array]] = {
-  'l2': rewards_lib.negative_l2,
-  'log_l2': rewards_lib.negative_log_l2,
+    'l2': rewards_lib.negative_l2,
+    'log_l2': rewards_lib.negative_log_l2,
 }
 
 
 def earn(
-  trajectory: types.Trajectory,
-  score: Score | None,
-  score_params: types.Params,
-  reward_scale: rewards_lib.RunningDeviation,
-  config: config_lib.LearnerConfig,
-  blank_page: np.ndarray | int,
+    trajectory: types.Trajectory,
+    score: Score | None,
+    score_params: types.Params,
+    reward_scale: rewards_lib.RunningDeviation,
+    config: config_lib.LearnerConfig,
+    blank_page: np.ndarray | int,
 ) -> tuple[chex.Array, rewards_lib.RunningDeviation, types.Logs]:
   """Returns rewards `[T, B]`, the next scale of rewards, and logs.
 
@@ -62,14 +60,15 @@ def earn(
     target = agent_lib.to_float(target)
   elif config.reward in _DISTANCES:
     raise ValueError(
-      f'reward is {config.reward!r} but the trajectory has no target; make the '
-      "agent conditional, or set reward='discriminator'"
+        f'reward is {config.reward!r} but the trajectory has no target; make '
+        'the '
+        "agent conditional, or set reward='discriminator'"
     )
   elif config.colour_cost:
     raise ValueError(
-      f'colour_cost is {config.colour_cost} but the trajectory has no target '
-      'whose colours it could have; make the agent conditional, or set '
-      'colour_cost=0'
+        f'colour_cost is {config.colour_cost} but the trajectory has no target '
+        'whose colours it could have; make the agent conditional, or set '
+        'colour_cost=0'
     )
   if config.reward in _DISTANCES:
     scores = _DISTANCES[config.reward](canvas, target)
@@ -77,15 +76,15 @@ def earn(
     scores = _score_all(score, score_params, canvas, target)
   rewards = _credit(scores, trajectory.is_last, config)
   updated = reward_scale.update(
-    scores[0] if config.reward_at == 'end' else rewards
+      scores[0] if config.reward_at == 'end' else rewards
   )
   earns = config.reward_at == 'step' or jnp.any(trajectory.is_last)
   reward_scale = jax.tree.map(
-    lambda new, old: jnp.where(earns, new, old), updated, reward_scale
+      lambda new, old: jnp.where(earns, new, old), updated, reward_scale
   )
   logs = {
-    'score': jnp.mean(scores[-1]),
-    'reward_deviation': reward_scale.deviation(),
+      'score': jnp.mean(scores[-1]),
+      'reward_deviation': reward_scale.deviation(),
   }
   if target is not None:
     logs['l2'] = -jnp.mean(rewards_lib.negative_l2(canvas[-1], target))
@@ -99,7 +98,7 @@ def earn(
     logs['stroke_starts'] = -jnp.mean(jnp.sum(penalty, axis=0))
   if config.blank_page_cost:
     penalty = rewards_lib.blank_page_penalties(
-      trajectory.canvas[-1], blank_page, trajectory.is_last
+        trajectory.canvas[-1], blank_page, trajectory.is_last
     )
     rewards += config.blank_page_cost * penalty
     logs['blank_pages'] = -jnp.mean(jnp.sum(penalty, axis=0))
@@ -109,7 +108,7 @@ def earn(
     logs['objects'] = jnp.mean(jnp.sum(adds, axis=0))
   if config.colour_cost:
     distance = colour.earth_movers_distance(
-      canvas, target, bins=config.colour_bins
+        canvas, target, bins=config.colour_bins
     )
     penalty = _credit(-distance, trajectory.is_last, config)
     rewards += config.colour_cost * penalty

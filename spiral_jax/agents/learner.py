@@ -48,12 +48,12 @@ class Learner(NamedTuple):
 
 
 def make_learner(
-  agent: agent_lib.Agent,
-  score: earnings.Score | None = None,
-  config: config_lib.LearnerConfig = config_lib.LearnerConfig(),
-  *,
-  blank_page: np.ndarray | int = 255,
-  mesh: jax.sharding.Mesh | None = None,
+    agent: agent_lib.Agent,
+    score: earnings.Score | None = None,
+    config: config_lib.LearnerConfig = config_lib.LearnerConfig(),
+    *,
+    blank_page: np.ndarray | int = 255,
+    mesh: jax.sharding.Mesh | None = None,
 ) -> Learner:
   """Returns a learner of `agent`'s parameters.
 
@@ -93,8 +93,8 @@ def make_learner(
     return config.minibatches * max(1, int(epochs))
 
   optimiser = optax.chain(
-    _clip_by_global_norm(config.max_gradient_norm),
-    optax.scale_by_adam(eps=config.adam_epsilon),
+      _clip_by_global_norm(config.max_gradient_norm),
+      optax.scale_by_adam(eps=config.adam_epsilon),
   )
 
   @jax.jit
@@ -102,18 +102,18 @@ def make_learner(
     init_key, key = jax.random.split(key)
     params = agent.init(init_key)
     return LearnerState(
-      params=params,
-      opt_state=optimiser.init(params),
-      reward_scale=rewards_lib.RunningDeviation.init(),
-      key=key,
-      frames=jnp.zeros((), jnp.int32),
+        params=params,
+        opt_state=optimiser.init(params),
+        reward_scale=rewards_lib.RunningDeviation.init(),
+        key=key,
+        frames=jnp.zeros((), jnp.int32),
     )
 
   @jax.jit
   def prepare(trajectory, score_params, reward_scale, key):
     """What is computed once a batch, before its gradient steps."""
     rewards, reward_scale, logs = earnings.earn(
-      trajectory, score, score_params, reward_scale, config, blank_page
+        trajectory, score, score_params, reward_scale, config, blank_page
     )
     targets = _fixed_targets(trajectory, rewards, config)
     shuffle_key, key = jax.random.split(key)
@@ -123,11 +123,11 @@ def make_learner(
   @functools.partial(jax.jit, donate_argnums=(0, 1))
   def gradient_step(params, opt_state, left, trajectory, targets, columns):
     loss = functools.partial(
-      _LOSSES[config.algorithm],
-      agent=agent,
-      config=config,
-      maxima=maxima,
-      entropy_cost=config.entropy_cost * left,
+        _LOSSES[config.algorithm],
+        agent=agent,
+        config=config,
+        maxima=maxima,
+        entropy_cost=config.entropy_cost * left,
     )
     piece = _take_columns((trajectory, targets), columns)
     gradients, logs = jax.grad(loss, has_aux=True)(params, *piece)
@@ -139,14 +139,14 @@ def make_learner(
     return sharding.replicate((params, opt_state, logs), mesh)
 
   def update(
-    state: LearnerState,
-    trajectory: types.Trajectory,
-    score_params: types.Params,
-    progress: float | None = None,
+      state: LearnerState,
+      trajectory: types.Trajectory,
+      score_params: types.Params,
+      progress: float | None = None,
   ) -> tuple[LearnerState, types.Logs]:
     trajectory = jax.device_put(trajectory)  # Once, not for each step.
     targets, reward_scale, logs, order, key = prepare(
-      trajectory, score_params, state.reward_scale, state.key
+        trajectory, score_params, state.reward_scale, state.key
     )
     params, opt_state = state.params, state.opt_state
     left = left_at(state.frames, progress)
@@ -154,14 +154,14 @@ def make_learner(
     # slower (jaxlib 0.10).
     for columns in order[: num_steps(left)]:
       params, opt_state, step_logs = gradient_step(
-        params, opt_state, left, trajectory, targets, columns
+          params, opt_state, left, trajectory, targets, columns
       )
     next_state = LearnerState(
-      params=params,
-      opt_state=opt_state,
-      reward_scale=reward_scale,
-      key=key,
-      frames=state.frames + trajectory.is_last.size,
+        params=params,
+        opt_state=opt_state,
+        reward_scale=reward_scale,
+        key=key,
+        frames=state.frames + trajectory.is_last.size,
     )
     return next_state, logs | step_logs
 
@@ -193,17 +193,17 @@ def _fixed_targets(trajectory, rewards, config):
   if config.algorithm == 'vtrace':
     return rewards
   targets = policy_gradient.lambda_targets(
-    rewards,
-    _discounts(trajectory, config),
-    trajectory.value,
-    trajectory.bootstrap,
-    lambda_=config.lambda_,
+      rewards,
+      _discounts(trajectory, config),
+      trajectory.value,
+      trajectory.bootstrap,
+      lambda_=config.lambda_,
   )
   if config.normalise_advantages:
     targets = targets._replace(
-      advantages=policy_gradient.normalise(
-        targets.advantages, each_time=config.normalise_each_time
-      )
+        advantages=policy_gradient.normalise(
+            targets.advantages, each_time=config.normalise_each_time
+        )
     )
   return targets
 
@@ -212,21 +212,27 @@ def _vtrace_loss(params, trajectory, rewards, *, agent, config, **weights):
   """Off-policy actor-critic, one gradient step."""
   out = agent.unroll(params, trajectory)
   targets = policy_gradient.vtrace_targets(
-    rewards,
-    _discounts(trajectory, config),
-    out.value,
-    trajectory.bootstrap,
-    jax.lax.stop_gradient(out.log_prob) - trajectory.log_prob,
-    lambda_=config.lambda_,
+      rewards,
+      _discounts(trajectory, config),
+      out.value,
+      trajectory.bootstrap,
+      jax.lax.stop_gradient(out.log_prob) - trajectory.log_prob,
+      lambda_=config.lambda_,
   )
   advantages = targets.advantages
   if config.normalise_advantages:
     advantages = policy_gradient.normalise(
-      advantages, each_time=config.normalise_each_time
+        advantages, each_time=config.normalise_each_time
     )
   policy_loss = policy_gradient.policy_gradient_loss(out.log_prob, advantages)
   return _total(
-    policy_loss, out, trajectory, targets, agent=agent, config=config, **weights
+      policy_loss,
+      out,
+      trajectory,
+      targets,
+      agent=agent,
+      config=config,
+      **weights,
   )
 
 
@@ -234,42 +240,52 @@ def _clipped_loss(params, trajectory, targets, *, agent, config, **weights):
   """Clipped surrogate on one minibatch; its targets are those of the batch."""
   out = agent.unroll(params, trajectory)
   policy_loss = policy_gradient.clipped_surrogate_loss(
-    out.log_prob - trajectory.log_prob, targets.advantages, clip=config.clip
+      out.log_prob - trajectory.log_prob, targets.advantages, clip=config.clip
   )
   return _total(
-    policy_loss, out, trajectory, targets, agent=agent, config=config, **weights
+      policy_loss,
+      out,
+      trajectory,
+      targets,
+      agent=agent,
+      config=config,
+      **weights,
   )
 
 
 _LOSSES: dict[str, Callable] = {
-  'vtrace': _vtrace_loss,
-  'clipped': _clipped_loss,
+    'vtrace': _vtrace_loss,
+    'clipped': _clipped_loss,
 }
 
 
 def _total(
-  policy_loss, out, trajectory, targets, *, agent, config, maxima, entropy_cost
+    policy_loss,
+    out,
+    trajectory,
+    targets,
+    *,
+    agent,
+    config,
+    maxima,
+    entropy_cost,
 ):
   """Adds the terms that every algorithm has; returns (loss, logs)."""
   value_loss = policy_gradient.value_loss(out.value, targets.returns)
-  entropy_shares = policy_gradient.mean_entropy(
-    out.entropy, out.counts, maxima
-  )
+  entropy_shares = policy_gradient.mean_entropy(out.entropy, out.counts, maxima)
   entropy = policy_gradient.mean_entropy(out.entropy, out.counts)
   bonus = entropy_shares if config.entropy_shares else entropy
-  total = (
-    policy_loss + config.value_cost * value_loss - entropy_cost * bonus
-  )
+  total = policy_loss + config.value_cost * value_loss - entropy_cost * bonus
   log_ratio = out.log_prob - trajectory.log_prob
   logs = {
-    'loss': total,
-    'policy_loss': policy_loss,
-    'value_loss': value_loss,
-    'value_explained': 1.0
-    - 2.0 * value_loss / (jnp.var(targets.returns) + 1e-8),
-    'entropy': entropy,
-    'entropy_share': entropy_shares / jnp.mean(jnp.sum(out.counts, axis=-1)),
-    'log_ratio': jnp.mean(jnp.abs(log_ratio)),
+      'loss': total,
+      'policy_loss': policy_loss,
+      'value_loss': value_loss,
+      'value_explained': 1.0
+      - 2.0 * value_loss / (jnp.var(targets.returns) + 1e-8),
+      'entropy': entropy,
+      'entropy_share': entropy_shares / jnp.mean(jnp.sum(out.counts, axis=-1)),
+      'log_ratio': jnp.mean(jnp.abs(log_ratio)),
   }
   # A part that no command of the batch gave a meaning has none to share.
   counts = jnp.maximum(jnp.sum(out.counts, axis=(0, 1)), 1.0)
@@ -283,16 +299,14 @@ def _minibatches(key, batch, config) -> chex.Array:
   """Returns the columns of each gradient step, `[steps, B / minibatches]`."""
   if batch % config.minibatches:
     raise ValueError(
-      f'a batch of {batch} episodes does not divide into '
-      f'{config.minibatches} minibatches; change batch_size or minibatches'
+        f'a batch of {batch} episodes does not divide into '
+        f'{config.minibatches} minibatches; change batch_size or minibatches'
     )
   orders = [
-    jax.random.permutation(epoch_key, batch)
-    for epoch_key in jax.random.split(key, config.epochs)
+      jax.random.permutation(epoch_key, batch)
+      for epoch_key in jax.random.split(key, config.epochs)
   ]
-  return jnp.concatenate(orders).reshape(
-    config.epochs * config.minibatches, -1
-  )
+  return jnp.concatenate(orders).reshape(config.epochs * config.minibatches, -1)
 
 
 def _take_columns(data, columns):
@@ -306,34 +320,34 @@ def _take_columns(data, columns):
     return x[columns]
 
   piece = trajectory._replace(
-    canvas=timed(trajectory.canvas),
-    action=jax.tree.map(timed, trajectory.action),
-    log_prob=timed(trajectory.log_prob),
-    value=timed(trajectory.value),
-    is_last=timed(trajectory.is_last),
-    bootstrap=untimed(trajectory.bootstrap),
-    initial_state=jax.tree.map(untimed, trajectory.initial_state),
-    target=jax.tree.map(untimed, trajectory.target),
-    noise=jax.tree.map(untimed, trajectory.noise),
+      canvas=timed(trajectory.canvas),
+      action=jax.tree.map(timed, trajectory.action),
+      log_prob=timed(trajectory.log_prob),
+      value=timed(trajectory.value),
+      is_last=timed(trajectory.is_last),
+      bootstrap=untimed(trajectory.bootstrap),
+      initial_state=jax.tree.map(untimed, trajectory.initial_state),
+      target=jax.tree.map(untimed, trajectory.target),
+      noise=jax.tree.map(untimed, trajectory.noise),
   )
   return piece, jax.tree.map(timed, targets)
 
 
 def _check(
-  config: config_lib.LearnerConfig, score: earnings.Score | None
+    config: config_lib.LearnerConfig, score: earnings.Score | None
 ) -> None:
   if config.reward == 'discriminator' and score is None:
     raise ValueError(
-      "reward is 'discriminator' but there is no score; pass "
-      "make_discriminator(...).score, or set reward='l2'"
+        "reward is 'discriminator' but there is no score; pass "
+        "make_discriminator(...).score, or set reward='l2'"
     )
   if config.algorithm == 'vtrace' and config.epochs * config.minibatches > 1:
     raise ValueError(
-      f'epochs={config.epochs}, minibatches={config.minibatches} need '
-      "algorithm='clipped'; 'vtrace' takes one step a batch"
+        f'epochs={config.epochs}, minibatches={config.minibatches} need '
+        "algorithm='clipped'; 'vtrace' takes one step a batch"
     )
   if config.normalise_each_time and not config.normalise_advantages:
     raise ValueError(
-      'normalise_each_time is set without normalise_advantages; set both, or '
-      'neither'
+        'normalise_each_time is set without normalise_advantages; set both, or '
+        'neither'
     )

@@ -65,8 +65,8 @@ def load(name: str) -> Pretrained:
   name = _OF_DATA.get(name, name)
   if name not in names():
     raise ValueError(
-      f'no weights named {name!r} come with the package; there are: '
-      f'{", ".join(names()) or "none"}'
+        f'no weights named {name!r} come with the package; there are: '
+        f'{", ".join(names()) or "none"}'
     )
   folder = FOLDER / name
   try:
@@ -76,33 +76,34 @@ def load(name: str) -> Pretrained:
     setup = config['setup']
     agent_config = config_lib.AgentConfig(**setup['agent'])
     action_spec = {
-      part: _Part(name=part, **facts)
-      for part, facts in config['action_spec'].items()
+        part: _Part(name=part, **facts)
+        for part, facts in config['action_spec'].items()
     }
     height, width, channels = config['canvas_shape']
     agent = agent_lib.make_agent(
-      action_spec, (height, width, channels), agent_config
+        action_spec, (height, width, channels), agent_config
     )
     with np.load(folder / 'weights.npz', allow_pickle=False) as file:
       arrays = dict(file)
     params = _from_arrays(
-      jax.eval_shape(agent.init, jax.random.PRNGKey(0)), arrays
+        jax.eval_shape(agent.init, jax.random.PRNGKey(0)), arrays
     )
     return Pretrained(
-      agent,
-      params,
-      agent_config,
-      environment={
-        field: tuple(value) if isinstance(value, list) else value
-        for field, value in setup[config['environment']].items()
-      },
-      setup=setup,
-      figures=config['figures'],
-      card=(folder / 'CARD.md').read_text(encoding='utf-8'),
+        agent,
+        params,
+        agent_config,
+        environment={
+            field: tuple(value) if isinstance(value, list) else value
+            for field, value in setup[config['environment']].items()
+        },
+        setup=setup,
+        figures=config['figures'],
+        card=(folder / 'CARD.md').read_text(encoding='utf-8'),
     )
   except Exception as error:  # Readers of damaged files raise anything.
     raise ValueError(
-      f'weights in {folder} are damaged ({error!r}); install the package again'
+        f'weights in {folder} are damaged ({error!r}); install the package '
+        'again'
     ) from error
 
 
@@ -115,12 +116,12 @@ def names() -> list[str]:
 def describe(action_spec: types.ActionSpec) -> dict[str, dict[str, Any]]:
   """Returns an action spec as config.json has it."""
   return {
-    name: {
-      'num_values': int(part.num_values),
-      'grid_shape': types.grid_shape(part),
-      'counts_if': types.counts_if(part),
-    }
-    for name, part in action_spec.items()
+      name: {
+          'num_values': int(part.num_values),
+          'grid_shape': types.grid_shape(part),
+          'counts_if': types.counts_if(part),
+      }
+      for name, part in action_spec.items()
   }
 
 
@@ -137,8 +138,8 @@ def to_arrays(params: types.Params) -> dict[str, np.ndarray]:
     if not np.isfinite(array).all():
       worst = np.asarray(leaf).flat[np.argmin(np.isfinite(array))]
       raise ValueError(
-        f'{_path(keys)} holds {worst}, and float16 ends at '
-        f'{np.finfo(np.float16).max:.0f}; take an earlier checkpoint'
+          f'{_path(keys)} holds {worst}, and float16 ends at '
+          f'{np.finfo(np.float16).max:.0f}; take an earlier checkpoint'
       )
     arrays[_path(keys)] = array
   return arrays
@@ -148,11 +149,11 @@ class _Part(specs.DiscreteArray):
   """A part of a command; see `types.grid_shape` and `types.counts_if`."""
 
   def __init__(
-    self,
-    num_values: int,
-    grid_shape: list[int] | None,
-    counts_if: list[Any] | None,
-    name: str,
+      self,
+      num_values: int,
+      grid_shape: list[int] | None,
+      counts_if: list[Any] | None,
+      name: str,
   ):
     super().__init__(num_values, name=name)
     self.grid_shape = None if grid_shape is None else tuple(grid_shape)
@@ -163,7 +164,7 @@ class _Part(specs.DiscreteArray):
 
 
 def _from_arrays(
-  template: types.Params, arrays: Mapping[str, np.ndarray]
+    template: types.Params, arrays: Mapping[str, np.ndarray]
 ) -> types.Params:
   """Undoes `to_arrays`.
 
@@ -175,16 +176,16 @@ def _from_arrays(
   found = {path: array.shape for path, array in arrays.items()}
   if found != expected:
     differing = sorted(
-      path
-      for path in found.keys() | expected.keys()
-      if found.get(path) != expected.get(path)
+        path
+        for path in found.keys() | expected.keys()
+        if found.get(path) != expected.get(path)
     )
     raise ValueError(
-      f'{differing[0]} has shape {found.get(differing[0])}, must be '
-      f'{expected.get(differing[0])}'
+        f'{differing[0]} has shape {found.get(differing[0])}, must be '
+        f'{expected.get(differing[0])}'
     )
   return jax.tree.unflatten(
-    treedef, [jnp.array(arrays[path], jnp.float32) for path in expected]
+      treedef, [jnp.array(arrays[path], jnp.float32) for path in expected]
   )
 
 

@@ -24,16 +24,16 @@ _ROWS = PartitionSpec(AXIS)  # `[B, ...]`
 _TIMED = PartitionSpec(None, AXIS)  # `[T, B, ...]`
 
 _TRAJECTORY: dict[str, Any] = dict(
-  canvas=_TIMED,
-  action=_TIMED,
-  log_prob=_TIMED,
-  value=_TIMED,
-  is_last=_TIMED,
-  bootstrap=_ROWS,
-  initial_state=_ROWS,
-  target=_ROWS,
-  noise=_ROWS,
-  params_version=_REPLICATED,
+    canvas=_TIMED,
+    action=_TIMED,
+    log_prob=_TIMED,
+    value=_TIMED,
+    is_last=_TIMED,
+    bootstrap=_ROWS,
+    initial_state=_ROWS,
+    target=_ROWS,
+    noise=_ROWS,
+    params_version=_REPLICATED,
 )
 
 L = TypeVar('L')
@@ -51,8 +51,9 @@ def make_mesh(num_devices: int) -> Mesh | None:
   devices = jax.local_devices()
   if num_devices > len(devices):
     raise ValueError(
-      f'devices is {num_devices}, but this process has {len(devices)} of '
-      f'platform {devices[0].platform!r}; give that many at most, or 0 for all'
+        f'devices is {num_devices}, but this process has {len(devices)} of '
+        f'platform {devices[0].platform!r}; give that many at most, or 0 for '
+        'all'
     )
   devices = devices[: num_devices or None]
   return Mesh(np.array(devices), (AXIS,)) if len(devices) > 1 else None
@@ -67,11 +68,11 @@ def shard_unroll(unroll: Any, mesh: Mesh) -> Any:
   # Not left to XLA: it could neither flatten `[T, B]` to images without moving
   # them, nor split the native convolutions, which inside are whole calls.
   return lambda params, trajectory: jax.shard_map(
-    unroll,
-    mesh=mesh,
-    in_specs=(_REPLICATED, _present(trajectory)),
-    out_specs=_TIMED,
-    check_vma=False,  # Native calls do not say how their results vary.
+      unroll,
+      mesh=mesh,
+      in_specs=(_REPLICATED, _present(trajectory)),
+      out_specs=_TIMED,
+      check_vma=False,  # Native calls do not say how their results vary.
   )(params, trajectory)
 
 
@@ -82,11 +83,11 @@ def shard_score(score: Any, mesh: Mesh) -> Any:
     ValueError: when called, if the mesh does not divide N.
   """
   return lambda params, images, targets=None: jax.shard_map(
-    score,
-    mesh=mesh,
-    in_specs=(_REPLICATED, _ROWS, None if targets is None else _ROWS),
-    out_specs=_ROWS,
-    check_vma=False,
+      score,
+      mesh=mesh,
+      in_specs=(_REPLICATED, _ROWS, None if targets is None else _ROWS),
+      out_specs=_ROWS,
+      check_vma=False,
   )(params, images, targets)
 
 
@@ -101,14 +102,14 @@ def shard_learner(learner: L, mesh: Mesh) -> L:
 
   def sharded_update(state, trajectory, score_params, progress=None):
     return update(
-      _put(state, _REPLICATED, mesh),
-      _put(trajectory, _present(trajectory), mesh),
-      _put(score_params, _REPLICATED, mesh),
-      progress,
+        _put(state, _REPLICATED, mesh),
+        _put(trajectory, _present(trajectory), mesh),
+        _put(score_params, _REPLICATED, mesh),
+        progress,
     )
 
   return learner._replace(  # type: ignore[attr-defined]
-    init=lambda key: _put(init(key), _REPLICATED, mesh), update=sharded_update
+      init=lambda key: _put(init(key), _REPLICATED, mesh), update=sharded_update
   )
 
 
@@ -117,12 +118,10 @@ def shard_discriminator_learner(learner: L, mesh: Mesh) -> L:
   init, update = learner.init, learner.update  # type: ignore[attr-defined]
 
   def sharded_update(state, *images):
-    return update(
-      _put(state, _REPLICATED, mesh), *_put(images, _ROWS, mesh)
-    )
+    return update(_put(state, _REPLICATED, mesh), *_put(images, _ROWS, mesh))
 
   return learner._replace(  # type: ignore[attr-defined]
-    init=lambda key: _put(init(key), _REPLICATED, mesh), update=sharded_update
+      init=lambda key: _put(init(key), _REPLICATED, mesh), update=sharded_update
   )
 
 
@@ -142,8 +141,8 @@ def on_one_device(tree: Any) -> Any:
 def _present(trajectory: types.Trajectory) -> types.Trajectory:
   """Returns the specs of what a trajectory has."""
   specs: dict[str, Any] = {
-    name: None if value is None else _TRAJECTORY[name]
-    for name, value in trajectory._asdict().items()
+      name: None if value is None else _TRAJECTORY[name]
+      for name, value in trajectory._asdict().items()
   }
   return types.Trajectory(**specs)
 
@@ -151,8 +150,8 @@ def _present(trajectory: types.Trajectory) -> types.Trajectory:
 def _put(tree: Any, specs: Any, mesh: Mesh) -> Any:
   """Moves what is not there yet."""
   shardings = jax.tree.map(
-    lambda spec: NamedSharding(mesh, spec),
-    specs,
-    is_leaf=lambda spec: isinstance(spec, PartitionSpec),
+      lambda spec: NamedSharding(mesh, spec),
+      specs,
+      is_leaf=lambda spec: isinstance(spec, PartitionSpec),
   )
   return jax.device_put(tree, shardings)

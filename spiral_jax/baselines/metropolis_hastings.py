@@ -26,18 +26,25 @@ _SCALE = 255.0  # Pictures are compared as floats in [0, 1].
 
 class Chains(NamedTuple):
   """What N chains did."""
-  error: np.ndarray     # float64 [S + 1, N], mean squared error a pixel and
-                        # channel of the chain's state; first the initial one.
+
+  error: np.ndarray  # float64 [S + 1, N], mean squared error a pixel and
+  # channel of the chain's state; first the initial one.
   accepted: np.ndarray  # bool [S, N].
-  state: State          # The last.
-  picture: np.ndarray   # uint8 [N, ...], of the last state.
+  state: State  # The last.
+  picture: np.ndarray  # uint8 [N, ...], of the last state.
 
 
 def sample(
-    render: Render, num_values: Mapping[str, int], target: np.ndarray, *,
-    num_blocks: int = 20, steps: int = 2000, covariance: float = 0.25,
+    render: Render,
+    num_values: Mapping[str, int],
+    target: np.ndarray,
+    *,
+    num_blocks: int = 20,
+    steps: int = 2000,
+    covariance: float = 0.25,
     seed: int = 0,
-    on_step: Callable[[int], None] = lambda step: None) -> Chains:
+    on_step: Callable[[int], None] = lambda step: None,
+) -> Chains:
   """Runs a chain for each target, from a state that is drawn uniformly.
 
   Args:
@@ -55,13 +62,16 @@ def sample(
     ValueError: if a number is out of range, or pictures do not fit.
   """
   if num_blocks < 1 or steps < 1:
-    raise ValueError(f'num_blocks={num_blocks}, steps={steps}: both must be 1 '
-                     'or more')
+    raise ValueError(
+        f'num_blocks={num_blocks}, steps={steps}: both must be 1 ' 'or more'
+    )
   if not covariance > 0:
     raise ValueError(f'covariance is {covariance}, must be above 0')
   if target.dtype != np.uint8 or not len(target):
-    raise ValueError(f'target is {target.dtype} {target.shape}: give uint8 '
-                     '[N, ...], one picture or more')
+    raise ValueError(
+        f'target is {target.dtype} {target.shape}: give uint8 '
+        '[N, ...], one picture or more'
+    )
   rng = np.random.default_rng(seed)
   count = len(target)
   flat_target = target.reshape(count, -1) / _SCALE
@@ -72,15 +82,18 @@ def sample(
     """Returns pictures and their errors `[N]`."""
     picture = render(state)
     if picture.shape != target.shape or picture.dtype != np.uint8:
-      raise ValueError(f'render draws {picture.dtype} {picture.shape}, targets '
-                       f'are {target.dtype} {target.shape}')
+      raise ValueError(
+          f'render draws {picture.dtype} {picture.shape}, targets '
+          f'are {target.dtype} {target.shape}'
+      )
     difference = picture.reshape(count, -1) / _SCALE - flat_target
     error = np.einsum('nd,nd->n', difference, difference)
     return picture, error / flat_target.shape[1]
 
   state = {
       name: rng.integers(0, size, (count, num_blocks))
-      for name, size in num_values.items()}
+      for name, size in num_values.items()
+  }
   picture, error = evaluate(state)
   errors = np.empty((steps + 1, count))
   accepted = np.empty((steps, count), bool)

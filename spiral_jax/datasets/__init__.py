@@ -24,8 +24,16 @@ from spiral_jax.datasets.scenes import SceneDataset
 from spiral_jax.datasets.scenes import load_scenes
 from spiral_jax.datasets.types import ImageDataset
 
-__all__ = ('Batch', 'Batches', 'ImageDataset', 'NAMES', 'SceneDataset',
-           'WITH_CLASSES', 'load', 'load_scenes')
+__all__ = (
+    'Batch',
+    'Batches',
+    'ImageDataset',
+    'NAMES',
+    'SceneDataset',
+    'WITH_CLASSES',
+    'load',
+    'load_scenes',
+)
 
 NAMES = ('mnist', 'omniglot', 'celeba', 'folder', 'scenes')
 # Those whose splits show the same classes, so that one can teach to read the
@@ -33,9 +41,15 @@ NAMES = ('mnist', 'omniglot', 'celeba', 'folder', 'scenes')
 WITH_CLASSES = ('mnist',)
 
 
-def load(name: str, split: str, *, data_dir: str | None = None,
-         size: int = 64, channels: int | None = None,
-         download: bool = False) -> ImageDataset:
+def load(
+    name: str,
+    split: str,
+    *,
+    data_dir: str | None = None,
+    size: int = 64,
+    channels: int | None = None,
+    download: bool = False,
+) -> ImageDataset:
   """Returns a split of a dataset.
 
   Args:
@@ -71,17 +85,21 @@ def load(name: str, split: str, *, data_dir: str | None = None,
     return ink
   if name == 'celeba':
     return celeba.load(
-        split, data_dir=data_dir, size=size, channels=channels or 3)
+        split, data_dir=data_dir, size=size, channels=channels or 3
+    )
   if name == 'folder':
     if data_dir is None:
-      raise ValueError("dataset 'folder' needs --data_dir: point it to a "
-                       'folder of images')
+      raise ValueError(
+          "dataset 'folder' needs --data_dir: point it to a " 'folder of images'
+      )
     return folder.load(
-        split, data_dir=data_dir, size=size, channels=channels or 3)
+        split, data_dir=data_dir, size=size, channels=channels or 3
+    )
   if name == 'scenes':
     if channels == 1:
       raise ValueError("dataset 'scenes' is in colour: choose 3 channels")
     return scenes.load(split, data_dir=data_dir, size=size)
   close = difflib.get_close_matches(name.lower(), NAMES, cutoff=0.4) or NAMES
   raise ValueError(
-      f"dataset '{name}' is unknown; close names: {', '.join(close)}")
+      f"dataset '{name}' is unknown; close names: {', '.join(close)}"
+  )

@@ -14,12 +14,20 @@ import zlib
 from spiral_jax.datasets import cache
 
 _TIMEOUT = 30.0  # Seconds without an answer from a mirror.
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError,
-           NotImplementedError, RuntimeError, ValueError)
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+)
 
 
 class Official(NamedTuple):
   """What an official archive must be."""
+
   md5: str
   size: int  # Bytes.
 
@@ -35,13 +43,16 @@ def fault(stream: io.BufferedReader, official: Official) -> str | None:
     A clause such as 'truncated: md5 ..., expected ...'.
   """
   actual = hashlib.file_digest(
-      stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+      stream, lambda: hashlib.md5(usedforsecurity=False)
+  ).hexdigest()
   if actual == official.md5:
     return None
   size = stream.tell()
   kind = 'truncated' if size < official.size else 'altered'
-  return (f'{kind}: md5 {actual}, expected {official.md5}; {size} bytes, '
-          f'expected {official.size}')
+  return (
+      f'{kind}: md5 {actual}, expected {official.md5}; {size} bytes, '
+      f'expected {official.size}'
+  )
 
 
 def verify(path: pathlib.Path, official: Official, own: str) -> None:
@@ -55,12 +66,15 @@ def verify(path: pathlib.Path, official: Official, own: str) -> None:
   with path.open('rb') as stream:
     wrong = fault(stream, official)
   if wrong:
-    raise ValueError(f'{path} is {wrong}; delete it and fetch it again (data '
-                     f'of your own in this format: {own})')
+    raise ValueError(
+        f'{path} is {wrong}; delete it and fetch it again (data '
+        f'of your own in this format: {own})'
+    )
 
 
-def download(name: str, official: Official, mirrors: Sequence[str],
-             folder: pathlib.Path) -> pathlib.Path:
+def download(
+    name: str, official: Official, mirrors: Sequence[str], folder: pathlib.Path
+) -> pathlib.Path:
   """Fetches an official archive into a folder from the first mirror that can.
 
   Args:
@@ -85,7 +99,8 @@ def download(name: str, official: Official, mirrors: Sequence[str],
   else:
     raise ConnectionError(
         f'could not download {name} ({" | ".join(faults)}): fetch it by hand '
-        f'into {folder} and point --data_dir there')
+        f'into {folder} and point --data_dir there'
+    )
   cache.write_atomically(folder / name, lambda out: out.write(content))
   return folder / name
 
@@ -114,14 +129,22 @@ class Tree:
     self.path = path
     self._archive = archive
     if archive is None:
-      names = [file.relative_to(path).as_posix()
-               for file in path.rglob('*') if file.is_file()]
+      names = [
+          file.relative_to(path).as_posix()
+          for file in path.rglob('*')
+          if file.is_file()
+      ]
     else:
-      names = [item.filename for item in archive.infolist()
-               if not item.is_dir()]
+      names = [
+          item.filename for item in archive.infolist() if not item.is_dir()
+      ]
     self.names = sorted(
-        name for name in names if not any(
-            part.startswith(('.', '__MACOSX')) for part in name.split('/')))
+        name
+        for name in names
+        if not any(
+            part.startswith(('.', '__MACOSX')) for part in name.split('/')
+        )
+    )
 
   def read(self, name: str) -> bytes:
     """Returns the content of a file.
@@ -136,7 +159,8 @@ class Tree:
     except _DAMAGE as error:
       raise ValueError(
           f'{self.place(name)} cannot be read '
-          f'({" ".join(str(error).split())}): replace it') from error
+          f'({" ".join(str(error).split())}): replace it'
+      ) from error
 
   def place(self, name: str) -> str:
     """Returns how to speak of a file."""
@@ -188,8 +212,9 @@ def find(
   return None
 
 
-def data_folder(data_dir: str | None, name: str, *,
-                download: bool | None = None) -> pathlib.Path:
+def data_folder(
+    data_dir: str | None, name: str, *, download: bool | None = None
+) -> pathlib.Path:
   """Returns the folder to look for a dataset in.
 
   Args:
@@ -201,26 +226,36 @@ def data_folder(data_dir: str | None, name: str, *,
   Raises:
     FileNotFoundError, ValueError: if it is missing or a file.
   """
-  folder = (cache.directory(name) if data_dir is None
-            else pathlib.Path(data_dir).expanduser())
+  folder = (
+      cache.directory(name)
+      if data_dir is None
+      else pathlib.Path(data_dir).expanduser()
+  )
   if folder.exists() and not folder.is_dir():
-    raise ValueError(f'data directory {folder} is a file: give the folder '
-                     'that it is in')
+    raise ValueError(
+        f'data directory {folder} is a file: give the folder ' 'that it is in'
+    )
   if not folder.exists() and not download:
-    others = ['leave it out for the embedded subset',
-              'allow the download by --download']
+    others = [
+        'leave it out for the embedded subset',
+        'allow the download by --download',
+    ]
     raise FileNotFoundError(
         f'data directory {folder} does not exist: point --data_dir to a '
         f'folder with the files of {name}, or '
-        + ', or '.join(others[:1] if download is None else others))
+        + ', or '.join(others[:1] if download is None else others)
+    )
   return folder
 
 
 def check(name: str, split: str, splits: Sequence[str], size: int) -> None:
   """Raises ValueError where a split or a size is out of range."""
   if split not in splits:
-    raise ValueError(f"{name} has no split '{split}': choose one of "
-                     f'{", ".join(splits)}')
+    raise ValueError(
+        f"{name} has no split '{split}': choose one of " f'{", ".join(splits)}'
+    )
   if size < 1:
-    raise ValueError(f'image size {size} is below 1 pixel: choose the size of '
-                     'the canvas, such as 64')
+    raise ValueError(
+        f'image size {size} is below 1 pixel: choose the size of '
+        'the canvas, such as 64'
+    )

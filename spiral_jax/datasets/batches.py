@@ -15,8 +15,9 @@ State = dict[str, np.ndarray]
 
 class Batch(NamedTuple):
   """Some images of a dataset, the caller's own copies."""
-  images: np.ndarray         # uint8 [B, H, W, C].
-  indices: np.ndarray        # int32 [B], positions in the dataset.
+
+  images: np.ndarray  # uint8 [B, H, W, C].
+  indices: np.ndarray  # int32 [B], positions in the dataset.
   labels: np.ndarray | None  # int32 [B], or None.
 
 
@@ -33,8 +34,9 @@ class Batches(Iterator[Batch]):
   Not thread-safe: give each consumer its own, with its own seed.
   """
 
-  def __init__(self, dataset: types.ImageDataset, batch_size: int,
-               seed: int = 0):
+  def __init__(
+      self, dataset: types.ImageDataset, batch_size: int, seed: int = 0
+  ):
     """Stands at the beginning of the first epoch.
 
     Args:
@@ -67,15 +69,17 @@ class Batches(Iterator[Batch]):
         self._epoch += 1
         self._cursor = 0
         self._order = self._shuffled()
-      part = self._order[self._cursor:self._cursor + missing]
+      part = self._order[self._cursor : self._cursor + missing]
       self._cursor += len(part)
       missing -= len(part)
       parts.append(part)
     indices = np.concatenate(parts)
     labels = self._dataset.labels
     return Batch(
-        self._dataset.images[indices], indices,
-        None if labels is None else labels[indices])
+        self._dataset.images[indices],
+        indices,
+        None if labels is None else labels[indices],
+    )
 
   def get_state(self) -> State:
     """Returns the position in the stream: int64 scalars `[]` by name."""
@@ -99,7 +103,8 @@ class Batches(Iterator[Batch]):
     if int(state['num_images']) != len(self._order):
       raise ValueError(
           f'the state is of a dataset of {int(state["num_images"])} images, '
-          f'this one has {len(self._order)}: resume with the same data')
+          f'this one has {len(self._order)}: resume with the same data'
+      )
     self._seed = int(state['seed'])
     self._epoch = int(state['epoch'])
     self._cursor = int(state['cursor'])

@@ -23,7 +23,8 @@ def directory(*parts: str) -> pathlib.Path:
 
 
 def write_atomically(
-    path: pathlib.Path, write: Callable[[BinaryIO], object]) -> None:
+    path: pathlib.Path, write: Callable[[BinaryIO], object]
+) -> None:
   """Makes the file `path` with what `write` puts into a stream.
 
   Other processes see the old file or the complete new one; when `write`
@@ -35,7 +36,8 @@ def write_atomically(
   """
   path.parent.mkdir(parents=True, exist_ok=True)
   descriptor, temporary = tempfile.mkstemp(
-      dir=path.parent, prefix=f'.{path.name}.')
+      dir=path.parent, prefix=f'.{path.name}.'
+  )
   try:
     with os.fdopen(descriptor, 'wb') as stream:
       write(stream)

@@ -30,13 +30,27 @@ _ARCHIVE = f'{_IMAGES}.zip'
 _PARTITION = 'list_eval_partition.txt'
 _OFFICIAL = archives.Official('00d2c5bc6d35e252742224ab0c1e8fcb', 1443490838)
 # As on the official drive, and where torchvision keeps the files.
-_SUBFOLDERS = ('.', 'Img', 'Eval', 'celeba', 'CelebA', 'celeba/Img',
-               'celeba/Eval', 'CelebA/Img', 'CelebA/Eval')
+_SUBFOLDERS = (
+    '.',
+    'Img',
+    'Eval',
+    'celeba',
+    'CelebA',
+    'celeba/Img',
+    'celeba/Eval',
+    'CelebA/Img',
+    'CelebA/Eval',
+)
 _SPARE = 1 << 28  # Bytes that must be left on the disk.
 
 
-def load(split: str, *, data_dir: str | None = None, size: int = 64,
-         channels: int = 3) -> types.ImageDataset:
+def load(
+    split: str,
+    *,
+    data_dir: str | None = None,
+    size: int = 64,
+    channels: int = 3,
+) -> types.ImageDataset:
   """Returns a split of CelebA: the middle 160 pixels of each face, scaled.
 
   The first time, images are decoded into the user's cache, with a progress bar
@@ -66,19 +80,24 @@ def load(split: str, *, data_dir: str | None = None, size: int = 64,
     raise ValueError(f'{channels} channels: choose 1 (grey) or 3 (colour)')
   if data_dir is None:
     return portraits.embedded(
-        'test' if split == 'valid' else split, size=size, channels=channels)
+        'test' if split == 'valid' else split, size=size, channels=channels
+    )
   folder = archives.data_folder(data_dir, 'CelebA')
-  source = archives.find(folder, _SUBFOLDERS, (_ARCHIVE, _IMAGES),
-                         is_wanted=pathlib.Path.exists)
+  source = archives.find(
+      folder, _SUBFOLDERS, (_ARCHIVE, _IMAGES), is_wanted=pathlib.Path.exists
+  )
   partition = archives.find(folder, _SUBFOLDERS, (_PARTITION,))
-  for path, what in ((source, f'{_ARCHIVE} nor {_IMAGES}'),
-                     (partition, f'{_PARTITION} at its top nor in Eval')):
+  for path, what in (
+      (source, f'{_ARCHIVE} nor {_IMAGES}'),
+      (partition, f'{_PARTITION} at its top nor in Eval'),
+  ):
     if path is None:
       raise FileNotFoundError(
           f'{folder} has neither {what}: point --data_dir to a folder with '
           'the files of CelebA (https://mmlab.ie.cuhk.edu.hk/projects/'
           'CelebA.html), or leave it out for the portraits that come with '
-          'this package')
+          'this package'
+      )
   assert source is not None and partition is not None
   names = _names(partition, split)
   cached = _cache_path(source, names, split, size, channels)
@@ -102,37 +121,48 @@ def _names(partition: pathlib.Path, split: str) -> list[str]:
   wanted = SPLITS.index(split)
   names = []
   for number, line in enumerate(
-      partition.read_text(encoding='utf-8', errors='replace').splitlines(), 1):
+      partition.read_text(encoding='utf-8', errors='replace').splitlines(), 1
+  ):
     words = line.split()
     if not words:
       continue
     if len(words) != 2 or words[1] not in ('0', '1', '2'):
       raise ValueError(
           f'{partition}, line {number}, is {line[:40]!r}, expected a name and '
-          "0, 1 or 2, as '000001.jpg 0': fetch the file again")
+          "0, 1 or 2, as '000001.jpg 0': fetch the file again"
+      )
     if int(words[1]) == wanted:
       names.append(words[0])
   if not names:
-    raise ValueError(f'{partition} has no images for the {split} split: fetch '
-                     'the file again')
+    raise ValueError(
+        f'{partition} has no images for the {split} split: fetch '
+        'the file again'
+    )
   return names
 
 
-def _cache_path(source: pathlib.Path, names: list[str], split: str, size: int,
-                channels: int) -> pathlib.Path:
+def _cache_path(
+    source: pathlib.Path, names: list[str], split: str, size: int, channels: int
+) -> pathlib.Path:
   """Returns where a split is kept once it is decoded.
 
   The name changes with the source: its place, its time and its length.
   """
   status = source.stat()
-  key = repr((str(source.resolve()), status.st_mtime_ns, status.st_size,
-              CROP, names))
+  key = repr(
+      (str(source.resolve()), status.st_mtime_ns, status.st_size, CROP, names)
+  )
   digest = hashlib.sha256(key.encode()).hexdigest()[:16]
   return cache.directory('celeba') / f'{split}-{size}-{channels}-{digest}.npy'
 
 
-def _decode(source: pathlib.Path, names: list[str], target: pathlib.Path,
-            size: int, channels: int) -> None:
+def _decode(
+    source: pathlib.Path,
+    names: list[str],
+    target: pathlib.Path,
+    size: int,
+    channels: int,
+) -> None:
   """Writes an array `[n, size, size, channels]`; it is there whole or not."""
   import rich.progress  # Late: most uses decode nothing.
 
@@ -144,40 +174,54 @@ def _decode(source: pathlib.Path, names: list[str], target: pathlib.Path,
     raise OSError(
         f'{target.parent} has {free >> 20} MiB free, the decoded faces need '
         f'{(needed + _SPARE) >> 20}: make room, or let XDG_CACHE_HOME name a '
-        'folder elsewhere')
+        'folder elsewhere'
+    )
   if source.is_file():
     archives.verify(source, _OFFICIAL, 'unpack it')
-  with (archives.open_tree(source) as tree,
-        tempfile.TemporaryDirectory(
-            dir=target.parent, prefix='.partial-') as scratch):
+  with (
+      archives.open_tree(source) as tree,
+      tempfile.TemporaryDirectory(
+          dir=target.parent, prefix='.partial-'
+      ) as scratch,
+  ):
     prefix = f'{_IMAGES}/' if source.is_file() else ''
     present = set(tree.names)
     for name in names:
       if prefix + name not in present:
-        raise ValueError(f'{source} lacks {name}, which {_PARTITION} names: '
-                         'fetch it again')
+        raise ValueError(
+            f'{source} lacks {name}, which {_PARTITION} names: '
+            'fetch it again'
+        )
     partial = pathlib.Path(scratch) / target.name
     images = np.lib.format.open_memmap(
-        partial, mode='w+', dtype=np.uint8, shape=shape)
+        partial, mode='w+', dtype=np.uint8, shape=shape
+    )
     console = rich.console.Console(stderr=True)
-    for i, name in enumerate(rich.progress.track(
-        names, 'decoding CelebA', console=console,
-        disable=not console.is_terminal)):
+    for i, name in enumerate(
+        rich.progress.track(
+            names,
+            'decoding CelebA',
+            console=console,
+            disable=not console.is_terminal,
+        )
+    ):
       images[i] = _face(tree, prefix + name, size, channels)
     images.flush()
     del images
     os.replace(partial, target)
 
 
-def _face(tree: archives.Tree, name: str, size: int,
-          channels: int) -> np.ndarray:
+def _face(
+    tree: archives.Tree, name: str, size: int, channels: int
+) -> np.ndarray:
   """Returns the middle of an image, uint8 `[size, size, channels]`."""
   picture = folder_lib.decode(tree.read(name), tree.place(name))
   left, top = (picture.width - CROP) // 2, (picture.height - CROP) // 2
   if min(left, top) < 0:
     raise ValueError(
         f'{tree.place(name)} has {picture.width} x {picture.height} pixels, '
-        f'{CROP} or more are needed: use the aligned images (178 x 218)')
+        f'{CROP} or more are needed: use the aligned images (178 x 218)'
+    )
   middle = picture.crop((left, top, left + CROP, top + CROP))
   square = middle.resize((size, size), Image.Resampling.LANCZOS)
   return folder_lib.pixels(square, channels)

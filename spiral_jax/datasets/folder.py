@@ -18,12 +18,26 @@ FITS = ('crop', 'pad')
 _SUFFIXES = ('.png', '.jpg', '.jpeg')
 _HELD_OUT_EVERY = 10
 # What pillow raises on damaged files, beside OSError.
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error,
-           zlib.error, Image.DecompressionBombError)
+_DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
 
 
-def load(split: str, *, data_dir: str, size: int = 64, channels: int = 3,
-         fit: str = 'crop') -> types.ImageDataset:
+def load(
+    split: str,
+    *,
+    data_dir: str,
+    size: int = 64,
+    channels: int = 3,
+    fit: str = 'crop',
+) -> types.ImageDataset:
   """Returns the pictures below a folder, in the order of their names.
 
   Args:
@@ -47,15 +61,19 @@ def load(split: str, *, data_dir: str, size: int = 64, channels: int = 3,
     ValueError: if a picture is damaged, or an argument is out of range.
   """
   if split not in SPLITS:
-    raise ValueError(f"a folder of images has no split '{split}': choose one "
-                     f'of {", ".join(SPLITS)}')
+    raise ValueError(
+        f"a folder of images has no split '{split}': choose one "
+        f'of {", ".join(SPLITS)}'
+    )
   if fit not in FITS:
     raise ValueError(f"fit '{fit}' is none of {', '.join(FITS)}")
   if channels not in (1, 3):
     raise ValueError(f'{channels} channels: choose 1 (grey) or 3 (colour)')
   if size < 1:
-    raise ValueError(f'image size {size} is below 1 pixel: choose the size of '
-                     'the canvas, such as 64')
+    raise ValueError(
+        f'image size {size} is below 1 pixel: choose the size of '
+        'the canvas, such as 64'
+    )
   paths = _paths(pathlib.Path(data_dir).expanduser(), split)
   images = np.empty((len(paths), size, size, channels), np.uint8)
   for i, path in enumerate(paths):
@@ -63,8 +81,14 @@ def load(split: str, *, data_dir: str, size: int = 64, channels: int = 3,
   return types.ImageDataset(images, None)
 
 
-def read(path: pathlib.Path, *, size: int, channels: int, fit: str = 'crop',
-         paper: int = 255) -> np.ndarray:
+def read(
+    path: pathlib.Path,
+    *,
+    size: int,
+    channels: int,
+    fit: str = 'crop',
+    paper: int = 255,
+) -> np.ndarray:
   """Returns one picture, uint8 `[size, size, channels]`; see `load`.
 
   Args:
@@ -82,7 +106,8 @@ def read(path: pathlib.Path, *, size: int, channels: int, fit: str = 'crop',
     square = ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)
   else:
     square = ImageOps.pad(
-        picture, (size, size), Image.Resampling.LANCZOS, color=(paper,) * 3)
+        picture, (size, size), Image.Resampling.LANCZOS, color=(paper,) * 3
+    )
   return pixels(square, channels)
 
 
@@ -117,15 +142,21 @@ def decode(content: bytes, place: str, paper: int = 255) -> Image.Image:
       reason = 'no known kind of picture'
     raise ValueError(
         f'image {place} cannot be read ({reason}; {len(content)} bytes): '
-        'replace it or remove it') from error
+        'replace it or remove it'
+    ) from error
 
 
 def find(folder: pathlib.Path) -> list[pathlib.Path]:
   """Returns the PNG and JPEG files below a folder, by name, none hidden."""
   return sorted(
-      path for path in folder.rglob('*')
-      if path.suffix.lower() in _SUFFIXES and path.is_file() and not any(
-          part.startswith('.') for part in path.relative_to(folder).parts))
+      path
+      for path in folder.rglob('*')
+      if path.suffix.lower() in _SUFFIXES
+      and path.is_file()
+      and not any(
+          part.startswith('.') for part in path.relative_to(folder).parts
+      )
+  )
 
 
 def _paths(folder: pathlib.Path, split: str) -> list[pathlib.Path]:
@@ -133,21 +164,25 @@ def _paths(folder: pathlib.Path, split: str) -> list[pathlib.Path]:
   if not folder.is_dir():
     raise FileNotFoundError(
         f'data directory {folder} does not exist: point --data_dir to a folder '
-        f'of images ({", ".join(_SUFFIXES)})')
+        f'of images ({", ".join(_SUFFIXES)})'
+    )
   if all((folder / name).is_dir() for name in SPLITS):
     paths = find(folder / split)
     where = folder / split
   else:
     held_out = split == 'test'
     paths = [
-        path for i, path in enumerate(find(folder))
-        if (i % _HELD_OUT_EVERY == _HELD_OUT_EVERY - 1) == held_out]
+        path
+        for i, path in enumerate(find(folder))
+        if (i % _HELD_OUT_EVERY == _HELD_OUT_EVERY - 1) == held_out
+    ]
     where = folder
   if not paths:
     raise FileNotFoundError(
         f'{where} has no images for the {split} split: put '
         f'{", ".join(_SUFFIXES)} files there, at least {_HELD_OUT_EVERY} '
-        'unless they are in folders train and test')
+        'unless they are in folders train and test'
+    )
   return paths
 
 
@@ -158,16 +193,19 @@ def _on_paper(image: Image.Image, shade: int) -> Image.Image:
     values = np.nan_to_num(np.asarray(image))
     scale = 255 if values.max() <= 1 else 1
     image = Image.fromarray(
-        np.rint(np.clip(scale * values, 0, 255)).astype(np.uint8))
+        np.rint(np.clip(scale * values, 0, 255)).astype(np.uint8)
+    )
   if image.mode.startswith('I'):
     # Pillow's own conversion would clip 16 bits to 8 instead of scaling them.
     values = np.asarray(image).astype(np.int64)
     grey = Image.fromarray(
-        ((np.clip(values, 0, 65535) * 255 + 32767) // 65535).astype(np.uint8))
+        ((np.clip(values, 0, 65535) * 255 + 32767) // 65535).astype(np.uint8)
+    )
     clear = image.info.get('transparency')
     if isinstance(clear, int):
-      grey.putalpha(Image.fromarray(
-          np.where(values == clear, 0, 255).astype(np.uint8)))
+      grey.putalpha(
+          Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8))
+      )
     image = grey
   if image.has_transparency_data:
     image = image.convert('RGBA')

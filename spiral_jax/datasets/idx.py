@@ -31,24 +31,27 @@ def read(path: pathlib.Path, dimensions: int) -> np.ndarray:
   content = _content(path)
   header = 4 + 4 * dimensions
   kind = bytes([0, 0, _UNSIGNED_BYTE, dimensions])
-  if content[:4] != kind[:len(content)]:
+  if content[:4] != kind[: len(content)]:
     raise ValueError(
         f'{path} starts with bytes {content[:4].hex(" ")}, not {kind.hex(" ")} '
         f'(unsigned bytes, {dimensions} dimensions): it is not the MNIST file '
-        'of its name; put the original there')
+        'of its name; put the original there'
+    )
   if len(content) < header:
     raise ValueError(_wrong_length(path, len(content), header))
   shape = struct.unpack(f'>{dimensions}I', content[4:header])
   if len(content) != header + math.prod(shape):
     raise ValueError(
-        _wrong_length(path, len(content), header + math.prod(shape)))
+        _wrong_length(path, len(content), header + math.prod(shape))
+    )
   return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
 
 
 def header(array: np.ndarray) -> bytes:
   """Returns what stands before an array's items, unsigned bytes, in a file."""
-  return struct.pack(f'>4B{array.ndim}I', 0, 0, _UNSIGNED_BYTE, array.ndim,
-                     *array.shape)
+  return struct.pack(
+      f'>4B{array.ndim}I', 0, 0, _UNSIGNED_BYTE, array.ndim, *array.shape
+  )
 
 
 def _content(path: pathlib.Path) -> bytes:
@@ -61,10 +64,13 @@ def _content(path: pathlib.Path) -> bytes:
   except (EOFError, zlib.error, gzip.BadGzipFile) as error:
     raise ValueError(
         f'{path} is truncated or no gzip file ({error}; {len(content)} bytes): '
-        'delete it and fetch it again') from error
+        'delete it and fetch it again'
+    ) from error
 
 
 def _wrong_length(path: pathlib.Path, actual: int, expected: int) -> str:
   fault = 'truncated' if actual < expected else 'too long'
-  return (f'{path} is {fault}: {actual} bytes where its header promises '
-          f'{expected}; delete it and fetch it again')
+  return (
+      f'{path} is {fault}: {actual} bytes where its header promises '
+      f'{expected}; delete it and fetch it again'
+  )

@@ -21,14 +21,18 @@ MIRRORS = (
 
 
 _OFFICIAL = {
-    'train-images-idx3-ubyte.gz':
-        archives.Official('f68b3c2dcbeaaa9fbdd348bbdeb94873', 9912422),
-    'train-labels-idx1-ubyte.gz':
-        archives.Official('d53e105ee54ea40749a09fcbcd1e9432', 28881),
-    't10k-images-idx3-ubyte.gz':
-        archives.Official('9fb629c4189551a2d022fa330f9573f3', 1648877),
-    't10k-labels-idx1-ubyte.gz':
-        archives.Official('ec29112dd5afa0611ce80d1b7f02629c', 4542),
+    'train-images-idx3-ubyte.gz': archives.Official(
+        'f68b3c2dcbeaaa9fbdd348bbdeb94873', 9912422
+    ),
+    'train-labels-idx1-ubyte.gz': archives.Official(
+        'd53e105ee54ea40749a09fcbcd1e9432', 28881
+    ),
+    't10k-images-idx3-ubyte.gz': archives.Official(
+        '9fb629c4189551a2d022fa330f9573f3', 1648877
+    ),
+    't10k-labels-idx1-ubyte.gz': archives.Official(
+        'ec29112dd5afa0611ce80d1b7f02629c', 4542
+    ),
 }
 _FILES = {
     'train': ('train-images-idx3-ubyte', 'train-labels-idx1-ubyte'),
@@ -39,8 +43,13 @@ _SUBFOLDERS = ('.', 'MNIST/raw', 'raw', 'mnist', 'MNIST')
 _EMBEDDED = pathlib.Path(__file__).parent / 'embedded' / 'mnist'
 
 
-def load(split: str, *, data_dir: str | None = None, size: int = 64,
-         download: bool = False) -> types.ImageDataset:
+def load(
+    split: str,
+    *,
+    data_dir: str | None = None,
+    size: int = 64,
+    download: bool = False,
+) -> types.ImageDataset:
   """Returns a split of MNIST, dark ink on white paper.
 
   Args:
@@ -68,7 +77,8 @@ def load(split: str, *, data_dir: str | None = None, size: int = 64,
   folder = archives.data_folder(data_dir, 'mnist', download=download)
   images, labels = (
       idx.read(_find(folder, name, download), dimensions)
-      for name, dimensions in zip(_FILES[split], (3, 1)))
+      for name, dimensions in zip(_FILES[split], (3, 1))
+  )
   return _dataset(images, labels, size, f'{split} files in {folder}')
 
 
@@ -106,15 +116,19 @@ def _find(folder: pathlib.Path, name: str, download: bool) -> pathlib.Path:
   raise FileNotFoundError(
       f'{folder} has neither {archive} nor {name}, nor has its MNIST/raw: '
       "point --data_dir to a folder with MNIST's files, leave it out for the "
-      'embedded subset, or allow the download by --download')
+      'embedded subset, or allow the download by --download'
+  )
 
 
-def _dataset(images: np.ndarray, labels: np.ndarray, size: int,
-             source: str) -> types.ImageDataset:
+def _dataset(
+    images: np.ndarray, labels: np.ndarray, size: int, source: str
+) -> types.ImageDataset:
   """Returns digits rescaled, and inverted to dark ink on white paper."""
   if len(images) != len(labels):
-    raise ValueError(f'{source}: {len(images)} images but {len(labels)} '
-                     'labels; put files of one set there')
+    raise ValueError(
+        f'{source}: {len(images)} images but {len(labels)} '
+        'labels; put files of one set there'
+    )
   paper = 255 - images
   result = np.empty((len(images), size, size, 1), np.uint8)
   for i, image in enumerate(paper):
@@ -127,4 +141,5 @@ def _resize(image: np.ndarray, size: int) -> np.ndarray:
   if image.shape == (size, size):
     return image
   return np.asarray(
-      Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC))
+      Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC)
+  )

@@ -32,6 +32,7 @@ SIZE = 105  # Height and width of the originals, pixels.
 
 class _Set(NamedTuple):
   """One of the two official sets."""
+
   folder: str
   archive: archives.Official
   # SHA-256 of all names and pixels, see `_digest`: other programs pack the
@@ -43,11 +44,13 @@ _SETS = {
     'train': _Set(
         'images_background',
         archives.Official('68d2efa1b9178cc56df9314c21c6e718', 9464212),
-        'be310458419c47ca247a8dcbcb656889f5c1aefdd292d25aec508a5cfc0fb8e4'),
+        'be310458419c47ca247a8dcbcb656889f5c1aefdd292d25aec508a5cfc0fb8e4',
+    ),
     'test': _Set(
         'images_evaluation',
         archives.Official('6b91aef0f799c5bb55b94e3f2daec811', 6462886),
-        'da3ec862065f467db7d01177ebab2121cb0c5a30639c445ae9de579eece50bb6'),
+        'da3ec862065f467db7d01177ebab2121cb0c5a30639c445ae9de579eece50bb6',
+    ),
 }
 # The second is the official repository; torchvision uses the third.
 _SUBFOLDERS = ('.', 'python', 'omniglot-py', 'omniglot')
@@ -57,8 +60,13 @@ _EMBEDDED = pathlib.Path(__file__).parent / 'embedded' / 'omniglot'
 _STROKE_WIDTH = 3.5
 
 
-def load(split: str, *, data_dir: str | None = None, size: int = 64,
-         download: bool = False) -> types.ImageDataset:
+def load(
+    split: str,
+    *,
+    data_dir: str | None = None,
+    size: int = 64,
+    download: bool = False,
+) -> types.ImageDataset:
   """Returns a split of Omniglot, dark ink on white paper.
 
   Args:
@@ -125,18 +133,22 @@ def pack(ink: np.ndarray, labels: np.ndarray) -> dict[str, bytes]:
       'drawings.idx1-ubyte.gz': np.bincount(labels).astype(np.uint8),
   }
   # No time stamp and no name in the archive: same data, same bytes.
-  return {name: gzip.compress(idx.header(array) + array.tobytes(), 9, mtime=0)
-          for name, array in arrays.items()}
+  return {
+      name: gzip.compress(idx.header(array) + array.tobytes(), 9, mtime=0)
+      for name, array in arrays.items()
+  }
 
 
-def _read(split: str, data_dir: str | None,
-          download: bool) -> tuple[np.ndarray, np.ndarray]:
+def _read(
+    split: str, data_dir: str | None, download: bool
+) -> tuple[np.ndarray, np.ndarray]:
   """Returns ink, bool `[n, 105, 105]`, and labels, int32 `[n]`."""
   name, official, pictures = _SETS[split]
   folder = archives.data_folder(data_dir, 'omniglot', download=download)
   archive = f'{name}.zip'
-  path = archives.find(folder, _SUBFOLDERS, (archive, name),
-                       is_wanted=pathlib.Path.exists)
+  path = archives.find(
+      folder, _SUBFOLDERS, (archive, name), is_wanted=pathlib.Path.exists
+  )
   if path is None and download:
     path = archives.download(archive, official, MIRRORS, folder)
   if path is None:
@@ -144,13 +156,16 @@ def _read(split: str, data_dir: str | None,
         f'{folder} has neither {archive} nor {name}, nor has its '
         f'{", ".join(_SUBFOLDERS[1:])}: point --data_dir to a folder with '
         "Omniglot's files, leave it out for the embedded subset, or allow the "
-        'download by --download')
+        'download by --download'
+    )
   wrong = None
   if path.is_file():
     with path.open('rb') as stream:
       wrong = archives.fault(stream, official)
-  advice = ('delete it and fetch it again (data of your own in this layout: '
-            'unpack it)')
+  advice = (
+      'delete it and fetch it again (data of your own in this layout: '
+      'unpack it)'
+  )
   try:
     names, ink = _drawings(path)
   except ValueError as error:
@@ -158,8 +173,10 @@ def _read(split: str, data_dir: str | None,
       raise
     raise ValueError(f'{path} is {wrong}; {advice}') from error
   if wrong is not None and _digest(names, ink) != pictures:
-    raise ValueError(f'{path} is {wrong}, and its pictures are not the '
-                     f'official ones; {advice}')
+    raise ValueError(
+        f'{path} is {wrong}, and its pictures are not the '
+        f'official ones; {advice}'
+    )
   characters = [name.rsplit('/', 1)[0] for name in names]
   _, labels = np.unique(characters, return_inverse=True)
   return ink, labels.astype(np.int32)
@@ -170,12 +187,16 @@ def _drawings(path: pathlib.Path) -> tuple[list[str], np.ndarray]:
   with archives.open_tree(path) as tree:
     # An archive holds one folder that is named like it.
     prefix = f'{path.stem}/' if path.is_file() else ''
-    found = {name.removeprefix(prefix): name for name in tree.names
-             if _NAME.fullmatch(name.removeprefix(prefix))}
+    found = {
+        name.removeprefix(prefix): name
+        for name in tree.names
+        if _NAME.fullmatch(name.removeprefix(prefix))
+    }
     if not found:
       raise ValueError(
           f'{path} has no drawings: expected files named as '
-          f'{prefix}Alphabet/character01/0001_01.png')
+          f'{prefix}Alphabet/character01/0001_01.png'
+      )
     ink = np.empty((len(found), SIZE, SIZE), bool)
     for i, name in enumerate(found.values()):
       ink[i] = _ink(tree.read(name), tree.place(name))
@@ -192,8 +213,10 @@ def _ink(content: bytes, place: str) -> np.ndarray:
   if grey is None or grey.mode not in ('1', 'L'):
     grey = folder_lib.decode(content, place).convert('L')
   if grey.size != (SIZE, SIZE):
-    raise ValueError(f'{place} has {grey.width} x {grey.height} pixels, '
-                     f'drawings have {SIZE} x {SIZE}: replace it')
+    raise ValueError(
+        f'{place} has {grey.width} x {grey.height} pixels, '
+        f'drawings have {SIZE} x {SIZE}: replace it'
+    )
   pixels = np.asarray(grey)
   return np.logical_not(pixels) if pixels.dtype == bool else pixels < 128
 

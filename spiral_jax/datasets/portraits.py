@@ -16,13 +16,15 @@ from spiral_jax.datasets import types
 SPLITS = ('train', 'test')
 SIZE = 64  # Height and width of the originals, pixels.
 
-_EMBEDDED = (pathlib.Path(__file__).parent
-             / 'embedded' / 'portraits' / 'portraits64.zip')
+_EMBEDDED = (
+    pathlib.Path(__file__).parent / 'embedded' / 'portraits' / 'portraits64.zip'
+)
 _HELD_OUT_EVERY = 10
 
 
-def embedded(split: str, *, size: int = SIZE,
-             channels: int = 3) -> types.ImageDataset:
+def embedded(
+    split: str, *, size: int = SIZE, channels: int = 3
+) -> types.ImageDataset:
   """Returns the portraits; reads no other file.
 
   Args:
@@ -40,8 +42,11 @@ def embedded(split: str, *, size: int = SIZE,
   archives.check('portraits', split, SPLITS, size)
   held_out = split == 'test'
   with archives.open_tree(_EMBEDDED) as tree:
-    names = [name for i, name in enumerate(tree.names)
-             if (i % _HELD_OUT_EVERY == _HELD_OUT_EVERY - 1) == held_out]
+    names = [
+        name
+        for i, name in enumerate(tree.names)
+        if (i % _HELD_OUT_EVERY == _HELD_OUT_EVERY - 1) == held_out
+    ]
     images = np.empty((len(names), size, size, channels), np.uint8)
     for i, name in enumerate(names):
       picture = folder.decode(tree.read(name), tree.place(name))

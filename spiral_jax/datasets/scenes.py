@@ -24,15 +24,17 @@ _MAKE = 'make it again with `python experiments/make_scenes.py`'
 
 class SceneDataset(NamedTuple):
   """Pictures of scenes, and the programs that made them."""
-  images: np.ndarray              # uint8 [n, H, W, 3], 0..255.
+
+  images: np.ndarray  # uint8 [n, H, W, 3], 0..255.
   objects: dict[str, np.ndarray]  # 'present', bool [n, M], and int32 [n, M]
-                                  # for each of PARTS, in the order in which
-                                  # they were added; 0 where not present.
-  settings: dict[str, Any]        # Of the scenes' environment.
+  # for each of PARTS, in the order in which
+  # they were added; 0 where not present.
+  settings: dict[str, Any]  # Of the scenes' environment.
 
 
-def load(split: str, *, data_dir: str | None = None,
-         size: int | None = None) -> types.ImageDataset:
+def load(
+    split: str, *, data_dir: str | None = None, size: int | None = None
+) -> types.ImageDataset:
   """Returns the pictures of a split.
 
   Args:
@@ -47,11 +49,13 @@ def load(split: str, *, data_dir: str | None = None,
     As `load_scenes` does.
   """
   return types.ImageDataset(
-      load_scenes(split, data_dir=data_dir, size=size).images, None)
+      load_scenes(split, data_dir=data_dir, size=size).images, None
+  )
 
 
-def load_scenes(split: str, *, data_dir: str | None = None,
-                size: int | None = None) -> SceneDataset:
+def load_scenes(
+    split: str, *, data_dir: str | None = None, size: int | None = None
+) -> SceneDataset:
   """Returns the pictures of a split with their programs.
 
   Args:
@@ -65,8 +69,9 @@ def load_scenes(split: str, *, data_dir: str | None = None,
       of range.
   """
   if split not in SPLITS:
-    raise ValueError(f"scenes have no split '{split}': choose one of "
-                     f'{", ".join(SPLITS)}')
+    raise ValueError(
+        f"scenes have no split '{split}': choose one of " f'{", ".join(SPLITS)}'
+    )
   path = directory(data_dir) / f'{split}.npz'
   _verify(path)
   try:
@@ -79,20 +84,30 @@ def load_scenes(split: str, *, data_dir: str | None = None,
     objects |= {part: arrays[part].astype(np.int32) for part in PARTS}
   except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
     raise ValueError(
-        f'{path} is no file of scenes ({error!r}); {_MAKE}') from error
+        f'{path} is no file of scenes ({error!r}); {_MAKE}'
+    ) from error
   if version != _VERSION:
-    raise ValueError(f'{path} has version {version}, this release reads '
-                     f'{_VERSION}; {_MAKE}')
+    raise ValueError(
+        f'{path} has version {version}, this release reads '
+        f'{_VERSION}; {_MAKE}'
+    )
   if size is not None and images.shape[1:3] != (size, size):
     height, width = images.shape[1:3]
-    raise ValueError(f'{path} has pictures of {height}x{width} pixels, not '
-                     f'{size}x{size}; {_MAKE} --canvas_size={size}')
+    raise ValueError(
+        f'{path} has pictures of {height}x{width} pixels, not '
+        f'{size}x{size}; {_MAKE} --canvas_size={size}'
+    )
   return SceneDataset(images, objects, settings)
 
 
 def save(
-    path: pathlib.Path, count: int, images: Iterable[np.ndarray], *,
-    objects: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> None:
+    path: pathlib.Path,
+    count: int,
+    images: Iterable[np.ndarray],
+    *,
+    objects: Mapping[str, np.ndarray],
+    settings: Mapping[str, Any],
+) -> None:
   """Writes a split and its checksum; the same scenes give the same bytes.
 
   Args:
@@ -109,7 +124,8 @@ def save(
   about = json.dumps({'version': _VERSION, 'settings': dict(settings)})
   arrays = {'about': np.array(about)} | {
       name: np.asarray(values).astype(bool if name == 'present' else np.uint16)
-      for name, values in objects.items()}
+      for name, values in objects.items()
+  }
 
   def fill(stream: BinaryIO) -> None:
     with zipfile.ZipFile(stream, 'w') as archive:
@@ -122,7 +138,8 @@ def save(
   cache.write_atomically(path, fill)
   line = f'{_sha256(path)}  {path.name}\n'
   cache.write_atomically(
-      _checksum_path(path), lambda stream: stream.write(line.encode()))
+      _checksum_path(path), lambda stream: stream.write(line.encode())
+  )
 
 
 def directory(data_dir: str | None = None) -> pathlib.Path:
@@ -139,15 +156,21 @@ def _member(name: str) -> zipfile.ZipInfo:
   return info
 
 
-def _write_images(member: Any, count: int,
-                  images: Iterable[np.ndarray]) -> None:
+def _write_images(
+    member: Any, count: int, images: Iterable[np.ndarray]
+) -> None:
   """Writes the images as one array in NumPy's format."""
   written = 0
   for some in images:
     if not written:
-      np.lib.format.write_array_header_1_0(member, {
-          'descr': '|u1', 'fortran_order': False,
-          'shape': (count, *some.shape[1:])})
+      np.lib.format.write_array_header_1_0(
+          member,
+          {
+              'descr': '|u1',
+              'fortran_order': False,
+              'shape': (count, *some.shape[1:]),
+          },
+      )
     member.write(np.ascontiguousarray(some, np.uint8).data)
     written += len(some)
   if written != count:
@@ -161,13 +184,15 @@ def _verify(path: pathlib.Path) -> None:
     if not file.is_file():
       raise FileNotFoundError(
           f'{file} is missing; {_MAKE.replace(" again", "")}, and point '
-          '--data_dir to its folder where that is not the usual one')
+          '--data_dir to its folder where that is not the usual one'
+      )
   expected = checksum_path.read_text(encoding='utf-8').split(' ')[0]
   actual = _sha256(path)
   if actual != expected:
     raise ValueError(
         f'{path} is damaged: its SHA-256 is {actual}, not {expected} as '
-        f'{checksum_path.name} says; {_MAKE}')
+        f'{checksum_path.name} says; {_MAKE}'
+    )
 
 
 def _checksum_path(path: pathlib.Path) -> pathlib.Path:

@@ -7,7 +7,8 @@ import numpy as np
 
 class ImageDataset(NamedTuple):
   """Images in memory, dark ink on white paper where they show ink."""
-  images: np.ndarray         # uint8 [n, H, W, C], 0..255.
+
+  images: np.ndarray  # uint8 [n, H, W, C], 0..255.
   labels: np.ndarray | None  # int32 [n]; None where there are none.
 
   def spread(self, count: int) -> 'ImageDataset':

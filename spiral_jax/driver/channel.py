@@ -20,7 +20,8 @@ class Channel(resource.Resource, Generic[T]):
   def __init__(self, name: str, capacity: int):
     if capacity < 1:
       raise ValueError(
-          f'capacity of channel {name!r} is {capacity}; must be at least 1')
+          f'capacity of channel {name!r} is {capacity}; must be at least 1'
+      )
     super().__init__(name)
     self.capacity = capacity
     self._items: collections.deque[T] = collections.deque()

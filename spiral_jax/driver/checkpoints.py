@@ -102,9 +102,7 @@ class Checkpoints:
     return checkpoint.step, checkpoint.state
 
 
-def load(
-    path: str | os.PathLike[str], step: int | None = None
-) -> Checkpoint:
+def load(path: str | os.PathLike[str], step: int | None = None) -> Checkpoint:
   """Loads one checkpoint, by default the latest complete one.
 
   Raises:

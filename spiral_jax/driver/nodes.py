@@ -42,12 +42,16 @@ class Rollout(Protocol):
 class Actor:
   """Rolls the latest policy out; feeds the policy learner and the replay."""
 
-  def __init__(self, name: str, *, rollout: Rollout,
-               params: params_lib.ParamsStore | params_lib.LagBound,
-               trajectories: channel_lib.Channel[Any],
-               replay: replay_lib.Replay | None = None,
-               final_examples: (
-                   Callable[[Any], replay_lib.Examples | None] | None) = None):
+  def __init__(
+      self,
+      name: str,
+      *,
+      rollout: Rollout,
+      params: params_lib.ParamsStore | params_lib.LagBound,
+      trajectories: channel_lib.Channel[Any],
+      replay: replay_lib.Replay | None = None,
+      final_examples: Callable[[Any], replay_lib.Examples | None] | None = None,
+  ):
     """Creates an actor.
 
     Args:
@@ -101,17 +105,21 @@ class PolicyLearner:
   are all, as there are no results.
   """
 
-  def __init__(self, name: str, *,
-               update: Callable[[Any, Any, Any], tuple[Any, Logs]],
-               state: Any,
-               params_of: Callable[[Any], Any],
-               trajectories: channel_lib.Channel[Any],
-               published: params_lib.ParamsStore,
-               score_params: params_lib.ParamsStore | None = None,
-               metrics: Writer | None = None,
-               log_every: int = 1,
-               max_updates: int | None = None,
-               max_frames: int | None = None):
+  def __init__(
+      self,
+      name: str,
+      *,
+      update: Callable[[Any, Any, Any], tuple[Any, Logs]],
+      state: Any,
+      params_of: Callable[[Any], Any],
+      trajectories: channel_lib.Channel[Any],
+      published: params_lib.ParamsStore,
+      score_params: params_lib.ParamsStore | None = None,
+      metrics: Writer | None = None,
+      log_every: int = 1,
+      max_updates: int | None = None,
+      max_frames: int | None = None,
+  ):
     """Creates a learner and publishes version 0.
 
     Args:
@@ -129,8 +137,9 @@ class PolicyLearner:
       max_frames: commands after which there is no more work.
     """
     self.name = name
-    self._learner = _Learner(name, update, state, params_of, published,
-                             metrics, log_every)
+    self._learner = _Learner(
+        name, update, state, params_of, published, metrics, log_every
+    )
     self._trajectories = trajectories
     self._score_params = score_params
     self._max_updates = max_updates
@@ -181,23 +190,28 @@ class PolicyLearner:
       self._frames = int(state['frames'])
 
   def _stop_if_done(self) -> None:
-    if ((self._max_updates is not None and self.version >= self._max_updates) or
-        (self._max_frames is not None and self._frames >= self._max_frames)):
+    if (
+        self._max_updates is not None and self.version >= self._max_updates
+    ) or (self._max_frames is not None and self._frames >= self._max_frames):
       raise program_lib.StopProgram()
 
 
 class DiscriminatorLearner:
   """Updates the discriminator on samples of the replay and publishes it."""
 
-  def __init__(self, name: str, *,
-               update: Callable[[Any, Any, Any], tuple[Any, Logs]],
-               state: Any,
-               params_of: Callable[[Any], Any],
-               replay: replay_lib.Replay,
-               make_batch: Callable[[replay_lib.Examples], tuple[Any, Any]],
-               published: params_lib.ParamsStore,
-               metrics: Writer | None = None,
-               log_every: int = 1):
+  def __init__(
+      self,
+      name: str,
+      *,
+      update: Callable[[Any, Any, Any], tuple[Any, Logs]],
+      state: Any,
+      params_of: Callable[[Any], Any],
+      replay: replay_lib.Replay,
+      make_batch: Callable[[replay_lib.Examples], tuple[Any, Any]],
+      published: params_lib.ParamsStore,
+      metrics: Writer | None = None,
+      log_every: int = 1,
+  ):
     """Creates a learner and publishes version 0.
 
     Args:
@@ -212,8 +226,9 @@ class DiscriminatorLearner:
       log_every: in updates.
     """
     self.name = name
-    self._learner = _Learner(name, update, state, params_of, published,
-                             metrics, log_every)
+    self._learner = _Learner(
+        name, update, state, params_of, published, metrics, log_every
+    )
     self._replay = replay
     self._make_batch = make_batch
 
@@ -233,8 +248,9 @@ class DiscriminatorLearner:
   def get_state(self) -> Any:
     """Returns the learner's state and that of `make_batch`."""
     with self._learner.lock:
-      return dict(**self._learner.get_state(),
-                  make_batch=_state_of(self._make_batch))
+      return dict(
+          **self._learner.get_state(), make_batch=_state_of(self._make_batch)
+      )
 
   def set_state(self, state: Any) -> None:
     """Sets what `get_state` returned, and publishes."""
@@ -246,13 +262,20 @@ class DiscriminatorLearner:
 class _Learner:
   """What learners share: state under a lock, versions, publishing, logs."""
 
-  def __init__(self, name: str, update: Callable[..., tuple[Any, Logs]],
-               state: Any, params_of: Callable[[Any], Any],
-               published: params_lib.ParamsStore, metrics: Writer | None,
-               log_every: int):
+  def __init__(
+      self,
+      name: str,
+      update: Callable[..., tuple[Any, Logs]],
+      state: Any,
+      params_of: Callable[[Any], Any],
+      published: params_lib.ParamsStore,
+      metrics: Writer | None,
+      log_every: int,
+  ):
     if log_every < 1:
       raise ValueError(
-          f'log_every of node {name!r} is {log_every}; must be at least 1')
+          f'log_every of node {name!r} is {log_every}; must be at least 1'
+      )
     self.lock = threading.Lock()
     self.version = 0
     self._name = name
@@ -288,7 +311,8 @@ class _Learner:
   def _write(self, logs: Logs) -> None:
     assert self._metrics is not None
     self._metrics.write(
-        self.version, {f'{self._name}/{key}': logs[key] for key in logs})
+        self.version, {f'{self._name}/{key}': logs[key] for key in logs}
+    )
 
   def get_state(self) -> dict[str, Any]:
     """Returns plain state; the caller holds the lock."""

@@ -55,7 +55,8 @@ class ParamsStore(resource.Resource):
     """
     with self._condition:
       self._wait_until(
-          lambda: self._version >= at_least, f'has no version {at_least}')
+          lambda: self._version >= at_least, f'has no version {at_least}'
+      )
       return self._params, self._version
 
 

@@ -31,13 +31,13 @@ class NodeError(RuntimeError):
   """A node failed; the message names it, `__cause__` is what it raised."""
 
   def __init__(self, name: str, cause: BaseException):
-    super().__init__(
-        f'node {name!r} failed: {type(cause).__name__}: {cause}')
+    super().__init__(f'node {name!r} failed: {type(cause).__name__}: {cause}')
     self.name = name
 
 
 class Stopped(enum.Enum):
   """Why a program ended well."""
+
   FINISHED = 'finished'  # A node raised StopProgram, or stop_when said so.
   INTERRUPTED = 'interrupted'  # Ctrl-C.
 
@@ -49,6 +49,7 @@ class Node(Protocol):
   must wake a step that waits; and be `state.Stateful`, to be part of
   checkpoints.
   """
+
   name: str
 
   def step(self) -> None:
@@ -83,8 +84,10 @@ class Program:
     """
     self._check_name(node.name)
     if steps_per_round < 1:
-      raise ValueError(f'steps_per_round of node {node.name!r} is '
-                       f'{steps_per_round}; must be at least 1')
+      raise ValueError(
+          f'steps_per_round of node {node.name!r} is '
+          f'{steps_per_round}; must be at least 1'
+      )
     self.nodes[node.name] = node
     self.steps_per_round[node.name] = steps_per_round
     return node
@@ -103,28 +106,37 @@ class Program:
     """Makes and owns a `ParamsStore`."""
     return self.own(params_lib.ParamsStore(name))
 
-  def replay(self, capacity: int, batch_size: int,
-             **settings: Any) -> replay_lib.Replay:
+  def replay(
+      self, capacity: int, batch_size: int, **settings: Any
+  ) -> replay_lib.Replay:
     """Makes and owns a `Replay`; `settings` are those of its constructor."""
     return self.own(replay_lib.Replay(capacity, batch_size, **settings))
 
   def stateful(self) -> dict[str, state_lib.Stateful]:
     """Returns the nodes and resources that have state, by name."""
     parts: dict[str, Any] = {**self.resources, **self.nodes}
-    return {name: part for name, part in parts.items()
-            if isinstance(part, state_lib.Stateful)}
+    return {
+        name: part
+        for name, part in parts.items()
+        if isinstance(part, state_lib.Stateful)
+    }
 
   def _check_name(self, name: str) -> None:
     if name in self.nodes or name in self.resources:
-      raise ValueError(f'name {name!r} is taken in this program; '
-                       'nodes and resources need names of their own')
+      raise ValueError(
+          f'name {name!r} is taken in this program; '
+          'nodes and resources need names of their own'
+      )
 
 
-def launch(program: Program, *,
-           stop_when: Callable[[], bool] | threading.Event | None = None,
-           lockstep: bool = False,
-           on_round: Callable[[int], None] | None = None,
-           on_stop: Callable[[Stopped], None] | None = None) -> Stopped:
+def launch(
+    program: Program,
+    *,
+    stop_when: Callable[[], bool] | threading.Event | None = None,
+    lockstep: bool = False,
+    on_round: Callable[[int], None] | None = None,
+    on_stop: Callable[[Stopped], None] | None = None,
+) -> Stopped:
   """Runs `program` until a node is done, `stop_when`, Ctrl-C or an error.
 
   With threads each node runs in its own. In lockstep the calling thread runs
@@ -153,8 +165,10 @@ def launch(program: Program, *,
     RuntimeError: if the program was launched before.
   """
   if program.launched:
-    raise RuntimeError('program was launched before and its channels are '
-                       'closed; build another')
+    raise RuntimeError(
+        'program was launched before and its channels are '
+        'closed; build another'
+    )
   program.launched = True
   if isinstance(stop_when, threading.Event):
     stop_when = stop_when.is_set
@@ -196,9 +210,12 @@ def _held_interrupt() -> Iterator[Callable[[], bool]]:
     signal.signal(signal.SIGINT, before)
 
 
-def _run_lockstep(program: Program, should_stop: Callable[[], bool],
-                  interrupted: Callable[[], bool],
-                  on_round: Callable[[int], None] | None) -> Stopped:
+def _run_lockstep(
+    program: Program,
+    should_stop: Callable[[], bool],
+    interrupted: Callable[[], bool],
+    on_round: Callable[[int], None] | None,
+) -> Stopped:
   """Runs rounds in this thread."""
   rounds = 0
   try:
@@ -232,8 +249,10 @@ def _run_lockstep(program: Program, should_stop: Callable[[], bool],
 def _check_empty(program: Program) -> None:
   for name, resource in program.resources.items():
     if isinstance(resource, channel_lib.Channel) and len(resource):
-      raise ValueError(f'channel {name!r} holds {len(resource)} items after a '
-                       'round of lockstep; match its ends by steps_per_round')
+      raise ValueError(
+          f'channel {name!r} holds {len(resource)} items after a '
+          'round of lockstep; match its ends by steps_per_round'
+      )
 
 
 def _close(program: Program) -> None:
@@ -251,11 +270,14 @@ class _Threads:
     self._lock = threading.Lock()
     self._error: NodeError | None = None
 
-  def run(self, should_stop: Callable[[], bool],
-          interrupted: Callable[[], bool]) -> Stopped:
+  def run(
+      self, should_stop: Callable[[], bool], interrupted: Callable[[], bool]
+  ) -> Stopped:
     """Starts the threads, waits for the end, joins them."""
-    threads = [threading.Thread(target=self._run_node, args=(node,), name=name)
-               for name, node in self._program.nodes.items()]
+    threads = [
+        threading.Thread(target=self._run_node, args=(node,), name=name)
+        for name, node in self._program.nodes.items()
+    ]
     stopped = Stopped.FINISHED
     try:
       for thread in threads:

@@ -95,7 +95,8 @@ def connect(address: str) -> None:
   except (ConnectionError, OSError, RuntimeError, ValueError) as error:
     raise ValueError(
         f'no Ray head answers at --ray_address={address} ({error}); start '
-        'one by: ray start --head') from error
+        'one by: ray start --head'
+    ) from error
 
 
 class Cluster:
@@ -113,18 +114,23 @@ class Cluster:
     """
     connect(address)
     self._head = ray.get_runtime_context().gcs_address
-    cores = [node['Resources'].get('CPU', 0.0) for node in ray.nodes()
-             if node['Alive']]
+    cores = [
+        node['Resources'].get('CPU', 0.0)
+        for node in ray.nodes()
+        if node['Alive']
+    ]
     self._share_of_core = share_of_core(cores, num_actors)
     self._lock = threading.Lock()
     self._newest: tuple[int, Any] = (-1, None)
     self._started = self._died = 0
     self._lost: HeadLost | None = None
     self._witness = subprocess.Popen(
-        [sys.executable, '-c', _WITNESS], stdin=subprocess.PIPE, text=True)
+        [sys.executable, '-c', _WITNESS], stdin=subprocess.PIPE, text=True
+    )
 
-  def rollout(self, name: str, make: Callable[[], nodes.Rollout]
-              ) -> 'RemoteRollout':
+  def rollout(
+      self, name: str, make: Callable[[], nodes.Rollout]
+  ) -> 'RemoteRollout':
     """Returns a rollout that plays in a process of its own.
 
     Args:
@@ -139,10 +145,15 @@ class Cluster:
     Args:
       shares: take cores that others have, if need be.
     """
-    return ray.remote(_Player).options(
-        num_cpus=0 if shares else self._share_of_core,
-        scheduling_strategy='SPREAD' if shares else 'DEFAULT',
-        runtime_env={'env_vars': _ENVIRONMENT}).remote()
+    return (
+        ray.remote(_Player)
+        .options(
+            num_cpus=0 if shares else self._share_of_core,
+            scheduling_strategy='SPREAD' if shares else 'DEFAULT',
+            runtime_env={'env_vars': _ENVIRONMENT},
+        )
+        .remote()
+    )
 
   def started(self) -> None:
     """Counts a process that is there."""
@@ -185,7 +196,8 @@ class Cluster:
             # Others may be told already: the same, once.
             self._lost = self._lost or HeadLost(
                 f'the Ray head at {self._head} no longer answers ({error}); '
-                'start it again and go on from the last checkpoint by --resume')
+                'start it again and go on from the last checkpoint by --resume'
+            )
           raise self._lost from error
       time.sleep(_POLL_SECONDS)
 
@@ -206,8 +218,9 @@ class RemoteRollout:
   One that dies is replaced, with what it knew after its last trajectory.
   """
 
-  def __init__(self, cluster: Cluster, name: str,
-               make: Callable[[], nodes.Rollout]):
+  def __init__(
+      self, cluster: Cluster, name: str, make: Callable[[], nodes.Rollout]
+  ):
     self._cluster = cluster
     self._name = name
     self._make = make
@@ -264,8 +277,11 @@ class RemoteRollout:
         _logger.warning('%s; another try follows', error)
         self._closed.wait(_POLL_SECONDS)
       except _LOSSES as error:
-        _logger.warning('%s died and is started again (%s)', self._name,
-                        str(error).splitlines()[0])
+        _logger.warning(
+            '%s died and is started again (%s)',
+            self._name,
+            str(error).splitlines()[0],
+        )
         with self._starting:
           if player is not None and player is self._player:
             self._player = None
@@ -273,7 +289,8 @@ class RemoteRollout:
         self._cluster.check()
     raise RuntimeError(
         f"{self._name} died {_DEATHS} times in a row; see Ray's logs on its "
-        'machine')
+        'machine'
+    )
 
   def _started(self, if_closed: bool) -> Any:
     """Returns the process, a new one once it is there."""
@@ -283,8 +300,12 @@ class RemoteRollout:
         try:
           self._get(player.__ray_ready__.remote(), if_closed, _PLACE_SECONDS)
         except TimeoutError:
-          _logger.warning('%s found no core of its own in %.0f s and shares '
-                          'those of others', self._name, _PLACE_SECONDS)
+          _logger.warning(
+              '%s found no core of its own in %.0f s and shares '
+              'those of others',
+              self._name,
+              _PLACE_SECONDS,
+          )
           player = self._cluster.start(shares=True)
         except exceptions.RayActorError:
           pass  # What is wrong is seen next.
@@ -315,8 +336,9 @@ class RemoteRollout:
       raise resource_lib.ChannelClosed(self._name)
     raise ActorFailed(f'{self._name} cannot start on its machine: {why}')
 
-  def _get(self, reference: Any, if_closed: bool,
-           seconds: float = math.inf) -> Any:
+  def _get(
+      self, reference: Any, if_closed: bool, seconds: float = math.inf
+  ) -> Any:
     """Waits for a result, but for none that nobody wants or can make."""
     deadline = time.monotonic() + seconds
     while not ray.wait([reference], timeout=_POLL_SECONDS)[0]:
@@ -355,7 +377,8 @@ class _Player:
     """Goes on from there."""
     if isinstance(self._rollout, state_lib.Stateful):
       self._rollout.set_state(
-          state_lib.from_plain(self._rollout.get_state(), state))
+          state_lib.from_plain(self._rollout.get_state(), state)
+      )
 
 
 def share_of_core(cores: Sequence[float], num_actors: int) -> float:
@@ -371,8 +394,10 @@ def share_of_core(cores: Sequence[float], num_actors: int) -> float:
   # An actor's share grows until a machine holds one fewer.
   shares = {1.0, *(c / k for c in {*cores} for k in range(1, num_actors + 1))}
   fitting = [
-      share for share in shares if 0 < share <= 1 and
-      sum(math.floor(c / share + 1e-9) for c in cores) >= num_actors
+      share
+      for share in shares
+      if 0 < share <= 1
+      and sum(math.floor(c / share + 1e-9) for c in cores) >= num_actors
   ]
   return math.floor(max(fitting, default=0.0) * 1e4) / 1e4
 

@@ -28,9 +28,15 @@ class Replay(resource.Resource):
   actors only so far. Inserting never waits.
   """
 
-  def __init__(self, capacity: int, batch_size: int, *,
-               samples_per_insert: float = math.inf, seed: int = 0,
-               name: str = 'replay'):
+  def __init__(
+      self,
+      capacity: int,
+      batch_size: int,
+      *,
+      samples_per_insert: float = math.inf,
+      seed: int = 0,
+      name: str = 'replay',
+  ):
     """Creates an empty replay.
 
     Args:
@@ -44,12 +50,14 @@ class Replay(resource.Resource):
     if capacity < 1 or batch_size < 1 or not samples_per_insert > 0:
       raise ValueError(
           f'replay {name!r} has capacity {capacity}, batch_size {batch_size}, '
-          f'samples_per_insert {samples_per_insert}; all must be positive')
+          f'samples_per_insert {samples_per_insert}; all must be positive'
+      )
     super().__init__(name)
     self.batch_size = batch_size
     self.samples_per_insert = samples_per_insert
-    self._batches: collections.deque[dict[str, np.ndarray]] = (
-        collections.deque(maxlen=capacity))
+    self._batches: collections.deque[dict[str, np.ndarray]] = collections.deque(
+        maxlen=capacity
+    )
     self._rng = np.random.default_rng(seed)
     self._inserts = 0
     self._samples = 0
@@ -69,14 +77,18 @@ class Replay(resource.Resource):
     arrays = {name: np.asarray(array) for name, array in batch.items()}
     if len({len(array) for array in arrays.values()}) != 1:
       shapes = {name: array.shape for name, array in arrays.items()}
-      raise ValueError(f'{self.name!r} got arrays {shapes}; all need the same '
-                       'number of rows')
+      raise ValueError(
+          f'{self.name!r} got arrays {shapes}; all need the same '
+          'number of rows'
+      )
     with self._condition:
       if self._closed:
         raise resource.ChannelClosed(self.name)
       if self._batches and self._batches[0].keys() != arrays.keys():
-        raise ValueError(f'{self.name!r} holds {sorted(self._batches[0])}, '
-                         f'got {sorted(arrays)}; names must not change')
+        raise ValueError(
+            f'{self.name!r} holds {sorted(self._batches[0])}, '
+            f'got {sorted(arrays)}; names must not change'
+        )
       self._batches.append(arrays)
       self._inserts += 1
       self._condition.notify_all()
@@ -97,26 +109,35 @@ class Replay(resource.Resource):
     places = rows - np.concatenate([[0], ends])[which]
     return {
         name: np.stack([batches[b][name][row] for b, row in zip(which, places)])
-        for name in batches[0]}
+        for name in batches[0]
+    }
 
   def get_state(self) -> dict[str, Any]:
     """Returns contents, counters and random state, as plain state."""
     with self._condition:
       batches = list(self._batches)
-      counters = dict(inserts=self._inserts, samples=self._samples,
-                      rng=state_lib.rng_to_array(self._rng))
+      counters = dict(
+          inserts=self._inserts,
+          samples=self._samples,
+          rng=state_lib.rng_to_array(self._rng),
+      )
     names = batches[0] if batches else ()
     return dict(
-        examples={name: np.concatenate([batch[name] for batch in batches])
-                  for name in names},
+        examples={
+            name: np.concatenate([batch[name] for batch in batches])
+            for name in names
+        },
         num_rows=np.array([_num_rows(batch) for batch in batches], np.int64),
-        **counters)
+        **counters,
+    )
 
   def set_state(self, state: Mapping[str, Any]) -> None:
     """Continues exactly where `get_state` was called."""
     ends = np.cumsum(state['num_rows'])[:-1]
-    pieces = {name: np.split(np.asarray(rows), ends)
-              for name, rows in state.get('examples', {}).items()}
+    pieces = {
+        name: np.split(np.asarray(rows), ends)
+        for name, rows in state.get('examples', {}).items()
+    }
     with self._condition:
       self._batches.clear()
       for i in range(len(state['num_rows'])):
@@ -128,7 +149,8 @@ class Replay(resource.Resource):
 
   def _may_sample(self) -> bool:
     return self._inserts > 0 and (
-        self._samples < self.samples_per_insert * self._inserts)
+        self._samples < self.samples_per_insert * self._inserts
+    )
 
 
 def _num_rows(batch: Examples) -> int:

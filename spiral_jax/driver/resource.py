@@ -57,7 +57,8 @@ class Resource:
     if not self.blocking and not self._closed and not ready():
       raise WouldBlock(
           f'{self.name!r} {otherwise}, which in lockstep no other node can '
-          'change; add producers before consumers and match steps_per_round')
+          'change; add producers before consumers and match steps_per_round'
+      )
     self._condition.wait_for(lambda: self._closed or ready())
     if self._closed:
       raise ChannelClosed(self.name)

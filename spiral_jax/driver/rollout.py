@@ -48,15 +48,15 @@ class Rollout:
   """
 
   def __init__(
-    self,
-    environment: Environment,
-    step: Callable[..., tuple[types.StepOutput, types.AgentState]],
-    initial_state: types.AgentState,
-    *,
-    noise_size: int = 0,
-    targets: Callable[[], np.ndarray] | None = None,
-    seed: int = 0,
-    unroll_length: int = 0,
+      self,
+      environment: Environment,
+      step: Callable[..., tuple[types.StepOutput, types.AgentState]],
+      initial_state: types.AgentState,
+      *,
+      noise_size: int = 0,
+      targets: Callable[[], np.ndarray] | None = None,
+      seed: int = 0,
+      unroll_length: int = 0,
   ):
     """Owns the environment from now on.
 
@@ -115,16 +115,16 @@ class Rollout:
       output, _ = self._step(params, state, observation, np.zeros(2, np.uint32))
       bootstrap = np.asarray(output.value)
     return types.Trajectory(
-      canvas=np.stack(canvases),
-      action=action,
-      log_prob=log_prob,
-      value=value,
-      is_last=is_last,
-      bootstrap=bootstrap,
-      initial_state=jax.device_get(episode.state),
-      target=target,
-      noise=noise,
-      params_version=np.asarray(version, np.int32),
+        canvas=np.stack(canvases),
+        action=action,
+        log_prob=log_prob,
+        value=value,
+        is_last=is_last,
+        bootstrap=bootstrap,
+        initial_state=jax.device_get(episode.state),
+        target=target,
+        noise=noise,
+        params_version=np.asarray(version, np.int32),
     )
 
   def _begin(self) -> _Episode:

@@ -79,13 +79,17 @@ def from_plain(template: T, plain: Any) -> T:
     keys = _keys(path)
     name = '/'.join(keys)
     if keys not in found:
-      raise ValueError(f'state has no {name!r}; it was saved by another '
-                       'configuration or version')
+      raise ValueError(
+          f'state has no {name!r}; it was saved by another '
+          'configuration or version'
+      )
     leaves.append(_leaf_like(like, found.pop(keys), name))
   if found:
     names = ', '.join(repr('/'.join(keys)) for keys in sorted(found)[:3])
-    raise ValueError(f'state has {names}, unknown here; it was saved by '
-                     'another configuration or version')
+    raise ValueError(
+        f'state has {names}, unknown here; it was saved by '
+        'another configuration or version'
+    )
   return jax.tree_util.tree_unflatten(treedef, leaves)
 
 
@@ -93,11 +97,16 @@ def rng_to_array(rng: np.random.Generator) -> np.ndarray:
   """Returns the state of a PCG64 generator, uint64 `[6]`."""
   state = rng.bit_generator.state
   if state['bit_generator'] != 'PCG64':
-    raise ValueError(f"generator is a {state['bit_generator']}; must be the "
-                     'PCG64 that numpy.random.default_rng makes')
-  numbers = [*divmod(state['state']['state'], 1 << 64),
-             *divmod(state['state']['inc'], 1 << 64),
-             state['has_uint32'], state['uinteger']]
+    raise ValueError(
+        f"generator is a {state['bit_generator']}; must be the "
+        'PCG64 that numpy.random.default_rng makes'
+    )
+  numbers = [
+      *divmod(state['state']['state'], 1 << 64),
+      *divmod(state['state']['inc'], 1 << 64),
+      state['has_uint32'],
+      state['uinteger'],
+  ]
   return np.array(numbers, np.uint64)
 
 
@@ -108,7 +117,9 @@ def rng_from_array(array: np.ndarray) -> np.random.Generator:
   bits.state = dict(
       bit_generator='PCG64',
       state=dict(state=(high << 64) + low, inc=(inc_high << 64) + inc_low),
-      has_uint32=has_uint32, uinteger=uinteger)
+      has_uint32=has_uint32,
+      uinteger=uinteger,
+  )
   return np.random.Generator(bits)
 
 
@@ -121,8 +132,10 @@ def _plain_leaf(leaf: Any, name: str) -> Any:
   if isinstance(leaf, (bool, int, float)):
     return leaf
   if not hasattr(leaf, 'dtype'):
-    raise TypeError(f'{name!r} is a {type(leaf).__name__}; state holds arrays '
-                    'and numbers only')
+    raise TypeError(
+        f'{name!r} is a {type(leaf).__name__}; state holds arrays '
+        'and numbers only'
+    )
   return np.array(leaf)
 
 
@@ -143,6 +156,7 @@ def _leaf_like(like: Any, leaf: Any, name: str) -> Any:
     raise ValueError(
         f'{name!r} was saved as {array.dtype}{list(array.shape)}, here it is '
         f'{like.dtype}{list(like.shape)}; use the configuration of the run '
-        'that saved it')
+        'that saved it'
+    )
   # A copy: on CPU an array may alias numpy's memory, and be donated later.
   return jax.numpy.array(array) if isinstance(like, jax.Array) else array

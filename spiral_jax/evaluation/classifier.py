@@ -38,22 +38,27 @@ _VERSION = 1
 @dataclasses.dataclass(frozen=True)
 class ClassifierSettings:
   """What a classifier is and how it is trained; all of it is in its key."""
+
   channels: int = 32
-  blocks: int = 1              # Residual, of two convolutions.
-  features: int = 64           # F.
-  dropout: float = 0.3         # Share, before the features.
+  blocks: int = 1  # Residual, of two convolutions.
+  features: int = 64  # F.
+  dropout: float = 0.3  # Share, before the features.
   steps: int = 1100
   batch_size: int = 128
   learning_rate: float = 3e-3  # The highest, of a one-cycle schedule.
   weight_decay: float = 1e-2
-  shift: int = 2               # Pixels of 32, each way, drawn anew each time.
+  shift: int = 2  # Pixels of 32, each way, drawn anew each time.
 
 
 class Classifier:
   """Reads images; made by `train_classifier`."""
 
-  def __init__(self, params: chex.ArrayTree, settings: ClassifierSettings,
-               num_classes: int):
+  def __init__(
+      self,
+      params: chex.ArrayTree,
+      settings: ClassifierSettings,
+      num_classes: int,
+  ):
     """Keeps what it is given."""
     self._params = params
     self._settings = settings
@@ -82,19 +87,31 @@ class Classifier:
     # Whole chunks only, so that one compiled function serves all.
     padded = np.pad(ink, ((0, -len(ink) % _CHUNK), (0, 0), (0, 0)))
     outputs = [
-        _apply(self._settings, self.num_classes, self._params,
-               padded[i:i + _CHUNK]) for i in range(0, len(padded), _CHUNK)]
+        _apply(
+            self._settings,
+            self.num_classes,
+            self._params,
+            padded[i : i + _CHUNK],
+        )
+        for i in range(0, len(padded), _CHUNK)
+    ]
     if not outputs:
-      return (np.zeros((0, self.num_classes), np.float32),
-              np.zeros((0, self._settings.features), np.float32))
+      return (
+          np.zeros((0, self.num_classes), np.float32),
+          np.zeros((0, self._settings.features), np.float32),
+      )
     logits, features = (np.concatenate(part) for part in zip(*outputs))
-    return logits[:len(ink)], features[:len(ink)]
+    return logits[: len(ink)], features[: len(ink)]
 
 
 def train_classifier(
-    images: np.ndarray, labels: np.ndarray, *,
-    settings: ClassifierSettings | None = None, seed: int = 0,
-    use_cache: bool = True) -> Classifier:
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    settings: ClassifierSettings | None = None,
+    seed: int = 0,
+    use_cache: bool = True,
+) -> Classifier:
   """Returns a classifier of these images, trained now or found in the cache.
 
   The same arguments give the same classifier on the same machine. In the
@@ -114,11 +131,15 @@ def train_classifier(
   settings = settings or ClassifierSettings()
   labels = np.asarray(labels)
   if len(images) != len(labels) or not len(images):
-    raise ValueError(f'{len(images)} images and {len(labels)} labels: a '
-                     'classifier needs one label an image, and one at least')
+    raise ValueError(
+        f'{len(images)} images and {len(labels)} labels: a '
+        'classifier needs one label an image, and one at least'
+    )
   if labels.dtype.kind not in 'iu' or labels.min() < 0:
-    raise ValueError(f'labels are {labels.dtype} and at least {labels.min()}: '
-                     'give integers from 0')
+    raise ValueError(
+        f'labels are {labels.dtype} and at least {labels.min()}: '
+        'give integers from 0'
+    )
   num_classes = int(labels.max()) + 1
   ink = _ink(images)
   path = _path(ink, labels, settings, seed)
@@ -138,8 +159,8 @@ def _ink(images: np.ndarray) -> np.ndarray:
   rows, columns = (_area_weights(n) for n in images.shape[1:3])
   ink = np.empty((len(images), _SIZE, _SIZE), np.float32)
   for i in range(0, len(images), _CHUNK):
-    grey = images_lib.unit(images[i:i + _CHUNK]).mean(axis=-1)
-    ink[i:i + _CHUNK] = 1 - rows @ grey @ columns.T
+    grey = images_lib.unit(images[i : i + _CHUNK]).mean(axis=-1)
+    ink[i : i + _CHUNK] = 1 - rows @ grey @ columns.T
   return ink
 
 
@@ -147,19 +168,22 @@ def _area_weights(size: int) -> np.ndarray:
   """Returns the share of each of `size` cells in each of 32, `[32, size]`."""
   ends = np.arange(_SIZE + 1) * size / _SIZE
   cells = np.arange(size)
-  overlap = (np.minimum(ends[1:, None], cells + 1)
-             - np.maximum(ends[:-1, None], cells))
+  overlap = np.minimum(ends[1:, None], cells + 1) - np.maximum(
+      ends[:-1, None], cells
+  )
   return (np.maximum(overlap, 0) * _SIZE / size).astype(np.float32)
 
 
 class _Network(nn.Module):
   """Maps ink `[B, 32, 32]` to logits `[B, K]` and features `[B, F]`."""
+
   settings: ClassifierSettings
   num_classes: int
 
   @nn.compact
-  def __call__(self, ink: chex.Array,
-               train: bool = False) -> tuple[chex.Array, chex.Array]:
+  def __call__(
+      self, ink: chex.Array, train: bool = False
+  ) -> tuple[chex.Array, chex.Array]:
     grid = _SIZE // _CELL
     cells = ink.reshape(-1, grid, _CELL, grid, _CELL).swapaxes(2, 3)
     x = cells.reshape(-1, grid, grid, _CELL * _CELL)
@@ -174,33 +198,51 @@ class _Network(nn.Module):
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _apply(settings: ClassifierSettings, num_classes: int,
-           params: chex.ArrayTree,
-           ink: chex.Array) -> tuple[chex.Array, chex.Array]:
+def _apply(
+    settings: ClassifierSettings,
+    num_classes: int,
+    params: chex.ArrayTree,
+    ink: chex.Array,
+) -> tuple[chex.Array, chex.Array]:
   """Returns logits `[B, K]` and features `[B, F]`."""
   return _Network(settings, num_classes).apply(params, ink)
 
 
-def _train(ink: np.ndarray, labels: np.ndarray, settings: ClassifierSettings,
-           num_classes: int, seed: int) -> chex.ArrayTree:
+def _train(
+    ink: np.ndarray,
+    labels: np.ndarray,
+    settings: ClassifierSettings,
+    num_classes: int,
+    seed: int,
+) -> chex.ArrayTree:
   """Returns parameters after `settings.steps` steps of AdamW."""
   init_key, key = jax.random.split(jax.random.key(seed))
   params, opt_state = _init(settings, num_classes, init_key, ink[:1])
   stream = batches.Batches(
-      types.ImageDataset(ink, labels), settings.batch_size, seed)
+      types.ImageDataset(ink, labels), settings.batch_size, seed
+  )
   # A Python loop: inside a scan, XLA's CPU convolutions use one core.
   for i in range(settings.steps):
     batch = next(stream)
     params, opt_state = _step(
-        settings, num_classes, params, opt_state, jax.random.fold_in(key, i),
-        batch.images, batch.labels)
+        settings,
+        num_classes,
+        params,
+        opt_state,
+        jax.random.fold_in(key, i),
+        batch.images,
+        batch.labels,
+    )
   return jax.block_until_ready(params)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _init(settings: ClassifierSettings, num_classes: int,
-          key: chex.PRNGKey, ink: chex.Array
-          ) -> tuple[chex.ArrayTree, optax.OptState]:
+def _init(
+    settings: ClassifierSettings,
+    num_classes: int,
+    key: chex.PRNGKey,
+    ink: chex.Array,
+) -> tuple[chex.ArrayTree, optax.OptState]:
   """Returns parameters and optimiser's state before the first step."""
   params = _Network(settings, num_classes).init(key, ink)
   return params, _optimiser(settings).init(params)
@@ -209,27 +251,36 @@ def _init(settings: ClassifierSettings, num_classes: int,
 def _optimiser(settings: ClassifierSettings) -> optax.GradientTransformation:
   """Returns AdamW on a one-cycle schedule."""
   schedule = optax.cosine_onecycle_schedule(
-      settings.steps, settings.learning_rate, pct_start=0.2)
+      settings.steps, settings.learning_rate, pct_start=0.2
+  )
   return optax.adamw(schedule, weight_decay=settings.weight_decay)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _step(settings: ClassifierSettings, num_classes: int,
-          params: chex.ArrayTree, opt_state: optax.OptState,
-          key: chex.PRNGKey, ink: chex.Array,
-          labels: chex.Array) -> tuple[chex.ArrayTree, optax.OptState]:
+def _step(
+    settings: ClassifierSettings,
+    num_classes: int,
+    params: chex.ArrayTree,
+    opt_state: optax.OptState,
+    key: chex.PRNGKey,
+    ink: chex.Array,
+    labels: chex.Array,
+) -> tuple[chex.ArrayTree, optax.OptState]:
   """Returns parameters and optimiser's state after a batch `[B, 32, 32]`."""
   shift_key, dropout_key = jax.random.split(key)
   shifted = _shift(shift_key, ink, settings.shift)
 
   def loss(params):
     logits, _ = _Network(settings, num_classes).apply(
-        params, shifted, train=True, rngs={'dropout': dropout_key})
+        params, shifted, train=True, rngs={'dropout': dropout_key}
+    )
     return optax.softmax_cross_entropy_with_integer_labels(
-        logits, labels).mean()
+        logits, labels
+    ).mean()
 
   updates, opt_state = _optimiser(settings).update(
-      jax.grad(loss)(params), opt_state, params)
+      jax.grad(loss)(params), opt_state, params
+  )
   return optax.apply_updates(params, updates), opt_state
 
 
@@ -238,12 +289,13 @@ def _shift(key: chex.PRNGKey, ink: chex.Array, most: int) -> chex.Array:
   corners = jax.random.randint(key, (len(ink), 2), 0, 2 * most + 1)
   padded = jnp.pad(ink, ((0, 0), (most, most), (most, most)))
   return jax.vmap(
-      lambda image, corner: jax.lax.dynamic_slice(
-          image, corner, (_SIZE, _SIZE)))(padded, corners)
+      lambda image, corner: jax.lax.dynamic_slice(image, corner, (_SIZE, _SIZE))
+  )(padded, corners)
 
 
-def _path(ink: np.ndarray, labels: np.ndarray, settings: ClassifierSettings,
-          seed: int) -> pathlib.Path:
+def _path(
+    ink: np.ndarray, labels: np.ndarray, settings: ClassifierSettings, seed: int
+) -> pathlib.Path:
   """Returns where the classifier of these arguments is cached."""
   digest = hashlib.sha256()
   digest.update(repr((_VERSION, settings, seed, ink.shape)).encode())
@@ -274,5 +326,5 @@ def _save(path: pathlib.Path, params: chex.ArrayTree) -> None:
     cache.write_atomically(path, lambda file: file.write(stream.getvalue()))
   except OSError as error:
     logging.warning(
-        'the classifier is not cached (%s): the next run trains it again',
-        error)
+        'the classifier is not cached (%s): the next run trains it again', error
+    )

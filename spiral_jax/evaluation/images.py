@@ -17,10 +17,14 @@ def unit(images: np.ndarray, name: str = 'images') -> np.ndarray:
   if images.dtype == np.uint8:
     return images.astype(np.float32) / 255
   if images.dtype.kind != 'f':
-    raise ValueError(f'{name} are {images.dtype}: give uint8 in 0..255 or '
-                     'floats in [0, 1]')
+    raise ValueError(
+        f'{name} are {images.dtype}: give uint8 in 0..255 or '
+        'floats in [0, 1]'
+    )
   # Negated so that a NaN is refused too. The slack is for rounding.
   if images.size and not (images.min() >= -1e-5 and images.max() <= 1 + 1e-5):
-    raise ValueError(f'{name} go from {images.min()} to {images.max()}: give '
-                     'floats in [0, 1] or uint8')
+    raise ValueError(
+        f'{name} go from {images.min()} to {images.max()}: give '
+        'floats in [0, 1] or uint8'
+    )
   return images.astype(np.float32)

@@ -15,24 +15,28 @@ _PARTS = ('object', 'location', 'size', *COLOURS)
 
 class ObjectAccuracy(NamedTuple):
   """Shares in [0, 1] over a set of scenes; NaN where there is nothing."""
-  scenes: int          # B.
-  right_count: float   # Of scenes with the right number of objects.
-  count_error: float   # Mean difference of the numbers, objects, no sign.
-  exact: float         # Of scenes in which everything is right.
-  recall: float        # Of true objects matched within one cell.
-  precision: float     # Of predicted objects matched within one cell.
-  matched: int         # Pairs; the shares below are of these.
-  kind: float          # Of the right kind: sphere, box, ...
-  location: float      # At the very location.
-  near: float          # Within one cell: in row, in column or in both.
-  size: float          # Of the right size.
-  colour: float        # Right in red, green and blue.
-  shade: float         # Of single channels that are right.
+
+  scenes: int  # B.
+  right_count: float  # Of scenes with the right number of objects.
+  count_error: float  # Mean difference of the numbers, objects, no sign.
+  exact: float  # Of scenes in which everything is right.
+  recall: float  # Of true objects matched within one cell.
+  precision: float  # Of predicted objects matched within one cell.
+  matched: int  # Pairs; the shares below are of these.
+  kind: float  # Of the right kind: sphere, box, ...
+  location: float  # At the very location.
+  near: float  # Within one cell: in row, in column or in both.
+  size: float  # Of the right size.
+  colour: float  # Right in red, green and blue.
+  shade: float  # Of single channels that are right.
 
 
 def evaluate_objects(
-    predicted: Mapping[str, np.ndarray], true: Mapping[str, np.ndarray], *,
-    grid_shape: tuple[int, int]) -> ObjectAccuracy:
+    predicted: Mapping[str, np.ndarray],
+    true: Mapping[str, np.ndarray],
+    *,
+    grid_shape: tuple[int, int],
+) -> ObjectAccuracy:
   """Returns how much of true scenes is in predicted ones.
 
   In each scene as many pairs are matched as there are objects of the side that
@@ -55,21 +59,27 @@ def evaluate_objects(
   if len(predicted['present']) != len(true['present']):
     raise ValueError(
         f'{len(predicted["present"])} predicted scenes and '
-        f'{len(true["present"])} true ones: give as many of both')
+        f'{len(true["present"])} true ones: give as many of both'
+    )
   num_predicted, num_true = (
-      side['present'].sum(1) for side in (predicted, true))
+      side['present'].sum(1) for side in (predicted, true)
+  )
   scene, first, second = _pairs(predicted, true, grid_shape[1])
   is_right = {
       name: predicted[name][scene, first] == true[name][scene, second]
-      for name in _PARTS}
+      for name in _PARTS
+  }
   row, column = np.abs(
       np.stack(np.divmod(predicted['location'][scene, first], grid_shape[1]))
-      - np.stack(np.divmod(true['location'][scene, second], grid_shape[1])))
+      - np.stack(np.divmod(true['location'][scene, second], grid_shape[1]))
+  )
   is_near = (row <= 1) & (column <= 1)
   shades = np.stack([is_right[name] for name in COLOURS], axis=-1)
   wrong = np.bincount(
-      scene, ~np.logical_and.reduce([*is_right.values()]),
-      minlength=len(num_true))
+      scene,
+      ~np.logical_and.reduce([*is_right.values()]),
+      minlength=len(num_true),
+  )
   is_count = num_predicted == num_true
   return ObjectAccuracy(
       scenes=len(num_true),
@@ -84,7 +94,8 @@ def evaluate_objects(
       near=_share(is_near),
       size=_share(is_right['size']),
       colour=_share(np.all(shades, axis=-1)),
-      shade=_share(shades))
+      shade=_share(shades),
+  )
 
 
 def match(cost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -136,20 +147,26 @@ def match(cost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _pairs(
-    predicted: Mapping[str, np.ndarray], true: Mapping[str, np.ndarray],
-    width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    predicted: Mapping[str, np.ndarray],
+    true: Mapping[str, np.ndarray],
+    width: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
   """Returns scenes, places of predicted and of true objects, int `[pairs]`."""
   parts = []
   for b in range(len(true['present'])):
     first = np.flatnonzero(predicted['present'][b])
     second = np.flatnonzero(true['present'][b])
     rows, columns = (
-        np.subtract.outer(x, y) for x, y in zip(
+        np.subtract.outer(x, y)
+        for x, y in zip(
             np.divmod(predicted['location'][b, first], width),
-            np.divmod(true['location'][b, second], width)))
+            np.divmod(true['location'][b, second], width),
+        )
+    )
     wrong = sum(
         predicted[name][b, first][:, None] != true[name][b, second]
-        for name in _PARTS)
+        for name in _PARTS
+    )
     # Far below the least difference of two sums of distances that matters.
     i, j = match(np.hypot(rows, columns) + 1e-6 * wrong)
     parts.append((np.full(len(i), b), first[i], second[j]))
@@ -159,33 +176,41 @@ def _pairs(
   return scene, i, j
 
 
-def _checked(objects: Mapping[str, np.ndarray], name: str,
-             grid_shape: tuple[int, int]) -> dict[str, np.ndarray]:
+def _checked(
+    objects: Mapping[str, np.ndarray], name: str, grid_shape: tuple[int, int]
+) -> dict[str, np.ndarray]:
   """Returns the parts as arrays of one shape `[B, M]`."""
   missing = [part for part in ('present', *_PARTS) if part not in objects]
   if missing:
-    raise ValueError(f"{name} objects have no part '{missing[0]}' but "
-                     f'{", ".join(objects)}')
-  arrays = {
-      part: np.asarray(objects[part]) for part in ('present', *_PARTS)}
+    raise ValueError(
+        f"{name} objects have no part '{missing[0]}' but "
+        f'{", ".join(objects)}'
+    )
+  arrays = {part: np.asarray(objects[part]) for part in ('present', *_PARTS)}
   present = arrays['present']
   if present.dtype != bool or present.ndim != 2:
-    raise ValueError(f"'present' of {name} objects is {present.dtype} "
-                     f'{present.shape}: give bool [B, M]')
+    raise ValueError(
+        f"'present' of {name} objects is {present.dtype} "
+        f'{present.shape}: give bool [B, M]'
+    )
   for part in _PARTS:
     if arrays[part].shape != present.shape or arrays[part].dtype.kind not in (
-        'i', 'u'):
+        'i',
+        'u',
+    ):
       raise ValueError(
           f"'{part}' of {name} objects is {arrays[part].dtype} "
           f"{arrays[part].shape}: give ints of the shape of 'present', "
-          f'{present.shape}')
+          f'{present.shape}'
+      )
     arrays[part] = arrays[part].astype(np.int64)
   cells = grid_shape[0] * grid_shape[1]
   location = arrays['location'][present]
   if location.size and not 0 <= location.min() <= location.max() < cells:
     raise ValueError(
         f"'location' of {name} objects goes from {location.min()} to "
-        f'{location.max()}; the grid {grid_shape} has {cells} cells')
+        f'{location.max()}; the grid {grid_shape} has {cells} cells'
+    )
   return arrays
 
 

@@ -9,13 +9,17 @@ from spiral_jax.evaluation import classifier as classifier_lib
 
 class Recognition(NamedTuple):
   """Shares of images that a classifier reads as the target's label."""
+
   reconstructions: float
   targets: float  # The same figure for the targets themselves: the ceiling.
 
 
 def evaluate_recognition(
-    classifier: classifier_lib.Classifier, reconstructions: np.ndarray,
-    targets: np.ndarray, labels: np.ndarray) -> Recognition:
+    classifier: classifier_lib.Classifier,
+    reconstructions: np.ndarray,
+    targets: np.ndarray,
+    labels: np.ndarray,
+) -> Recognition:
   """Returns how often reconstructions and targets are read as the label.
 
   Args:
@@ -30,8 +34,10 @@ def evaluate_recognition(
   if not len(reconstructions) == len(targets) == len(labels) > 0:
     raise ValueError(
         f'{len(reconstructions)} reconstructions, {len(targets)} targets and '
-        f'{len(labels)} labels: give as many of each, one at least')
+        f'{len(labels)} labels: give as many of each, one at least'
+    )
   read, expected = (
       float(np.mean(classifier.logits(images).argmax(-1) == labels))
-      for images in (reconstructions, targets))
+      for images in (reconstructions, targets)
+  )
   return Recognition(read, expected)

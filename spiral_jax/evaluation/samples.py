@@ -14,27 +14,33 @@ CONFIDENCE = 0.9
 
 class SampleQuality(NamedTuple):
   """Figures of one set of images."""
-  num_images: int           # B.
-  confident: float          # Share read with confidence 0.9 or more.
-  mean_confidence: float    # Mean probability of the likeliest class.
+
+  num_images: int  # B.
+  confident: float  # Share read with confidence 0.9 or more.
+  mean_confidence: float  # Mean probability of the likeliest class.
   class_shares: np.ndarray  # float64 [K], of all images by likeliest class.
   confident_class_shares: np.ndarray  # The same among those read with 0.9;
-                                      # zeros if there are none.
-  largest_class: float      # The largest of `class_shares`.
-  smallest_class: float     # The smallest.
-  class_entropy: float      # Of `class_shares`, nats; at most log K.
-  frechet: float            # Distance to the reference, squared feature units.
+  # zeros if there are none.
+  largest_class: float  # The largest of `class_shares`.
+  smallest_class: float  # The smallest.
+  class_entropy: float  # Of `class_shares`, nats; at most log K.
+  frechet: float  # Distance to the reference, squared feature units.
 
 
 class SampleReport(NamedTuple):
   """The same figures for samples and for real images."""
+
   samples: SampleQuality
   real: SampleQuality
 
 
 def evaluate_samples(
-    classifier: classifier_lib.Classifier, samples: np.ndarray,
-    real: np.ndarray, *, reference: np.ndarray | None = None) -> SampleReport:
+    classifier: classifier_lib.Classifier,
+    samples: np.ndarray,
+    real: np.ndarray,
+    *,
+    reference: np.ndarray | None = None,
+) -> SampleReport:
   """Returns the figures of samples beside those of real images.
 
   A Fréchet distance shrinks as its sets grow, and depends on the classifier:
@@ -54,14 +60,20 @@ def evaluate_samples(
   """
   if reference is None:
     real, reference = real[::2], real[1::2]
-  for name, images in (('samples', samples), ('real images', real),
-                       ('reference images', reference)):
+  for name, images in (
+      ('samples', samples),
+      ('real images', real),
+      ('reference images', reference),
+  ):
     if len(images) < 2:
       raise ValueError(f'{len(images)} {name}: a spread needs two at least')
   reference_features = classifier.features(reference)
-  return SampleReport(*(
-      _quality(*classifier.read(images), reference_features)
-      for images in (samples, real)))
+  return SampleReport(
+      *(
+          _quality(*classifier.read(images), reference_features)
+          for images in (samples, real)
+      )
+  )
 
 
 def frechet_distance(features: np.ndarray, reference: np.ndarray) -> float:
@@ -75,13 +87,14 @@ def frechet_distance(features: np.ndarray, reference: np.ndarray) -> float:
     reference: `[B', F]`, likewise.
   """
   (mean, cov), (reference_mean, reference_cov) = (
-      _moments(x) for x in (features, reference))
+      _moments(x) for x in (features, reference)
+  )
   return gaussian_frechet_distance(mean, cov, reference_mean, reference_cov)
 
 
 def gaussian_frechet_distance(
-    mean1: np.ndarray, cov1: np.ndarray, mean2: np.ndarray,
-    cov2: np.ndarray) -> float:
+    mean1: np.ndarray, cov1: np.ndarray, mean2: np.ndarray, cov2: np.ndarray
+) -> float:
   """Returns |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)).
 
   Dowson and Landau (1982), eq. 16. The root of the product has the eigenvalues
@@ -99,13 +112,13 @@ def gaussian_frechet_distance(
   product = root1 @ np.asarray(cov2, np.float64) @ root1
   roots = np.sqrt(np.maximum(np.linalg.eigvalsh(product), 0))
   shift = np.asarray(mean1, np.float64) - np.asarray(mean2, np.float64)
-  distance = (
-      shift @ shift + np.trace(cov1) + np.trace(cov2) - 2 * roots.sum())
+  distance = shift @ shift + np.trace(cov1) + np.trace(cov2) - 2 * roots.sum()
   return float(max(distance, 0.0))
 
 
-def _quality(logits: np.ndarray, features: np.ndarray,
-             reference_features: np.ndarray) -> SampleQuality:
+def _quality(
+    logits: np.ndarray, features: np.ndarray, reference_features: np.ndarray
+) -> SampleQuality:
   """Returns the figures of images with these logits `[B, K]`."""
   logits = logits.astype(np.float64)
   odds = np.exp(logits - logits.max(-1, keepdims=True))
@@ -114,7 +127,8 @@ def _quality(logits: np.ndarray, features: np.ndarray,
   is_confident = confidence >= CONFIDENCE
   counts, confident_counts = (
       np.bincount(x, minlength=logits.shape[-1])
-      for x in (classes, classes[is_confident]))
+      for x in (classes, classes[is_confident])
+  )
   shares = counts / len(classes)
   some = shares[shares > 0]
   return SampleQuality(
@@ -126,7 +140,8 @@ def _quality(logits: np.ndarray, features: np.ndarray,
       largest_class=float(shares.max()),
       smallest_class=float(shares.min()),
       class_entropy=float((some * np.log(1 / some)).sum()),
-      frechet=frechet_distance(features, reference_features))
+      frechet=frechet_distance(features, reference_features),
+  )
 
 
 def _moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

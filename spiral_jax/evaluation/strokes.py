@@ -29,24 +29,30 @@ PAINT = 1  # The value of part 'flag' that paints.
 
 class StrokeUse(NamedTuple):
   """Figures by episode, `[B]`."""
-  strokes: np.ndarray    # int64, painting commands.
-  visible: np.ndarray    # int64, those that changed the canvas.
-  ink: np.ndarray        # float64, pixels taken from white to black.
-  wasted: np.ndarray     # float64, the part of `ink` that was undone.
+
+  strokes: np.ndarray  # int64, painting commands.
+  visible: np.ndarray  # int64, those that changed the canvas.
+  ink: np.ndarray  # float64, pixels taken from white to black.
+  wasted: np.ndarray  # float64, the part of `ink` that was undone.
   overdrawn: np.ndarray  # float64, the part of `ink` that was changed again.
 
 
 class StrokeSummary(NamedTuple):
   """The same over many episodes; shares are of totals, NaN of nothing."""
-  strokes: float          # An episode.
-  visible_share: float    # Of strokes.
-  ink: float              # An episode, pixels taken from white to black.
-  wasted_share: float     # Of ink.
+
+  strokes: float  # An episode.
+  visible_share: float  # Of strokes.
+  ink: float  # An episode, pixels taken from white to black.
+  wasted_share: float  # Of ink.
   overdrawn_share: float  # Of ink.
 
 
-def stroke_use(canvases: np.ndarray, actions: Mapping[str, np.ndarray], *,
-               min_change: int = 1) -> StrokeUse:
+def stroke_use(
+    canvases: np.ndarray,
+    actions: Mapping[str, np.ndarray],
+    *,
+    min_change: int = 1,
+) -> StrokeUse:
   """Returns what the strokes of whole episodes did.
 
   What commands that do not paint change (none do in the painting environment)
@@ -63,15 +69,21 @@ def stroke_use(canvases: np.ndarray, actions: Mapping[str, np.ndarray], *,
   """
   canvases = np.asarray(canvases)
   if canvases.dtype != np.uint8 or canvases.ndim != 5:
-    raise ValueError(f'canvases are {canvases.dtype} {canvases.shape}: give '
-                     'uint8 [T+1, B, H, W, C]')
+    raise ValueError(
+        f'canvases are {canvases.dtype} {canvases.shape}: give '
+        'uint8 [T+1, B, H, W, C]'
+    )
   if 'flag' not in actions:
-    raise ValueError(f"actions have no part 'flag' but {', '.join(actions)}: "
-                     'strokes can be told for painting only')
+    raise ValueError(
+        f"actions have no part 'flag' but {', '.join(actions)}: "
+        'strokes can be told for painting only'
+    )
   paints = np.asarray(actions['flag']) == PAINT
   if paints.shape != (len(canvases) - 1, canvases.shape[1]):
-    raise ValueError(f"part 'flag' has shape {paints.shape}, canvases have "
-                     f'{canvases.shape}: give [T, B] and [T+1, B, H, W, C]')
+    raise ValueError(
+        f"part 'flag' has shape {paints.shape}, canvases have "
+        f'{canvases.shape}: give [T, B] and [T+1, B, H, W, C]'
+    )
   visible = np.zeros(canvases.shape[1], np.int64)
   ink, lasting, overdrawn = np.zeros((3, canvases.shape[1]))
   # Signed, since differences are taken.
@@ -85,7 +97,8 @@ def stroke_use(canvases: np.ndarray, actions: Mapping[str, np.ndarray], *,
     brightest = np.maximum(brightest, after)
     change = np.abs(after - before)
     lasts = np.maximum(
-        np.where(after < before, before - brightest, darkest - before), 0)
+        np.where(after < before, before - brightest, darkest - before), 0
+    )
     visible += paints[t] & (change.max((1, 2, 3)) >= min_change)
     ink += paints[t] * _total(change)
     lasting += paints[t] * _total(lasts)
@@ -103,7 +116,8 @@ def summarise(use: StrokeUse) -> StrokeSummary:
       visible_share=_share(use.visible.sum(), strokes),
       ink=float(use.ink.mean()),
       wasted_share=_share(use.wasted.sum(), ink),
-      overdrawn_share=_share(use.overdrawn.sum(), ink))
+      overdrawn_share=_share(use.overdrawn.sum(), ink),
+  )
 
 
 def _total(change: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 
 def earth_movers_distance(
-  canvas: chex.Array, target: chex.Array, *, bins: int = 32
+    canvas: chex.Array, target: chex.Array, *, bins: int = 32
 ) -> chex.Array:
   """Returns the earth mover's distance between colour histograms, `[...]`.
 

@@ -21,14 +21,14 @@ class Targets(NamedTuple):
 
 
 def vtrace_targets(
-  rewards: chex.Array,
-  discounts: chex.Array,
-  values: chex.Array,
-  bootstrap: chex.Array,
-  log_ratios: chex.Array,
-  *,
-  lambda_: float = 1.0,
-  clip_rho: float = 1.0,
+    rewards: chex.Array,
+    discounts: chex.Array,
+    values: chex.Array,
+    bootstrap: chex.Array,
+    log_ratios: chex.Array,
+    *,
+    lambda_: float = 1.0,
+    clip_rho: float = 1.0,
 ) -> Targets:
   """Returns V-trace targets (Espeholt et al., arXiv:1802.01561, eq. 1).
 
@@ -54,27 +54,27 @@ def vtrace_targets(
 
   def targets(*sequences):  # Of one canvas, `[T]` each.
     return rlax.vtrace_td_error_and_advantage(
-      *sequences,
-      lambda_=lambda_,
-      clip_rho_threshold=clip_rho,
-      clip_pg_rho_threshold=clip_rho,
+        *sequences,
+        lambda_=lambda_,
+        clip_rho_threshold=clip_rho,
+        clip_pg_rho_threshold=clip_rho,
     )
 
   out = jax.vmap(targets, in_axes=1, out_axes=1)(
-    values, next_values, rewards, discounts, jnp.exp(log_ratios)
+      values, next_values, rewards, discounts, jnp.exp(log_ratios)
   )
   return jax.lax.stop_gradient(
-    Targets(advantages=out.pg_advantage, returns=out.errors + values)
+      Targets(advantages=out.pg_advantage, returns=out.errors + values)
   )
 
 
 def lambda_targets(
-  rewards: chex.Array,
-  discounts: chex.Array,
-  values: chex.Array,
-  bootstrap: chex.Array,
-  *,
-  lambda_: float = 0.95,
+    rewards: chex.Array,
+    discounts: chex.Array,
+    values: chex.Array,
+    bootstrap: chex.Array,
+    *,
+    lambda_: float = 0.95,
 ) -> Targets:
   """Returns generalised advantages (Schulman et al., arXiv:1506.02438).
 
@@ -93,17 +93,17 @@ def lambda_targets(
   chex.assert_equal_shape([rewards, discounts, values])
   all_values = jnp.concatenate([values, bootstrap[None]])
   advantages = jax.vmap(
-    lambda r, d, v: rlax.truncated_generalized_advantage_estimation(
-      r, d, lambda_, v, stop_target_gradients=True
-    ),
-    in_axes=1,
-    out_axes=1,
+      lambda r, d, v: rlax.truncated_generalized_advantage_estimation(
+          r, d, lambda_, v, stop_target_gradients=True
+      ),
+      in_axes=1,
+      out_axes=1,
   )(rewards, discounts, all_values)
   return jax.lax.stop_gradient(Targets(advantages, advantages + values))
 
 
 def normalise(
-  advantages: chex.Array, *, each_time: bool = False, minimum: float = 1e-6
+    advantages: chex.Array, *, each_time: bool = False, minimum: float = 1e-6
 ) -> chex.Array:
   """Returns `advantages` `[T, B]`: mean 0 at each time, deviation 1 over all.
 
@@ -125,7 +125,7 @@ def normalise(
 
 
 def policy_gradient_loss(
-  log_probs: chex.Array, advantages: chex.Array
+    log_probs: chex.Array, advantages: chex.Array
 ) -> chex.Array:
   """Returns minus the mean of log-prob times advantage, a scalar `[]`.
 
@@ -140,7 +140,7 @@ def policy_gradient_loss(
 
 
 def clipped_surrogate_loss(
-  log_ratios: chex.Array, advantages: chex.Array, *, clip: float = 0.2
+    log_ratios: chex.Array, advantages: chex.Array, *, clip: float = 0.2
 ) -> chex.Array:
   """Returns eq. 7 of Schulman et al. (arXiv:1707.06347), negated, `[]`.
 
@@ -166,9 +166,9 @@ def value_loss(values: chex.Array, returns: chex.Array) -> chex.Array:
 
 
 def mean_entropy(
-  entropies: chex.Array,
-  counts: chex.Array,
-  maxima: chex.Array | None = None,
+    entropies: chex.Array,
+    counts: chex.Array,
+    maxima: chex.Array | None = None,
 ) -> chex.Array:
   """Returns the entropy of a command, summed over the parts that count, `[]`.
 

@@ -10,9 +10,7 @@ import chex
 import jax.numpy as jnp
 
 
-def final_rewards(
-  final_score: chex.Array, is_last: chex.Array
-) -> chex.Array:
+def final_rewards(final_score: chex.Array, is_last: chex.Array) -> chex.Array:
   """Returns the score of each finished canvas at its last command, else 0.
 
   Eq. 4 of Ganin et al. (arXiv:1804.01118).
@@ -57,7 +55,7 @@ def negative_l2(canvas: chex.Array, target: chex.Array) -> chex.Array:
 
 
 def negative_log_l2(
-  canvas: chex.Array, target: chex.Array, *, minimum: float = 1e-4
+    canvas: chex.Array, target: chex.Array, *, minimum: float = 1e-4
 ) -> chex.Array:
   """Returns minus the logarithm of the mean squared error, a score `[...]`.
 
@@ -75,7 +73,7 @@ def negative_log_l2(
 
 
 def stroke_start_penalties(
-  paints: chex.Array, was_painting: chex.Array
+    paints: chex.Array, was_painting: chex.Array
 ) -> chex.Array:
   """Returns -1 where a command starts a continuous sequence of strokes.
 
@@ -93,7 +91,7 @@ def stroke_start_penalties(
 
 
 def blank_page_penalties(
-  canvas: chex.Array, background: chex.Array | float, is_last: chex.Array
+    canvas: chex.Array, background: chex.Array | float, is_last: chex.Array
 ) -> chex.Array:
   """Returns -1 where an episode ends without a visible stroke.
 
@@ -124,14 +122,14 @@ class RunningDeviation(NamedTuple):
     return cls(jnp.zeros(()), jnp.zeros(()), jnp.zeros(()))
 
   def update(
-    self, values: chex.Array, decay: float = 0.99
+      self, values: chex.Array, decay: float = 0.99
   ) -> 'RunningDeviation':
     """Returns the statistics after a batch of `values`, of any shape."""
     keep = 1.0 - decay
     return RunningDeviation(
-      mean=decay * self.mean + keep * jnp.mean(values),
-      square=decay * self.square + keep * jnp.mean(values**2),
-      weight=decay * self.weight + keep,
+        mean=decay * self.mean + keep * jnp.mean(values),
+        square=decay * self.square + keep * jnp.mean(values**2),
+        weight=decay * self.weight + keep,
     )
 
   def deviation(self, minimum: float = 1e-6) -> chex.Array:

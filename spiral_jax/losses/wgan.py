@@ -28,13 +28,13 @@ class DiscriminatorLoss(NamedTuple):
 
 
 def wgan_loss(
-  score: ScoreFn,
-  key: chex.PRNGKey,
-  real: chex.Array,
-  fake: chex.Array,
-  *,
-  penalty_weight: float = 10.0,
-  offset_weight: float = 0.001,
+    score: ScoreFn,
+    key: chex.PRNGKey,
+    real: chex.Array,
+    fake: chex.Array,
+    *,
+    penalty_weight: float = 10.0,
+    offset_weight: float = 0.001,
 ) -> DiscriminatorLoss:
   """Returns the loss of eq. 3 of Gulrajani et al. (arXiv:1704.00028).
 
@@ -65,11 +65,11 @@ def wgan_loss(
 
 
 def logistic_loss(
-  score: ScoreFn,
-  real: chex.Array,
-  fake: chex.Array,
-  *,
-  offset_weight: float = 0.0,
+    score: ScoreFn,
+    real: chex.Array,
+    fake: chex.Array,
+    *,
+    offset_weight: float = 0.0,
 ) -> DiscriminatorLoss:
   """Returns the loss of eq. 1 of Goodfellow et al. (arXiv:1406.2661).
 
@@ -90,17 +90,17 @@ def logistic_loss(
   distance = jnp.mean(real_score) - jnp.mean(fake_score)
   offset = 0.5 * (jnp.mean(real_score) + jnp.mean(fake_score))
   cross_entropy = jnp.mean(jax.nn.softplus(-real_score)) + jnp.mean(
-    jax.nn.softplus(fake_score)
+      jax.nn.softplus(fake_score)
   )
   total = cross_entropy + offset_weight * offset**2
   return DiscriminatorLoss(total, distance, jnp.zeros(()), offset)
 
 
 def gradient_penalty(
-  score: ScoreFn,
-  key: chex.PRNGKey,
-  real: chex.Array,
-  fake: chex.Array,
+    score: ScoreFn,
+    key: chex.PRNGKey,
+    real: chex.Array,
+    fake: chex.Array,
 ) -> chex.Array:
   """Returns the mean of (|gradient of the score| - 1)^2, a scalar `[]`.
 

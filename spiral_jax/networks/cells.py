@@ -36,10 +36,10 @@ def place(values: chex.Array, index: chex.Array, size: int) -> chex.Array:
 
 
 pick.defvjp(
-  lambda x, index: (pick(x, index), (index, x.shape[1])),
-  lambda kept, g: (place(g, *kept), None),
+    lambda x, index: (pick(x, index), (index, x.shape[1])),
+    lambda kept, g: (place(g, *kept), None),
 )
 place.defvjp(
-  lambda values, index, size: (place(values, index, size), index),
-  lambda size, index, g: (pick(g, index), None),
+    lambda values, index, size: (place(values, index, size), index),
+    lambda size, index, g: (pick(g, index), None),
 )

@@ -42,7 +42,7 @@ def conv(x: chex.Array, kernel: chex.Array, stride: int) -> chex.Array:
 
 
 def conv_transpose(
-  gradient: chex.Array, kernel: chex.Array, stride: int
+    gradient: chex.Array, kernel: chex.Array, stride: int
 ) -> chex.Array:
   """Returns the gradient of `conv` by x, `[N, H, W, C]`.
 
@@ -63,56 +63,56 @@ def _conv(x: chex.Array, kernel: chex.Array, stride: int) -> chex.Array:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _conv_transpose(
-  gradient: chex.Array, kernel: chex.Array, stride: int
+    gradient: chex.Array, kernel: chex.Array, stride: int
 ) -> chex.Array:
   return _branch(
-    native.conv_transpose,
-    _plain_conv_transpose,
-    gradient,
-    kernel,
-    stride=stride,
+      native.conv_transpose,
+      _plain_conv_transpose,
+      gradient,
+      kernel,
+      stride=stride,
   )
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _kernel_gradient(
-  x: chex.Array, gradient: chex.Array, size: int
+    x: chex.Array, gradient: chex.Array, size: int
 ) -> chex.Array:
   """Returns the gradient of `conv` by its kernel of K = `size`."""
   return _branch(
-    lambda x, gradient: native.conv_gradients(x, gradient, size=size)[0],
-    functools.partial(_plain_kernel_gradient, size=size),
-    x,
-    gradient,
+      lambda x, gradient: native.conv_gradients(x, gradient, size=size)[0],
+      functools.partial(_plain_kernel_gradient, size=size),
+      x,
+      gradient,
   )
 
 
 _conv.defvjp(
-  lambda x, kernel, stride: (_conv(x, kernel, stride), (x, kernel)),
-  lambda stride, kept, g: (
-    _conv_transpose(g, kept[1], stride),
-    _kernel_gradient(kept[0], g, kept[1].shape[0]),
-  ),
+    lambda x, kernel, stride: (_conv(x, kernel, stride), (x, kernel)),
+    lambda stride, kept, g: (
+        _conv_transpose(g, kept[1], stride),
+        _kernel_gradient(kept[0], g, kept[1].shape[0]),
+    ),
 )
 _conv_transpose.defvjp(
-  lambda gradient, kernel, stride: (
-    _conv_transpose(gradient, kernel, stride),
-    (gradient, kernel),
-  ),
-  lambda stride, kept, g: (
-    _conv(g, kept[1], stride),
-    _kernel_gradient(g, kept[0], kept[1].shape[0]),
-  ),
+    lambda gradient, kernel, stride: (
+        _conv_transpose(gradient, kernel, stride),
+        (gradient, kernel),
+    ),
+    lambda stride, kept, g: (
+        _conv(g, kept[1], stride),
+        _kernel_gradient(g, kept[0], kept[1].shape[0]),
+    ),
 )
 _kernel_gradient.defvjp(
-  lambda x, gradient, size: (
-    _kernel_gradient(x, gradient, size),
-    (x, gradient),
-  ),
-  lambda size, kept, g: (
-    _conv_transpose(kept[1], g, kept[0].shape[1] // kept[1].shape[1]),
-    _conv(kept[0], g, kept[0].shape[1] // kept[1].shape[1]),
-  ),
+    lambda x, gradient, size: (
+        _kernel_gradient(x, gradient, size),
+        (x, gradient),
+    ),
+    lambda size, kept, g: (
+        _conv_transpose(kept[1], g, kept[0].shape[1] // kept[1].shape[1]),
+        _conv(kept[0], g, kept[0].shape[1] // kept[1].shape[1]),
+    ),
 )
 
 
@@ -129,7 +129,7 @@ class Weights(NamedTuple):
 
 
 def layer(
-  x: chex.Array, weights: Weights, stride: int, rectify: bool
+    x: chex.Array, weights: Weights, stride: int, rectify: bool
 ) -> chex.Array:
   """Returns the convolution of x, rectified if so told, plus the biases.
 
@@ -163,7 +163,7 @@ def residual(x: chex.Array, first: Weights, second: Weights) -> chex.Array:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _layer(
-  x: chex.Array, weights: Weights, stride: int, rectify: bool
+    x: chex.Array, weights: Weights, stride: int, rectify: bool
 ) -> chex.Array:
   return _forward(x, weights, stride, rectify)
 
@@ -171,17 +171,17 @@ def _layer(
 def _layer_backward(stride: int, rectify: bool, kept, g: chex.Array):
   x, weights = kept
   return (
-    _by_images(g, x, weights, stride, rectify),
-    _by_weights(g, x, weights, rectify),
+      _by_images(g, x, weights, stride, rectify),
+      _by_weights(g, x, weights, rectify),
   )
 
 
 _layer.defvjp(
-  lambda x, weights, stride, rectify: (
-    _forward(x, weights, stride, rectify),
-    (x, weights),
-  ),
-  _layer_backward,
+    lambda x, weights, stride, rectify: (
+        _forward(x, weights, stride, rectify),
+        (x, weights),
+    ),
+    _layer_backward,
 )
 
 
@@ -199,9 +199,9 @@ def _residual_backward(kept, g: chex.Array):
   x, h, first, second = kept
   h_gradient = _by_images(g, h, second)
   return (
-    _by_images(h_gradient, x, first, add=g),
-    _by_weights(h_gradient, x, first),
-    _by_weights(g, h, second),
+      _by_images(h_gradient, x, first, add=g),
+      _by_weights(h_gradient, x, first),
+      _by_weights(g, h, second),
   )
 
 
@@ -209,41 +209,39 @@ _residual.defvjp(_residual_forward, _residual_backward)
 
 
 def _forward(
-  x: chex.Array,
-  weights: Weights,
-  stride: int = 1,
-  rectify: bool = True,
-  add: chex.Array | None = None,
+    x: chex.Array,
+    weights: Weights,
+    stride: int = 1,
+    rectify: bool = True,
+    add: chex.Array | None = None,
 ) -> chex.Array:
   """Returns `layer`, plus `add`."""
 
   def elsewhere(x, kernel, biases, *adds):
-    return sum(
-      adds, _plain_layer(x, Weights(kernel, biases), stride, rectify)
-    )
+    return sum(adds, _plain_layer(x, Weights(kernel, biases), stride, rectify))
 
   return _branch(
-    functools.partial(native.conv, stride=stride, rectify=rectify),
-    elsewhere,
-    x,
-    *weights,
-    *([] if add is None else [add]),
+      functools.partial(native.conv, stride=stride, rectify=rectify),
+      elsewhere,
+      x,
+      *weights,
+      *([] if add is None else [add]),
   )
 
 
 def _by_images(
-  g: chex.Array,
-  x: chex.Array,
-  weights: Weights,
-  stride: int = 1,
-  rectify: bool = True,
-  add: chex.Array | None = None,
+    g: chex.Array,
+    x: chex.Array,
+    weights: Weights,
+    stride: int = 1,
+    rectify: bool = True,
+    add: chex.Array | None = None,
 ) -> chex.Array:
   """Returns the gradient by x of <layer, g>, plus `add`."""
 
   def on_cpu(g, kernel, x, *adds):
     return native.conv_transpose(
-      g, kernel, x if rectify else None, *adds, stride=stride
+        g, kernel, x if rectify else None, *adds, stride=stride
     )
 
   def elsewhere(g, kernel, x, *adds):
@@ -251,12 +249,12 @@ def _by_images(
     return sum(adds, jnp.where(x > 0, gradient, 0) if rectify else gradient)
 
   return _branch(
-    on_cpu, elsewhere, g, weights.kernel, x, *([] if add is None else [add])
+      on_cpu, elsewhere, g, weights.kernel, x, *([] if add is None else [add])
   )
 
 
 def _by_weights(
-  g: chex.Array, x: chex.Array, weights: Weights, rectify: bool = True
+    g: chex.Array, x: chex.Array, weights: Weights, rectify: bool = True
 ) -> Weights:
   """Returns the gradient by weights of <layer, g>."""
   size, count = weights.kernel.shape[0], weights.biases.shape[0]
@@ -269,27 +267,27 @@ def _by_weights(
     return _plain_kernel_gradient(x, g, size), by_bias
 
   on_cpu = functools.partial(
-    native.conv_gradients, size=size, num_biases=count, rectify=rectify
+      native.conv_gradients, size=size, num_biases=count, rectify=rectify
   )
   return Weights(*_branch(on_cpu, elsewhere, x, g))
 
 
 def _branch(
-  on_cpu: Callable[..., Any],
-  elsewhere: Callable[..., Any],
-  *arrays: chex.Array,
-  **kwargs: Any,
+    on_cpu: Callable[..., Any],
+    elsewhere: Callable[..., Any],
+    *arrays: chex.Array,
+    **kwargs: Any,
 ) -> Any:
   """Returns one of the two, of the arrays."""
   return jax.lax.platform_dependent(
-    *arrays,
-    cpu=functools.partial(on_cpu, **kwargs),
-    default=functools.partial(elsewhere, **kwargs),
+      *arrays,
+      cpu=functools.partial(on_cpu, **kwargs),
+      default=functools.partial(elsewhere, **kwargs),
   )
 
 
 def _plain_layer(
-  x: chex.Array, weights: Weights, stride: int, rectify: bool
+    x: chex.Array, weights: Weights, stride: int, rectify: bool
 ) -> chex.Array:
   x = jax.nn.relu(x) if rectify else x
   y = _plain_conv(x, weights.kernel, stride)
@@ -298,16 +296,16 @@ def _plain_layer(
 
 def _plain_conv(x: chex.Array, kernel: chex.Array, stride: int) -> chex.Array:
   return jax.lax.conv_general_dilated(
-    x,
-    kernel,
-    (stride, stride),
-    'SAME',
-    dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+      x,
+      kernel,
+      (stride, stride),
+      'SAME',
+      dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
   )
 
 
 def _plain_conv_transpose(
-  gradient: chex.Array, kernel: chex.Array, stride: int
+    gradient: chex.Array, kernel: chex.Array, stride: int
 ) -> chex.Array:
   n, height, width, _ = gradient.shape
   shape = n, height * stride, width * stride, kernel.shape[2]
@@ -317,7 +315,7 @@ def _plain_conv_transpose(
 
 
 def _plain_kernel_gradient(
-  x: chex.Array, gradient: chex.Array, size: int
+    x: chex.Array, gradient: chex.Array, size: int
 ) -> chex.Array:
   stride = x.shape[1] // gradient.shape[1]
   shape = size, size, x.shape[3], gradient.shape[3]

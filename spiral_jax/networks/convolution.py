@@ -33,7 +33,7 @@ class Conv(nn.Module):
 
   @nn.compact
   def __call__(
-    self, x: chex.Array, shift: chex.Array | None = None
+      self, x: chex.Array, shift: chex.Array | None = None
   ) -> chex.Array:
     """Maps `[N, H, W, C]` to `[N, H / s, W / s, D]`.
 
@@ -66,7 +66,7 @@ class Dense(nn.Module):
 
   @nn.compact
   def __call__(
-    self, x: chex.Array, shift: chex.Array | None = None
+      self, x: chex.Array, shift: chex.Array | None = None
   ) -> chex.Array:
     """Maps `[N, H, W, C]` to `[N, H, W, D]`; `shift` is as `Conv` has it."""
     shape = (x.shape[-1], self.features)
@@ -77,7 +77,7 @@ class Dense(nn.Module):
 
 
 def _with_shift(
-  kernel: chex.Array, bias: chex.Array, shift: chex.Array | None
+    kernel: chex.Array, bias: chex.Array, shift: chex.Array | None
 ) -> conv_ops.Weights:
   """Returns the weights; `shift` `[N, D]` is added to the bias `[D]`."""
   biases = bias[None] if shift is None else bias + shift
@@ -128,10 +128,10 @@ class HalvingConv(nn.Module):
     if conv_ops.is_native(x, kernel, 2):
       return bias + conv_ops.conv(x, kernel, 2)
     return bias + jax.lax.platform_dependent(
-      x,
-      kernel,
-      cpu=_halve_as_product,
-      default=functools.partial(conv_ops.conv, stride=2),
+        x,
+        kernel,
+        cpu=_halve_as_product,
+        default=functools.partial(conv_ops.conv, stride=2),
     )
 
 
@@ -158,17 +158,17 @@ def _halve_as_product(x: chex.Array, kernel: chex.Array) -> chex.Array:
   x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
   blocks = space_to_depth(x, 2)
   patches = jnp.concatenate(
-    [
-      blocks[:, row : row + height, column : column + width]
-      for row in range(2)
-      for column in range(2)
-    ],
-    axis=-1,
+      [
+          blocks[:, row : row + height, column : column + width]
+          for row in range(2)
+          for column in range(2)
+      ],
+      axis=-1,
   )
   # Kernel rows and columns as (block, pixel in block), blocks outermost.
   kernel = kernel.reshape(2, 2, 2, 2, channels, -1).transpose(0, 2, 1, 3, 4, 5)
   product = patches.reshape(-1, 16 * channels) @ kernel.reshape(
-    16 * channels, -1
+      16 * channels, -1
   )
   return product.reshape(n, height, width, -1)
 

@@ -30,7 +30,7 @@ class Discriminator(nn.Module):
 
   @nn.compact
   def __call__(
-    self, image: chex.Array, update_stats: bool = False
+      self, image: chex.Array, update_stats: bool = False
   ) -> chex.Array:
     """Maps images `[N, H, W, C]` (canvas, and target if any) to scores `[N]`.
 

@@ -43,12 +43,12 @@ class Decoder(nn.Module):
 
   @nn.compact
   def __call__(
-    self,
-    z: chex.Array,
-    feature_map: chex.Array,
-    action: dict[str, chex.Array] | None,
-    key: chex.PRNGKey | None,
-    greedy: bool = False,
+      self,
+      z: chex.Array,
+      feature_map: chex.Array,
+      action: dict[str, chex.Array] | None,
+      key: chex.PRNGKey | None,
+      greedy: bool = False,
   ) -> tuple[dict[str, chex.Array], chex.Array, chex.Array, chex.Array]:
     """Samples a command, or takes the one that is given.
 
@@ -91,52 +91,52 @@ class Decoder(nn.Module):
     return decided, log_prob, jnp.stack(entropies, axis=-1), counts
 
   def _logits(
-    self, part: parts_lib.Part, z: chex.Array, feature_map: chex.Array
+      self, part: parts_lib.Part, z: chex.Array, feature_map: chex.Array
   ) -> chex.Array:
     if part.grid_shape is None:
       return nn.Dense(
-        part.num_values, kernel_init=_LOGITS_INIT, name=f'{part.name}_logits'
+          part.num_values, kernel_init=_LOGITS_INIT, name=f'{part.name}_logits'
       )(z)
     if self.spatial:
       return SpatialLocationHead(
-        part.grid_shape, self.num_blocks, name=f'{part.name}_logits'
+          part.grid_shape, self.num_blocks, name=f'{part.name}_logits'
       )(z, feature_map)
     return DeconvLocationHead(
-      part.grid_shape,
-      self.channels,
-      self.num_blocks,
-      name=f'{part.name}_logits',
+        part.grid_shape,
+        self.channels,
+        self.num_blocks,
+        name=f'{part.name}_logits',
     )(z)
 
   def _look(
-    self, part: parts_lib.Part, value: chex.Array, feature_map: chex.Array
+      self, part: parts_lib.Part, value: chex.Array, feature_map: chex.Array
   ) -> tuple[chex.Array, chex.Array]:
     """Returns the features `[N, C]` at a location, and the map marked there."""
     n, map_size, _, channels = feature_map.shape
     cell, sub_cell, num_sub_cells = parts_lib.locate(part, value, map_size)
     flat = feature_map.reshape(n, map_size**2, channels)
     mark = nn.Dense(channels, use_bias=False, name=f'{part.name}_mark')(
-      jax.nn.one_hot(sub_cell, num_sub_cells, dtype=feature_map.dtype)
+        jax.nn.one_hot(sub_cell, num_sub_cells, dtype=feature_map.dtype)
     )
     marked = flat + cells.place(mark, cell, map_size**2)
     return cells.pick(flat, cell), marked.reshape(feature_map.shape)
 
   def _refine(
-    self,
-    part: parts_lib.Part,
-    z: chex.Array,
-    value: chex.Array,
-    around: chex.Array | None,
+      self,
+      part: parts_lib.Part,
+      z: chex.Array,
+      value: chex.Array,
+      around: chex.Array | None,
   ) -> chex.Array:
     """Returns the next z: it knows the value of `part`, what is around it."""
     code = parts_lib.PartEmbedding(
-      part, self.embedding_size, name=f'{part.name}_embedding'
+        part, self.embedding_size, name=f'{part.name}_embedding'
     )(value).astype(z.dtype)
     known = [z, code] if around is None else [z, code, around]
     h = nn.relu(
-      nn.Dense(z.shape[-1], name=f'{part.name}_refine')(
-        jnp.concatenate(known, axis=-1)
-      )
+        nn.Dense(z.shape[-1], name=f'{part.name}_refine')(
+            jnp.concatenate(known, axis=-1)
+        )
     )
     return z + h
 
@@ -167,15 +167,15 @@ def _value_at(uniform: chex.Array, probs: chex.Array) -> chex.Array:
   cumulative = cumulative.reshape(n, -1)[:, :num_values]
   # The last sum is above any number below 1 times itself, rounded too.
   return jnp.sum(
-    cumulative <= uniform[:, None] * cumulative[:, -1:],
-    axis=-1,
-    dtype=jnp.int32,
+      cumulative <= uniform[:, None] * cumulative[:, -1:],
+      axis=-1,
+      dtype=jnp.int32,
   )
 
 
 # Accelerators round what they multiply, if they may.
 _float32_product = functools.partial(
-  jnp.matmul, precision=jax.lax.Precision.HIGHEST
+    jnp.matmul, precision=jax.lax.Precision.HIGHEST
 )
 
 
@@ -198,9 +198,9 @@ class DeconvLocationHead(nn.Module):
     while x.shape[1] < self.grid_shape[0]:
       x = convolution.DoublingConv(self.channels)(nn.relu(x) if doubled else x)
       doubled = True
-    x = convolution.Conv(
-      1, size=3, rectify=doubled, kernel_init=_LOGITS_INIT
-    )(x)
+    x = convolution.Conv(1, size=3, rectify=doubled, kernel_init=_LOGITS_INIT)(
+        x
+    )
     return x.reshape(n, -1)
 
 
@@ -219,7 +219,7 @@ class SpatialLocationHead(nn.Module):
     for _ in range(self.num_blocks):
       x = convolution.ResidualBlock()(x)
     x = convolution.Dense(
-      sub_cells**2, rectify=True, kernel_init=_LOGITS_INIT
+        sub_cells**2, rectify=True, kernel_init=_LOGITS_INIT
     )(x)
     x = convolution.depth_to_space(x, sub_cells).reshape(n, -1)
     height, width = self.grid_shape

@@ -27,17 +27,17 @@ class LSTM(nn.Module):
 
   @nn.compact
   def __call__(
-    self, core: tuple[chex.Array, chex.Array], inputs: chex.Array
+      self, core: tuple[chex.Array, chex.Array], inputs: chex.Array
   ) -> tuple[tuple[chex.Array, chex.Array], chex.Array]:
     """Maps `[T, B, I]` to (next (c, h), outputs `[T, B, H]`)."""
     width = _NUM_GATES * self.size
     kernel = self.param(
-      'kernel', nn.initializers.lecun_normal(), (inputs.shape[-1], width)
+        'kernel', nn.initializers.lecun_normal(), (inputs.shape[-1], width)
     )
     recurrent = self.param('recurrent', _orthogonal, (self.size, width))
     bias = self.param('bias', nn.initializers.zeros_init(), (width,))
     kernel, recurrent, bias = (
-      weights.astype(inputs.dtype) for weights in (kernel, recurrent, bias)
+        weights.astype(inputs.dtype) for weights in (kernel, recurrent, bias)
     )
     outputs, cells = unroll(inputs @ kernel + bias, recurrent, core)
     return (cells[-1], outputs[-1]), outputs
@@ -53,9 +53,9 @@ def _orthogonal(key: chex.PRNGKey, shape: tuple[int, int]) -> chex.Array:
 
 @jax.custom_vjp
 def unroll(
-  inputs: chex.Array,
-  recurrent: chex.Array,
-  core: tuple[chex.Array, chex.Array],
+    inputs: chex.Array,
+    recurrent: chex.Array,
+    core: tuple[chex.Array, chex.Array],
 ) -> tuple[chex.Array, chex.Array]:
   """Returns h and c after each step, `[T, B, H]`; one reverse-mode derivative.
 
@@ -85,9 +85,7 @@ def _forward(inputs, recurrent, core):
 def _activate(gates: chex.Array) -> chex.Array:
   i, f, g, o = jnp.split(gates, _NUM_GATES, axis=-1)
   sigmoids = jax.nn.sigmoid(i), jax.nn.sigmoid(f), jax.nn.sigmoid(o)
-  return jnp.concatenate(
-    [*sigmoids[:2], jnp.tanh(g), sigmoids[2]], axis=-1
-  )
+  return jnp.concatenate([*sigmoids[:2], jnp.tanh(g), sigmoids[2]], axis=-1)
 
 
 def _backward(kept, gradients):
@@ -105,21 +103,21 @@ def _backward(kept, gradients):
     of_h = of_h + h_gradient
     of_c = of_c + c_gradient + of_h * o * (1 - squashed**2)
     of_gates = jnp.concatenate(
-      [
-        of_c * g * i * (1 - i),
-        of_c * c_before * f * (1 - f),
-        of_c * i * (1 - g**2),
-        of_h * squashed * o * (1 - o),
-      ],
-      axis=-1,
+        [
+            of_c * g * i * (1 - i),
+            of_c * c_before * f * (1 - f),
+            of_c * i * (1 - g**2),
+            of_h * squashed * o * (1 - o),
+        ],
+        axis=-1,
     )
     return (of_c * f, of_gates @ recurrent.T), of_gates
 
   of_core, of_gates = jax.lax.scan(
-    step,
-    jax.tree.map(jnp.zeros_like, core),
-    (gradients, gates, c, c_before),
-    reverse=True,
+      step,
+      jax.tree.map(jnp.zeros_like, core),
+      (gradients, gates, c, c_before),
+      reverse=True,
   )
   of_recurrent = jnp.einsum('tbh,tbg->hg', h_before, of_gates)
   return of_gates, of_recurrent, of_core

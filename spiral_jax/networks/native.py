@@ -28,11 +28,11 @@ def is_built() -> bool:
 def fits(images: chex.Array, kernel: chex.Array, stride: int) -> bool:
   """Whether `conv` and its gradients can be computed for such arrays."""
   return (
-    images.ndim == kernel.ndim == 4
-    and images.dtype == kernel.dtype == jnp.float32
-    and kernel.shape[0] == kernel.shape[1] >= stride
-    and images.shape[1] % stride == images.shape[2] % stride == 0
-    and 0 not in images.shape + kernel.shape
+      images.ndim == kernel.ndim == 4
+      and images.dtype == kernel.dtype == jnp.float32
+      and kernel.shape[0] == kernel.shape[1] >= stride
+      and images.shape[1] % stride == images.shape[2] % stride == 0
+      and 0 not in images.shape + kernel.shape
   )
 
 
@@ -41,13 +41,13 @@ def fits(images: chex.Array, kernel: chex.Array, stride: int) -> bool:
 
 
 def conv(
-  images: chex.Array,
-  kernel: chex.Array,
-  bias: chex.Array | None = None,
-  add: chex.Array | None = None,
-  *,
-  stride: int,
-  rectify: bool = False,
+    images: chex.Array,
+    kernel: chex.Array,
+    bias: chex.Array | None = None,
+    add: chex.Array | None = None,
+    *,
+    stride: int,
+    rectify: bool = False,
 ) -> chex.Array:
   """Returns the convolution with zeros around, `[N, H / s, W / s, D]`.
 
@@ -68,12 +68,12 @@ def conv(
 
 
 def conv_transpose(
-  gradient: chex.Array,
-  kernel: chex.Array,
-  rectified: chex.Array | None = None,
-  add: chex.Array | None = None,
-  *,
-  stride: int,
+    gradient: chex.Array,
+    kernel: chex.Array,
+    rectified: chex.Array | None = None,
+    add: chex.Array | None = None,
+    *,
+    stride: int,
 ) -> chex.Array:
   """Returns the gradient of `conv` by its images, `[N, H, W, C]`.
 
@@ -87,22 +87,22 @@ def conv_transpose(
   n, height, width, _ = gradient.shape
   shape = n, height * stride, width * stride, kernel.shape[2]
   return _call(
-    'conv_transpose',
-    _floats(shape),
-    gradient,
-    kernel,
-    _optional(rectified),
-    _optional(add),
+      'conv_transpose',
+      _floats(shape),
+      gradient,
+      kernel,
+      _optional(rectified),
+      _optional(add),
   )
 
 
 def conv_gradients(
-  images: chex.Array,
-  gradient: chex.Array,
-  *,
-  size: int,
-  num_biases: int = 1,
-  rectify: bool = False,
+    images: chex.Array,
+    gradient: chex.Array,
+    *,
+    size: int,
+    num_biases: int = 1,
+    rectify: bool = False,
 ) -> tuple[chex.Array, chex.Array]:
   """Returns the gradients of `conv` by kernel and bias.
 
@@ -134,7 +134,7 @@ def _optional(array: chex.Array | None) -> chex.Array:
 def _call(name: str, results: Any, *arrays: chex.Array) -> Any:
   _register()
   return jax.ffi.ffi_call(
-    f'spiral_jax_{name}', results, vmap_method='sequential'
+      f'spiral_jax_{name}', results, vmap_method='sequential'
   )(*arrays)
 
 
@@ -142,11 +142,11 @@ def _call(name: str, results: Any, *arrays: chex.Array) -> Any:
 def _register() -> None:
   library = ctypes.CDLL(str(_EXTENSION))
   for name in (
-    'conv',
-    'relu_conv',
-    'conv_transpose',
-    'conv_gradients',
-    'relu_conv_gradients',
+      'conv',
+      'relu_conv',
+      'conv_transpose',
+      'conv_gradients',
+      'relu_conv_gradients',
   ):
     handler = jax.ffi.pycapsule(getattr(library, f'handle_{name}'))
     jax.ffi.register_ffi_target(f'spiral_jax_{name}', handler, platform='cpu')

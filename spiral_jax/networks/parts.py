@@ -35,13 +35,13 @@ class PartEmbedding(nn.Module):
       rows = jnp.where(value >= 0, value // width, -1)
       columns = jnp.where(value >= 0, value % width, -1)
       code = jnp.concatenate(
-        [jax.nn.one_hot(rows, height), jax.nn.one_hot(columns, width)], -1
+          [jax.nn.one_hot(rows, height), jax.nn.one_hot(columns, width)], -1
       )
     return nn.Dense(self.size, use_bias=False)(code)
 
 
 def locate(
-  part: Part, value: chex.Array, map_size: int
+    part: Part, value: chex.Array, map_size: int
 ) -> tuple[chex.Array, chex.Array, int]:
   """Returns where on a feature map locations are.
 
@@ -61,9 +61,7 @@ def locate(
   return cell, row % rows * columns + column % columns, rows * columns
 
 
-def location_planes(
-  part: Part, value: chex.Array, map_size: int
-) -> chex.Array:
+def location_planes(part: Part, value: chex.Array, map_size: int) -> chex.Array:
   """Marks a location on a feature map, exact to the grid's cell.
 
   Args:

@@ -36,14 +36,14 @@ class Policy(nn.Module):
 
   @nn.compact
   def __call__(
-    self,
-    images: tuple[chex.Array, ...],
-    noise: chex.Array,
-    previous: dict[str, chex.Array],
-    core: tuple[chex.Array, chex.Array],
-    action: dict[str, chex.Array] | None,
-    key: chex.PRNGKey | None,
-    greedy: bool = False,
+      self,
+      images: tuple[chex.Array, ...],
+      noise: chex.Array,
+      previous: dict[str, chex.Array],
+      core: tuple[chex.Array, chex.Array],
+      action: dict[str, chex.Array] | None,
+      key: chex.PRNGKey | None,
+      greedy: bool = False,
   ):
     """Decides, or scores given, commands.
 
@@ -73,39 +73,39 @@ class Policy(nn.Module):
     flat_previous = jax.tree.map(flat, previous)
     condition = self._condition(flat_previous, flat(noise))
     feature_map, vector = self.torso(
-      [flat(image) for image in images],
-      condition,
-      self._planes(flat_previous).astype(dtype),
+        [flat(image) for image in images],
+        condition,
+        self._planes(flat_previous).astype(dtype),
     )
     # Whose state adds up over all commands: float32, as is what it tells.
     vector = timed(vector).astype(jnp.float32)
     core, z = lstm.LSTM(self.core_size)(core, vector)
     value = nn.Dense(1, name='value')(z)[..., 0]
     decided, log_prob, entropy, counts = self.decoder(
-      flat(z).astype(dtype),
-      feature_map,
-      None if action is None else jax.tree.map(flat, action),
-      key,
-      greedy,
+        flat(z).astype(dtype),
+        feature_map,
+        None if action is None else jax.tree.map(flat, action),
+        key,
+        greedy,
     )
     decided, log_prob, entropy, counts = jax.tree.map(
-      timed, (decided, log_prob, entropy, counts)
+        timed, (decided, log_prob, entropy, counts)
     )
     return decided, log_prob, entropy, counts, value, core
 
   def _condition(self, previous, noise):
     """Returns the embedded last command and the noise, `[N, E]`."""
     codes = [
-      parts_lib.PartEmbedding(
-        part, self.embedding_size, name=f'{part.name}_previous'
-      )(previous[part.name])
-      for part in self.parts
+        parts_lib.PartEmbedding(
+            part, self.embedding_size, name=f'{part.name}_previous'
+        )(previous[part.name])
+        for part in self.parts
     ]
     codes = [code.astype(noise.dtype) for code in codes]
     h = nn.relu(jnp.concatenate([*codes, noise], axis=-1))
     # Noise passes unrectified as well: half of it would be lost.
     h = nn.Dense(2 * self.embedding_size, name='condition')(
-      jnp.concatenate([h, noise], axis=-1)
+        jnp.concatenate([h, noise], axis=-1)
     )
     return nn.relu(h)
 
@@ -115,8 +115,8 @@ class Policy(nn.Module):
     planes = [jnp.zeros((like.shape[0], self.map_size, self.map_size, 0))]
     if self.mark_location:
       planes += [
-        parts_lib.location_planes(part, previous[part.name], self.map_size)
-        for part in self.parts
-        if part.grid_shape is not None
+          parts_lib.location_planes(part, previous[part.name], self.map_size)
+          for part in self.parts
+          if part.grid_shape is not None
       ]
     return jnp.concatenate(planes, axis=-1)

@@ -22,10 +22,10 @@ class ConvTorso(nn.Module):
 
   @nn.compact
   def __call__(
-    self,
-    images: Sequence[chex.Array],
-    condition: chex.Array,
-    planes: chex.Array,
+      self,
+      images: Sequence[chex.Array],
+      condition: chex.Array,
+      planes: chex.Array,
   ) -> tuple[chex.Array, chex.Array]:
     """Returns a feature map and a vector, of the type of the images.
 
@@ -71,10 +71,10 @@ class PatchTorso(nn.Module):
 
   @nn.compact
   def __call__(
-    self,
-    images: Sequence[chex.Array],
-    condition: chex.Array,
-    planes: chex.Array,
+      self,
+      images: Sequence[chex.Array],
+      condition: chex.Array,
+      planes: chex.Array,
   ) -> tuple[chex.Array, chex.Array]:
     """Returns a feature map and a vector, as `ConvTorso`.
 
@@ -84,9 +84,9 @@ class PatchTorso(nn.Module):
       planes: marks of the last command, `[N, map_size, map_size, any]`.
     """
     rows = [
-      row
-      for image in images
-      for row in _rows_of_patches(image, image.shape[1] // self.map_size)
+        row
+        for image in images
+        for row in _rows_of_patches(image, image.shape[1] // self.map_size)
     ]
     x = jnp.concatenate([*rows, planes, _coordinates(rows[0])], axis=-1)
     x = convolution.Dense(2 * self.channels)(x)
@@ -108,10 +108,10 @@ class PatchTorso(nn.Module):
     """Returns a linear map of cells, the same for each channel, like `x`."""
     n, height, width, channels = x.shape
     mix = nn.Dense(
-      height * width,
-      use_bias=False,
-      kernel_init=nn.initializers.zeros,
-      name='mix_cells',
+        height * width,
+        use_bias=False,
+        kernel_init=nn.initializers.zeros,
+        name='mix_cells',
     )
     cells = x.reshape(n, height * width, channels)
     return mix(cells.swapaxes(1, 2)).swapaxes(1, 2).reshape(x.shape)

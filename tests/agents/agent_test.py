@@ -35,7 +35,7 @@ def change(array, where, by=1, values=None):
 def changed_rows(one, other):
   """Returns for each (t, b) whether anything differs, `[T, B]`."""
   return np.any(
-    np.reshape(np.asarray(one) != np.asarray(other), (T, B, -1)), axis=-1
+      np.reshape(np.asarray(one) != np.asarray(other), (T, B, -1)), axis=-1
   )
 
 
@@ -49,10 +49,10 @@ def test_commands_are_scored_as_they_were_sampled(name):
   assert np.std(world.trajectory.log_prob) > 0.2  # Far from uniform.
   assert np.std(world.trajectory.value) > 0.01  # Tolerances are far below.
   np.testing.assert_allclose(
-    out.log_prob, world.trajectory.log_prob, rtol=0, atol=1e-5
+      out.log_prob, world.trajectory.log_prob, rtol=0, atol=1e-5
   )
   np.testing.assert_allclose(
-    out.value, world.trajectory.value, rtol=0, atol=1e-5
+      out.value, world.trajectory.value, rtol=0, atol=1e-5
   )
 
 
@@ -62,22 +62,22 @@ def test_a_command_leaves_all_before_it_untouched(name, t):
   world = toys.world(name)
   before = world.unroll(world.params, world.trajectory)
   action = {
-    part.name: change(
-      world.trajectory.action[part.name], t, 1, part.num_values
-    )
-    for part in world.agent.parts
+      part.name: change(
+          world.trajectory.action[part.name], t, 1, part.num_values
+      )
+      for part in world.agent.parts
   }
   after = unroll_with(world, action=action)
   time = np.arange(T)[:, None] + np.zeros((1, B))
   # The value of a canvas is that before its command.
   np.testing.assert_array_equal(
-    changed_rows(before.value, after.value), time > t
+      changed_rows(before.value, after.value), time > t
   )
   np.testing.assert_array_equal(
-    changed_rows(before.log_prob, after.log_prob), time >= t
+      changed_rows(before.log_prob, after.log_prob), time >= t
   )
   np.testing.assert_array_equal(
-    changed_rows(before.entropy, after.entropy), time >= t
+      changed_rows(before.entropy, after.entropy), time >= t
   )
 
 
@@ -91,7 +91,7 @@ def test_a_part_leaves_the_parts_before_it_untouched(name):
     after = np.asarray(unroll_with(world, action=action).entropy)
     same = np.all(before[1] == after[1], axis=0)
     np.testing.assert_array_equal(
-      same, np.arange(len(world.agent.parts)) <= index, part.name
+        same, np.arange(len(world.agent.parts)) <= index, part.name
     )
 
 
@@ -132,12 +132,12 @@ def test_every_episode_starts_from_the_initial_state(name):
   world = toys.world(name)
   empty = world.agent.initial_state(B)
   for one, other in zip(
-    jax.tree.leaves(world.trajectory.initial_state), jax.tree.leaves(empty)
+      jax.tree.leaves(world.trajectory.initial_state), jax.tree.leaves(empty)
   ):
     np.testing.assert_array_equal(one, other)
   out = unroll_with(world, initial_state=empty)
   np.testing.assert_allclose(
-    out.log_prob, world.trajectory.log_prob, rtol=0, atol=1e-5
+      out.log_prob, world.trajectory.log_prob, rtol=0, atol=1e-5
   )
   other = empty._replace(core=tuple(x + 1.0 for x in empty.core))
   changed = unroll_with(world, initial_state=other)
@@ -160,16 +160,16 @@ def test_part_of_an_episode_goes_on_where_the_last_ended(name):
   action = jax.tree.map(lambda *x: np.stack(x), *actions)
   complete = unroll_with(world, action=action)
   second = unroll_with(
-    world,
-    canvas=whole.canvas[t:],
-    action=jax.tree.map(lambda x: x[t:], action),
-    initial_state=carried,
+      world,
+      canvas=whole.canvas[t:],
+      action=jax.tree.map(lambda x: x[t:], action),
+      initial_state=carried,
   )
   np.testing.assert_allclose(
-    second.log_prob, complete.log_prob[t:], rtol=0, atol=1e-5
+      second.log_prob, complete.log_prob[t:], rtol=0, atol=1e-5
   )
   np.testing.assert_allclose(
-    second.value, complete.value[t:], rtol=0, atol=1e-5
+      second.value, complete.value[t:], rtol=0, atol=1e-5
   )
 
 
@@ -190,12 +190,12 @@ def test_permuting_the_batch_permutes_the_outputs(name):
 
   whole = world.trajectory
   permuted = unroll_with(
-    world,
-    canvas=timed(whole.canvas),
-    action=jax.tree.map(timed, whole.action),
-    initial_state=jax.tree.map(untimed, whole.initial_state),
-    target=jax.tree.map(untimed, whole.target),
-    noise=jax.tree.map(untimed, whole.noise),
+      world,
+      canvas=timed(whole.canvas),
+      action=jax.tree.map(timed, whole.action),
+      initial_state=jax.tree.map(untimed, whole.initial_state),
+      target=jax.tree.map(untimed, whole.target),
+      noise=jax.tree.map(untimed, whole.noise),
   )
   for one, other in zip(out, permuted):
     np.testing.assert_allclose(one[:, order], other, rtol=0, atol=1e-5)
@@ -211,20 +211,20 @@ def test_an_episode_does_not_see_its_neighbours(name):
     return change(x, 1, 40)
 
   after = unroll_with(
-    world,
-    canvas=change(whole.canvas, (slice(None), 1), 40),
-    action={
-      part.name: change(
-        whole.action[part.name], (slice(None), 1), 1, part.num_values
-      )
-      for part in world.agent.parts
-    },
-    target=jax.tree.map(other, whole.target),
-    noise=jax.tree.map(other, whole.noise),
+      world,
+      canvas=change(whole.canvas, (slice(None), 1), 40),
+      action={
+          part.name: change(
+              whole.action[part.name], (slice(None), 1), 1, part.num_values
+          )
+          for part in world.agent.parts
+      },
+      target=jax.tree.map(other, whole.target),
+      noise=jax.tree.map(other, whole.noise),
   )
   for one, two in zip(before[:3], after[:3]):
     np.testing.assert_array_equal(
-      changed_rows(one, two), np.ones((T, 1)) * [False, True, False]
+        changed_rows(one, two), np.ones((T, 1)) * [False, True, False]
     )
 
 
@@ -238,9 +238,9 @@ def test_inputs_are_used(name, field):
   before = world.unroll(world.params, world.trajectory)
   value = getattr(world.trajectory, field)
   is_used = {
-    'canvas': not world.config.blind,
-    'target': world.config.conditional,
-    'noise': world.config.noise_size > 0,
+      'canvas': not world.config.blind,
+      'target': world.config.conditional,
+      'noise': world.config.noise_size > 0,
   }[field]
   if value is None:
     assert not is_used
@@ -249,11 +249,11 @@ def test_inputs_are_used(name, field):
   after = unroll_with(world, **{field: change(value, where, 100)})
   time, episode = np.arange(T)[:, None], np.arange(B)[None]
   affected = (episode == 0) & (time >= (2 if field == 'canvas' else 0))
-  for one, other in ((before.value, after.value),
-                     (before.log_prob, after.log_prob)):
-    np.testing.assert_array_equal(
-      changed_rows(one, other), affected & is_used
-    )
+  for one, other in (
+      (before.value, after.value),
+      (before.log_prob, after.log_prob),
+  ):
+    np.testing.assert_array_equal(changed_rows(one, other), affected & is_used)
 
 
 def test_every_number_of_the_noise_is_used_whatever_its_sign():
@@ -263,7 +263,7 @@ def test_every_number_of_the_noise_is_used_whatever_its_sign():
     before = unroll_with(world, noise=noise)
     for z in range(world.config.noise_size):
       after = unroll_with(
-        world, noise=change(noise, (slice(None), z), 2.0 * sign)
+          world, noise=change(noise, (slice(None), z), 2.0 * sign)
       )
       assert np.all(after.value != before.value)
 
@@ -278,28 +278,31 @@ def test_integers_are_images_of_255_shades():
 def test_float_and_integer_canvases_are_the_same():
   world = toys.world('conditional-patches')
   floats = unroll_with(
-    world,
-    canvas=world.trajectory.canvas.astype(np.float32) / 255,
-    target=world.trajectory.target.astype(np.float32) / 255,
+      world,
+      canvas=world.trajectory.canvas.astype(np.float32) / 255,
+      target=world.trajectory.target.astype(np.float32) / 255,
   )
   np.testing.assert_allclose(
-    floats.log_prob, world.trajectory.log_prob, rtol=0, atol=1e-5
+      floats.log_prob, world.trajectory.log_prob, rtol=0, atol=1e-5
   )
 
 
 def test_a_blind_agent_may_have_nothing_to_look_at():
   for network in (toys.CONV, toys.PATCHES):
     config = agents.AgentConfig(
-      **toys.NETWORK, **network, blind=True, noise_size=2
+        **toys.NETWORK, **network, blind=True, noise_size=2
     )
     agent = agents.make_agent(toys.painting_spec(), (16, 16, 1), config)
     params = jax.eval_shape(agent.init, jax.random.PRNGKey(0))
     observation = types.Observation(
-      np.zeros((B, 16, 16, 1), np.uint8), None, np.zeros((B, 2), np.float32)
+        np.zeros((B, 16, 16, 1), np.uint8), None, np.zeros((B, 2), np.float32)
     )
     output, _ = jax.eval_shape(
-      agent.step, params, agent.initial_state(B), observation,
-      jax.random.PRNGKey(0),
+        agent.step,
+        params,
+        agent.initial_state(B),
+        observation,
+        jax.random.PRNGKey(0),
     )
     assert output.log_prob.shape == (B,)
 
@@ -309,9 +312,9 @@ def test_a_blind_agent_may_have_nothing_to_look_at():
 
 def tiny_spec(side):
   return {
-    'flag': core.Part(2),
-    'end': core.Part(side**2, grid_shape=(side, side)),
-    'size': core.Part(3, counts_if=('flag', (1,))),
+      'flag': core.Part(2),
+      'end': core.Part(side**2, grid_shape=(side, side)),
+      'size': core.Part(3, counts_if=('flag', (1,))),
   }
 
 
@@ -320,23 +323,23 @@ def tiny(network, scale=0.2):
   """Returns (agent, params, observation [1], commands [N], log_prob [N])."""
   side = {'patches': 2, 'conv': 4}[network]
   config = agents.AgentConfig(
-    **{**toys.NETWORK, 'map_size': 2}, **toys.NETWORKS[network], noise_size=2
+      **{**toys.NETWORK, 'map_size': 2}, **toys.NETWORKS[network], noise_size=2
   )
   agent = agents.make_agent(tiny_spec(side), (4, 4, 1), config)
   params = toys.sharpen(agent.init(jax.random.PRNGKey(0)), scale)
   observation = types.Observation(
-    canvas=np.full((1, 4, 4, 1), 100, np.uint8), noise=np.ones((1, 2))
+      canvas=np.full((1, 4, 4, 1), 100, np.uint8), noise=np.ones((1, 2))
   )
   commands = np.array(
-    list(itertools.product(range(2), range(side**2), range(3)))
+      list(itertools.product(range(2), range(side**2), range(3)))
   ).astype(np.int32)
   count = len(commands)
   action = dict(zip(('flag', 'end', 'size'), commands.T))
   trajectory = toys.table_trajectory(
-    canvas=np.full((2, count, 4, 4, 1), 100, np.uint8),
-    action={name: values[None] for name, values in action.items()},
-    initial_state=agent.initial_state(count),
-    noise=np.ones((count, 2)),
+      canvas=np.full((2, count, 4, 4, 1), 100, np.uint8),
+      action={name: values[None] for name, values in action.items()},
+      initial_state=agent.initial_state(count),
+      noise=np.ones((count, 2)),
   )
   out = jax.jit(agent.unroll)(params, trajectory)
   return agent, params, observation, action, out
@@ -383,12 +386,14 @@ def test_entropies_are_those_of_the_listed_probabilities(network):
   for f in range(2):
     np.testing.assert_allclose(found[f, ..., 1], entropy(end[f]), atol=1e-5)
   np.testing.assert_allclose(
-    found[1, ..., 2], np.tile(entropy(size)[:, None], 3), atol=1e-5
+      found[1, ..., 2], np.tile(entropy(size)[:, None], 3), atol=1e-5
   )
   # What the chain rule makes of it is the entropy of a command.
   nonzero = joint[joint > 0]
-  parts = entropy(flag) + flag @ entropy(end) + np.sum(
-    joint[1].sum(1) * entropy(size)
+  parts = (
+      entropy(flag)
+      + flag @ entropy(end)
+      + np.sum(joint[1].sum(1) * entropy(size))
   )
   assert parts == pytest.approx(-np.sum(nonzero * np.log(nonzero)), abs=1e-5)
 
@@ -399,11 +404,11 @@ def test_commands_are_sampled_as_often_as_their_probability_says(network):
   n = 6000
   many = jax.tree.map(lambda x: np.repeat(x, n, axis=0), observation)
   output, state = jax.jit(agent.step)(
-    params, agent.initial_state(n), many, jax.random.PRNGKey(4)
+      params, agent.initial_state(n), many, jax.random.PRNGKey(4)
   )
   side = out.log_prob.shape[1] // 6
   flag, end, size = (
-    np.asarray(output.action[name]) for name in ('flag', 'end', 'size')
+      np.asarray(output.action[name]) for name in ('flag', 'end', 'size')
   )
   np.testing.assert_array_equal(state.previous['end'], end)
   index = 3 * (side * flag + end) + size * flag
@@ -422,11 +427,14 @@ def test_greedy_is_the_likeliest_value_of_each_part_in_turn(network):
   agent, params, observation, _, out = tiny(network)
   step = jax.jit(agent.step, static_argnames='greedy')
   outputs = [
-    step(
-      params, agent.initial_state(1), observation, jax.random.PRNGKey(seed),
-      greedy=True,
-    )[0]
-    for seed in range(3)
+      step(
+          params,
+          agent.initial_state(1),
+          observation,
+          jax.random.PRNGKey(seed),
+          greedy=True,
+      )[0]
+      for seed in range(3)
   ]
   for output in outputs[1:]:
     for one, other in zip(jax.tree.leaves(outputs[0]), jax.tree.leaves(output)):
@@ -442,7 +450,7 @@ def test_greedy_is_the_likeliest_value_of_each_part_in_turn(network):
     assert action['size'] == np.argmax(joint[1, end])
   table = np.asarray(out.log_prob[0]).reshape(2, -1, 3)
   assert outputs[0].log_prob[0] == pytest.approx(
-    table[flag, end, action['size']], abs=1e-5
+      table[flag, end, action['size']], abs=1e-5
   )
 
 
@@ -451,14 +459,17 @@ def test_greedy_needs_no_luck_and_is_scored_like_any_command(name):
   world = toys.world(name)
   trajectory = world.trajectory
   observation = types.Observation(
-    trajectory.canvas[0], trajectory.target, trajectory.noise
+      trajectory.canvas[0], trajectory.target, trajectory.noise
   )
   outputs = [
-    world.step(
-      world.params, world.agent.initial_state(B), observation,
-      jax.random.PRNGKey(seed), greedy=True,
-    )[0]
-    for seed in range(2)
+      world.step(
+          world.params,
+          world.agent.initial_state(B),
+          observation,
+          jax.random.PRNGKey(seed),
+          greedy=True,
+      )[0]
+      for seed in range(2)
   ]
   for one, other in zip(*map(jax.tree.leaves, outputs)):
     np.testing.assert_array_equal(one, other)
@@ -467,17 +478,17 @@ def test_greedy_needs_no_luck_and_is_scored_like_any_command(name):
   greedy = outputs[0].action
   for shift in range(last.num_values):
     action = {
-      part: np.concatenate([np.asarray(value)[None], rest[1:]])
-      for (part, rest), value in zip(
-        trajectory.action.items(),
-        (greedy[part] for part in trajectory.action),
-      )
+        part: np.concatenate([np.asarray(value)[None], rest[1:]])
+        for (part, rest), value in zip(
+            trajectory.action.items(),
+            (greedy[part] for part in trajectory.action),
+        )
     }
     action[last.name] = change(action[last.name], 0, shift, last.num_values)
     log_prob = np.asarray(unroll_with(world, action=action).log_prob[0])
     if shift == 0:
       np.testing.assert_allclose(
-        log_prob, outputs[0].log_prob, rtol=0, atol=1e-5
+          log_prob, outputs[0].log_prob, rtol=0, atol=1e-5
       )
     assert np.all(log_prob <= outputs[0].log_prob + 1e-5)
 
@@ -485,14 +496,16 @@ def test_greedy_needs_no_luck_and_is_scored_like_any_command(name):
 def test_different_keys_sample_different_commands():
   world = toys.world('conditional-conv')
   observation = types.Observation(
-    world.trajectory.canvas[0], world.trajectory.target
+      world.trajectory.canvas[0], world.trajectory.target
   )
   commands = [
-    world.step(
-      world.params, world.agent.initial_state(B), observation,
-      jax.random.PRNGKey(seed),
-    )[0].action
-    for seed in (0, 0, 1)
+      world.step(
+          world.params,
+          world.agent.initial_state(B),
+          observation,
+          jax.random.PRNGKey(seed),
+      )[0].action
+      for seed in (0, 0, 1)
   ]
   np.testing.assert_array_equal(commands[0]['end'], commands[1]['end'])
   assert np.any(commands[0]['end'] != commands[2]['end'])
@@ -502,77 +515,110 @@ def test_different_keys_sample_different_commands():
 
 
 @pytest.mark.parametrize(
-  'spec, canvas_shape, config, words',
-  [
-    (None, None, dict(torso='resnet'), ['torso', "'resnet'", 'patches']),
-    (None, None, dict(location_head='x'), ['location_head', "'x'", 'deconv']),
-    (None, (16, 12, 1), {}, ['16 x 12', 'square', 'map_size=4']),
-    (None, (18, 18, 1), {}, ['18 x 18', 'multiple of map_size=4']),
-    (None, (2, 2, 1), {}, ['2 x 2', 'multiple of map_size=4']),
-    (None, (12, 12, 1), dict(torso='conv'), ['12 pixels', 'power of two']),
-    (None, None, dict(mix_cells=True), ['mix_cells', "'conv'", 'leave it out']),
-    (
-      {'size': core.Part(2, counts_if=('flag', (1,))), 'flag': core.Part(2)},
-      None, {}, ["'size'", "'flag'", "['size', 'flag']"],
-    ),
-    (
-      {'end': core.Part(32, grid_shape=(4, 8))},
-      None, {}, ["'end'", '4 x 8', 'square'],
-    ),
-    (
-      {'end': core.Part(36, grid_shape=(6, 6))},
-      None, toys.PATCHES, ["'end'", '6 x 6', 'multiple of map_size=4'],
-    ),
-    (
-      {'end': core.Part(144, grid_shape=(12, 12))},
-      None, toys.CONV, ["'end'", '12 x 12', 'power of two'],
-    ),
-    (
-      {'end': core.Part(144, grid_shape=(12, 12))},
-      None, dict(torso='patches', location_head='deconv'),
-      ["'end'", '12 x 12', 'power of two'],
-    ),
-    (
-      {'end': core.Part(4, grid_shape=(2, 2))},
-      None, toys.CONV, ["'end'", '2 x 2', 'power of two from 4'],
-    ),
-    (
-      None, None, dict(toys.CONV, core_size=24),
-      ['core_size', '24', 'multiple of 16'],
-    ),
-  ],
+    'spec, canvas_shape, config, words',
+    [
+        (None, None, dict(torso='resnet'), ['torso', "'resnet'", 'patches']),
+        (
+            None,
+            None,
+            dict(location_head='x'),
+            ['location_head', "'x'", 'deconv'],
+        ),
+        (None, (16, 12, 1), {}, ['16 x 12', 'square', 'map_size=4']),
+        (None, (18, 18, 1), {}, ['18 x 18', 'multiple of map_size=4']),
+        (None, (2, 2, 1), {}, ['2 x 2', 'multiple of map_size=4']),
+        (None, (12, 12, 1), dict(torso='conv'), ['12 pixels', 'power of two']),
+        (
+            None,
+            None,
+            dict(mix_cells=True),
+            ['mix_cells', "'conv'", 'leave it out'],
+        ),
+        (
+            {
+                'size': core.Part(2, counts_if=('flag', (1,))),
+                'flag': core.Part(2),
+            },
+            None,
+            {},
+            ["'size'", "'flag'", "['size', 'flag']"],
+        ),
+        (
+            {'end': core.Part(32, grid_shape=(4, 8))},
+            None,
+            {},
+            ["'end'", '4 x 8', 'square'],
+        ),
+        (
+            {'end': core.Part(36, grid_shape=(6, 6))},
+            None,
+            toys.PATCHES,
+            ["'end'", '6 x 6', 'multiple of map_size=4'],
+        ),
+        (
+            {'end': core.Part(144, grid_shape=(12, 12))},
+            None,
+            toys.CONV,
+            ["'end'", '12 x 12', 'power of two'],
+        ),
+        (
+            {'end': core.Part(144, grid_shape=(12, 12))},
+            None,
+            dict(torso='patches', location_head='deconv'),
+            ["'end'", '12 x 12', 'power of two'],
+        ),
+        (
+            {'end': core.Part(4, grid_shape=(2, 2))},
+            None,
+            toys.CONV,
+            ["'end'", '2 x 2', 'power of two from 4'],
+        ),
+        (
+            None,
+            None,
+            dict(toys.CONV, core_size=24),
+            ['core_size', '24', 'multiple of 16'],
+        ),
+    ],
 )
 def test_networks_that_cannot_be_built_are_refused(
-  spec, canvas_shape, config, words
+    spec, canvas_shape, config, words
 ):
   with pytest.raises(ValueError) as error:
     agents.make_agent(
-      spec or toys.painting_spec(),
-      canvas_shape or (16, 16, 1),
-      agents.AgentConfig(**{**toys.NETWORK, **config}),
+        spec or toys.painting_spec(),
+        canvas_shape or (16, 16, 1),
+        agents.AgentConfig(**{**toys.NETWORK, **config}),
     )
   for word in words:
     assert word in str(error.value)
 
 
 @pytest.mark.parametrize(
-  'config, words',
-  [
-    (dict(conditional=True), ['conditional', 'target', 'conditional=False']),
-    (dict(noise_size=3), ['3 noise', 'observation', 'noise']),
-  ],
+    'config, words',
+    [
+        (
+            dict(conditional=True),
+            ['conditional', 'target', 'conditional=False'],
+        ),
+        (dict(noise_size=3), ['3 noise', 'observation', 'noise']),
+    ],
 )
 def test_an_observation_that_lacks_something_is_refused(config, words):
   agent = agents.make_agent(
-    {'flag': core.Part(2)}, (4, 4, 1),
-    agents.AgentConfig(**toys.NETWORK, **toys.PATCHES, **config),
+      {'flag': core.Part(2)},
+      (4, 4, 1),
+      agents.AgentConfig(**toys.NETWORK, **toys.PATCHES, **config),
   )
   params = jax.eval_shape(agent.init, jax.random.PRNGKey(0))
   observation = types.Observation(np.zeros((1, 4, 4, 1), np.uint8))
   with pytest.raises(ValueError) as error:
     jax.eval_shape(
-      agent.step, params, agent.initial_state(1), observation,
-      jax.random.PRNGKey(0),
+        agent.step,
+        params,
+        agent.initial_state(1),
+        observation,
+        jax.random.PRNGKey(0),
     )
   for word in words:
     assert word in str(error.value)
@@ -582,15 +628,15 @@ def test_an_observation_that_lacks_something_is_refused(config, words):
 def test_features_may_be_bfloat16(name):
   world = toys.world(name)
   agent = agents.make_agent(
-    toys.painting_spec(world.trajectory.canvas.shape[-1] == 3),
-    world.trajectory.canvas.shape[2:],
-    dataclasses.replace(world.config, compute_dtype='bfloat16'),
+      toys.painting_spec(world.trajectory.canvas.shape[-1] == 3),
+      world.trajectory.canvas.shape[2:],
+      dataclasses.replace(world.config, compute_dtype='bfloat16'),
   )
   plain = world.unroll(world.params, world.trajectory)
   unroll = jax.jit(agent.unroll)
   program = unroll.lower(world.params, world.trajectory).as_text()
   convolutions = [
-    line for line in program.splitlines() if 'stablehlo.convolution' in line
+      line for line in program.splitlines() if 'stablehlo.convolution' in line
   ]
   assert convolutions
   assert all('bf16' in line and 'f32' not in line for line in convolutions)
@@ -601,9 +647,8 @@ def test_features_may_be_bfloat16(name):
   error = np.std(out.log_prob - plain.log_prob) / np.std(plain.log_prob)
   assert 1e-4 < error < 0.1
   np.testing.assert_allclose(out.value, plain.value, atol=0.1)
-  gradients = jax.jit(jax.grad(lambda p: agent.unroll(
-    p, world.trajectory).log_prob.sum()))(world.params)
-  for one, of in zip(
-    jax.tree.leaves(gradients), jax.tree.leaves(world.params)
-  ):
+  gradients = jax.jit(
+      jax.grad(lambda p: agent.unroll(p, world.trajectory).log_prob.sum())
+  )(world.params)
+  for one, of in zip(jax.tree.leaves(gradients), jax.tree.leaves(world.params)):
     assert one.dtype == of.dtype == jnp.float32

@@ -12,7 +12,7 @@ from spiral_jax.networks import discriminator as networks
 
 B, SHAPE = 4, (8, 8, 1)
 CONFIG = agents.DiscriminatorConfig(
-  channels=(4, 8), learning_rate=5e-3, penalty_weight=1.0
+    channels=(4, 8), learning_rate=5e-3, penalty_weight=1.0
 )
 LOSSES = pytest.mark.parametrize('loss', ['wgan', 'logistic'])
 
@@ -48,7 +48,7 @@ def test_two_images_are_told_apart(loss, patch_size):
   assert np.min(real_score) > np.max(fake_score) + 0.2
   # Logs are of the update before the last parameters: nearly the same.
   assert logs['discriminator_distance'] == pytest.approx(
-    float(np.mean(real_score) - np.mean(fake_score)), rel=0.2
+      float(np.mean(real_score) - np.mean(fake_score)), rel=0.2
   )
 
 
@@ -74,7 +74,9 @@ def test_the_target_is_channels_after_the_canvas():
   score = discriminator.score(params, canvas, target)
   plain = networks.Discriminator(CONFIG.channels)
   np.testing.assert_allclose(
-    score, plain.apply(params, jnp.concatenate([canvas, target], -1)), rtol=1e-5
+      score,
+      plain.apply(params, jnp.concatenate([canvas, target], -1)),
+      rtol=1e-5,
   )
   assert np.all(np.abs(score - discriminator.score(params, target, canvas)) > 0)
 
@@ -92,7 +94,7 @@ def by_hand(**config):
 
   discriminator = agents.Discriminator(init, score, lambda params: params)
   return agents.make_discriminator_learner(
-    discriminator, agents.DiscriminatorConfig(**config)
+      discriminator, agents.DiscriminatorConfig(**config)
   )
 
 
@@ -105,7 +107,7 @@ def test_the_penalty_holds_each_image_against_its_own_target_as_it_is():
   real, fake = (rng.uniform(size=(B, *SHAPE)).astype('f') for _ in range(2))
   learner = by_hand()
   _, logs = learner.update(
-    learner.init(jax.random.PRNGKey(0)), real, fake, target
+      learner.init(jax.random.PRNGKey(0)), real, fake, target
   )
   norms = np.linalg.norm(target.reshape(B, -1), axis=1)
   penalty = np.mean((norms - 1.0) ** 2)
@@ -114,7 +116,7 @@ def test_the_penalty_holds_each_image_against_its_own_target_as_it_is():
   assert logs['discriminator_distance'] == pytest.approx(distance, rel=1e-4)
   offset = 0.5 * np.mean(np.sum((real + fake) * target, axis=(1, 2, 3)))
   assert logs['discriminator_total'] == pytest.approx(
-    10.0 * penalty - distance + 0.001 * offset**2, rel=1e-4
+      10.0 * penalty - distance + 0.001 * offset**2, rel=1e-4
   )
 
 
@@ -128,7 +130,7 @@ def test_a_step_is_one_of_adam_down_the_loss():
   # Adam's moments after gradients -g and g, with beta1 0.5 and beta2 0.999.
   mean = (0.5 * -0.5 + 0.5) / (1 - 0.5**2)
   assert state.params['params']['w'] == pytest.approx(
-    1.125 - 0.125 * mean, abs=1e-4
+      1.125 - 0.125 * mean, abs=1e-4
   )
 
 
@@ -137,8 +139,8 @@ def test_integer_images_are_scaled():
   integers = pages(51, 102), pages(0, 204), pages(255)
   floats = tuple(np.asarray(to_float(x)) for x in integers)
   logs = [
-    learner.update(learner.init(jax.random.PRNGKey(0)), *batch)[1]
-    for batch in (integers, floats)
+      learner.update(learner.init(jax.random.PRNGKey(0)), *batch)[1]
+      for batch in (integers, floats)
   ]
   for one, other in zip(*map(jax.tree.leaves, logs)):
     np.testing.assert_allclose(one, other, rtol=1e-5)
@@ -147,7 +149,7 @@ def test_integer_images_are_scaled():
 def test_updates_are_a_function_of_the_state_and_draw_new_points():
   config = dataclasses.replace(CONFIG, channels=(4,))
   learner = agents.make_discriminator_learner(
-    agents.make_discriminator(SHAPE, False, config), config
+      agents.make_discriminator(SHAPE, False, config), config
   )
   batch = pages(200), pages(60)
   one, two = (train(learner, 2, *batch)[0] for _ in range(2))
@@ -158,10 +160,10 @@ def test_updates_are_a_function_of_the_state_and_draw_new_points():
   assert np.any(three.key != key)
   four, _ = learner.update(two._replace(key=jax.random.PRNGKey(9)), *batch)
   assert any(
-    np.any(x != y)
-    for x, y in zip(
-      jax.tree.leaves(three.params), jax.tree.leaves(four.params)
-    )
+      np.any(x != y)
+      for x, y in zip(
+          jax.tree.leaves(three.params), jax.tree.leaves(four.params)
+      )
   )
 
 
@@ -178,7 +180,7 @@ def test_learning_follows_the_spectral_norms():
   learner = agents.make_discriminator_learner(discriminator, config)
   state, _ = train(learner, 60, pages(200), pages(60))
   gradient = jax.jit(
-    jax.grad(lambda x: jnp.sum(discriminator.score(state.params, x, None)))
+      jax.grad(lambda x: jnp.sum(discriminator.score(state.params, x, None)))
   )(to_float(pages(0, 90, 180, 255)))
   norms = np.sqrt(np.sum(gradient**2, axis=(1, 2, 3)))
   # Each of the two kernels stretches by one at most, but a pixel goes into
@@ -193,44 +195,46 @@ def test_power_iteration_leaves_a_wgan_alone():
 
 
 @pytest.mark.parametrize(
-  'shape, config, words',
-  [
-    ((10, 8, 1), dict(patch_size=4), ['10 x 8', '4 pixels', 'patch_size']),
-    ((8, 10, 1), dict(patch_size=4), ['8 x 10', '4 pixels', 'patch_size']),
-    (
-      (12, 12, 1), dict(channels=(4, 4, 4)),
-      ['12 x 12', 'halved 3 times', '8', 'channels'],
-    ),
-    (
-      (8, 24, 1), dict(channels=(4, 4), patch_size=8),
-      ['8 x 24', 'halved 1 times', '16', 'channels'],
-    ),
-  ],
+    'shape, config, words',
+    [
+        ((10, 8, 1), dict(patch_size=4), ['10 x 8', '4 pixels', 'patch_size']),
+        ((8, 10, 1), dict(patch_size=4), ['8 x 10', '4 pixels', 'patch_size']),
+        (
+            (12, 12, 1),
+            dict(channels=(4, 4, 4)),
+            ['12 x 12', 'halved 3 times', '8', 'channels'],
+        ),
+        (
+            (8, 24, 1),
+            dict(channels=(4, 4), patch_size=8),
+            ['8 x 24', 'halved 1 times', '16', 'channels'],
+        ),
+    ],
 )
 def test_networks_that_cannot_be_built_are_refused(shape, config, words):
   with pytest.raises(ValueError) as error:
     agents.make_discriminator(
-      shape, False, agents.DiscriminatorConfig(**config)
+        shape, False, agents.DiscriminatorConfig(**config)
     )
   for word in words:
     assert word in str(error.value)
 
 
 @pytest.mark.parametrize(
-  'shape, config',
-  [
-    ((64, 64, 3), dict()),
-    ((8, 8, 1), dict(channels=(4,) * 3)),
-    ((8, 24, 1), dict(channels=(4, 4), patch_size=4)),
-  ],
+    'shape, config',
+    [
+        ((64, 64, 3), dict()),
+        ((8, 8, 1), dict(channels=(4,) * 3)),
+        ((8, 24, 1), dict(channels=(4, 4), patch_size=4)),
+    ],
 )
 def test_networks_that_can_be_built_are(shape, config):
   discriminator = agents.make_discriminator(
-    shape, False, agents.DiscriminatorConfig(**config)
+      shape, False, agents.DiscriminatorConfig(**config)
   )
   params = jax.eval_shape(discriminator.init, jax.random.PRNGKey(0))
   scores = jax.eval_shape(
-    discriminator.score, params, jnp.zeros((2, *shape)), None
+      discriminator.score, params, jnp.zeros((2, *shape)), None
   )
   assert scores.shape == (2,)
 
@@ -244,6 +248,4 @@ def test_a_conditional_score_without_targets_is_refused():
   discriminator = agents.make_discriminator(SHAPE, True, CONFIG)
   params = jax.eval_shape(discriminator.init, jax.random.PRNGKey(0))
   with pytest.raises(ValueError, match=r'conditional.*targets.*conditional='):
-    jax.eval_shape(
-      discriminator.score, params, to_float(pages(0)), None
-    )
+    jax.eval_shape(discriminator.score, params, to_float(pages(0)), None)

@@ -21,12 +21,16 @@ UPDATES = 2
 # As wide as in experiments: native convolutions work in vectors of channels.
 NETWORK = {**toys.NETWORK, **toys.PATCHES, 'channels': 32}
 SETTINGS = {
-  'vtrace': dict(reward_at='end', normalise_advantages=True),
-  'pieces': dict(reward_at='step'),
-  'clipped': dict(
-    algorithm='clipped', reward_at='step', epochs=2, minibatches=2,
-    normalise_advantages=True, scale_rewards=True,
-  ),
+    'vtrace': dict(reward_at='end', normalise_advantages=True),
+    'pieces': dict(reward_at='step'),
+    'clipped': dict(
+        algorithm='clipped',
+        reward_at='step',
+        epochs=2,
+        minibatches=2,
+        normalise_advantages=True,
+        scale_rewards=True,
+    ),
 }
 DISCRIMINATOR = agents.DiscriminatorConfig(channels=(4, 8))
 
@@ -46,11 +50,12 @@ def policy(num_devices, name, world):
     return agent.unroll(params, trajectory)
 
   learner = agents.make_learner(
-    agent._replace(unroll=unroll), discriminator.score,
-    agents.LearnerConfig(
-      **SETTINGS[name], adam_epsilon=1e-3, learning_rate=1e-2
-    ),
-    mesh=sharding.make_mesh(num_devices),
+      agent._replace(unroll=unroll),
+      discriminator.score,
+      agents.LearnerConfig(
+          **SETTINGS[name], adam_epsilon=1e-3, learning_rate=1e-2
+      ),
+      mesh=sharding.make_mesh(num_devices),
   )
   state = learner.init(jax.random.PRNGKey(1))
   before = jax.tree.map(np.array, state)
@@ -71,7 +76,7 @@ def discriminator(num_devices, loss, conditional):
     return built.score(params, images, targets)
 
   learner = agents.make_discriminator_learner(
-    built._replace(score=score), config, mesh=sharding.make_mesh(num_devices)
+      built._replace(score=score), config, mesh=sharding.make_mesh(num_devices)
   )
   state = learner.init(jax.random.PRNGKey(1))
   before = jax.tree.map(np.array, state)
@@ -111,15 +116,17 @@ def world(conditional=False):
   """
   inputs = dict(conditional=True) if conditional else dict(noise_size=5)
   agent = agents.make_agent(
-    toys.painting_spec(), SHAPE, agents.AgentConfig(**NETWORK, **inputs)
+      toys.painting_spec(), SHAPE, agents.AgentConfig(**NETWORK, **inputs)
   )
   built = agents.make_discriminator(SHAPE, conditional, DISCRIMINATOR)
   length, play = toys.T, dict(noise_size=5)
   if conditional:
     length, play = 6, dict(targets=lambda: images(2), unroll_length=2)
   rollout = toys.rollout_lib.Rollout(
-    toys.environment(B, toys.painting_spec(), SHAPE, length),
-    jax.jit(agent.step), agent.initial_state(B), **play,
+      toys.environment(B, toys.painting_spec(), SHAPE, length),
+      jax.jit(agent.step),
+      agent.initial_state(B),
+      **play,
   )
   params = agent.init(jax.random.PRNGKey(0))
   trajectory = rollout(params, 0)
@@ -134,13 +141,17 @@ def world(conditional=False):
 def main():
   made, pieces = world(), world(conditional=True)
   cases = {
-    'discriminator wgan': ((2, 4, 8), lambda n: discriminator(n, 'wgan', True)),
-    'discriminator logistic': (
-      (2,), lambda n: discriminator(n, 'logistic', False)
-    ),
-    'policy clipped': ((2, 4, 8), lambda n: policy(n, 'clipped', made)),
-    'policy vtrace': ((4,), lambda n: policy(n, 'vtrace', made)),
-    'policy pieces': ((4,), lambda n: policy(n, 'pieces', pieces)),
+      'discriminator wgan': (
+          (2, 4, 8),
+          lambda n: discriminator(n, 'wgan', True),
+      ),
+      'discriminator logistic': (
+          (2,),
+          lambda n: discriminator(n, 'logistic', False),
+      ),
+      'policy clipped': ((2, 4, 8), lambda n: policy(n, 'clipped', made)),
+      'policy vtrace': ((4,), lambda n: policy(n, 'vtrace', made)),
+      'policy pieces': ((4,), lambda n: policy(n, 'pieces', pieces)),
   }
   for name, (devices, case) in cases.items():
     before, single, _ = case(1)

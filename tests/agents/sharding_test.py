@@ -14,8 +14,9 @@ from spiral_jax import agents
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # The compiler's optimisations take most of the time, and have no part in this.
 FLAGS = (
-  '--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0 '
-  '--xla_llvm_disable_expensive_passes=true'
+    '--xla_force_host_platform_device_count=8 '
+    '--xla_backend_optimization_level=0 '
+    '--xla_llvm_disable_expensive_passes=true'
 )
 
 
@@ -23,12 +24,12 @@ FLAGS = (
 def updates():
   """Returns (learner, devices) -> (what a device is given, distance)."""
   result = subprocess.run(
-    [sys.executable, '-m', 'tests.agents.sharded_updates'],
-    cwd=ROOT,
-    env={**os.environ, 'XLA_FLAGS': FLAGS, 'JAX_PLATFORMS': 'cpu'},
-    capture_output=True,
-    text=True,
-    check=False,
+      [sys.executable, '-m', 'tests.agents.sharded_updates'],
+      cwd=ROOT,
+      env={**os.environ, 'XLA_FLAGS': FLAGS, 'JAX_PLATFORMS': 'cpu'},
+      capture_output=True,
+      text=True,
+      check=False,
   )
   assert result.returncode == 0, result.stderr
   lines = map(json.loads, result.stdout.splitlines())
@@ -39,21 +40,21 @@ def updates():
 # by the root of squared gradients: what it makes of small ones is less exact.
 @pytest.mark.slow
 @pytest.mark.parametrize(
-  'learner, devices, share, tolerance',
-  [
-    ('discriminator wgan', 2, 8, 1e-3),
-    ('discriminator wgan', 4, 4, 1e-3),
-    ('discriminator wgan', 8, 2, 1e-3),
-    ('discriminator logistic', 2, 8, 1e-3),
-    ('policy clipped', 2, 4, 1e-4),
-    ('policy clipped', 4, 2, 1e-4),
-    ('policy clipped', 8, 1, 1e-4),
-    ('policy vtrace', 4, 4, 1e-4),
-    ('policy pieces', 4, 4, 1e-4),
-  ],
+    'learner, devices, share, tolerance',
+    [
+        ('discriminator wgan', 2, 8, 1e-3),
+        ('discriminator wgan', 4, 4, 1e-3),
+        ('discriminator wgan', 8, 2, 1e-3),
+        ('discriminator logistic', 2, 8, 1e-3),
+        ('policy clipped', 2, 4, 1e-4),
+        ('policy clipped', 4, 2, 1e-4),
+        ('policy clipped', 8, 1, 1e-4),
+        ('policy vtrace', 4, 4, 1e-4),
+        ('policy pieces', 4, 4, 1e-4),
+    ],
 )
 def test_devices_learn_together_what_one_learns(
-  updates, learner, devices, share, tolerance
+    updates, learner, devices, share, tolerance
 ):
   given, distance = updates[learner, devices]
   assert given == share

@@ -21,13 +21,13 @@ from spiral_jax.networks import parts as parts_lib
 T, B, SIZE, GRID = 4, 3, 16, 8
 
 NETWORK = dict(
-  channels=4,
-  torso_blocks=1,
-  head_blocks=1,
-  hidden_size=16,
-  core_size=16,
-  embedding_size=4,
-  map_size=4,
+    channels=4,
+    torso_blocks=1,
+    head_blocks=1,
+    hidden_size=16,
+    core_size=16,
+    embedding_size=4,
+    map_size=4,
 )
 CONV = dict(torso='conv', location_head='deconv')
 PATCHES = dict(torso='patches', location_head='spatial')
@@ -38,11 +38,11 @@ def painting_spec(colour=False, grid=GRID):
   location = functools.partial(core.Part, grid**2, grid_shape=(grid, grid))
   ink = ('flag', (1,))
   spec = {
-    'flag': core.Part(2),
-    'end': location(),
-    'control': location(counts_if=ink),
-    'size': core.Part(3, counts_if=ink),
-    'pressure': core.Part(4, counts_if=ink),
+      'flag': core.Part(2),
+      'end': location(),
+      'control': location(counts_if=ink),
+      'size': core.Part(3, counts_if=ink),
+      'pressure': core.Part(4, counts_if=ink),
   }
   if colour:
     for name in ('red', 'green', 'blue'):
@@ -84,14 +84,14 @@ class Stamps:
       for n in range(self.count):
         y, x = divmod(int(command[name][n]), columns)
         self._canvas[
-          n, y * height : (y + 1) * height, x * width : (x + 1) * width
-        ] = 37 * shade[n] % 255
+            n, y * height : (y + 1) * height, x * width : (x + 1) * width
+        ] = (37 * shade[n] % 255)
     return self._canvas.copy()
 
 
 def environment(count, spec, canvas_shape, episode_length):
   return core.BatchedEnvironment(
-    Stamps(count, spec, canvas_shape), episode_length, np.uint8
+      Stamps(count, spec, canvas_shape), episode_length, np.uint8
   )
 
 
@@ -109,10 +109,10 @@ class World(NamedTuple):
 
 # What an agent may be told: (configuration, whether in colour).
 KINDS = {
-  'conditional': (dict(conditional=True), False),
-  'unconditional': (dict(noise_size=5), False),
-  'blind': (dict(conditional=True, blind=True), False),
-  'colour': (dict(conditional=True, noise_size=5), True),
+    'conditional': (dict(conditional=True), False),
+    'unconditional': (dict(noise_size=5), False),
+    'blind': (dict(conditional=True, blind=True), False),
+    'colour': (dict(conditional=True, noise_size=5), True),
 }
 NETWORKS = {'conv': CONV, 'patches': PATCHES}
 WORLDS = [f'{kind}-{network}' for kind in KINDS for network in NETWORKS]
@@ -134,17 +134,22 @@ def world(name):
     return rng.integers(256, size=(B, *canvas_shape)).astype(np.uint8)
 
   rollout = rollout_lib.Rollout(
-    environment(B, spec, canvas_shape, T),
-    step,
-    agent.initial_state(B),
-    noise_size=config.noise_size,
-    targets=targets if config.conditional else None,
-    seed=1,
+      environment(B, spec, canvas_shape, T),
+      step,
+      agent.initial_state(B),
+      noise_size=config.noise_size,
+      targets=targets if config.conditional else None,
+      seed=1,
   )
   rollout(params, 0)  # What is tested is not the first episode.
   return World(
-    agent, params, step, jax.jit(agent.unroll), rollout, rollout(params, 1),
-    config,
+      agent,
+      params,
+      step,
+      jax.jit(agent.unroll),
+      rollout,
+      rollout(params, 1),
+      config,
   )
 
 
@@ -152,7 +157,8 @@ def sharpen(params, scale=0.2, seed=0):
   """Returns parameters that make all inputs matter and logits differ."""
   rng = np.random.default_rng(seed)
   return jax.tree.map(
-    lambda x: x + jnp.asarray(rng.normal(size=x.shape) * scale, x.dtype), params
+      lambda x: x + jnp.asarray(rng.normal(size=x.shape) * scale, x.dtype),
+      params,
   )
 
 
@@ -171,8 +177,10 @@ def table_agent(parts=(('flag', 2), ('end', 16))):
   def unroll(params, trajectory):
     episodes = trajectory.noise[:, 0].astype(jnp.int32)
     out = {name: value[:, episodes] for name, value in params.items()}
-    counts = jnp.ones_like(out['entropy']).at[..., 1].set(
-      trajectory.action['flag'] == 1
+    counts = (
+        jnp.ones_like(out['entropy'])
+        .at[..., 1]
+        .set(trajectory.action['flag'] == 1)
     )
     return types.UnrollOutput(**out, counts=counts)
 
@@ -188,8 +196,8 @@ def table(**values):
   """Returns parameters of `table_agent`, zeros where no value is given."""
   shapes = {'log_prob': (T, B), 'value': (T, B), 'entropy': (T, B, 2)}
   return {
-    name: jnp.asarray(values.get(name, np.zeros(shape)), jnp.float32)
-    for name, shape in shapes.items()
+      name: jnp.asarray(values.get(name, np.zeros(shape)), jnp.float32)
+      for name, shape in shapes.items()
   }
 
 
@@ -199,18 +207,18 @@ def table_trajectory(seed=0, **fields):
   is_last = np.zeros((T, B), bool)
   is_last[-1] = True
   trajectory = types.Trajectory(
-    canvas=rng.integers(256, size=(T + 1, B, 2, 2, 1)).astype(np.uint8),
-    action={
-      'flag': rng.integers(2, size=(T, B)).astype(np.int32),
-      'end': rng.integers(16, size=(T, B)).astype(np.int32),
-    },
-    log_prob=np.zeros((T, B), np.float32),
-    value=np.zeros((T, B), np.float32),
-    is_last=is_last,
-    bootstrap=np.zeros(B, np.float32),
-    initial_state=table_agent().initial_state(B),
-    target=None,
-    noise=np.arange(B, dtype=np.float32)[:, None],
-    params_version=np.int32(0),
+      canvas=rng.integers(256, size=(T + 1, B, 2, 2, 1)).astype(np.uint8),
+      action={
+          'flag': rng.integers(2, size=(T, B)).astype(np.int32),
+          'end': rng.integers(16, size=(T, B)).astype(np.int32),
+      },
+      log_prob=np.zeros((T, B), np.float32),
+      value=np.zeros((T, B), np.float32),
+      is_last=is_last,
+      bootstrap=np.zeros(B, np.float32),
+      initial_state=table_agent().initial_state(B),
+      target=None,
+      noise=np.arange(B, dtype=np.float32)[:, None],
+      params_version=np.int32(0),
   )
   return trajectory._replace(**fields)

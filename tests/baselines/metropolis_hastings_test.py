@@ -28,8 +28,14 @@ def render(state):
 
 def sample(seed=0, chains=CHAINS, steps=STEPS, covariance=COVARIANCE):
   return mh.sample(
-      render, NUM_VALUES, np.tile(TARGET, (chains, 1)), num_blocks=BLOCKS,
-      steps=steps, covariance=covariance, seed=seed)
+      render,
+      NUM_VALUES,
+      np.tile(TARGET, (chains, 1)),
+      num_blocks=BLOCKS,
+      steps=steps,
+      covariance=covariance,
+      seed=seed,
+  )
 
 
 def all_states():
@@ -41,7 +47,9 @@ def all_states():
 def index(state):
   return sum(
       part[:, block] * 6 ** (1 - block) * (3 if name == 'present' else 1)
-      for name, part in state.items() for block in range(BLOCKS))
+      for name, part in state.items()
+      for block in range(BLOCKS)
+  )
 
 
 def posterior(covariance=COVARIANCE):
@@ -112,13 +120,19 @@ def test_one_block_changes_a_step_and_only_where_accepted():
     return render(state)
 
   chains = mh.sample(
-      watched, NUM_VALUES, np.tile(TARGET, (50, 1)), num_blocks=BLOCKS, steps=9,
-      covariance=COVARIANCE)
+      watched,
+      NUM_VALUES,
+      np.tile(TARGET, (50, 1)),
+      num_blocks=BLOCKS,
+      steps=9,
+      covariance=COVARIANCE,
+  )
   assert len(states) == 10
   current = states[0]
   for proposal, is_accepted in zip(states[1:], chains.accepted):
     differs = np.logical_or.reduce(
-        [proposal[name] != current[name] for name in NUM_VALUES])
+        [proposal[name] != current[name] for name in NUM_VALUES]
+    )
     assert np.all(differs.sum(1) <= 1) and differs.any(0).all()
     for name, values in current.items():
       values[is_accepted] = proposal[name][is_accepted]
@@ -127,7 +141,8 @@ def test_one_block_changes_a_step_and_only_where_accepted():
   # Where nothing was accepted, nothing changed.
   stays = ~chains.accepted
   np.testing.assert_array_equal(
-      chains.error[1:][stays], chains.error[:-1][stays])
+      chains.error[1:][stays], chains.error[:-1][stays]
+  )
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ def _dataset(n: int) -> types.ImageDataset:
   images = np.arange(n, dtype=np.uint8)[:, None, None, None]
   return types.ImageDataset(
       np.broadcast_to(images, (n, 2, 2, 1)).copy(),
-      100 + np.arange(n, dtype=np.int32))
+      100 + np.arange(n, dtype=np.int32),
+  )
 
 
 def _draw(stream: batches.Batches, count: int) -> np.ndarray:
@@ -42,13 +43,15 @@ def test_each_image_once_an_epoch(n, batch_size):
   stream = batches.Batches(_dataset(n), batch_size, seed=1)
   drawn = _draw(stream, -(-epochs * n // batch_size))
   for epoch in range(epochs):
-    part = drawn[epoch * n:(epoch + 1) * n]
+    part = drawn[epoch * n : (epoch + 1) * n]
     np.testing.assert_array_equal(np.sort(part), np.arange(n))
 
 
 def test_shuffled_anew_each_epoch_and_seed():
-  orders = [_draw(batches.Batches(_dataset(50), 50, seed), 2).reshape(2, 50)
-            for seed in (0, 1)]
+  orders = [
+      _draw(batches.Batches(_dataset(50), 50, seed), 2).reshape(2, 50)
+      for seed in (0, 1)
+  ]
   flat = [tuple(order) for pair in orders for order in pair]
   assert len(set(flat)) == 4
   assert tuple(range(50)) not in flat

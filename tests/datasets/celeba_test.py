@@ -62,8 +62,11 @@ def _make_tree(tmp_path, monkeypatch):
     (folder / partition_at / 'list_eval_partition.txt').write_bytes(partition)
     if packed:
       content = _zip(images)
-      monkeypatch.setattr(celeba, '_OFFICIAL', archives.Official(
-          hashlib.md5(content).hexdigest(), len(content)))
+      monkeypatch.setattr(
+          celeba,
+          '_OFFICIAL',
+          archives.Official(hashlib.md5(content).hexdigest(), len(content)),
+      )
       (folder / images_at / 'img_align_celeba.zip').write_bytes(content)
     else:
       (folder / images_at / 'img_align_celeba').mkdir()
@@ -78,8 +81,10 @@ def _cached(tmp_path: pathlib.Path) -> list[pathlib.Path]:
   return sorted((tmp_path / 'cache').rglob('*.npy'))
 
 
-@pytest.mark.parametrize('images_at, partition_at', [
-    ('.', '.'), ('Img', 'Eval'), ('celeba', 'celeba')])
+@pytest.mark.parametrize(
+    'images_at, partition_at',
+    [('.', '.'), ('Img', 'Eval'), ('celeba', 'celeba')],
+)
 @pytest.mark.parametrize('packed', [True, False])
 def test_splits_are_those_of_the_partition_and_faces_their_middles(
     make_tree, packed, images_at, partition_at
@@ -94,16 +99,18 @@ def test_splits_are_those_of_the_partition_and_faces_their_middles(
     for image in faces.images:
       # Nothing of the border is left.
       np.testing.assert_allclose(
-          image, np.broadcast_to(_face(index)[100, 80], image.shape), atol=6)
+          image, np.broadcast_to(_face(index)[100, 80], image.shape), atol=6
+      )
       index += 1
 
 
 def test_the_middle_is_160_pixels(make_tree):
   image = _face(0)
   image[29:109] = 0  # The upper half of what is kept.
-  folder = make_tree(False, images={
-      name: _jpeg(image) for name in _contents()[0]})
-  (half, *_) = celeba.load('test', data_dir=str(folder), size=160).images
+  folder = make_tree(
+      False, images={name: _jpeg(image) for name in _contents()[0]}
+  )
+  half, *_ = celeba.load('test', data_dir=str(folder), size=160).images
   np.testing.assert_allclose(half[:77], 0, atol=8)
   assert (half[83:, 10:150, 1] > 80).all()
 
@@ -111,8 +118,10 @@ def test_the_middle_is_160_pixels(make_tree):
 def test_decoded_once_and_mapped(make_tree, tmp_path, monkeypatch):
   folder = make_tree(True)
   first = celeba.load('train', data_dir=str(folder), size=16)
-  assert isinstance(first.images, np.memmap) and not first.images.flags[
-      'WRITEABLE']
+  assert (
+      isinstance(first.images, np.memmap)
+      and not first.images.flags['WRITEABLE']
+  )
   (kept,) = _cached(tmp_path)
   monkeypatch.setattr(celeba, '_face', None)  # Would fail if called.
   again = celeba.load('train', data_dir=str(folder), size=16)
@@ -152,9 +161,13 @@ def _one_line(error, *parts):
     assert part in str(error.value)
 
 
-@pytest.mark.parametrize('change, kind', [
-    (lambda content: content[:-10], 'truncated'),
-    (lambda content: content[:-1] + b'!', 'altered')])
+@pytest.mark.parametrize(
+    'change, kind',
+    [
+        (lambda content: content[:-10], 'truncated'),
+        (lambda content: content[:-1] + b'!', 'altered'),
+    ],
+)
 def test_wrong_checksum(make_tree, tmp_path, change, kind):
   folder = make_tree(True)
   path = folder / 'img_align_celeba.zip'
@@ -166,11 +179,15 @@ def test_wrong_checksum(make_tree, tmp_path, change, kind):
 
 
 @pytest.mark.parametrize('packed', [True, False])
-@pytest.mark.parametrize('content, words', [
-    (b'', ['cannot be read']),
-    (None, ['lacks 000003.jpg', 'list_eval_partition.txt']),
-    (_jpeg(_face(0)[:100]), ['178 x 100 pixels', '160']),
-    (_jpeg(_face(0))[:500], ['cannot be read', '500 bytes'])])
+@pytest.mark.parametrize(
+    'content, words',
+    [
+        (b'', ['cannot be read']),
+        (None, ['lacks 000003.jpg', 'list_eval_partition.txt']),
+        (_jpeg(_face(0)[:100]), ['178 x 100 pixels', '160']),
+        (_jpeg(_face(0))[:500], ['cannot be read', '500 bytes']),
+    ],
+)
 def test_a_damaged_image_is_named_and_nothing_is_left(
     make_tree, tmp_path, packed, content, words
 ):
@@ -185,11 +202,15 @@ def test_a_damaged_image_is_named_and_nothing_is_left(
   assert len(celeba.load('test', data_dir=str(folder)).images) == 3
 
 
-@pytest.mark.parametrize('lines, words', [
-    (b'000001.jpg 0\r\n000002.jpg\r\n', ['line 2', "'000002.jpg'"]),
-    (b'000001.jpg 3\r\n', ['line 1', '0, 1 or 2']),
-    (b'\x89PNG', ['line 1']),
-    (b'000001.jpg 1\r\n', ['no images for the train split'])])
+@pytest.mark.parametrize(
+    'lines, words',
+    [
+        (b'000001.jpg 0\r\n000002.jpg\r\n', ['line 2', "'000002.jpg'"]),
+        (b'000001.jpg 3\r\n', ['line 1', '0, 1 or 2']),
+        (b'\x89PNG', ['line 1']),
+        (b'000001.jpg 1\r\n', ['no images for the train split']),
+    ],
+)
 def test_a_damaged_partition_is_told_by_line(make_tree, lines, words):
   folder = make_tree(False)
   (folder / 'list_eval_partition.txt').write_bytes(lines)
@@ -255,7 +276,8 @@ def test_portraits_of_other_sizes_and_in_grey():
   assert np.abs(blocks - small).mean() < 4
   grey = datasets.load('celeba', 'test', channels=1).images
   np.testing.assert_allclose(
-      grey[..., 0], colour @ np.array([0.299, 0.587, 0.114]), atol=1.5)
+      grey[..., 0], colour @ np.array([0.299, 0.587, 0.114]), atol=1.5
+  )
 
 
 def test_portraits_are_the_original_archive(data_folder):

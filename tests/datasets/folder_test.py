@@ -21,16 +21,19 @@ def _plain(value, size=(8, 8), mode='L') -> Image.Image:
   return Image.new(mode, size, value)
 
 
-@pytest.mark.parametrize('mode,value,expected', (
-    ('L', 100, (100, 100, 100)),
-    ('1', 1, (255, 255, 255)),
-    ('RGB', (10, 20, 30), (10, 20, 30)),
-    ('LA', (0, 255), (0, 0, 0)),
-    ('LA', (0, 0), (255, 255, 255)),
-    ('RGBA', (255, 0, 0, 255), (255, 0, 0)),
-    ('RGBA', (255, 0, 0, 0), (255, 255, 255)),
-    ('RGBA', (255, 0, 0, 51), (255, 204, 204)),
-))
+@pytest.mark.parametrize(
+    'mode,value,expected',
+    (
+        ('L', 100, (100, 100, 100)),
+        ('1', 1, (255, 255, 255)),
+        ('RGB', (10, 20, 30), (10, 20, 30)),
+        ('LA', (0, 255), (0, 0, 0)),
+        ('LA', (0, 0), (255, 255, 255)),
+        ('RGBA', (255, 0, 0, 255), (255, 0, 0)),
+        ('RGBA', (255, 0, 0, 0), (255, 255, 255)),
+        ('RGBA', (255, 0, 0, 51), (255, 204, 204)),
+    ),
+)
 def test_png_modes(tmp_path, mode, value, expected):
   path = tmp_path / 'a.png'
   _plain(value, mode=mode).save(path)
@@ -52,16 +55,19 @@ def test_sixteen_bits(tmp_path):
   path = tmp_path / 'a.png'
   values = np.array([[0, 257 * 100], [65535, 257 * 7]], np.uint16)
   Image.fromarray(values).save(path)
-  np.testing.assert_array_equal(
-      _read(path, 1, 2)[..., 0], [[0, 100], [255, 7]])
+  np.testing.assert_array_equal(_read(path, 1, 2)[..., 0], [[0, 100], [255, 7]])
 
 
 def test_sixteen_bits_with_a_transparent_value(tmp_path):
   header = struct.pack('>2I5B', 2, 1, 16, 0, 0, 0, 0)
   rows = zlib.compress(b'\0' + struct.pack('>2H', 0, 257 * 50))
   content = b'\x89PNG\r\n\x1a\n'
-  for kind, data in ((b'IHDR', header), (b'tRNS', struct.pack('>H', 0)),
-                     (b'IDAT', rows), (b'IEND', b'')):
+  for kind, data in (
+      (b'IHDR', header),
+      (b'tRNS', struct.pack('>H', 0)),
+      (b'IDAT', rows),
+      (b'IEND', b''),
+  ):
     content += struct.pack('>I', len(data)) + kind + data
     content += struct.pack('>I', zlib.crc32(kind + data))
   path = tmp_path / 'a.png'
@@ -84,7 +90,8 @@ def test_cmyk_jpeg(tmp_path):
   path = tmp_path / 'a.JPG'
   _plain((0, 255, 255, 0), mode='CMYK').save(path, 'JPEG', quality=100)
   np.testing.assert_allclose(
-      _read(path), np.broadcast_to([255, 0, 0], (4, 4, 3)), atol=4)
+      _read(path), np.broadcast_to([255, 0, 0], (4, 4, 3)), atol=4
+  )
 
 
 def test_obeys_the_camera(tmp_path):
@@ -93,8 +100,7 @@ def test_obeys_the_camera(tmp_path):
   exif = Image.Exif()
   exif[0x0112] = 3  # Upside down.
   image.save(path, exif=exif)
-  np.testing.assert_array_equal(
-      _read(path, 1, 2)[..., 0], [[255, 255], [0, 0]])
+  np.testing.assert_array_equal(_read(path, 1, 2)[..., 0], [[255, 255], [0, 0]])
 
 
 def test_grey_is_rec_601(tmp_path):
@@ -119,7 +125,8 @@ def test_scales_by_area(tmp_path):
   path = tmp_path / 'a.png'
   # A checkerboard of single pixels is grey from afar, not aliased.
   Image.fromarray(
-      (np.indices((64, 64)).sum(0) % 2 * 255).astype(np.uint8)).save(path)
+      (np.indices((64, 64)).sum(0) % 2 * 255).astype(np.uint8)
+  ).save(path)
   inner = _read(path, 1, 16)[2:-2, 2:-2]
   np.testing.assert_allclose(inner, 127.5, atol=4)
 
@@ -132,7 +139,7 @@ def test_truncated(tmp_path, kind, share):
   Image.fromarray(noise.astype(np.uint8)).save(stream, kind)
   content = stream.getvalue()
   path = tmp_path / ('a.png' if kind == 'PNG' else 'a.jpg')
-  path.write_bytes(content[:int(share * len(content))])
+  path.write_bytes(content[: int(share * len(content))])
   with pytest.raises(ValueError) as error:
     folder.load('train', data_dir=str(tmp_path))
   message = str(error.value)
@@ -147,8 +154,11 @@ def test_hold_out(tmp_path):
   (tmp_path / 'notes.txt').write_text('not a picture')
   (tmp_path / '.hidden.png').write_text('not a picture')
   values = {
-      split: folder.load(split, data_dir=str(tmp_path), size=2).images[
-          :, 0, 0, 0].tolist() for split in folder.SPLITS}
+      split: folder.load(split, data_dir=str(tmp_path), size=2)
+      .images[:, 0, 0, 0]
+      .tolist()
+      for split in folder.SPLITS
+  }
   # a/00 ... a/18, b/01 ... b/19: the tenth and the twentieth are held out.
   assert values['test'] == [18, 19]
   assert values['train'] == [*range(0, 18, 2), *range(1, 19, 2)]
@@ -176,7 +186,8 @@ def test_arguments_out_of_range(tmp_path):
       ({'split': 'valid'}, "'valid'.*train, test"),
       ({'split': 'train', 'fit': 'squeeze'}, 'squeeze.*crop, pad'),
       ({'split': 'train', 'channels': 2}, '2 channels'),
-      ({'split': 'train', 'size': 0}, 'size 0')):
+      ({'split': 'train', 'size': 0}, 'size 0'),
+  ):
     with pytest.raises(ValueError, match=match):
       folder.load(data_dir=str(tmp_path), **kwargs)
 
@@ -186,11 +197,13 @@ def test_load_by_name(tmp_path):
   colour = datasets.load('mnist', 'test', size=32, channels=3)
   assert grey.images.shape == (1000, 32, 32, 1)
   np.testing.assert_array_equal(
-      colour.images, np.broadcast_to(grey.images, (1000, 32, 32, 3)))
+      colour.images, np.broadcast_to(grey.images, (1000, 32, 32, 3))
+  )
   np.testing.assert_array_equal(colour.labels, grey.labels)
   _plain(7).save(tmp_path / 'a.png')
   one = datasets.load(
-      'folder', 'train', data_dir=str(tmp_path), size=5, channels=1)
+      'folder', 'train', data_dir=str(tmp_path), size=5, channels=1
+  )
   np.testing.assert_array_equal(one.images, np.full((1, 5, 5, 1), 7))
   assert one.labels is None
 

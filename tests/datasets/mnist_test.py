@@ -37,8 +37,11 @@ def fixture_official(monkeypatch) -> dict[str, bytes]:
   """Makes small archives the official ones."""
   contents = _contents()
   for name, content in contents.items():
-    monkeypatch.setitem(mnist._OFFICIAL, name, archives.Official(
-        hashlib.md5(content).hexdigest(), len(content)))
+    monkeypatch.setitem(
+        mnist._OFFICIAL,
+        name,
+        archives.Official(hashlib.md5(content).hexdigest(), len(content)),
+    )
   return contents
 
 
@@ -65,10 +68,11 @@ def test_ink_is_dark_and_paper_white():
   # Interpolation blurs the border of the ink alone.
   inner = np.ones((56, 56), bool)
   for border in (14, 42):
-    inner[border - 3:border + 3] = False
+    inner[border - 3 : border + 3] = False
   inner[:, 25:31] = False
   np.testing.assert_array_equal(
-      digits.images[0, :, :, 0][inner], expected[inner])
+      digits.images[0, :, :, 0][inner], expected[inner]
+  )
 
 
 def test_keeps_pixels_at_the_original_size():
@@ -103,30 +107,42 @@ def test_embedded(split, count, size):
 def test_embedded_is_the_default(official):
   del official
   np.testing.assert_array_equal(
-      mnist.load('test').images, mnist.embedded('test').images)
+      mnist.load('test').images, mnist.embedded('test').images
+  )
 
 
 @pytest.mark.parametrize('subfolder', ('.', 'MNIST/raw', 'mnist'))
 @pytest.mark.parametrize('packed', (True, False))
 def test_reads_folders(tmp_path, official, subfolder, packed):
-  contents = official if packed else {
-      name[:-3]: gzip.decompress(content)
-      for name, content in official.items()}
+  contents = (
+      official
+      if packed
+      else {
+          name[:-3]: gzip.decompress(content)
+          for name, content in official.items()
+      }
+  )
   _write(tmp_path / subfolder, contents)
   for split, prefix in (('train', 'train'), ('test', 't10k')):
     images = gzip.decompress(official[f'{prefix}-images-idx3-ubyte.gz'])[16:]
     labels = gzip.decompress(official[f'{prefix}-labels-idx1-ubyte.gz'])[8:]
     digits = mnist.load(split, data_dir=str(tmp_path), size=28)
     np.testing.assert_array_equal(
-        digits.images.ravel(), 255 - np.frombuffer(images, np.uint8))
+        digits.images.ravel(), 255 - np.frombuffer(images, np.uint8)
+    )
     np.testing.assert_array_equal(
-        digits.labels, np.frombuffer(labels, np.uint8))
+        digits.labels, np.frombuffer(labels, np.uint8)
+    )
 
 
 def test_reads_dotted_names(tmp_path, official):
-  _write(tmp_path, {
-      name[:-3].replace('-idx', '.idx'): gzip.decompress(content)
-      for name, content in official.items()})
+  _write(
+      tmp_path,
+      {
+          name[:-3].replace('-idx', '.idx'): gzip.decompress(content)
+          for name, content in official.items()
+      },
+  )
   assert len(mnist.load('train', data_dir=str(tmp_path)).images) == 3
 
 
@@ -137,8 +153,14 @@ def test_wrong_checksum(tmp_path, official):
   _write(tmp_path, official | {name: bytes(altered)})
   with pytest.raises(ValueError) as error:
     mnist.load('train', data_dir=str(tmp_path))
-  _one_line(error, str(tmp_path / name), 'altered', mnist._OFFICIAL[name].md5,
-            hashlib.md5(altered).hexdigest(), 'fetch it again')
+  _one_line(
+      error,
+      str(tmp_path / name),
+      'altered',
+      mnist._OFFICIAL[name].md5,
+      hashlib.md5(altered).hexdigest(),
+      'fetch it again',
+  )
   assert len(mnist.load('test', data_dir=str(tmp_path)).images) == 3
 
 
@@ -147,8 +169,14 @@ def test_truncated_archive(tmp_path, official):
   _write(tmp_path, official | {name: official[name][:-100]})
   with pytest.raises(ValueError) as error:
     mnist.load('test', data_dir=str(tmp_path))
-  _one_line(error, str(tmp_path / name), 'truncated', 'fetch it again',
-            str(len(official[name])), str(len(official[name]) - 100))
+  _one_line(
+      error,
+      str(tmp_path / name),
+      'truncated',
+      'fetch it again',
+      str(len(official[name])),
+      str(len(official[name]) - 100),
+  )
 
 
 @pytest.mark.parametrize('length', (0, 3, 10, 16, 1000))
@@ -185,8 +213,10 @@ def test_idx_of_another_kind(tmp_path):
 
 
 def test_counts_differ(tmp_path):
-  for name, array in (('t10k-images-idx3-ubyte', np.ones((3, 28, 28))),
-                      ('t10k-labels-idx1-ubyte', np.ones(4))):
+  for name, array in (
+      ('t10k-images-idx3-ubyte', np.ones((3, 28, 28))),
+      ('t10k-labels-idx1-ubyte', np.ones(4)),
+  ):
     (tmp_path / name).write_bytes(_idx(array.astype(np.uint8)))
   with pytest.raises(ValueError) as error:
     mnist.load('test', data_dir=str(tmp_path))
@@ -266,7 +296,8 @@ _DATA = os.environ.get('SPIRAL_JAX_DATA')
 @pytest.mark.parametrize('split,count', (('train', 60_000), ('test', 10_000)))
 def test_official_files(split, count):
   digits = mnist.load(
-      split, data_dir=os.path.join(str(_DATA), 'mnist'), size=28)
+      split, data_dir=os.path.join(str(_DATA), 'mnist'), size=28
+  )
   assert digits.images.shape == (count, 28, 28, 1)
   embedded = mnist.embedded(split, size=28)
   n = len(embedded.labels)

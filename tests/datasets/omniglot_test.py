@@ -63,10 +63,10 @@ def _official(monkeypatch) -> dict[str, bytes]:
     content = _zip(_files(split))
     names = sorted(_LAYOUT)
     digest = omniglot._digest(names, np.stack([_drawing(n) for n in names]))
-    official = archives.Official(
-        hashlib.md5(content).hexdigest(), len(content))
-    monkeypatch.setitem(omniglot._SETS, split, entry._replace(
-        archive=official, pictures=digest))
+    official = archives.Official(hashlib.md5(content).hexdigest(), len(content))
+    monkeypatch.setitem(
+        omniglot._SETS, split, entry._replace(archive=official, pictures=digest)
+    )
     contents[f'{entry.folder}.zip'] = content
   return contents
 
@@ -115,8 +115,14 @@ def test_background_is_for_training_and_evaluation_is_held_out(
   _assert_small(omniglot.load('train', data_dir=str(tmp_path), size=105))
   with pytest.raises(FileNotFoundError) as error:
     omniglot.load('test', data_dir=str(tmp_path))
-  _one_line(error, str(tmp_path), 'images_evaluation.zip', '--data_dir',
-            'embedded', 'download')
+  _one_line(
+      error,
+      str(tmp_path),
+      'images_evaluation.zip',
+      '--data_dir',
+      'embedded',
+      'download',
+  )
 
 
 def test_ink_is_dark_on_white_paper_and_scaled():
@@ -154,9 +160,14 @@ def test_altered_archive(tmp_path, official):
   _write(tmp_path, official | {'images_background.zip': _zip(altered)})
   with pytest.raises(ValueError) as error:
     omniglot.load('train', data_dir=str(tmp_path))
-  _one_line(error, str(tmp_path / 'images_background.zip'), 'altered',
-            'fetch it again', 'unpack it',
-            omniglot._SETS['train'].archive.md5)
+  _one_line(
+      error,
+      str(tmp_path / 'images_background.zip'),
+      'altered',
+      'fetch it again',
+      'unpack it',
+      omniglot._SETS['train'].archive.md5,
+  )
   _assert_small(omniglot.load('test', data_dir=str(tmp_path), size=105))
 
 
@@ -177,18 +188,26 @@ def test_the_same_pictures_in_another_archive_will_do(tmp_path, official):
 @pytest.mark.parametrize('share', [0.0, 0.5, 0.99])
 def test_truncated_archive(tmp_path, official, share):
   whole = official['images_background.zip']
-  _write(tmp_path, {'images_background.zip': whole[:int(share * len(whole))]})
+  _write(tmp_path, {'images_background.zip': whole[: int(share * len(whole))]})
   with pytest.raises(ValueError) as error:
     omniglot.load('train', data_dir=str(tmp_path))
-  _one_line(error, str(tmp_path / 'images_background.zip'), 'truncated',
-            str(len(whole)), 'fetch it again')
+  _one_line(
+      error,
+      str(tmp_path / 'images_background.zip'),
+      'truncated',
+      str(len(whole)),
+      'fetch it again',
+  )
 
 
-@pytest.mark.parametrize('content, words', [
-    (b'', ['cannot be read', '0 bytes']),
-    (b'no picture', ['no known kind of picture']),
-    (_png(np.zeros((105, 104), bool)), ['104 x 105 pixels', '105 x 105']),
-])
+@pytest.mark.parametrize(
+    'content, words',
+    [
+        (b'', ['cannot be read', '0 bytes']),
+        (b'no picture', ['no known kind of picture']),
+        (_png(np.zeros((105, 104), bool)), ['104 x 105 pixels', '105 x 105']),
+    ],
+)
 def test_a_damaged_drawing_is_named(tmp_path, content, words):
   files = _files('train')
   name = list(files)[1]
@@ -228,15 +247,18 @@ def test_download(tmp_path, monkeypatch, official):
     omniglot.load('test', download=True)
 
 
-@pytest.mark.parametrize('split, count, characters, each', [
-    ('train', 9640, 964, 10), ('test', 3295, 659, 5)])
+@pytest.mark.parametrize(
+    'split, count, characters, each',
+    [('train', 9640, 964, 10), ('test', 3295, 659, 5)],
+)
 def test_embedded(split, count, characters, each):
   drawings = datasets.load('omniglot', split, size=32)
   assert drawings.images.shape == (count, 32, 32, 1)
   assert drawings.images.dtype == np.uint8
   assert drawings.labels.dtype == np.int32
   np.testing.assert_array_equal(
-      np.bincount(drawings.labels), np.full(characters, each))
+      np.bincount(drawings.labels), np.full(characters, each)
+  )
   # Thin ink on white paper, in every one.
   assert 0.9 < drawings.images.mean() / 255 < 0.93
   assert (drawings.images.min((1, 2, 3)) < 128).all()
@@ -247,11 +269,13 @@ def test_embedded_in_colour():
   grey = datasets.load('omniglot', 'test', size=32)
   colour = datasets.load('omniglot', 'test', size=32, channels=3)
   np.testing.assert_array_equal(
-      colour.images, np.broadcast_to(grey.images, (3295, 32, 32, 3)))
+      colour.images, np.broadcast_to(grey.images, (3295, 32, 32, 3))
+  )
 
 
-@pytest.mark.parametrize('split, count, each', [
-    ('train', 19_280, 10), ('test', 13_180, 5)])
+@pytest.mark.parametrize(
+    'split, count, each', [('train', 19_280, 10), ('test', 13_180, 5)]
+)
 def test_official_files(data_folder, split, count, each):
   drawings = omniglot.load(split, data_dir=str(data_folder), size=105)
   assert drawings.images.shape == (count, 105, 105, 1)

@@ -17,7 +17,8 @@ def _objects(count=7, places=3):
   present = rng.random((count, places)) < 0.7
   return {'present': present} | {
       part: np.where(present, rng.integers(0, 250, (count, places)), 0)
-      for part in scenes.PARTS}
+      for part in scenes.PARTS
+  }
 
 
 def _images(count=7):
@@ -28,8 +29,13 @@ def _images(count=7):
 def _save(folder, split='train', **kwargs):
   images = _images()
   scenes.save(
-      folder / f'{split}.npz', 7, (images[:3], images[3:5], images[5:]),
-      objects=_objects(), settings=SETTINGS, **kwargs)
+      folder / f'{split}.npz',
+      7,
+      (images[:3], images[3:5], images[5:]),
+      objects=_objects(),
+      settings=SETTINGS,
+      **kwargs,
+  )
 
 
 def _rewrite(folder, **arrays):
@@ -70,7 +76,8 @@ def test_the_same_scenes_give_the_same_bytes_and_sha256sums_checksum(tmp_path):
   content = (tmp_path / 'train.npz').read_bytes()
   assert content == (tmp_path / 'test.npz').read_bytes()
   assert (tmp_path / 'train.npz.sha256').read_text() == (
-      f'{hashlib.sha256(content).hexdigest()}  train.npz\n')
+      f'{hashlib.sha256(content).hexdigest()}  train.npz\n'
+  )
   assert len(list(tmp_path.iterdir())) == 4
 
 
@@ -109,19 +116,29 @@ def test_damage_is_found(tmp_path):
   expected = hashlib.sha256(content).hexdigest()
   content[len(content) // 2] ^= 1
   path.write_bytes(content)
-  _fails(tmp_path, ValueError, 'damaged', expected,
-         hashlib.sha256(content).hexdigest())
+  _fails(
+      tmp_path,
+      ValueError,
+      'damaged',
+      expected,
+      hashlib.sha256(content).hexdigest(),
+  )
 
 
-@pytest.mark.parametrize('change, words', [
-    ({'about': None}, ['no file of scenes', 'about']),
-    ({'red': None}, ['no file of scenes', 'red']),
-    ({'about': np.array('{')}, ['no file of scenes']),
-    ({'about': np.array('[]')}, ['no file of scenes']),
-    ({'images': np.array([{}], object)}, ['no file of scenes', 'pickle']),
-    ({'about': np.array(json.dumps({'version': 2, 'settings': {}}))},
-     ['version 2', 'reads 1']),
-])
+@pytest.mark.parametrize(
+    'change, words',
+    [
+        ({'about': None}, ['no file of scenes', 'about']),
+        ({'red': None}, ['no file of scenes', 'red']),
+        ({'about': np.array('{')}, ['no file of scenes']),
+        ({'about': np.array('[]')}, ['no file of scenes']),
+        ({'images': np.array([{}], object)}, ['no file of scenes', 'pickle']),
+        (
+            {'about': np.array(json.dumps({'version': 2, 'settings': {}}))},
+            ['version 2', 'reads 1'],
+        ),
+    ],
+)
 def test_other_files_are_refused(tmp_path, change, words):
   _save(tmp_path)
   _rewrite(tmp_path)
@@ -140,14 +157,14 @@ def test_what_is_no_archive_is_refused(tmp_path):
 
 def test_another_size_is_refused(tmp_path):
   _save(tmp_path)
-  _fails(tmp_path, ValueError, '8x8 pixels, not 64x64', '--canvas_size=64',
-         size=64)
+  _fails(
+      tmp_path, ValueError, '8x8 pixels, not 64x64', '--canvas_size=64', size=64
+  )
 
 
 @pytest.mark.parametrize('count', [6, 8])
 def test_as_many_images_as_scenes(tmp_path, count):
   path = tmp_path / 'train.npz'
   with pytest.raises(ValueError, match=f'7 images for {count} scenes'):
-    scenes.save(
-        path, count, [_images()], objects=_objects(), settings=SETTINGS)
+    scenes.save(path, count, [_images()], objects=_objects(), settings=SETTINGS)
   assert not list(tmp_path.iterdir())

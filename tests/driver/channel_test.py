@@ -88,9 +88,11 @@ def test_full_channel_waits_for_room():
 
 def test_items_of_many_threads_arrive_once_and_in_their_order():
   channel = channel_lib.Channel('c', 3)
+
   def produce(i):
     for j in range(100):
       channel.put((i, j))
+
   threads = [in_thread(lambda i=i: produce(i))[0] for i in range(3)]
   got = [channel.get() for _ in range(300)]
   for thread in threads:

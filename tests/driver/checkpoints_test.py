@@ -18,14 +18,29 @@ from tests.driver.program_test import ROOT
 from tests.driver.program_test import assert_equal
 from tests.driver.program_test import child_environment
 
-DTYPES = ['bool', 'int8', 'uint8', 'int16', 'uint16', 'int32', 'uint32',
-          'int64', 'uint64', 'float16', 'bfloat16', 'float32', 'float64']
+DTYPES = [
+    'bool',
+    'int8',
+    'uint8',
+    'int16',
+    'uint16',
+    'int32',
+    'uint32',
+    'int64',
+    'uint64',
+    'float16',
+    'bfloat16',
+    'float32',
+    'float64',
+]
 
 
 def test_round_trip_of_all_dtypes(tmp_path):
   rng = np.random.default_rng(0)
-  arrays = {dtype: (100 * rng.random((2, 3))).astype(jnp.dtype(dtype))
-            for dtype in DTYPES}
+  arrays = {
+      dtype: (100 * rng.random((2, 3))).astype(jnp.dtype(dtype))
+      for dtype in DTYPES
+  }
   state = dict(
       arrays=arrays,
       scalars={dtype: array[0, 0, ...] for dtype, array in arrays.items()},
@@ -35,8 +50,11 @@ def test_round_trip_of_all_dtypes(tmp_path):
       large=rng.random((300, 400)),
       key=np.asarray(jax.random.PRNGKey(2**31 + 5)),
       rng=state_lib.rng_to_array(rng),
-      number=2**40, half=0.1, yes=True,
-      names={'a/b': np.ones(1), 'a.b': np.zeros(1), 'layers_0': np.ones(2)})
+      number=2**40,
+      half=0.1,
+      yes=True,
+      names={'a/b': np.ones(1), 'a.b': np.zeros(1), 'layers_0': np.ones(2)},
+  )
   checkpoints.Checkpoints(tmp_path).save(3, state)
   checkpoint = checkpoints.load(tmp_path)
   assert checkpoint.step == 3
@@ -77,7 +95,8 @@ def test_keeps_the_latest(tmp_path):
 
 
 def test_saving_a_step_twice_keeps_the_first_and_an_earlier_one_is_an_error(
-    tmp_path):
+    tmp_path,
+):
   kept = checkpoints.Checkpoints(tmp_path)
   kept.save(5, {'x': np.array(1)})
   kept.save(5, {'x': np.array(2)})
@@ -113,8 +132,9 @@ def test_config_of_another_run_is_refused(tmp_path):
 
 def test_check_config():
   checkpoints.check_config({'a': (1, 2)}, {'a': [1, 2]})
-  checkpoints.check_config({'a': 1, 'b': {'c': 1}}, {'a': 1, 'b': {'c': 2}},
-                           ignore=('b.c',))
+  checkpoints.check_config(
+      {'a': 1, 'b': {'c': 1}}, {'a': 1, 'b': {'c': 2}}, ignore=('b.c',)
+  )
   with pytest.raises(ValueError, match=r'with b=\(unset\), now it is 2'):
     checkpoints.check_config({'a': 1}, {'a': 1, 'b': 2})
   with pytest.raises(ValueError, match=r'with a=1, now it is \(unset\)'):
@@ -126,14 +146,17 @@ def test_damaged_checkpoint_is_named(tmp_path, damage):
   kept = checkpoints.Checkpoints(tmp_path)
   for step in (1, 2):
     kept.save(step, {'x': np.random.default_rng(0).random(5000)})
-  files = [p for p in (tmp_path / '2').rglob('*')
-           if p.is_file() and '/d/' in p.as_posix()]
+  files = [
+      p
+      for p in (tmp_path / '2').rglob('*')
+      if p.is_file() and '/d/' in p.as_posix()
+  ]
   for file in files:
     content = file.read_bytes()
     if damage == 'remove':
       file.unlink()
     elif damage == 'truncate':
-      file.write_bytes(content[:len(content) // 2])
+      file.write_bytes(content[: len(content) // 2])
     else:
       file.write_bytes(bytes(255 - byte for byte in content))
   assert files
@@ -141,7 +164,8 @@ def test_damaged_checkpoint_is_named(tmp_path, damage):
     checkpoints.load(tmp_path)
   np.testing.assert_array_equal(
       checkpoints.load(tmp_path, 1).state['x'],
-      np.random.default_rng(0).random(5000))
+      np.random.default_rng(0).random(5000),
+  )
 
 
 def test_incomplete_checkpoint_is_skipped_and_cleaned_up(tmp_path):
@@ -170,8 +194,11 @@ def test_killed_and_resumed_is_as_if_never_killed(tmp_path):
   folder = tmp_path / 'killed'
   for kill in range(2):
     process = subprocess.Popen(
-        [sys.executable, '-m', 'tests.driver.toy', str(folder)], cwd=ROOT,
-        env=child_environment(), stderr=subprocess.PIPE)
+        [sys.executable, '-m', 'tests.driver.toy', str(folder)],
+        cwd=ROOT,
+        env=child_environment(),
+        stderr=subprocess.PIPE,
+    )
     before = latest(folder)
     deadline = time.monotonic() + 60
     while latest(folder) < before + 20 and time.monotonic() < deadline:
@@ -185,8 +212,9 @@ def test_killed_and_resumed_is_as_if_never_killed(tmp_path):
   resumed = toy.run(folder, updates)
   whole = toy.run(tmp_path / 'whole', updates, every_rounds=1000)
   assert_equal(resumed, whole)
-  assert (lines(folder / 'metrics.jsonl')
-          == lines(tmp_path / 'whole' / 'metrics.jsonl'))
+  assert lines(folder / 'metrics.jsonl') == lines(
+      tmp_path / 'whole' / 'metrics.jsonl'
+  )
   assert len(lines(folder / 'metrics.jsonl')) == 2 * updates
 
 
@@ -194,8 +222,9 @@ def latest(folder: pathlib.Path) -> int:
   folder = folder / 'checkpoints'
   if not folder.exists():
     return 0
-  return max((int(p.name) for p in folder.iterdir() if p.name.isdigit()),
-             default=0)
+  return max(
+      (int(p.name) for p in folder.iterdir() if p.name.isdigit()), default=0
+  )
 
 
 def lines(path):

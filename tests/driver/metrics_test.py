@@ -21,9 +21,16 @@ def read(path):
 def test_json_lines(tmp_path):
   path = tmp_path / 'new' / 'metrics.jsonl'
   writer = metrics.JsonLines(path)
-  writer.write(3, {'loss': jnp.float32(0.5), 'frames': 7,
-                   'lag': np.int32(2), 'bad': np.nan})
-  record, = read(path)  # Flushed already.
+  writer.write(
+      3,
+      {
+          'loss': jnp.float32(0.5),
+          'frames': 7,
+          'lag': np.int32(2),
+          'bad': np.nan,
+      },
+  )
+  (record,) = read(path)  # Flushed already.
   assert record.pop('seconds') >= 0
   assert record == dict(step=3, loss=0.5, frames=7, lag=2, bad=None)
   assert isinstance(record['lag'], int)
@@ -62,9 +69,11 @@ def test_json_lines_of_a_run_moved_elsewhere(tmp_path):
 def test_json_lines_are_whole_when_threads_write(tmp_path):
   path = tmp_path / 'metrics.jsonl'
   writer = metrics.JsonLines(path)
+
   def write(name):
     for step in range(200):
       writer.write(step, {name: step})
+
   threads = [threading.Thread(target=write, args=(n,)) for n in 'abc']
   for thread in threads:
     thread.start()
@@ -81,7 +90,7 @@ def test_tensorboard_leaves_an_event_file_and_no_thread(tmp_path):
   writer = metrics.TensorBoard(tmp_path)
   writer.write(1, {'policy/loss': jnp.float32(0.5)})
   writer.close()
-  file, = tmp_path.glob('events.out.tfevents.*')
+  (file,) = tmp_path.glob('events.out.tfevents.*')
   assert b'policy/loss' in file.read_bytes()
   deadline = time.monotonic() + 5  # tensorboardX doesn't join its queue's.
   while set(threading.enumerate()) - before and time.monotonic() < deadline:
@@ -95,12 +104,17 @@ def test_tensorboard_leaves_pytorch_to_those_who_need_it(tmp_path):
       'from spiral_jax.driver import metrics\n'
       f'metrics.TensorBoard({str(tmp_path)!r}).close()\n'
       'print("written")\n'
-      'import torch\n')
+      'import torch\n'
+  )
   root = pathlib.Path(__file__).parents[2]
   path = os.pathsep.join([str(tmp_path), str(root)])
   output = subprocess.run(
-      [sys.executable, '-c', code], env={**os.environ, 'PYTHONPATH': path},
-      capture_output=True, text=True, check=True).stdout
+      [sys.executable, '-c', code],
+      env={**os.environ, 'PYTHONPATH': path},
+      capture_output=True,
+      text=True,
+      check=True,
+  ).stdout
   assert output == 'written\ntorch is imported\n'
 
 
@@ -131,19 +145,28 @@ def progress(monkeypatch, *, terminal, **settings):
   monkeypatch.setattr(metrics.time, 'monotonic', lambda: clock[0])
   output = io.StringIO()
   console = rich.console.Console(
-      file=output, force_terminal=terminal, width=100, color_system=None)
+      file=output, force_terminal=terminal, width=100, color_system=None
+  )
   shown = metrics.Progress(
-      'policy/frames', {'score': 'policy/score'}, console=console, **settings)
+      'policy/frames', {'score': 'policy/score'}, console=console, **settings
+  )
   return shown, output, clock
 
 
 def test_progress_prints_plain_lines_where_there_is_no_terminal(monkeypatch):
   shown, output, clock = progress(
-      monkeypatch, terminal=False, total_frames=10_000)
+      monkeypatch, terminal=False, total_frames=10_000
+  )
   for second in range(0, 35):
     clock[0] = float(second)
-    shown.write(second, {'policy/frames': 100 * second, 'other': 5,
-                         'policy/score': jnp.float32(0.25)})
+    shown.write(
+        second,
+        {
+            'policy/frames': 100 * second,
+            'other': 5,
+            'policy/score': jnp.float32(0.25),
+        },
+    )
   lines = output.getvalue().splitlines()
   assert len(lines) == 3
   assert lines[-1] == '3,000 frames  100/s  score 0.25  1:10 left'
@@ -157,7 +180,8 @@ def test_progress_prints_plain_lines_where_there_is_no_terminal(monkeypatch):
 
 def test_progress_shows_the_earlier_end(monkeypatch):
   shown, output, clock = progress(
-      monkeypatch, terminal=False, total_frames=10**9, total_seconds=90.0)
+      monkeypatch, terminal=False, total_frames=10**9, total_seconds=90.0
+  )
   for second in (10, 20):
     clock[0] = float(second)
     shown.write(1, {'policy/frames': 100 * second})
@@ -166,8 +190,11 @@ def test_progress_shows_the_earlier_end(monkeypatch):
 
 def test_progress_counts_the_time_before_a_resumption(monkeypatch):
   shown, output, clock = progress(
-      monkeypatch, terminal=False, total_seconds=90.0,
-      elapsed=lambda: clock[0] + 50.0)
+      monkeypatch,
+      terminal=False,
+      total_seconds=90.0,
+      elapsed=lambda: clock[0] + 50.0,
+  )
   clock[0] = 15.0
   shown.write(1, {'policy/frames': 7})
   assert '0:25 left' in output.getvalue().splitlines()[-1]
@@ -175,7 +202,8 @@ def test_progress_counts_the_time_before_a_resumption(monkeypatch):
 
 def test_progress_redraws_on_a_terminal(monkeypatch):
   shown, output, clock = progress(
-      monkeypatch, terminal=True, total_seconds=60.0)
+      monkeypatch, terminal=True, total_seconds=60.0
+  )
   before = set(threading.enumerate())
   clock[0] = 1.0
   shown.write(1, {'policy/frames': 5})

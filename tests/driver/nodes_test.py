@@ -27,10 +27,15 @@ def policy_learner(**settings):
   published = program.params('policy_params')
   defaults = dict(
       update=lambda state, *_: ({'w': state['w'] + 1}, {'loss': state['w']}),
-      state={'w': jnp.zeros(2)[0]}, params_of=lambda state: state)
+      state={'w': jnp.zeros(2)[0]},
+      params_of=lambda state: state,
+  )
   learner = nodes.PolicyLearner(
-      'policy', trajectories=channel, published=published,
-      **{**defaults, **settings})
+      'policy',
+      trajectories=channel,
+      published=published,
+      **{**defaults, **settings},
+  )
   return learner, channel, published
 
 
@@ -38,7 +43,8 @@ def trajectory(version=0, *, ends=True):
   is_last = np.zeros((toy.T, toy.B), bool)
   is_last[-1] = ends
   return toy.Trajectory(
-      np.zeros((toy.T + 1, toy.B, 2)), is_last, np.int32(version))
+      np.zeros((toy.T + 1, toy.B, 2)), is_last, np.int32(version)
+  )
 
 
 def test_actor_feeds_channel_and_replay_with_the_latest_params():
@@ -47,8 +53,13 @@ def test_actor_feeds_channel_and_replay_with_the_latest_params():
   channel = program.channel('c', 3)
   replay = program.replay(3, 6)
   actor = nodes.Actor(
-      'actor', rollout=toy.Rollout(0), params=params, trajectories=channel,
-      replay=replay, final_examples=lambda t: {'canvas': t.canvas[-1]})
+      'actor',
+      rollout=toy.Rollout(0),
+      params=params,
+      trajectories=channel,
+      replay=replay,
+      final_examples=lambda t: {'canvas': t.canvas[-1]},
+  )
   params.publish({'w': np.zeros(2)}, 4)
   params.publish({'w': np.full(2, 1e6)}, 5)
   actor.step()
@@ -56,16 +67,19 @@ def test_actor_feeds_channel_and_replay_with_the_latest_params():
   assert made.params_version == 5
   assert made.canvas.min() > 9e5
   sample = replay.sample()['canvas']
-  assert all(any(np.array_equal(row, final) for final in made.canvas[-1])
-             for row in sample)
+  assert all(
+      any(np.array_equal(row, final) for final in made.canvas[-1])
+      for row in sample
+  )
 
 
 def test_actor_works_without_replay():
   program = program_lib.Program()
   params, channel = program.params('params'), program.channel('c', 3)
   params.publish({'w': np.zeros(2)}, 0)
-  nodes.Actor('actor', rollout=toy.Rollout(0), params=params,
-              trajectories=channel).step()
+  nodes.Actor(
+      'actor', rollout=toy.Rollout(0), params=params, trajectories=channel
+  ).step()
   assert len(channel) == 1
 
 
@@ -81,7 +95,8 @@ def test_policy_learner_counts_publishes_and_logs():
   assert learner.frames == 4 * toy.T * toy.B
   assert records.lines == [
       (2, {'policy/frames': 24, 'policy/lag': 1, 'policy/loss': 1}),
-      (4, {'policy/frames': 48, 'policy/lag': 2, 'policy/loss': 3})]
+      (4, {'policy/frames': 48, 'policy/lag': 2, 'policy/loss': 3}),
+  ]
 
 
 def test_policy_learner_logs_results_when_an_episode_ends():
@@ -95,7 +110,8 @@ def test_policy_learner_logs_results_when_an_episode_ends():
   # Before the first of them, there is progress to tell of.
   assert records.lines[:2] == [
       (step, {'policy/frames': 12 * step, 'policy/lag': step - 1})
-      for step in (2, 4)]
+      for step in (2, 4)
+  ]
   assert len(records.lines) == 5
 
 
@@ -104,9 +120,14 @@ def test_actor_leaves_pieces_of_episodes_out_of_the_replay():
   params, channel = program.params('params'), program.channel('c', 3)
   params.publish({'w': np.zeros(2)}, 0)
   replay = program.replay(3, 6)
-  nodes.Actor('actor', rollout=toy.Rollout(0), params=params,
-              trajectories=channel, replay=replay,
-              final_examples=lambda t: None).step()
+  nodes.Actor(
+      'actor',
+      rollout=toy.Rollout(0),
+      params=params,
+      trajectories=channel,
+      replay=replay,
+      final_examples=lambda t: None,
+  ).step()
   assert len(channel) == 1 and len(replay) == 0
 
 
@@ -117,7 +138,8 @@ def test_score_params_reach_the_update():
   got = []
   learner, channel, _ = policy_learner(
       score_params=score_params,
-      update=lambda state, t, score: (got.append((t, score)) or state, {}))
+      update=lambda state, t, score: (got.append((t, score)) or state, {}),
+  )
   channel.put(trajectory())
   learner.step()
   assert got[0][1] == 'latest' and isinstance(got[0][0], toy.Trajectory)
@@ -162,11 +184,14 @@ def test_state_of_a_learner_while_it_is_donated():
     return {'a': state['a'] + 1, 'b': state['b'] + 1}, {}
 
   learner, channel, _ = policy_learner(
-      update=update, state={'a': jnp.zeros(1000), 'b': jnp.zeros(1000)})
+      update=update, state={'a': jnp.zeros(1000), 'b': jnp.zeros(1000)}
+  )
+
   def feed():
     for _ in range(200):
       channel.put(trajectory())
       learner.step()
+
   thread = threading.Thread(target=feed)
   thread.start()
   while thread.is_alive():
@@ -195,11 +220,18 @@ def test_discriminator_learner_learns_from_replay_and_publishes():
   published = program.params('score')
   records = Records()
   learner = nodes.DiscriminatorLearner(
-      'score', state={'w': jnp.float32(0)}, params_of=lambda state: state,
+      'score',
+      state={'w': jnp.float32(0)},
+      params_of=lambda state: state,
       update=lambda state, real, fake: (
-          {'w': state['w'] + real.sum() - fake.sum()}, {'fake': fake.sum()}),
-      replay=replay, make_batch=lambda e: (10 * e['x'], e['x']),
-      published=published, metrics=records)
+          {'w': state['w'] + real.sum() - fake.sum()},
+          {'fake': fake.sum()},
+      ),
+      replay=replay,
+      make_batch=lambda e: (10 * e['x'], e['x']),
+      published=published,
+      metrics=records,
+  )
   assert published.version == 0
   replay.insert({'x': np.ones(3, np.float32)})
   learner.step()
@@ -215,9 +247,15 @@ def test_discriminator_learner_saves_its_place_in_the_data():
     replay = program.replay(2, 4)
     replay.insert({'canvas': np.zeros((4, 2), np.float32)})
     return nodes.DiscriminatorLearner(
-        'score', update=toy.update_score, state=toy.learned(2),
-        params_of=lambda learner: learner.params, replay=replay,
-        make_batch=toy.Data(3), published=program.params('p'))
+        'score',
+        update=toy.update_score,
+        state=toy.learned(2),
+        params_of=lambda learner: learner.params,
+        replay=replay,
+        make_batch=toy.Data(3),
+        published=program.params('p'),
+    )
+
   one, two = make(), make()
   one.step()
   two.set_state(one.get_state())

@@ -31,11 +31,13 @@ def test_waits_for_the_first():
 def test_close_wakes_readers_and_lets_the_publisher_finish():
   store = params_lib.ParamsStore('params')
   raised = []
+
   def read():
     try:
       store.latest()
     except channel_lib.ChannelClosed as error:
       raised.append(error)
+
   thread = threading.Thread(target=read)
   thread.start()
   time.sleep(0.05)

@@ -57,12 +57,17 @@ def test_with_rounds_only_threads_never_call():
 def test_lockstep_calls_by_rounds():
   program = program_lib.Program()
   count, rounds = Counter(), []
-  program.add(periodic.Periodic('p', count, every_seconds=1e-9,
-                                every_rounds=3))
+  program.add(periodic.Periodic('p', count, every_seconds=1e-9, every_rounds=3))
+
   def on_round(number):
     rounds.append((number, count.value))
-  program_lib.launch(program, lockstep=True, on_round=on_round,
-                     stop_when=lambda: len(rounds) == 7)
+
+  program_lib.launch(
+      program,
+      lockstep=True,
+      on_round=on_round,
+      stop_when=lambda: len(rounds) == 7,
+  )
   assert [value for _, value in rounds] == [0, 0, 1, 1, 1, 2, 2]
 
 
@@ -70,16 +75,24 @@ def test_lockstep_by_the_clock_doesnt_wait():
   program = program_lib.Program()
   count, rounds = Counter(), []
   program.add(periodic.Periodic('p', count, every_seconds=0.02))
-  program_lib.launch(program, lockstep=True, on_round=rounds.append,
-                     stop_when=lambda: count.value == 2)
+  program_lib.launch(
+      program,
+      lockstep=True,
+      on_round=rounds.append,
+      stop_when=lambda: count.value == 2,
+  )
   assert len(rounds) > 2
 
 
 def test_checkpointer_saves_and_restores_all_parts():
   memory, one, two = Memory(), Counter(), Counter()
   checkpointer = periodic.Checkpointer(
-      'c', memory, {'one': one, 'two': two}, step=lambda: one.value,
-      every_rounds=1)
+      'c',
+      memory,
+      {'one': one, 'two': two},
+      step=lambda: one.value,
+      every_rounds=1,
+  )
   one.value, two.value = 3, 4
   checkpointer.save()
   assert memory.saved == [(3, {'one': {'value': 3}, 'two': {'value': 4}})]
@@ -92,13 +105,22 @@ def test_checkpointer_names_the_part_that_doesnt_fit():
   memory, one = Memory(), Counter()
   memory.save(7, {'one': {'value': 1}})
   checkpointer = periodic.Checkpointer(
-      'c', memory, {'one': one, 'two': Counter()}, step=lambda: 0,
-      every_rounds=1)
+      'c',
+      memory,
+      {'one': one, 'two': Counter()},
+      step=lambda: 0,
+      every_rounds=1,
+  )
   with pytest.raises(ValueError, match="checkpoint 7 has no state of 'two'"):
     checkpointer.restore()
   checkpointer = periodic.Checkpointer(
-      'c', memory, {'one': one, 'two': Counter()}, step=lambda: 0,
-      may_be_new=['two'], every_rounds=1)
+      'c',
+      memory,
+      {'one': one, 'two': Counter()},
+      step=lambda: 0,
+      may_be_new=['two'],
+      every_rounds=1,
+  )
   assert checkpointer.restore() == 7 and one.value == 1
 
 

@@ -20,7 +20,8 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 in_main_thread = pytest.mark.skipif(
     threading.current_thread() is not threading.main_thread(),
-    reason='signals arrive in the main thread')
+    reason='signals arrive in the main thread',
+)
 
 
 class Node:
@@ -42,12 +43,15 @@ class Raising(Node):
     def fail():
       if self.steps > after:
         raise error
+
     super().__init__(name, fail)
 
 
 def states(program):
-  return {name: state_lib.to_plain(part.get_state())
-          for name, part in program.stateful().items()}
+  return {
+      name: state_lib.to_plain(part.get_state())
+      for name, part in program.stateful().items()
+  }
 
 
 def assert_equal(one, two):
@@ -97,11 +101,13 @@ def test_a_node_that_raises_wakes_nodes_that_wait():
 def test_the_first_error_wins():
   program = program_lib.Program()
   channel = program.channel('c', 1)
+
   def consequence():
     try:
       channel.get()
     except channel_lib.ChannelClosed:
       raise RuntimeError('consequence') from None
+
   program.add(Node('second', consequence))
   program.add(Raising('first', ValueError('cause')))
   with pytest.raises(program_lib.NodeError, match="'first'"):
@@ -124,8 +130,8 @@ def test_stop_when(lockstep, as_event):
   event = threading.Event()
   node = program.add(Node('n', lambda: node.steps < 5 or event.set()))
   stopped = program_lib.launch(
-      program, stop_when=event if as_event else event.is_set,
-      lockstep=lockstep)
+      program, stop_when=event if as_event else event.is_set, lockstep=lockstep
+  )
   assert stopped == program_lib.Stopped.FINISHED
   assert node.steps >= 5
   if lockstep:
@@ -135,8 +141,10 @@ def test_stop_when(lockstep, as_event):
 def test_an_error_of_stop_when_is_raised_with_all_threads_joined():
   program, _, _ = toy.build(None)
   before = set(threading.enumerate())
+
   def stop_when():
     raise KeyboardInterrupt
+
   with pytest.raises(KeyboardInterrupt):
     program_lib.launch(program, stop_when=stop_when)
   assert set(threading.enumerate()) <= before
@@ -148,17 +156,21 @@ def test_ctrl_c_ends_steps_then_calls_on_stop(lockstep):
   program, policy, _ = toy.build(None)
   before = set(threading.enumerate())
   pressed = []
+
   def press():
     if not pressed and policy.version > 20:
       pressed.append(True)
       signal.raise_signal(signal.SIGINT)
       signal.raise_signal(signal.SIGINT)
     time.sleep(0.001)
+
   after_press = program.add(Node('user', press))
   seen = []
+
   def on_stop(stopped):
     signal.raise_signal(signal.SIGINT)  # An impatient user's.
     seen.append((stopped, set(threading.enumerate())))
+
   handler = signal.getsignal(signal.SIGINT)
   stopped = program_lib.launch(program, lockstep=lockstep, on_stop=on_stop)
   assert stopped == program_lib.Stopped.INTERRUPTED
@@ -178,10 +190,16 @@ def test_ctrl_c_from_outside(tmp_path):
       'from spiral_jax.driver import program as p\n'
       'program, policy, _ = toy.build(None)\n'
       'print("ready", flush=True)\n'
-      'print(p.launch(program).value, policy.version > 0, flush=True)\n')
+      'print(p.launch(program).value, policy.version > 0, flush=True)\n'
+  )
   process = subprocess.Popen(
-      [sys.executable, str(script)], cwd=ROOT, env=child_environment(),
-      stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+      [sys.executable, str(script)],
+      cwd=ROOT,
+      env=child_environment(),
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+      text=True,
+  )
   assert process.stdout.readline() == 'ready\n'
   time.sleep(1.0)
   process.send_signal(signal.SIGINT)
@@ -193,9 +211,11 @@ def test_ctrl_c_from_outside(tmp_path):
 
 def test_launch_works_outside_the_main_thread():
   result = []
+
   def run():
     program, _, _ = toy.build(3)
     result.append(program_lib.launch(program))
+
   thread = threading.Thread(target=run)
   thread.start()
   thread.join(20)
@@ -232,10 +252,15 @@ def test_lockstep_runs_nodes_in_order():
   program = program_lib.Program()
   log, rounds = [], []
   for name, steps in (('a', 1), ('b', 3), ('c', 1)):
-    program.add(Node(name, lambda name=name: log.append(name)),
-                steps_per_round=steps)
-  program_lib.launch(program, lockstep=True, on_round=rounds.append,
-                     stop_when=lambda: len(rounds) == 2)
+    program.add(
+        Node(name, lambda name=name: log.append(name)), steps_per_round=steps
+    )
+  program_lib.launch(
+      program,
+      lockstep=True,
+      on_round=rounds.append,
+      stop_when=lambda: len(rounds) == 2,
+  )
   assert ''.join(log) == 'abbbcabbbc'
   assert rounds == [1, 2]
 
@@ -244,8 +269,9 @@ def test_lockstep_completes_the_last_round():
   program = program_lib.Program()
   program.add(Raising('done', program_lib.StopProgram()), steps_per_round=2)
   last = program.add(Node('last', lambda: None))
-  assert (program_lib.launch(program, lockstep=True)
-          == program_lib.Stopped.FINISHED)
+  assert (
+      program_lib.launch(program, lockstep=True) == program_lib.Stopped.FINISHED
+  )
   assert last.steps == 1
 
 
@@ -282,10 +308,16 @@ def test_driver_imports_none_of_the_heavy_libraries():
       '                               params, periodic, program, replay)\n'
       'heavy = {"flax", "optax", "rlax", "orbax", "dm_env", "environments",\n'
       '         "tensorboardX", "spiral_jax.agents", "spiral_jax.networks"}\n'
-      'print(sorted(heavy & set(sys.modules)))\n')
+      'print(sorted(heavy & set(sys.modules)))\n'
+  )
   output = subprocess.run(
-      [sys.executable, '-c', code], cwd=ROOT, env=child_environment(),
-      capture_output=True, text=True, check=True).stdout
+      [sys.executable, '-c', code],
+      cwd=ROOT,
+      env=child_environment(),
+      capture_output=True,
+      text=True,
+      check=True,
+  ).stdout
   assert output == '[]\n'
 
 

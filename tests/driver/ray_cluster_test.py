@@ -15,14 +15,14 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 def run(script, argument, seconds):
   return subprocess.run(
-    [sys.executable, '-m', f'tests.driver.{script}', str(argument)],
-    cwd=ROOT,
-    # Ray's own passwords are kept in the home folder.
-    env={**os.environ, 'PYTHONPATH': str(ROOT), 'RAY_AUTH_MODE': 'disabled'},
-    capture_output=True,
-    text=True,
-    timeout=seconds,
-    check=False,
+      [sys.executable, '-m', f'tests.driver.{script}', str(argument)],
+      cwd=ROOT,
+      # Ray's own passwords are kept in the home folder.
+      env={**os.environ, 'PYTHONPATH': str(ROOT), 'RAY_AUTH_MODE': 'disabled'},
+      capture_output=True,
+      text=True,
+      timeout=seconds,
+      check=False,
   )
 
 

@@ -32,17 +32,17 @@ def main(what):
   with socket.create_server(('127.0.0.1', 0)) as server:
     port = server.getsockname()[1]
   head = ray_nodes.start(
-    '--head', f'--port={port}', '--include-dashboard=false'
+      '--head', f'--port={port}', '--include-dashboard=false'
   )
   is_killed = False
   try:
     cluster = ray_nodes.connect(f'127.0.0.1:{port}')
     program, policy, _ = toy.build(
-      None,
-      num_actors=1,
-      rollout=lambda i: cluster.rollout(
-        f'actor {i}', functools.partial(toy.Rollout, i)
-      ),
+        None,
+        num_actors=1,
+        rollout=lambda i: cluster.rollout(
+            f'actor {i}', functools.partial(toy.Rollout, i)
+        ),
     )
     program.add(periodic.Periodic('ray', cluster.check, every_seconds=1))
 

@@ -94,23 +94,19 @@ def test_one_that_goes_on_is_not_started_for_it(cluster):
   here = toy.Rollout(6)
   here(PARAMS, 0)
   there = cluster.rollout('actor 6', functools.partial(toy.Rollout, 6))
-  actor = nodes.Actor(
-    'actor 6', rollout=there, params=None, trajectories=None
-  )
+  actor = nodes.Actor('actor 6', rollout=there, params=None, trajectories=None)
   actor.set_state({'rollout': state_lib.to_plain(here.get_state())})
   assert there._player is None
-  np.testing.assert_array_equal(
-    there(PARAMS, 1).canvas, here(PARAMS, 1).canvas
-  )
+  np.testing.assert_array_equal(there(PARAMS, 1).canvas, here(PARAMS, 1).canvas)
 
 
 def test_a_program_goes_on_when_an_actor_is_killed(cluster, tmp_path):
   died = cluster.counts()['actors/died']
   program, policy, _ = toy.build(
-    None,
-    rollout=lambda i: cluster.rollout(
-      f'actor {i}', functools.partial(Rollout, i, tmp_path)
-    ),
+      None,
+      rollout=lambda i: cluster.rollout(
+          f'actor {i}', functools.partial(Rollout, i, tmp_path)
+      ),
   )
   path = tmp_path / '0'
   killed = []
@@ -130,7 +126,7 @@ def test_a_program_goes_on_when_an_actor_is_killed(cluster, tmp_path):
 
 
 def test_a_trajectory_that_is_lost_is_played_again(
-  cluster, tmp_path, monkeypatch
+    cluster, tmp_path, monkeypatch
 ):
   here = toy.Rollout(4)
   there = cluster.rollout('actor 4', functools.partial(Rollout, 4, tmp_path))
@@ -151,16 +147,16 @@ def test_a_trajectory_that_is_lost_is_played_again(
 
 
 def test_one_without_a_core_shares_those_of_others(
-  cluster, tmp_path, monkeypatch
+    cluster, tmp_path, monkeypatch
 ):
   monkeypatch.setattr(ray_launcher, '_PLACE_SECONDS', 2.0)
   monkeypatch.setattr(
-    cluster, '_share_of_core', float(ray.cluster_resources()['CPU'])
+      cluster, '_share_of_core', float(ray.cluster_resources()['CPU'])
   )
   alive = cluster.counts()['actors/alive']
   rollouts = [
-    cluster.rollout(f'actor {i}', functools.partial(Rollout, i, tmp_path))
-    for i in (6, 7)
+      cluster.rollout(f'actor {i}', functools.partial(Rollout, i, tmp_path))
+      for i in (6, 7)
   ]
   for there in rollouts:
     assert there(PARAMS, 0).params_version == 0
@@ -176,11 +172,19 @@ def test_a_program_that_stops_waits_for_no_trajectory(cluster):
   timer.join()
 
 
-@pytest.mark.parametrize('cores, num_actors, expected', [
-  ([2.0], 2, 1.0), ([2.0], 3, 0.6666), ([32.0, 2.0], 3, 1.0),
-  ([2.0, 2.0], 5, 0.6666), ([2.0, 3.0], 6, 0.75), ([1.0], 4, 0.25),
-  ([0.0, 1.0], 1, 1.0), ([], 2, 0.0),
-])
+@pytest.mark.parametrize(
+    'cores, num_actors, expected',
+    [
+        ([2.0], 2, 1.0),
+        ([2.0], 3, 0.6666),
+        ([32.0, 2.0], 3, 1.0),
+        ([2.0, 2.0], 5, 0.6666),
+        ([2.0, 3.0], 6, 0.75),
+        ([1.0], 4, 0.25),
+        ([0.0, 1.0], 1, 1.0),
+        ([], 2, 0.0),
+    ],
+)
 def test_all_actors_find_a_place(cores, num_actors, expected):
   share = ray_launcher.share_of_core(cores, num_actors)
   assert share == pytest.approx(expected)
@@ -202,7 +206,7 @@ def test_what_a_machine_lacks_is_told_at_once(cluster):
   error = FileNotFoundError('no images in /data')
   there = cluster.rollout('actor 7', functools.partial(fail, error))
   with pytest.raises(
-    ray_launcher.ActorFailed, match='actor 7 .* machine: no images in /data'
+      ray_launcher.ActorFailed, match='actor 7 .* machine: no images in /data'
   ):
     there(PARAMS, 0)
   there = cluster.rollout('actor 8', functools.partial(fail, KeyError('x')))
@@ -212,14 +216,14 @@ def test_what_a_machine_lacks_is_told_at_once(cluster):
 
 def test_what_is_not_installed_there_is_told(cluster, tmp_path, monkeypatch):
   (tmp_path / 'only_here.py').write_text(
-    'class Player:\n  def make(self, make):\n    pass\n'
+      'class Player:\n  def make(self, make):\n    pass\n'
   )
   monkeypatch.syspath_prepend(tmp_path)
   player = importlib.import_module('only_here').Player
   monkeypatch.setattr(ray_launcher, '_Player', player)
   there = cluster.rollout('actor 9', functools.partial(toy.Rollout, 9))
   with pytest.raises(
-    ray_launcher.ActorFailed, match="actor 9 .* No module named 'only_here'"
+      ray_launcher.ActorFailed, match="actor 9 .* No module named 'only_here'"
   ):
     there(PARAMS, 0)
 
@@ -227,7 +231,7 @@ def test_what_is_not_installed_there_is_told(cluster, tmp_path, monkeypatch):
 def test_one_whose_successor_lacks_something_tries_again(cluster, tmp_path):
   lacks = tmp_path / 'lacks'
   there = cluster.rollout(
-    'actor 3', functools.partial(Choosy, 3, tmp_path, lacks)
+      'actor 3', functools.partial(Choosy, 3, tmp_path, lacks)
   )
   here = toy.Rollout(3)
   there(PARAMS, 0), here(PARAMS, 0)

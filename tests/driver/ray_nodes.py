@@ -38,11 +38,16 @@ class Rollout(toy.Rollout):
 def start(*arguments):
   """Starts a node of one core."""
   return subprocess.Popen(
-    [
-      sys.executable, '-m', 'ray.scripts.scripts', 'start', '--num-cpus=1',
-      '--block', *arguments,
-    ],
-    stdout=subprocess.DEVNULL,
+      [
+          sys.executable,
+          '-m',
+          'ray.scripts.scripts',
+          'start',
+          '--num-cpus=1',
+          '--block',
+          *arguments,
+      ],
+      stdout=subprocess.DEVNULL,
   )
 
 
@@ -52,7 +57,7 @@ def kill(process):
   for path in pathlib.Path('/proc').glob('[0-9]*/stat'):
     try:
       parents[int(path.parent.name)] = int(
-        path.read_text().rpartition(')')[2].split()[1]
+          path.read_text().rpartition(')')[2].split()[1]
       )
     except OSError:  # It has ended.
       continue
@@ -89,8 +94,8 @@ def connect(address):
 def play(here, there, version):
   """Returns whether all play the same."""
   return all(
-    bool(np.array_equal(a(PARAMS, version).canvas, b(PARAMS, version).canvas))
-    for a, b in zip(here, there)
+      bool(np.array_equal(a(PARAMS, version).canvas, b(PARAMS, version).canvas))
+      for a, b in zip(here, there)
   )
 
 
@@ -99,7 +104,7 @@ def main(folder):
     port = server.getsockname()[1]
   address = f'127.0.0.1:{port}'
   nodes = [
-    start('--head', f'--port={port}', '--include-dashboard=false'),
+      start('--head', f'--port={port}', '--include-dashboard=false'),
   ]
   try:
     cluster = connect(address)
@@ -108,10 +113,10 @@ def main(folder):
     here = [toy.Rollout(seed) for seed in range(2)]
     # An actor with a core of its own: so there is one on each node.
     there = [
-      cluster.rollout(
-        f'actor {seed}', functools.partial(Rollout, seed, folder)
-      )
-      for seed in range(2)
+        cluster.rollout(
+            f'actor {seed}', functools.partial(Rollout, seed, folder)
+        )
+        for seed in range(2)
     ]
     same = [play(here, there, version) for version in range(ROUNDS)]
     kill(nodes.pop())
@@ -119,9 +124,7 @@ def main(folder):
     nodes.append(start(f'--address={address}'))
     wait_for_cores(2)
     same += [play(here, there, ROUNDS + version) for version in range(ROUNDS)]
-    played = [
-      (folder / str(seed)).read_text().split() for seed in range(2)
-    ]
+    played = [(folder / str(seed)).read_text().split() for seed in range(2)]
     print(json.dumps({'nodes': played, 'same': same, **cluster.counts()}))
     cluster.close()
   finally:

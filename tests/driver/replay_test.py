@@ -16,12 +16,17 @@ from spiral_jax.driver import state as state_lib
 def batch(index, size=4):
   """Rows that say where they come from; `target` is paired with `canvas`."""
   rows = 100 * index + np.arange(size)
-  return {'canvas': np.repeat(rows[:, None], 3, 1).astype(np.uint16),
-          'target': (rows + 7).astype(np.int64)}
+  return {
+      'canvas': np.repeat(rows[:, None], 3, 1).astype(np.uint16),
+      'target': (rows + 7).astype(np.int64),
+  }
 
 
-@given(sizes=st.lists(st.integers(1, 5), min_size=1, max_size=12),
-       capacity=st.integers(1, 5), seed=st.integers(0, 9))
+@given(
+    sizes=st.lists(st.integers(1, 5), min_size=1, max_size=12),
+    capacity=st.integers(1, 5),
+    seed=st.integers(0, 9),
+)
 @settings(max_examples=50, deadline=None)
 def test_samples_whole_rows_of_the_last_batches(sizes, capacity, seed):
   replay = replay_lib.Replay(capacity, 16, seed=seed)
@@ -90,11 +95,13 @@ def test_sample_waits_until(wake):
   replay.insert(batch(0))
   replay.sample()
   result = []
+
   def sample():
     try:
       result.append(replay.sample())
     except channel_lib.ChannelClosed as error:
       result.append(error)
+
   thread = threading.Thread(target=sample)
   thread.start()
   time.sleep(0.05)

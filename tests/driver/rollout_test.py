@@ -26,13 +26,13 @@ class Acting:
     self.calls.append((params, state, observation, np.array(key)))
     rng = np.random.default_rng(np.asarray(key))
     action = {
-      name: rng.integers(part.num_values, size=B).astype(np.int32)
-      for name, part in SPEC.items()
+        name: rng.integers(part.num_values, size=B).astype(np.int32)
+        for name, part in SPEC.items()
     }
     output = types.StepOutput(
-      action,
-      log_prob=rng.normal(size=B).astype(np.float32),
-      value=observation.canvas.mean((1, 2, 3)).astype(np.float32),
+        action,
+        log_prob=rng.normal(size=B).astype(np.float32),
+        value=observation.canvas.mean((1, 2, 3)).astype(np.float32),
     )
     steps = state.core[0] + 1
     return output, types.AgentState((steps, steps), action)
@@ -58,7 +58,7 @@ def make(policy=None, **kwargs):
   policy = policy or Acting()
   environment = toys.environment(B, SPEC, SHAPE, LENGTH)
   return rollout_lib.Rollout(
-    environment, policy, policy.initial_state(), **kwargs
+      environment, policy, policy.initial_state(), **kwargs
   )
 
 
@@ -98,10 +98,10 @@ def test_a_canvas_is_what_its_command_was_decided_on():
     if t:  # The state carries the command before.
       for name in SPEC:
         np.testing.assert_array_equal(
-          state.previous[name], trajectory.action[name][t - 1]
+            state.previous[name], trajectory.action[name][t - 1]
         )
   np.testing.assert_allclose(
-    trajectory.value, trajectory.canvas[:-1].mean((2, 3, 4)), rtol=1e-5
+      trajectory.value, trajectory.canvas[:-1].mean((2, 3, 4)), rtol=1e-5
   )
 
 
@@ -119,7 +119,7 @@ def test_a_canvas_is_what_its_commands_draw():
 def test_an_episode_is_whole_and_ends_once():
   trajectory = make()({}, 0)
   np.testing.assert_array_equal(
-    trajectory.is_last, np.arange(LENGTH)[:, None] == np.full(B, LENGTH - 1)
+      trajectory.is_last, np.arange(LENGTH)[:, None] == np.full(B, LENGTH - 1)
   )
 
 
@@ -185,16 +185,16 @@ def test_pieces_are_those_of_the_whole(length):
     while not pieces[-1].is_last.any():
       pieces.append(rollout({}, 0))
     assert [len(piece.log_prob) for piece in pieces[:-1]] == (
-      [length] * ((LENGTH - 1) // length)
+        [length] * ((LENGTH - 1) // length)
     )
     canvases = [piece.canvas[:-1] for piece in pieces]
     np.testing.assert_array_equal(
-      np.concatenate([*canvases, pieces[-1].canvas[-1:]]), expected.canvas
+        np.concatenate([*canvases, pieces[-1].canvas[-1:]]), expected.canvas
     )
     for name in ('log_prob', 'value', 'is_last'):
       np.testing.assert_array_equal(
-        np.concatenate([getattr(piece, name) for piece in pieces]),
-        getattr(expected, name),
+          np.concatenate([getattr(piece, name) for piece in pieces]),
+          getattr(expected, name),
       )
     for one, after in zip(pieces, pieces[1:]):
       np.testing.assert_array_equal(one.bootstrap, after.value[0])

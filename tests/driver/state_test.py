@@ -17,18 +17,28 @@ class Pair(NamedTuple):
 
 def leaves():
   return st.one_of(
-      st.integers(-2**40, 2**40), st.booleans(),
+      st.integers(-(2**40), 2**40),
+      st.booleans(),
       st.floats(allow_nan=False, width=64),
-      st.builds(lambda shape, dtype: np.ones(shape, dtype),
-                st.lists(st.integers(0, 3), max_size=3).map(tuple),
-                st.sampled_from(['uint8', 'int64', 'float32', 'bool'])))
+      st.builds(
+          lambda shape, dtype: np.ones(shape, dtype),
+          st.lists(st.integers(0, 3), max_size=3).map(tuple),
+          st.sampled_from(['uint8', 'int64', 'float32', 'bool']),
+      ),
+  )
 
 
 def trees():
-  return st.recursive(leaves(), lambda children: st.one_of(
-      st.dictionaries(st.text('ab/.', min_size=1), children, max_size=3),
-      st.lists(children, max_size=3), st.tuples(children),
-      st.builds(Pair, children, children)), max_leaves=8)
+  return st.recursive(
+      leaves(),
+      lambda children: st.one_of(
+          st.dictionaries(st.text('ab/.', min_size=1), children, max_size=3),
+          st.lists(children, max_size=3),
+          st.tuples(children),
+          st.builds(Pair, children, children),
+      ),
+      max_leaves=8,
+  )
 
 
 @given(trees())
@@ -55,7 +65,7 @@ def test_jax_arrays_come_back_as_such_and_may_be_donated():
   # Aligned as XLA likes it: such an array it would use without a copy.
   buffer = np.zeros(4096 + 64, np.uint8)
   start = -buffer.ctypes.data % 64
-  saved = buffer[start:start + 4096].view(np.float32)
+  saved = buffer[start : start + 4096].view(np.float32)
   restored = state.from_plain({'w': jnp.zeros(1024)}, {'w': saved})
   assert isinstance(restored['w'], jax.Array)
   assert restored['w'].unsafe_buffer_pointer() != saved.ctypes.data
@@ -63,13 +73,21 @@ def test_jax_arrays_come_back_as_such_and_may_be_donated():
   np.testing.assert_array_equal(saved, np.zeros(1024))
 
 
-@pytest.mark.parametrize('plain, message', [
-    ({'a': {}}, "no 'a/b'"),
-    ({'a': {'b': np.zeros(3)}}, r"'a/b' was saved as float64\[3\], here it is "
-                                r'float32\[2\]'),
-    ({'a': {'b': np.zeros(2, np.float16)}}, r'saved as float16\[2\]'),
-    ({'a': {'b': np.zeros(2, np.float32)}, 'c': 1}, "has 'c', unknown here"),
-])
+@pytest.mark.parametrize(
+    'plain, message',
+    [
+        ({'a': {}}, "no 'a/b'"),
+        (
+            {'a': {'b': np.zeros(3)}},
+            r"'a/b' was saved as float64\[3\], here it is " r'float32\[2\]',
+        ),
+        ({'a': {'b': np.zeros(2, np.float16)}}, r'saved as float16\[2\]'),
+        (
+            {'a': {'b': np.zeros(2, np.float32)}, 'c': 1},
+            "has 'c', unknown here",
+        ),
+    ],
+)
 def test_misfits_are_named(plain, message):
   with pytest.raises(ValueError, match=message):
     state.from_plain({'a': {'b': jnp.zeros(2)}}, plain)

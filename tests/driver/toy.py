@@ -103,20 +103,43 @@ def build(updates, *, writer=None, num_actors=2, rollout=Rollout):
   score_params = program.params('score_params')
   replay = program.replay(5, B, samples_per_insert=2, seed=7)
   for i in range(num_actors):
-    program.add(nodes.Actor(
-        f'actor_{i}', rollout=rollout(i), params=policy_params,
-        trajectories=trajectories, replay=replay,
-        final_examples=lambda t: {'canvas': t.canvas[-1]}))
-  score = program.add(nodes.DiscriminatorLearner(
-      'score', update=update_score, state=learned(2),
-      params_of=lambda learner: learner.params, replay=replay,
-      make_batch=Data(3), published=score_params, metrics=writer),
-      steps_per_round=2)
-  policy = program.add(nodes.PolicyLearner(
-      'policy', update=update_policy, state=learned(1),
-      params_of=lambda learner: learner.params, trajectories=trajectories,
-      score_params=score_params, published=policy_params, metrics=writer,
-      max_updates=updates), steps_per_round=num_actors)
+    program.add(
+        nodes.Actor(
+            f'actor_{i}',
+            rollout=rollout(i),
+            params=policy_params,
+            trajectories=trajectories,
+            replay=replay,
+            final_examples=lambda t: {'canvas': t.canvas[-1]},
+        )
+    )
+  score = program.add(
+      nodes.DiscriminatorLearner(
+          'score',
+          update=update_score,
+          state=learned(2),
+          params_of=lambda learner: learner.params,
+          replay=replay,
+          make_batch=Data(3),
+          published=score_params,
+          metrics=writer,
+      ),
+      steps_per_round=2,
+  )
+  policy = program.add(
+      nodes.PolicyLearner(
+          'policy',
+          update=update_policy,
+          state=learned(1),
+          params_of=lambda learner: learner.params,
+          trajectories=trajectories,
+          score_params=score_params,
+          published=policy_params,
+          metrics=writer,
+          max_updates=updates,
+      ),
+      steps_per_round=num_actors,
+  )
   return program, policy, score
 
 
@@ -127,16 +150,23 @@ def run(folder, updates, every_rounds=2):
   program, policy, _ = build(updates, writer=writer)
   kept = checkpoints.Checkpoints(folder / 'checkpoints', {'toy': True})
   checkpointer = periodic.Checkpointer(
-      'checkpointer', kept, {**program.stateful(), 'metrics': writer},
-      step=lambda: policy.version, every_rounds=every_rounds)
+      'checkpointer',
+      kept,
+      {**program.stateful(), 'metrics': writer},
+      step=lambda: policy.version,
+      every_rounds=every_rounds,
+  )
   program.add(checkpointer)
   if kept.latest_step() is not None:
     checkpointer.restore()
   program_lib.launch(
-      program, lockstep=True, on_stop=lambda _: checkpointer.save())
+      program, lockstep=True, on_stop=lambda _: checkpointer.save()
+  )
   writer.close()
-  return {name: state.to_plain(part.get_state())
-          for name, part in program.stateful().items()}
+  return {
+      name: state.to_plain(part.get_state())
+      for name, part in program.stateful().items()
+  }
 
 
 if __name__ == '__main__':

@@ -78,9 +78,7 @@ def test_batched_environment_draws_each_canvas_its_own_command():
   assert environment.reset().step_type == dm_env.StepType.FIRST
   command = {'flag': np.array([1, 0, 1]), 'cell': np.array([0, 1, 15])}
   step = environment.step(command)
-  environment.observation_spec()['canvas'].validate(
-      step.observation['canvas']
-  )
+  environment.observation_spec()['canvas'].validate(step.observation['canvas'])
   assert step.mid()
   np.testing.assert_array_equal(step.reward, np.zeros(3, np.float32))
   np.testing.assert_array_equal(step.discount, np.ones(3, np.float32))

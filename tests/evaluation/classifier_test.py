@@ -12,7 +12,8 @@ from spiral_jax.datasets import mnist
 from spiral_jax.evaluation import classifier as classifier_lib
 
 _TINY = evaluation.ClassifierSettings(
-    channels=4, features=8, steps=2, batch_size=8)
+    channels=4, features=8, steps=2, batch_size=8
+)
 
 
 @pytest.fixture(name='cache', autouse=True)
@@ -35,24 +36,31 @@ def _accuracy(classifier: evaluation.Classifier, size: int = 32) -> float:
 def test_learns_digits_in_seconds():
   classifier = evaluation.train_classifier(
       *_digits(10_000),
-      settings=evaluation.ClassifierSettings(steps=150), use_cache=False)
+      settings=evaluation.ClassifierSettings(steps=150),
+      use_cache=False,
+  )
   assert classifier.num_classes == 10
   assert _accuracy(classifier) > 0.93
   # The same digits on a larger canvas, for which it was not trained.
   assert _accuracy(classifier, size=64) > 0.93
   # Pictures of no digit at all are read, but the two sets are told apart.
   test = mnist.embedded('test', size=32).images
-  shuffled = np.random.default_rng(0).permuted(
-      test.reshape(1000, -1), axis=1).reshape(test.shape)
+  shuffled = (
+      np.random.default_rng(0)
+      .permuted(test.reshape(1000, -1), axis=1)
+      .reshape(test.shape)
+  )
   report = evaluation.evaluate_samples(
-      classifier, shuffled[:500], test[:500], reference=test[500:])
+      classifier, shuffled[:500], test[:500], reference=test[500:]
+  )
   assert report.samples.frechet > 5 * report.real.frechet
 
 
 @pytest.mark.slow
 def test_learns_digits_well():
   classifier = evaluation.train_classifier(
-      *_digits(10_000, size=64), use_cache=False)
+      *_digits(10_000, size=64), use_cache=False
+  )
   assert _accuracy(classifier, size=64) > 0.98
 
 
@@ -64,16 +72,18 @@ def test_shifts_cover_their_range_and_move_in_paper():
   places = np.argwhere(shifted == 1)
   assert len(places) == 500
   assert {tuple(p) for p in places[:, 1:]} == {
-      (y, x) for y in range(1, 6) for x in range(18, 23)}
+      (y, x) for y in range(1, 6) for x in range(18, 23)
+  }
   # What leaves on one side does not come in on the other.
   assert np.all(shifted[:, 3:, 3:] != 0.5)
   np.testing.assert_array_equal(
-      classifier_lib._shift(jax.random.key(0), ink, 0), ink)
+      classifier_lib._shift(jax.random.key(0), ink, 0), ink
+  )
 
 
 def test_ink_is_one_on_black_and_means_areas():
   images = np.full((2, 64, 64, 3), 255, np.uint8)
-  images[0, 0, 0] = 0             # A quarter of the first cell.
+  images[0, 0, 0] = 0  # A quarter of the first cell.
   images[0, 63, 63] = (255, 0, 255)
   images[1] = 0
   ink = classifier_lib._ink(images)
@@ -83,7 +93,8 @@ def test_ink_is_one_on_black_and_means_areas():
   expected[1] = 1
   np.testing.assert_allclose(ink, expected, atol=1e-6)
   np.testing.assert_allclose(
-      classifier_lib._ink(images / 255), expected, atol=1e-6)
+      classifier_lib._ink(images / 255), expected, atol=1e-6
+  )
 
 
 def test_area_weights_of_sizes_that_do_not_divide():
@@ -101,17 +112,20 @@ def test_area_weights_of_sizes_that_do_not_divide():
 def test_images_are_read_one_by_one():
   images, labels = _digits(classifier_lib._CHUNK + 3)
   classifier = evaluation.train_classifier(
-      images, labels, settings=_TINY, use_cache=False)
+      images, labels, settings=_TINY, use_cache=False
+  )
   logits, features = classifier.read(images)
   assert logits.shape == (len(images), 10)
   assert features.shape == (len(images), 8)
   for i in (0, 7, classifier_lib._CHUNK, len(images) - 1):
     np.testing.assert_allclose(
-        classifier.logits(images[i:i + 1]), logits[i:i + 1], atol=1e-5)
+        classifier.logits(images[i : i + 1]), logits[i : i + 1], atol=1e-5
+    )
   np.testing.assert_array_equal(classifier.features(images), features)
   assert classifier.logits(images[:0]).shape == (0, 10)
   np.testing.assert_allclose(
-      classifier.probabilities(images[:5]).sum(-1), 1, rtol=1e-5)
+      classifier.probabilities(images[:5]).sum(-1), 1, rtol=1e-5
+  )
 
 
 def test_same_seed_same_classifier():
@@ -119,8 +133,8 @@ def test_same_seed_same_classifier():
 
   def logits(seed):
     return evaluation.train_classifier(
-        images, labels, settings=_TINY, seed=seed, use_cache=False).logits(
-            images)
+        images, labels, settings=_TINY, seed=seed, use_cache=False
+    ).logits(images)
 
   np.testing.assert_array_equal(logits(1), logits(1))
   assert np.abs(logits(1) - logits(2)).max() > 1e-3
@@ -134,7 +148,8 @@ def test_cache(cache, monkeypatch):
     del labels
     trainings.append(seed)
     return classifier_lib._Network(settings, num_classes).init(
-        jax.random.key(seed), ink[:1])
+        jax.random.key(seed), ink[:1]
+    )
 
   monkeypatch.setattr(classifier_lib, '_train', train)
 
@@ -148,8 +163,12 @@ def test_cache(cache, monkeypatch):
   # Whatever matters is in the key.
   other = images.copy()
   other[0, 16, 16] ^= 128
-  for kwargs in ({'seed': 1}, {'images': other}, {'labels': 9 - labels},
-                 {'settings': dataclasses.replace(_TINY, shift=1)}):
+  for kwargs in (
+      {'seed': 1},
+      {'images': other},
+      {'labels': 9 - labels},
+      {'settings': dataclasses.replace(_TINY, shift=1)},
+  ):
     before = len(trainings)
     logits(**kwargs)
     assert len(trainings) == before + 1

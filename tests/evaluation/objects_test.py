@@ -33,7 +33,8 @@ def scenes(*lists, places=4):
 def evaluate(predicted, true, **places):
   """Returns the figures of one scene."""
   return evaluation.evaluate_objects(
-      scenes(predicted, **places), scenes(true), grid_shape=GRID)
+      scenes(predicted, **places), scenes(true), grid_shape=GRID
+  )
 
 
 def test_a_perfect_scene_in_any_order():
@@ -41,8 +42,20 @@ def test_a_perfect_scene_in_any_order():
   for predicted in itertools.permutations(things):
     figures = evaluate(predicted, things, places=20)
     assert figures == objects.ObjectAccuracy(
-        scenes=1, right_count=1, count_error=0, exact=1, recall=1, precision=1,
-        matched=3, kind=1, location=1, near=1, size=1, colour=1, shade=1)
+        scenes=1,
+        right_count=1,
+        count_error=0,
+        exact=1,
+        recall=1,
+        precision=1,
+        matched=3,
+        kind=1,
+        location=1,
+        near=1,
+        size=1,
+        colour=1,
+        shade=1,
+    )
 
 
 def test_each_part_has_its_own_figure():
@@ -59,10 +72,17 @@ def test_each_part_has_its_own_figure():
     assert figures == pytest.approx(expected)
 
 
-@pytest.mark.parametrize('place, near', [
-    ((5, 6), 1), ((4, 4), 1), ((6, 5), 1), ((5, 7), 0), ((3, 5), 0),
-    ((4, 7), 0),
-])
+@pytest.mark.parametrize(
+    'place, near',
+    [
+        ((5, 6), 1),
+        ((4, 4), 1),
+        ((6, 5), 1),
+        ((5, 7), 0),
+        ((3, 5), 0),
+        ((4, 7), 0),
+    ],
+)
 def test_within_one_cell(place, near):
   figures = evaluate([thing(*place)], [thing(5, 5)])
   assert (figures.location, figures.near) == (0, near)
@@ -108,16 +128,18 @@ def test_nothing_predicted_or_nothing_there():
   assert np.isnan(figures[7:]).all()
   both = evaluate([], [])
   assert (both.right_count, both.exact) == (1, 1)
-  none = evaluation.evaluate_objects(
-      scenes(), scenes(), grid_shape=GRID)
+  none = evaluation.evaluate_objects(scenes(), scenes(), grid_shape=GRID)
   assert none.scenes == 0 and np.isnan(none.right_count)
 
 
 def test_pairs_of_all_scenes_count_alike():
   true = scenes([thing(1, 1), thing(9, 9)], [thing(4, 4)], [thing(2, 2)])
   predicted = scenes(
-      [thing(1, 1), thing(9, 9)], [thing(4, 4, 2)], [thing(2, 2), thing(3, 3)],
-      places=6)
+      [thing(1, 1), thing(9, 9)],
+      [thing(4, 4, 2)],
+      [thing(2, 2), thing(3, 3)],
+      places=6,
+  )
   figures = evaluation.evaluate_objects(predicted, true, grid_shape=GRID)
   assert (figures.scenes, figures.matched) == (3, 4)
   assert figures.right_count == pytest.approx(2 / 3)
@@ -128,8 +150,11 @@ def test_pairs_of_all_scenes_count_alike():
 
 @hypothesis.settings(deadline=None, max_examples=200)
 @hypothesis.given(
-    rows=st.integers(0, 5), columns=st.integers(0, 5),
-    seed=st.integers(0, 2**32 - 1), values=st.sampled_from([2, 5, 1000]))
+    rows=st.integers(0, 5),
+    columns=st.integers(0, 5),
+    seed=st.integers(0, 2**32 - 1),
+    values=st.sampled_from([2, 5, 1000]),
+)
 def test_match_against_all_matchings(rows, columns, seed, values):
   # Of few values, so that ties are common.
   cost = np.random.default_rng(seed).integers(-3, values, (rows, columns))
@@ -140,7 +165,8 @@ def test_match_against_all_matchings(rows, columns, seed, values):
   small = cost if rows <= columns else cost.T
   best = min(
       sum(small[k, p] for k, p in enumerate(chosen))
-      for chosen in itertools.permutations(range(small.shape[1]), len(small)))
+      for chosen in itertools.permutations(range(small.shape[1]), len(small))
+  )
   assert cost[i, j].sum() == best
 
 
@@ -158,18 +184,23 @@ def test_refuses_what_are_no_scenes():
   good = scenes([thing(1, 1)])
   with pytest.raises(ValueError, match="predicted.* no part 'size' but"):
     evaluation.evaluate_objects(
-        {k: v for k, v in good.items() if k != 'size'}, good, grid_shape=GRID)
+        {k: v for k, v in good.items() if k != 'size'}, good, grid_shape=GRID
+    )
   with pytest.raises(ValueError, match="'present' of true.*int64"):
     evaluation.evaluate_objects(
-        good, good | {'present': np.ones((1, 4), int)}, grid_shape=GRID)
+        good, good | {'present': np.ones((1, 4), int)}, grid_shape=GRID
+    )
   with pytest.raises(ValueError, match=r"'red' of predicted.*\(1, 3\)"):
     evaluation.evaluate_objects(
-        good | {'red': np.ones((1, 3), int)}, good, grid_shape=GRID)
+        good | {'red': np.ones((1, 3), int)}, good, grid_shape=GRID
+    )
   with pytest.raises(ValueError, match="'red' of predicted.*float64"):
     evaluation.evaluate_objects(
-        good | {'red': np.ones((1, 4))}, good, grid_shape=GRID)
+        good | {'red': np.ones((1, 4))}, good, grid_shape=GRID
+    )
   with pytest.raises(ValueError, match='17 to 17.* 4 cells'):
     evaluation.evaluate_objects(good, good, grid_shape=(2, 2))
   with pytest.raises(ValueError, match='1 predicted scenes and 2 true'):
     evaluation.evaluate_objects(
-        good, scenes([thing(1, 1)], []), grid_shape=GRID)
+        good, scenes([thing(1, 1)], []), grid_shape=GRID
+    )

@@ -14,14 +14,16 @@ def test_error_in_closed_form():
   target[0] = 1.0
   target[1, 0, 0, 0] = 0.5  # One of 48 values.
   np.testing.assert_allclose(
-      evaluation.reconstruction_error(canvas, target), [1, 0.25 / 48, 0])
+      evaluation.reconstruction_error(canvas, target), [1, 0.25 / 48, 0]
+  )
 
 
 def test_bytes_and_floats_are_on_one_scale():
   canvas = np.full((2, 3, 3, 1), 51, np.uint8)
   target = np.full((2, 3, 3, 1), 0.7, np.float32)
   np.testing.assert_allclose(
-      evaluation.reconstruction_error(canvas, target), 0.25, rtol=1e-5)
+      evaluation.reconstruction_error(canvas, target), 0.25, rtol=1e-5
+  )
 
 
 def test_bytes_do_not_wrap_around():
@@ -41,7 +43,8 @@ def test_share_of_a_blank_page():
   quality = evaluation.evaluate_reconstructions(canvas, target)
   error = (2 / 16 + 0.2**2) / 2
   np.testing.assert_allclose(
-      quality[:3], (error, (4 / 16) / 2, error / 0.125), rtol=1e-6)
+      quality[:3], (error, (4 / 16) / 2, error / 0.125), rtol=1e-6
+  )
   blank = np.full_like(target, 255)
   assert evaluation.evaluate_reconstructions(blank, target)[2] == 1
   assert evaluation.evaluate_reconstructions(target, target)[2] == 0
@@ -56,7 +59,8 @@ def test_a_blank_page_of_another_colour():
   canvas = np.zeros_like(target)
   quality = evaluation.evaluate_reconstructions(canvas, target, blank)
   np.testing.assert_allclose(
-      quality[:3], (2 * 0.04 / 12, 0.04 / 12, 2), rtol=1e-6)
+      quality[:3], (2 * 0.04 / 12, 0.04 / 12, 2), rtol=1e-6
+  )
 
 
 def test_share_of_the_best_page_of_one_colour():
@@ -79,7 +83,8 @@ def test_share_of_the_best_page_of_one_colour():
     assert quality.constant_error == best.constant_error
   flat = np.full_like(target, 9)
   assert np.isnan(
-      evaluation.evaluate_reconstructions(flat, flat).share_of_constant)
+      evaluation.evaluate_reconstructions(flat, flat).share_of_constant
+  )
 
 
 def test_distance_of_colours_wherever_they_are():
@@ -100,10 +105,11 @@ def test_distance_of_colours_wherever_they_are():
   canvas, target = rng.integers(256, size=(2, 5, 8, 8, 3)).astype(np.uint8)
   canvas //= 2
   expected = colour.earth_movers_distance(
-      canvas.astype(np.float32) / 255, target.astype(np.float32) / 255,
-      bins=256)
+      canvas.astype(np.float32) / 255, target.astype(np.float32) / 255, bins=256
+  )
   assert distance(canvas, target) == pytest.approx(
-      float(expected.mean()), rel=1e-4)
+      float(expected.mean()), rel=1e-4
+  )
 
 
 def test_refuses_other_shapes_and_scales():
@@ -120,6 +126,7 @@ def test_refuses_other_shapes_and_scales():
 
 class _Mean:
   """A classifier into two classes: dark or bright on average."""
+
   num_classes = 2
 
   def logits(self, images_):
@@ -135,9 +142,11 @@ def test_recognition():
   targets = pictures(0, 0, 255, 255, 0)
   reconstructions = pictures(0, 255, 255, 0, 0)
   recognition = evaluation.evaluate_recognition(
-      _Mean(), reconstructions, targets, labels)
+      _Mean(), reconstructions, targets, labels
+  )
   assert recognition.reconstructions == pytest.approx(2 / 5)
   assert recognition.targets == pytest.approx(4 / 5)
   with pytest.raises(ValueError, match='4 reconstructions, 5 targets'):
     evaluation.evaluate_recognition(
-        _Mean(), reconstructions[:4], targets, labels)
+        _Mean(), reconstructions[:4], targets, labels
+    )

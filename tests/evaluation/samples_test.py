@@ -18,19 +18,22 @@ def _with_moments(mean, cov, seed, n=40) -> np.ndarray:
   noise = np.random.default_rng(seed).normal(size=(n, len(mean)))
   noise -= noise.mean(0)
   white = np.linalg.solve(
-      np.linalg.cholesky(np.cov(noise, rowvar=False)), noise.T)
+      np.linalg.cholesky(np.cov(noise, rowvar=False)), noise.T
+  )
   return (np.linalg.cholesky(cov) @ white).T + mean
 
 
 def test_frechet_distance_of_lines():
   # One dimension: (m1 - m2)^2 + (s1 - s2)^2.
   assert samples.gaussian_frechet_distance(
-      [1.0], [[4.0]], [-2.0], [[25.0]]) == pytest.approx(9 + 9)
+      [1.0], [[4.0]], [-2.0], [[25.0]]
+  ) == pytest.approx(9 + 9)
 
 
 def test_frechet_distance_of_aligned_gaussians():
   distance = samples.gaussian_frechet_distance(
-      np.zeros(3), np.diag([1.0, 4, 9]), [1, 2, 3], np.diag([16.0, 4, 0]))
+      np.zeros(3), np.diag([1.0, 4, 9]), [1, 2, 3], np.diag([16.0, 4, 0])
+  )
   assert distance == pytest.approx(14 + 9 + 0 + 9)
 
 
@@ -40,19 +43,26 @@ def test_frechet_distance_when_covariances_do_not_commute():
   root = scipy.linalg.sqrtm(cov1 @ cov2).real
   expected = np.trace(cov1 + cov2 - 2 * root)
   for pair in ((cov1, cov2), (cov2, cov1)):
-    np.testing.assert_allclose(samples.gaussian_frechet_distance(
-        np.zeros(5), pair[0], np.zeros(5), pair[1]), expected, rtol=1e-9)
+    np.testing.assert_allclose(
+        samples.gaussian_frechet_distance(
+            np.zeros(5), pair[0], np.zeros(5), pair[1]
+        ),
+        expected,
+        rtol=1e-9,
+    )
 
 
 def test_frechet_distance_of_singular_gaussians():
   # Two segments at an angle: roots of rank one give |u|^2 + |v|^2 - 2 |u.v|.
   u, v = np.array([1.0, 0, 2]), np.array([2.0, 1, -2])
   distance = samples.gaussian_frechet_distance(
-      np.zeros(3), np.outer(u, u), np.zeros(3), np.outer(v, v))
+      np.zeros(3), np.outer(u, u), np.zeros(3), np.outer(v, v)
+  )
   assert distance == pytest.approx(5 + 9 - 2 * 2)
   cov = _covariance(0, rank=2)
   assert samples.gaussian_frechet_distance(
-      np.ones(5), cov, np.ones(5), cov) == pytest.approx(0, abs=1e-6)
+      np.ones(5), cov, np.ones(5), cov
+  ) == pytest.approx(0, abs=1e-6)
 
 
 def test_frechet_distance_of_sets():
@@ -60,7 +70,8 @@ def test_frechet_distance_of_sets():
   cov1, cov2 = _covariance(0), _covariance(1)
   expected = samples.gaussian_frechet_distance(mean1, cov1, mean2, cov2)
   distance = samples.frechet_distance(
-      _with_moments(mean1, cov1, 2), _with_moments(mean2, cov2, 3))
+      _with_moments(mean1, cov1, 2), _with_moments(mean2, cov2, 3)
+  )
   np.testing.assert_allclose(distance, expected, rtol=1e-6)
 
 
@@ -84,29 +95,43 @@ def _images(*rows) -> np.ndarray:
 
 
 _CLASSIFIER = _Lookup(
-    [[.95, .03, .02], [.85, .1, .05], [.04, .92, .04], [.3, .4, .3]],
-    [[0.0, 0], [2, 0], [0, 2], [2, 2]])
+    [
+        [0.95, 0.03, 0.02],
+        [0.85, 0.1, 0.05],
+        [0.04, 0.92, 0.04],
+        [0.3, 0.4, 0.3],
+    ],
+    [[0.0, 0], [2, 0], [0, 2], [2, 2]],
+)
 
 
 def test_report_in_closed_form():
   report = evaluation.evaluate_samples(
-      _CLASSIFIER, _images(0, 0, 1, 3), _images(0, 1, 2, 3),
-      reference=_images(0, 1, 2, 3))
+      _CLASSIFIER,
+      _images(0, 0, 1, 3),
+      _images(0, 1, 2, 3),
+      reference=_images(0, 1, 2, 3),
+  )
   drawn = report.samples
   assert drawn.num_images == 4
   assert drawn.confident == 0.5
-  assert drawn.mean_confidence == pytest.approx((.95 + .95 + .85 + .4) / 4)
-  np.testing.assert_allclose(drawn.class_shares, [.75, .25, 0])
+  assert drawn.mean_confidence == pytest.approx((0.95 + 0.95 + 0.85 + 0.4) / 4)
+  np.testing.assert_allclose(drawn.class_shares, [0.75, 0.25, 0])
   np.testing.assert_allclose(drawn.confident_class_shares, [1, 0, 0])
   assert (drawn.largest_class, drawn.smallest_class) == (0.75, 0)
   assert drawn.class_entropy == pytest.approx(
-      -.75 * np.log(.75) - .25 * np.log(.25))
+      -0.75 * np.log(0.75) - 0.25 * np.log(0.25)
+  )
   reference = np.array([[0, 0], [2, 0], [0, 2], [2, 2]])
-  assert drawn.frechet == pytest.approx(samples.frechet_distance(
-      np.array([[0, 0], [0, 0], [2, 0], [2, 2]]), reference), abs=1e-6)
+  assert drawn.frechet == pytest.approx(
+      samples.frechet_distance(
+          np.array([[0, 0], [0, 0], [2, 0], [2, 2]]), reference
+      ),
+      abs=1e-6,
+  )
   assert drawn.frechet > 0.1
   assert report.real.confident == 0.5
-  np.testing.assert_allclose(report.real.class_shares, [.5, .5, 0])
+  np.testing.assert_allclose(report.real.class_shares, [0.5, 0.5, 0])
   assert report.real.frechet == pytest.approx(0, abs=1e-6)
 
 
@@ -114,8 +139,8 @@ def test_without_a_reference_real_images_are_halved():
   real = _images(0, 3, 1, 2, 0, 1)
   halved = evaluation.evaluate_samples(_CLASSIFIER, _images(0, 1), real)
   expected = evaluation.evaluate_samples(
-      _CLASSIFIER, _images(0, 1), _images(0, 1, 0),
-      reference=_images(3, 2, 1))
+      _CLASSIFIER, _images(0, 1), _images(0, 1, 0), reference=_images(3, 2, 1)
+  )
   for a, b in zip(halved, expected):
     for x, y in zip(a, b):
       np.testing.assert_array_equal(x, y)
@@ -123,7 +148,8 @@ def test_without_a_reference_real_images_are_halved():
 
 def test_all_alike():
   report = evaluation.evaluate_samples(
-      _CLASSIFIER, _images(3, 3, 3), _images(0, 1, 2, 3))
+      _CLASSIFIER, _images(3, 3, 3), _images(0, 1, 2, 3)
+  )
   assert report.samples.class_entropy == 0
   np.testing.assert_array_equal(report.samples.confident_class_shares, 0)
 

@@ -19,7 +19,8 @@ def _use(canvases, flag=None, **kwargs):
   """Returns the figures of one episode as numbers."""
   flag = [1] * (len(canvases) - 1) if flag is None else flag
   use = evaluation.stroke_use(
-      canvases, {'flag': np.array(flag)[:, None]}, **kwargs)
+      canvases, {'flag': np.array(flag)[:, None]}, **kwargs
+  )
   return [x.item() for x in use]
 
 
@@ -88,38 +89,42 @@ def test_episodes_are_apart():
   first = _canvases([255, 255], [0, 0], [0, 255])
   second = _canvases([255, 255], [255, 255], [0, 255])
   use = evaluation.stroke_use(
-      np.concatenate([first, second], 1), {'flag': np.array([[1, 0], [1, 1]])})
+      np.concatenate([first, second], 1), {'flag': np.array([[1, 0], [1, 1]])}
+  )
   np.testing.assert_array_equal(
-      np.stack(use), [[2, 1], [2, 1], [3, 1], [1, 0], [1, 0]])
+      np.stack(use), [[2, 1], [2, 1], [3, 1], [1, 0], [1, 0]]
+  )
   summary = evaluation.summarise(use)
   assert summary == (1.5, 1.0, 2.0, 0.25, 0.25)
 
 
 def test_nothing_drawn():
   use = evaluation.stroke_use(
-      np.full((4, 2, 3, 3, 1), 255, np.uint8), {'flag': np.zeros((3, 2), int)})
+      np.full((4, 2, 3, 3, 1), 255, np.uint8), {'flag': np.zeros((3, 2), int)}
+  )
   summary = evaluation.summarise(use)
   assert summary.strokes == summary.ink == 0
   assert np.isnan(summary[1]) and np.isnan(summary[3])
 
 
 @hypothesis.settings(deadline=None, max_examples=100)
-@hypothesis.given(
-    values=hnp.arrays(np.uint8, (6,), elements=st.integers(0, 8)))
+@hypothesis.given(values=hnp.arrays(np.uint8, (6,), elements=st.integers(0, 8)))
 def test_against_single_levels(values):
   # Level by level: a crossing lasts if the level is never crossed again.
   lasting = overdrawn = 0
   for t in range(5):
     low, high = sorted((int(values[t]), int(values[t + 1])))
     for level in range(low, high):
-      above = values[t + 1:] > level
+      above = values[t + 1 :] > level
       lasting += bool(np.all(above == above[0]))
-    if np.any(values[t + 1:-1] != values[t + 2:]):
+    if np.any(values[t + 1 : -1] != values[t + 2 :]):
       overdrawn += high - low
   ink = np.abs(np.diff(values.astype(int))).sum()
   np.testing.assert_allclose(
       _use(values.reshape(6, 1, 1, 1, 1))[2:],
-      np.array([ink, ink - lasting, overdrawn]) / 255, atol=1e-12)
+      np.array([ink, ink - lasting, overdrawn]) / 255,
+      atol=1e-12,
+  )
 
 
 def test_refuses_what_is_not_an_episode():

@@ -11,8 +11,9 @@ from experiments.benchmarks import measuring
 from tests.experiments import tiny
 
 FLAGS = [
-  flag for flag in tiny.flags('unused')
-  if not flag.startswith(('--run_dir', '--lockstep', '--frames'))
+    flag
+    for flag in tiny.flags('unused')
+    if not flag.startswith(('--run_dir', '--lockstep', '--frames'))
 ]
 
 
@@ -26,8 +27,15 @@ def run(name, *arguments, cwd):
 @pytest.mark.slow
 def test_pipeline_compares_training_with_its_parts(tmp_path):
   output = run('pipeline', *FLAGS, '--turns=1', '--seconds=2', cwd=tmp_path)
-  for name in ('empty cache', 'from the cache', 'most memory', 'drawing',
-               'discriminator updates', 'policy update', 'training does'):
+  for name in (
+      'empty cache',
+      'from the cache',
+      'most memory',
+      'drawing',
+      'discriminator updates',
+      'policy update',
+      'training does',
+  ):
     figure = re.search(rf'{name}.* (\d+\.?\d*) (s|MiB|ms|/s)', output)
     assert figure and float(figure[1]) > 0, (name, output)
   allowed, done, plain = re.findall(r'(\d+\.\d) +/s', output)
@@ -40,15 +48,22 @@ def test_pipeline_compares_training_with_its_parts(tmp_path):
 @pytest.mark.slow
 def test_growth_measures_every_size(tmp_path):
   run(
-    'growth', *FLAGS, '--turns=1', '--batch_sizes=2', '--episode_lengths=2',
-    '--canvas_sizes=32', '--actors=2', '--out_dir=out', cwd=tmp_path,
+      'growth',
+      *FLAGS,
+      '--turns=1',
+      '--batch_sizes=2',
+      '--episode_lengths=2',
+      '--canvas_sizes=32',
+      '--actors=2',
+      '--out_dir=out',
+      cwd=tmp_path,
   )
   costs = json.loads((tmp_path / 'out' / 'growth.json').read_text())
   assert {name: list(row) for name, row in costs.items()} == {
-    'episodes a batch': ['2'],
-    'commands an episode': ['2'],
-    'canvas, pixels': ['32'],
-    'actors': ['2'],
+      'episodes a batch': ['2'],
+      'commands an episode': ['2'],
+      'canvas, pixels': ['32'],
+      'actors': ['2'],
   }
   assert costs['canvas, pixels']['32']['update'] > 0
   assert (tmp_path / 'out' / 'growth.png').stat().st_size > 1000
@@ -57,12 +72,17 @@ def test_growth_measures_every_size(tmp_path):
 @pytest.mark.slow
 def test_speed_gathers_what_benchmarks_found(tmp_path):
   output = run(
-    'speed', '--only=painting', '--extra=--turns=1', '--extra=--canvases=2',
-    '--extra=--commands=2', '--out_dir=out', cwd=tmp_path,
+      'speed',
+      '--only=painting',
+      '--extra=--turns=1',
+      '--extra=--canvases=2',
+      '--extra=--commands=2',
+      '--out_dir=out',
+      cwd=tmp_path,
   )
   rows = (tmp_path / 'out' / 'speed.md').read_text().splitlines()
   found = re.findall(
-    r'(.*) against .*: (\d+\.\d+)x (\(.*\))', output  # As it prints it.
+      r'(.*) against .*: (\d+\.\d+)x (\(.*\))', output  # As it prints it.
   )
   assert len(found) == 2
   for (name, ratio, quartiles), row in zip(found, rows[-2:]):
@@ -79,7 +99,7 @@ def test_trace_tells_what_takes_long(tmp_path):
   x = jnp.ones((64, 64))
   sort_often(x)  # Compiles.
   seconds = measuring.trace(
-    lambda: sort_often(x).block_until_ready(), tmp_path, calls=2
+      lambda: sort_often(x).block_until_ready(), tmp_path, calls=2
   )
   assert list(seconds)[0] == 'sort'
   assert 'while' not in seconds  # All of the above once more.

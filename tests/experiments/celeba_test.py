@@ -14,8 +14,13 @@ from tests.experiments import tiny
 import training
 
 COLOURFUL = [
-  '--conditional', '--noise_size=0', '--colour', '--brush=classic/dry_brush',
-  '--brush_sizes=2,4', '--colour_cost=2', '--colour_bins=8',
+    '--conditional',
+    '--noise_size=0',
+    '--colour',
+    '--brush=classic/dry_brush',
+    '--brush_sizes=2,4',
+    '--colour_cost=2',
+    '--colour_bins=8',
 ]
 
 
@@ -23,10 +28,10 @@ def setup(run_dir, *, data_dir='', **kwargs):
   """Returns a tiny run of faces."""
   tiny_run = tiny.setup(run_dir, run=dict(data_dir=str(data_dir)), **kwargs)
   return tiny_run._replace(
-    dataset='celeba',
-    environment=painting.PaintingSettings(
-      canvas_size=16, grid_size=8, episode_length=3, colour=True
-    ),
+      dataset='celeba',
+      environment=painting.PaintingSettings(
+          canvas_size=16, grid_size=8, episode_length=3, colour=True
+      ),
   )
 
 
@@ -39,7 +44,7 @@ def records(run_dir, name):
 @pytest.mark.parametrize('reward', ['discriminator', 'l2'])
 def test_trains_and_evaluates(tmp_path, reward):
   process = tiny.script(
-    'celeba.py', *tiny.flags(tmp_path), *COLOURFUL, f'--reward={reward}'
+      'celeba.py', *tiny.flags(tmp_path), *COLOURFUL, f'--reward={reward}'
   )
   output, errors = process.communicate(timeout=600)
   assert process.returncode == 0, errors
@@ -51,13 +56,13 @@ def test_trains_and_evaluates(tmp_path, reward):
   best_constant = np.mean((targets - means) ** 2)
   assert figures['constant_error'] == pytest.approx(best_constant, abs=1e-5)
   assert figures['share_of_constant'] == pytest.approx(
-    figures['error'] / best_constant, rel=1e-3
+      figures['error'] / best_constant, rel=1e-3
   )
   assert 0 < figures['colour_distance'] < 1
   distances = records(tmp_path, 'policy/colour_distance')
   assert len(distances) == 3 and all(0 < x < 1 for x in distances)
   assert bool(records(tmp_path, 'discriminator/discriminator_distance')) == (
-    reward == 'discriminator'
+      reward == 'discriminator'
   )
   with Image.open(tmp_path / 'result.png') as image:
     assert image.mode == 'RGB'
@@ -76,15 +81,17 @@ def test_an_official_folder(tmp_path):
   for i in range(9):
     name = f'{i + 1:06d}.jpg'
     Image.new('RGB', (178, 218), (25 * i, 90, 200)).save(
-      folder / 'img_align_celeba' / name
+        folder / 'img_align_celeba' / name
     )
     lines.append(f'{name} {i // 5 * 2}\n')  # Five to train, four to test.
   (folder / 'list_eval_partition.txt').write_text(''.join(lines))
   run_dir = training.train(
-    setup(
-      tmp_path / 'run', data_dir=folder, conditional=True,
-      learner=dict(reward='l2'),
-    )
+      setup(
+          tmp_path / 'run',
+          data_dir=folder,
+          conditional=True,
+          learner=dict(reward='l2'),
+      )
   )
   figures = evaluate.evaluate(run_dir)
   assert figures['test_images'] == 4
@@ -97,14 +104,20 @@ def test_without_targets_no_colours_are_compared(tmp_path):
   assert not (tmp_path / 'run').exists()
 
 
-@pytest.mark.parametrize('value, words', [
-  ('--colour_bins=1', '--colour_bins is 1, must be a whole number from 2 to'),
-  ('--colour_cost=-1', '--colour_cost is -1.0, must be 0 or more'),
-  ('--data_dir=.', 'has neither img_align_celeba.zip'),
-])
+@pytest.mark.parametrize(
+    'value, words',
+    [
+        (
+            '--colour_bins=1',
+            '--colour_bins is 1, must be a whole number from 2 to',
+        ),
+        ('--colour_cost=-1', '--colour_cost is -1.0, must be 0 or more'),
+        ('--data_dir=.', 'has neither img_align_celeba.zip'),
+    ],
+)
 def test_a_typo_gives_one_line(tmp_path, value, words):
   process = tiny.script(
-    'celeba.py', *tiny.flags('run'), *COLOURFUL, value, cwd=tmp_path
+      'celeba.py', *tiny.flags('run'), *COLOURFUL, value, cwd=tmp_path
   )
   output, errors = process.communicate(timeout=300)
   assert process.returncode != 0 and output == ''
@@ -114,7 +127,7 @@ def test_a_typo_gives_one_line(tmp_path, value, words):
 
 def test_a_setup_of_faces_survives_a_checkpoint(tmp_path):
   faces = setup(
-    tmp_path, conditional=True, learner=dict(colour_cost=2.0, colour_bins=9)
+      tmp_path, conditional=True, learner=dict(colour_cost=2.0, colour_bins=9)
   )
   saved = json.loads(json.dumps(run_setup.to_json(faces)))
   assert run_setup.from_json(saved) == faces

@@ -51,13 +51,13 @@ def test_what_is_learned_leads_home():
   targets = np.arange(0, 169, 7)
   training = circles.Training(steps=250, batch_size=64)
   shares = {
-    steps: surfaces.measure(
-      circles.learned_surface(
-        images, 'coordinates', training._replace(steps=steps)
-      ),
-      targets,
-    )
-    for steps in (1, 250)
+      steps: surfaces.measure(
+          circles.learned_surface(
+              images, 'coordinates', training._replace(steps=steps)
+          ),
+          targets,
+      )
+      for steps in (1, 250)
   }
   assert min(shares[250]) > 0.95
   assert shares[1].reaching < 0.3
@@ -65,18 +65,23 @@ def test_what_is_learned_leads_home():
   assert l2.reaching < 0.4
 
 
-@pytest.mark.parametrize('loss, network', [
-  ('logistic', 'coordinates'), ('wgan', 'coordinates'), ('wgan', 'pixels'),
-])
+@pytest.mark.parametrize(
+    'loss, network',
+    [
+        ('logistic', 'coordinates'),
+        ('wgan', 'coordinates'),
+        ('wgan', 'pixels'),
+    ],
+)
 def test_a_target_scores_higher_after_some_steps(loss, network):
   images = circles.circles(size=8, radius=1)
   training = circles.Training(
-    loss=loss, steps=60, batch_size=32, average=0.5, learning_rate=1e-2
+      loss=loss, steps=60, batch_size=32, average=0.5, learning_rate=1e-2
   )
 
   def lead(steps):
     surface = circles.learned_surface(
-      images, network, training._replace(steps=steps)
+        images, network, training._replace(steps=steps)
     )
     heights = surface(9)
     assert heights.shape == (7, 7)
@@ -90,8 +95,13 @@ def test_a_target_scores_higher_after_some_steps(loss, network):
 
 def test_the_script_writes_a_picture_and_prints_both_shares(tmp_path):
   process = tiny.script(
-    'circles.py', '--size=9', '--radius=1', '--steps=2', '--batch_size=4',
-    '--targets=3', f'--out_dir={tmp_path}',
+      'circles.py',
+      '--size=9',
+      '--radius=1',
+      '--steps=2',
+      '--batch_size=4',
+      '--targets=3',
+      f'--out_dir={tmp_path}',
   )
   output, errors = process.communicate(timeout=300)
   assert process.returncode == 0, errors
@@ -104,7 +114,7 @@ def test_the_script_writes_a_picture_and_prints_both_shares(tmp_path):
 
 def test_a_circle_without_room_is_one_line(tmp_path):
   process = tiny.script(
-    'circles.py', '--size=9', '--radius=5', f'--out_dir={tmp_path}'
+      'circles.py', '--size=9', '--radius=5', f'--out_dir={tmp_path}'
   )
   output, errors = process.communicate(timeout=300)
   assert process.returncode != 0 and output == ''

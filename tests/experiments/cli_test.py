@@ -22,24 +22,24 @@ cli.run(lambda: {expression})
 
 
 @pytest.mark.parametrize(
-  'expression, code, words',
-  [
-    ('open("nowhere.txt")', 1, ['error: ', 'nowhere.txt']),
-    ('int("one\\ntwo")', 1, ['error: ', 'one']),
-    ('sys.modules[3]', 1, ['Traceback', 'KeyError: 3']),
-    ('Callback("lost")', 0, ['Traceback', 'RuntimeError: lost']),
-    # What orbax leaves of a damaged checkpoint, beside the error.
-    ('Callback("Event loop is closed")', 0, []),
-  ],
+    'expression, code, words',
+    [
+        ('open("nowhere.txt")', 1, ['error: ', 'nowhere.txt']),
+        ('int("one\\ntwo")', 1, ['error: ', 'one']),
+        ('sys.modules[3]', 1, ['Traceback', 'KeyError: 3']),
+        ('Callback("lost")', 0, ['Traceback', 'RuntimeError: lost']),
+        # What orbax leaves of a damaged checkpoint, beside the error.
+        ('Callback("Event loop is closed")', 0, []),
+    ],
 )
 def test_what_scripts_show(tmp_path, expression, code, words):
   experiments = pathlib.Path(__file__).resolve().parents[2] / 'experiments'
   script = tmp_path / 'script.py'
   script.write_text(
-    _SCRIPT.format(experiments=str(experiments), expression=expression)
+      _SCRIPT.format(experiments=str(experiments), expression=expression)
   )
   done = subprocess.run(
-    [sys.executable, script], capture_output=True, text=True, timeout=300
+      [sys.executable, script], capture_output=True, text=True, timeout=300
   )
   assert done.returncode == code, done.stderr
   for word in words:

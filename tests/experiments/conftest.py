@@ -13,7 +13,8 @@ def compilation_cache(tmp_path_factory):
   with pytest.MonkeyPatch.context() as patch:
     patch.setenv('XDG_CACHE_HOME', str(tmp_path_factory.mktemp('cache')))
     names = (
-      'jax_compilation_cache_dir', 'jax_persistent_cache_min_compile_time_secs'
+        'jax_compilation_cache_dir',
+        'jax_persistent_cache_min_compile_time_secs',
     )
     before = [getattr(jax.config, name) for name in names]
     process.prepare()
@@ -38,5 +39,5 @@ def scene_run(scene_table, tmp_path_factory):
   del scene_table
   run_dir = tmp_path_factory.mktemp('scenes')
   return training.train(
-    tiny.scene_setup(run_dir, learner=dict(reward='l2', reward_at='step'))
+      tiny.scene_setup(run_dir, learner=dict(reward='l2', reward_at='step'))
   )

@@ -35,22 +35,25 @@ def test_files_are_of_what_the_agent_did(scene_run, tmp_path):
     assert model.ngeom == 2 + num_objects  # And the platform and the ground.
     assert model.vis.global_.offwidth == 96
     np.testing.assert_array_equal(
-      opened(folder / 'scene.png'), program.render(96, shadows=True)
+        opened(folder / 'scene.png'), program.render(96, shadows=True)
     )
-    np.testing.assert_array_equal(
-      opened(folder / 'target.png'), targets[index]
-    )
+    np.testing.assert_array_equal(opened(folder / 'target.png'), targets[index])
     objects = scene.Objects(*(x[np.newaxis] for x in program.objects()))
     np.testing.assert_array_equal(
-      renderer.render(objects)[0], drawn.canvas[-1, index]
+        renderer.render(objects)[0], drawn.canvas[-1, index]
     )
 
 
 @pytest.mark.slow
 def test_the_script_runs(scene_run, tmp_path):
   process = tiny.script(
-    'export_scene.py', f'--run_dir={scene_run}', f'--out_dir={tmp_path}',
-    '--count=2', '--size=64', '--noshadows', '--nogreedy',
+      'export_scene.py',
+      f'--run_dir={scene_run}',
+      f'--out_dir={tmp_path}',
+      '--count=2',
+      '--size=64',
+      '--noshadows',
+      '--nogreedy',
   )
   output, errors = process.communicate(timeout=600)
   assert process.returncode == 0, errors

@@ -12,10 +12,10 @@ import figure8
 
 # By --reward and --reward_at; the blind run is worse than all.
 ERRORS = {
-  ('discriminator', 'end'): 0.04,
-  ('discriminator', 'step'): 0.02,
-  ('l2', 'end'): 0.05,
-  ('l2', 'step'): 0.03,
+    ('discriminator', 'end'): 0.04,
+    ('discriminator', 'step'): 0.02,
+    ('l2', 'end'): 0.05,
+    ('l2', 'step'): 0.03,
 }
 
 
@@ -36,8 +36,8 @@ def _started(monkeypatch):
     assert not check
     assert pathlib.Path(command[1]).is_file()
     flags = dict(
-      argument.removeprefix('--').partition('=')[::2]
-      for argument in command[2:]
+        argument.removeprefix('--').partition('=')[::2]
+        for argument in command[2:]
     )
     flags['script'] = pathlib.Path(command[1]).name
     started.append(flags)
@@ -51,7 +51,7 @@ def _started(monkeypatch):
         record = {'seconds': 60 * minute, 'held_out/l2': value}
         lines.write(json.dumps(record) + '\n')
     figures = dict(
-      error=error, blank_error=0.1, share_of_blank=10 * error, frames=1000
+        error=error, blank_error=0.1, share_of_blank=10 * error, frames=1000
     )
     if flags['script'] == 'mnist.py':
       figures['read_as_target'] = 0.8
@@ -82,11 +82,12 @@ def test_four_rewards_and_a_blind_run_with_the_best(tmp_path, started, capsys):
 
 def test_other_experiments_and_fewer_curves(tmp_path, started, capsys):
   figure = FIGURE._replace(
-    experiment='mujoco_scenes', reward_at=('step',), blind=False
+      experiment='mujoco_scenes', reward_at=('step',), blind=False
   )
   figure8.figure8(tmp_path, figure)
   assert [(f['reward'], f['reward_at']) for f in started] == [
-    ('discriminator', 'step'), ('l2', 'step')
+      ('discriminator', 'step'),
+      ('l2', 'step'),
   ]
   assert all(f['script'] == 'mujoco_scenes.py' for f in started)
   table = capsys.readouterr().out
@@ -97,18 +98,18 @@ def test_a_run_that_was_stopped_goes_on(tmp_path, started):
   (tmp_path / 'l2_at_the_end' / 'checkpoints' / '70').mkdir(parents=True)
   figure8.figure8(tmp_path, FIGURE._replace(minutes=0.0))
   assert [('resume' in flags) for flags in started] == [False] * 2 + [True] + (
-    [False] * 2
+      [False] * 2
   )
   assert not any('minutes' in flags for flags in started)
 
 
 @pytest.mark.parametrize(
-  'code, error', [(1, ValueError), (130, KeyboardInterrupt)]
+    'code, error', [(1, ValueError), (130, KeyboardInterrupt)]
 )
 def test_a_run_that_fails_ends_all(tmp_path, monkeypatch, code, error):
   replace_run(
-    monkeypatch,
-    lambda command, check: subprocess.CompletedProcess(command, code),
+      monkeypatch,
+      lambda command, check: subprocess.CompletedProcess(command, code),
   )
   with pytest.raises(error):
     figure8.figure8(tmp_path, FIGURE)

@@ -71,7 +71,10 @@ def test_a_seed_gives_the_same_files(tmp_path):
   folders = [tmp_path / name for name in ('one', 'two', 'other')]
   for folder, seed in zip(folders, (0, 0, 1)):
     code, _, errors = run(
-        f'--out_dir={folder}', '--count=9', '--held_out=3', f'--seed={seed}',
+        f'--out_dir={folder}',
+        '--count=9',
+        '--held_out=3',
+        f'--seed={seed}',
         '--max_objects=2',
     )
     assert code == 0, errors
@@ -83,8 +86,12 @@ def test_a_seed_gives_the_same_files(tmp_path):
 def test_too_few_scenes_are_told(tmp_path):
   # There are few scenes of one object here, and all of them become known.
   code, _, errors = run(
-      f'--out_dir={tmp_path}', '--count=4000', '--held_out=30', '--shades=2',
-      '--grid_size=2', '--max_objects=1',
+      f'--out_dir={tmp_path}',
+      '--count=4000',
+      '--held_out=30',
+      '--shades=2',
+      '--grid_size=2',
+      '--max_objects=1',
   )
   assert code != 0
   assert len(errors.splitlines()) == 1, errors
@@ -110,9 +117,7 @@ def test_a_typo_gives_one_line(tmp_path, arguments, words):
   assert not list(tmp_path.iterdir())
 
 
-def test_without_opengl_and_without_a_table_one_line_says_what_to_do(
-    tmp_path
-):
+def test_without_opengl_and_without_a_table_one_line_says_what_to_do(tmp_path):
   # A linker that finds nothing: no library of OpenGL is in this place.
   (tmp_path / 'sitecustomize.py').write_text(
       'import ctypes\n'

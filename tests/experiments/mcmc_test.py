@@ -18,8 +18,12 @@ pytestmark = pytest.mark.usefixtures('scene_table')
 
 def search(problem, evaluations=12):
   chains, rate = mcmc.search(
-    problem, evaluations=evaluations, num_objects=4, covariance=0.25, seed=0,
-    on_step=lambda step: None,
+      problem,
+      evaluations=evaluations,
+      num_objects=4,
+      covariance=0.25,
+      seed=0,
+      on_step=lambda step: None,
   )
   assert rate > 0
   return chains
@@ -33,13 +37,13 @@ def test_states_make_the_pictures():
   assert chains.state['present'].shape == (6, 4)
   # All objects, in places where there are none too.
   objects = scene.Objects(
-    **chains.state | {'present': chains.state['present'] == 1}
+      **chains.state | {'present': chains.state['present'] == 1}
   )
   picture = scene.SceneRenderer(SETTINGS, 6).render(objects)
   np.testing.assert_array_equal(picture, chains.picture)
   difference = (picture.astype(float) - problem.target) / 255
   np.testing.assert_allclose(
-    chains.error[-1], np.mean(difference**2, axis=(1, 2, 3))
+      chains.error[-1], np.mean(difference**2, axis=(1, 2, 3))
   )
 
 
@@ -47,26 +51,31 @@ def test_search_gets_nearer():
   # On a small platform with few values, a search gets somewhere.
   problem = mcmc.pose(SETTINGS, 10, max_objects=1)
   chains, _ = mcmc.search(
-    problem, evaluations=300, num_objects=3, covariance=0.01, seed=0,
-    on_step=lambda step: None,
+      problem,
+      evaluations=300,
+      num_objects=3,
+      covariance=0.01,
+      seed=0,
+      on_step=lambda step: None,
   )
   assert chains.error[-1].mean() < 0.5 * chains.error[0].mean()
 
 
 def test_the_agent_is_compared_on_the_same_pictures(
-  scene_run, tmp_path, capsys
+    scene_run, tmp_path, capsys
 ):
   agent = restored.load(scene_run)
   problem = mcmc.pose_to_agent(agent, 6)
   assert {name: v.shape for name, v in problem.agent.items()} == {
-    'agent, sampled': (6, 16, 16, 3), 'agent, likeliest': (6, 16, 16, 3)
+      'agent, sampled': (6, 16, 16, 3),
+      'agent, likeliest': (6, 16, 16, 3),
   }
   figures = mcmc.mcmc(problem, tmp_path, evaluations=20, num_objects=3)
   assert figures == json.loads(
-    (tmp_path / 'mcmc.json').read_text(),
-    object_hook=lambda group: {
-      int(k) if k.isdigit() else k: v for k, v in group.items()
-    },
+      (tmp_path / 'mcmc.json').read_text(),
+      object_hook=lambda group: {
+          int(k) if k.isdigit() else k: v for k, v in group.items()
+      },
   )
   assert list(figures['errors']) == [1, 5, 10, 15, 20]
   assert figures['lowest_errors'][20] <= figures['errors'][20]
@@ -84,8 +93,12 @@ def test_the_agent_is_compared_on_the_same_pictures(
 @pytest.mark.slow
 def test_the_script_runs(scene_run, tmp_path):
   process = tiny.script(
-    'mcmc.py', f'--run_dir={scene_run}', f'--out_dir={tmp_path}', '--images=5',
-    '--evaluations=9', '--objects=2',
+      'mcmc.py',
+      f'--run_dir={scene_run}',
+      f'--out_dir={tmp_path}',
+      '--images=5',
+      '--evaluations=9',
+      '--objects=2',
   )
   output, errors = process.communicate(timeout=600)
   assert process.returncode == 0, errors
@@ -94,22 +107,31 @@ def test_the_script_runs(scene_run, tmp_path):
 
 
 @pytest.mark.parametrize(
-  'arguments, words',
-  [
-    (['--run_dir={run}', '--shades=3'], ['--shades', '--run_dir']),
-    (['--run_dir={run}', '--images=99'], ['20 held-out scenes', '99']),
-    (['--run_dir=/no/such'], ['/no/such']),
-    (['--span=0.9'], ['--span is 0.9']),
-    (['--covariance=0', '--canvas_size=16', '--grid_size=8', '--sizes=0.2',
-      '--shades=2'], ['covariance is 0.0']),
-  ],
+    'arguments, words',
+    [
+        (['--run_dir={run}', '--shades=3'], ['--shades', '--run_dir']),
+        (['--run_dir={run}', '--images=99'], ['20 held-out scenes', '99']),
+        (['--run_dir=/no/such'], ['/no/such']),
+        (['--span=0.9'], ['--span is 0.9']),
+        (
+            [
+                '--covariance=0',
+                '--canvas_size=16',
+                '--grid_size=8',
+                '--sizes=0.2',
+                '--shades=2',
+            ],
+            ['covariance is 0.0'],
+        ),
+    ],
 )
 def test_what_does_not_fit_gives_one_line(
-  scene_run, tmp_path, arguments, words
+    scene_run, tmp_path, arguments, words
 ):
   process = tiny.script(
-    'mcmc.py', f'--out_dir={tmp_path}/out',
-    *(argument.format(run=scene_run) for argument in arguments),
+      'mcmc.py',
+      f'--out_dir={tmp_path}/out',
+      *(argument.format(run=scene_run) for argument in arguments),
   )
   _, errors = process.communicate(timeout=600)
   assert process.returncode != 0

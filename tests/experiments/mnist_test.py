@@ -26,7 +26,7 @@ def finish(process):
 def test_trains_evaluates_and_evaluates_again(tmp_path, conditional):
   extra = ['--conditional', '--noise_size=0'] if conditional else []
   code, output, errors = finish(
-    tiny.script('mnist.py', *tiny.flags(tmp_path), *extra, '--log_every=2')
+      tiny.script('mnist.py', *tiny.flags(tmp_path), *extra, '--log_every=2')
   )
   assert code == 0, errors
   assert errors == ''
@@ -45,7 +45,7 @@ def test_trains_evaluates_and_evaluates_again(tmp_path, conditional):
     return  # Evaluating again takes a while.
   (tmp_path / 'evaluation.json').unlink()
   code, output, errors = finish(
-    tiny.script('evaluate.py', f'--run_dir={tmp_path}', '--count=20')
+      tiny.script('evaluate.py', f'--run_dir={tmp_path}', '--count=20')
   )
   assert code == 0, errors
   assert 'frames' in output
@@ -71,7 +71,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
   frames = output.split('stopped at frame ')[1].split(';')[0]
   frames = int(frames.replace(',', ''))
   process = tiny.script(
-    'mnist.py', *arguments, f'--frames={frames + 24}', '--resume'
+      'mnist.py', *arguments, f'--frames={frames + 24}', '--resume'
   )
   code, output, errors = finish(process)
   assert code == 0, errors
@@ -79,24 +79,30 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
 
 
 @pytest.mark.parametrize(
-  'arguments, words',
-  [
-    (['--no_such_flag=1'], ['no_such_flag']),
-    (['resume'], ["'resume' is not a flag", '--']),
-    (['--run_dir=x', '--batch_size=0'], ['--batch_size is 0', '1 or more']),
-    (['--run_dir=x', '--torso=convolution'],
-     ["--torso is 'convolution'", 'conv']),
-    (['--run_dir=x', '--discriminator_beta1=2'],
-     ['--discriminator_beta1 is 2.0', 'below 1']),
-    (['--run_dir=x', '--brush=classic/pn'], ['classic/pn', 'classic/pen']),
-    (['--run_dir=x', '--ray_address=192.0.2.1:6379'],
-     ['--ray_address=192.0.2.1:6379', '--launcher=ray']),
-    (['--flagfile=/no/such.flags'], ['/no/such.flags']),
-  ],
+    'arguments, words',
+    [
+        (['--no_such_flag=1'], ['no_such_flag']),
+        (['resume'], ["'resume' is not a flag", '--']),
+        (['--run_dir=x', '--batch_size=0'], ['--batch_size is 0', '1 or more']),
+        (
+            ['--run_dir=x', '--torso=convolution'],
+            ["--torso is 'convolution'", 'conv'],
+        ),
+        (
+            ['--run_dir=x', '--discriminator_beta1=2'],
+            ['--discriminator_beta1 is 2.0', 'below 1'],
+        ),
+        (['--run_dir=x', '--brush=classic/pn'], ['classic/pn', 'classic/pen']),
+        (
+            ['--run_dir=x', '--ray_address=192.0.2.1:6379'],
+            ['--ray_address=192.0.2.1:6379', '--launcher=ray'],
+        ),
+        (['--flagfile=/no/such.flags'], ['/no/such.flags']),
+    ],
 )
 def test_a_typo_gives_one_line(tmp_path, arguments, words):
   code, output, errors = finish(
-    tiny.script('mnist.py', *arguments, cwd=tmp_path)
+      tiny.script('mnist.py', *arguments, cwd=tmp_path)
   )
   assert code != 0
   assert output == ''
@@ -108,14 +114,14 @@ def test_a_typo_gives_one_line(tmp_path, arguments, words):
 
 def test_evaluating_what_is_no_run_gives_one_line(tmp_path):
   code, _, errors = finish(
-    tiny.script('evaluate.py', f'--run_dir={tmp_path / "none"}')
+      tiny.script('evaluate.py', f'--run_dir={tmp_path / "none"}')
   )
   assert code != 0
   assert len(errors.splitlines()) == 1 and 'none' in errors
 
 
 @pytest.mark.parametrize(
-  'arguments', [[], ['--run_dir=runs/mnist', '--weights=digits']]
+    'arguments', [[], ['--run_dir=runs/mnist', '--weights=digits']]
 )
 def test_evaluating_is_of_a_run_or_of_weights(arguments):
   code, _, errors = finish(tiny.script('evaluate.py', *arguments))

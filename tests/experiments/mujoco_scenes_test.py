@@ -38,18 +38,18 @@ def test_scenes_are_measured(scene_run, capsys):
   figures = evaluate.evaluate(scene_run)
   settings = scene.SceneSettings(**tiny.SCENES)
   setup = run_setup.from_json(
-    checkpoints.load(scene_run / 'checkpoints').config
+      checkpoints.load(scene_run / 'checkpoints').config
   )
   targets = run_setup.load_dataset(setup, 'test').images
   # The empty platform is no white page.
   empty = scene.SceneRenderer(settings).reset()
   difference = (empty.astype(float) - targets) / 255
   assert figures['blank_error'] == pytest.approx(
-    np.mean(difference**2), abs=1e-5
+      np.mean(difference**2), abs=1e-5
   )
   for group in (figures, figures['greedy']):
     assert group['share_of_blank'] == pytest.approx(
-      group['error'] / group['blank_error'], rel=0.01
+        group['error'] / group['blank_error'], rel=0.01
     )
     assert group['objects']['scenes'] == 20
     few = group['objects, scenes of 1 or 2']
@@ -79,20 +79,18 @@ def test_perfect_programs_have_perfect_figures(tmp_path):
 def test_an_empty_platform_is_the_blank_page(tmp_path):
   # Were it white, no result would be blank.
   training.train(
-    tiny.scene_setup(
-      tmp_path, learner=dict(reward='l2', blank_page_cost=1.0)
-    )
+      tiny.scene_setup(tmp_path, learner=dict(reward='l2', blank_page_cost=1.0))
   )
   blanks = [
-    json.loads(line).get('policy/blank_pages')
-    for line in (tmp_path / 'metrics.jsonl').open()
+      json.loads(line).get('policy/blank_pages')
+      for line in (tmp_path / 'metrics.jsonl').open()
   ]
   assert any(share for share in blanks if share is not None)
 
 
 def test_a_run_without_targets_is_measured(tmp_path):
   figures = evaluate.evaluate(
-    training.train(tiny.scene_setup(tmp_path, conditional=False)), count=16
+      training.train(tiny.scene_setup(tmp_path, conditional=False)), count=16
   )
   assert 0 <= figures['objects']['objects'] <= 3
   assert 'greedy' not in figures
@@ -111,7 +109,7 @@ def test_a_setup_of_scenes_survives_a_checkpoint(tmp_path):
 
 def test_costs_of_strokes_are_refused(tmp_path):
   setup = tiny.scene_setup(
-    tmp_path, learner=dict(reward='l2', stroke_start_cost=0.1)
+      tmp_path, learner=dict(reward='l2', stroke_start_cost=0.1)
   )
   with pytest.raises(ValueError, match='--stroke_start_cost=0.1 is for stroke'):
     training.train(setup)
@@ -125,10 +123,10 @@ def test_costs_of_objects_are_refused_where_there_are_none(tmp_path):
 
 def test_a_typo_gives_one_line(tmp_path):
   process = tiny.script(
-    'mujoco_scenes.py', '--run_dir=x', '--max_objects=21', cwd=tmp_path
+      'mujoco_scenes.py', '--run_dir=x', '--max_objects=21', cwd=tmp_path
   )
   output, errors = process.communicate(timeout=300)
   assert process.returncode != 0 and output == ''
   assert errors.splitlines() == [
-    'error: --max_objects is 21, must be from 1 to 20'
+      'error: --max_objects is 21, must be from 1 to 20'
   ]

@@ -19,8 +19,8 @@ import training
 
 # Alphabets to learn from and others that are held out, with their drawings.
 TREE = {
-  'images_background': {'Greek': 9, 'Braille': 5},
-  'images_evaluation': {'Tengwar': 7},
+    'images_background': {'Greek': 9, 'Braille': 5},
+    'images_evaluation': {'Tengwar': 7},
 }
 
 
@@ -50,7 +50,9 @@ def _run_dir(tmp_path_factory):
   folder = tmp_path_factory.mktemp('omniglot')
   data_dir = write_drawings(folder / 'data')
   return training.train(
-    setup(folder / 'run', data_dir, conditional=True, learner=dict(reward='l2'))
+      setup(
+          folder / 'run', data_dir, conditional=True, learner=dict(reward='l2')
+      )
   )
 
 
@@ -61,7 +63,7 @@ def test_trains_and_evaluates(tmp_path, conditional):
   extra = ['--conditional', '--noise_size=0'] if conditional else []
   run_dir = tmp_path / 'run'
   process = tiny.script(
-    'omniglot.py', *tiny.flags(run_dir), f'--data_dir={data_dir}', *extra
+      'omniglot.py', *tiny.flags(run_dir), f'--data_dir={data_dir}', *extra
   )
   output, errors = process.communicate(timeout=600)
   assert process.returncode == 0, errors
@@ -92,10 +94,13 @@ def test_only_the_background_set_is_learned_from(tmp_path, monkeypatch):
   data_dir = write_drawings(tmp_path / 'data')
   training.train(setup(tmp_path / 'run', data_dir, conditional=True))
   train, test = (
-    {x.tobytes() for x in datasets.load(
-      'omniglot', split, data_dir=str(data_dir), size=16
-    ).images}
-    for split in ('train', 'test')
+      {
+          x.tobytes()
+          for x in datasets.load(
+              'omniglot', split, data_dir=str(data_dir), size=16
+          ).images
+      }
+      for split in ('train', 'test')
   )
   shown = {x.tobytes() for batch in seen for x in batch}
   assert len(train) == 9 and shown == train
@@ -105,10 +110,10 @@ def test_only_the_background_set_is_learned_from(tmp_path, monkeypatch):
 def test_held_out_alphabets_are_measured(run_dir):
   figures = evaluate.evaluate(run_dir)
   targets = datasets.load(
-    'omniglot', 'test', data_dir=str(run_dir.parent / 'data'), size=16
+      'omniglot', 'test', data_dir=str(run_dir.parent / 'data'), size=16
   ).images
   assert figures['blank_error'] == pytest.approx(
-    np.mean((1 - targets / 255) ** 2), abs=1e-5
+      np.mean((1 - targets / 255) ** 2), abs=1e-5
   )
   assert figures['constant_error'] < figures['blank_error']
   assert (run_dir / 'result.png').exists()
@@ -122,7 +127,7 @@ def test_the_same_checkpoint_on_digits_it_never_saw(run_dir):
   digits = datasets.load('mnist', 'test', size=16)
   assert len(digits.images) == 1000 and figures['test_images'] == 30
   assert figures['blank_error'] == pytest.approx(
-    np.mean((1 - digits.spread(30).images / 255) ** 2), abs=1e-5
+      np.mean((1 - digits.spread(30).images / 255) ** 2), abs=1e-5
   )
   assert figures['targets_read'] > 0.9  # Digits can be read.
   folder = run_dir / 'mnist'
@@ -138,12 +143,10 @@ def test_a_folder_of_other_drawings(run_dir, tmp_path):
     (tmp_path / split).mkdir()
     for i in range(count):
       Image.new('L', (30, 20), 40 * i).save(tmp_path / split / f'{i}.png')
-  figures = evaluate.evaluate(
-    run_dir, dataset='folder', data_dir=str(tmp_path)
-  )
+  figures = evaluate.evaluate(run_dir, dataset='folder', data_dir=str(tmp_path))
   assert figures['test_images'] == 3
   assert figures['blank_error'] == pytest.approx(
-    np.mean([(1 - 40 * i / 255) ** 2 for i in range(3)]), abs=1e-3
+      np.mean([(1 - 40 * i / 255) ** 2 for i in range(3)]), abs=1e-3
   )
 
 
@@ -173,14 +176,21 @@ def _cut_zip(folder):
   return folder
 
 
-@pytest.mark.parametrize('make, words', [
-  (_empty, ['has neither images_evaluation.zip', '--data_dir']),
-  (
-    _other_zip,
-    ['images_evaluation.zip is', 'are not the official ones', 'unpack it'],
-  ),
-  (_cut_zip, ['images_evaluation.zip is', 'fetch it again']),
-])
+@pytest.mark.parametrize(
+    'make, words',
+    [
+        (_empty, ['has neither images_evaluation.zip', '--data_dir']),
+        (
+            _other_zip,
+            [
+                'images_evaluation.zip is',
+                'are not the official ones',
+                'unpack it',
+            ],
+        ),
+        (_cut_zip, ['images_evaluation.zip is', 'fetch it again']),
+    ],
+)
 def test_data_that_is_no_good_is_one_line(tmp_path, make, words):
   (tmp_path / 'data').mkdir()
   data_dir = make(tmp_path / 'data')
@@ -192,16 +202,19 @@ def test_data_that_is_no_good_is_one_line(tmp_path, make, words):
   assert not (tmp_path / 'run').exists()
 
 
-@pytest.mark.parametrize('change, words', [
-  (dict(brush_sizes=(1,)), ['painting.brush_sizes']),
-  (dict(colour=True), ['painting.colour=False', 'now it is True']),
-  (dict(grid_size=16), ['painting.grid_size=8', 'another folder']),
-])
+@pytest.mark.parametrize(
+    'change, words',
+    [
+        (dict(brush_sizes=(1,)), ['painting.brush_sizes']),
+        (dict(colour=True), ['painting.colour=False', 'now it is True']),
+        (dict(grid_size=16), ['painting.grid_size=8', 'another folder']),
+    ],
+)
 def test_a_run_does_not_go_on_with_other_commands(run_dir, change, words):
   saved = run_setup.from_json(checkpoints.load(run_dir / 'checkpoints').config)
   resumed = saved._replace(
-    environment=dataclasses.replace(saved.environment, **change),
-    run=dataclasses.replace(saved.run, resume=True),
+      environment=dataclasses.replace(saved.environment, **change),
+      run=dataclasses.replace(saved.run, resume=True),
   )
   with pytest.raises(ValueError) as error:
     training.train(resumed)

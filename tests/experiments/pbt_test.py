@@ -14,17 +14,21 @@ from tests.experiments import tiny
 pytest.importorskip('ray', reason='needs Ray: the extra [distributed]')
 
 ARGUMENTS = (
-  '--members=2', '--perturb_frames=48', '--frames=144', '--member_cpus=1',
-  '--learning_rates=1e-3,1e-2', '--entropy_costs=1e-3,1e-1',
+    '--members=2',
+    '--perturb_frames=48',
+    '--frames=144',
+    '--member_cpus=1',
+    '--learning_rates=1e-3,1e-2',
+    '--entropy_costs=1e-3,1e-1',
 )
 
 
 def wait_for(condition, process, seconds=500):
   deadline = time.monotonic() + seconds
   while not condition():
-    assert process.poll() is None and time.monotonic() < deadline, (
-      process.communicate()
-    )
+    assert (
+        process.poll() is None and time.monotonic() < deadline
+    ), process.communicate()
     time.sleep(0.2)
 
 
@@ -46,8 +50,8 @@ def test_a_population_killed_and_resumed_is_complete(tmp_path):
   # The lower half takes over from the upper one, with other settings.
   for slice_ in (2, 3):
     before, now = (
-      sorted(line for line in lines if line.slice == number)
-      for number in (slice_ - 1, slice_)
+        sorted(line for line in lines if line.slice == number)
+        for number in (slice_ - 1, slice_)
     )
     winner = max(before, key=lambda line: line.score).member
     assert [line.parent for line in now] == [winner, winner]
@@ -77,19 +81,19 @@ def test_a_population_killed_and_resumed_is_complete(tmp_path):
 
 
 @pytest.mark.parametrize(
-  'machines, devices, expected, turns',
-  [
-    ([{'CPU': 8}], 1, {'cpu': 8}, 4),
-    ([{'CPU': 8}, {'CPU': 4}], 1, {'cpu': 4}, 2),
-    ([{'memory': 9}, {'CPU': 8}], 1, {'cpu': 8}, 4),
-    ([{'CPU': 8, 'GPU': 2}, {'CPU': 4}], 1, {'cpu': 1, 'gpu': 1}, 2),
-    # All of a machine's.
-    ([{'CPU': 8, 'GPU': 4}], 0, {'cpu': 1, 'gpu': 4}, 4),
-    ([{'CPU': 9, 'GPU': 8}], 1, {'cpu': 1, 'gpu': 1}, 1),
-  ],
+    'machines, devices, expected, turns',
+    [
+        ([{'CPU': 8}], 1, {'cpu': 8}, 4),
+        ([{'CPU': 8}, {'CPU': 4}], 1, {'cpu': 4}, 2),
+        ([{'memory': 9}, {'CPU': 8}], 1, {'cpu': 8}, 4),
+        ([{'CPU': 8, 'GPU': 2}, {'CPU': 4}], 1, {'cpu': 1, 'gpu': 1}, 2),
+        # All of a machine's.
+        ([{'CPU': 8, 'GPU': 4}], 0, {'cpu': 1, 'gpu': 4}, 4),
+        ([{'CPU': 9, 'GPU': 8}], 1, {'cpu': 1, 'gpu': 1}, 1),
+    ],
 )
 def test_members_share_machines(
-  monkeypatch, machines, devices, expected, turns
+    monkeypatch, machines, devices, expected, turns
 ):
   tuning = pytest.importorskip('tuning')
   nodes = [{'Alive': True, 'Resources': machine} for machine in machines]
@@ -129,22 +133,20 @@ def test_a_member_that_fits_no_machine_is_told(monkeypatch):
 
 
 @pytest.mark.parametrize(
-  'arguments, words',
-  [
-    (['--entropy_costs=2,1'], ['--entropy_costs=2,1', 'lower one first']),
-    (['--frames=0'], ['--minutes', '--frames']),
-    (['--resume'], ['no population', '--resume']),
-    (
-      ['--perturb_frames=0', '--perturb_minutes=0'],
-      ['--perturb_minutes', '--perturb_frames'],
-    ),
-  ],
+    'arguments, words',
+    [
+        (['--entropy_costs=2,1'], ['--entropy_costs=2,1', 'lower one first']),
+        (['--frames=0'], ['--minutes', '--frames']),
+        (['--resume'], ['no population', '--resume']),
+        (
+            ['--perturb_frames=0', '--perturb_minutes=0'],
+            ['--perturb_minutes', '--perturb_frames'],
+        ),
+    ],
 )
 def test_what_is_wrong_gives_one_line(tmp_path, arguments, words):
   folder = tmp_path / 'run'
-  process = tiny.script(
-    'pbt.py', *tiny.flags(folder), *ARGUMENTS, *arguments
-  )
+  process = tiny.script('pbt.py', *tiny.flags(folder), *ARGUMENTS, *arguments)
   _, errors = process.communicate(timeout=300)
   assert process.returncode != 0
   assert len(errors.splitlines()) == 1, errors

@@ -10,12 +10,12 @@ import pictures
 
 def test_metrics_without_frames_are_where_they_were_in_time():
   records = [
-    {'seconds': 1.0, 'd': 5.0},
-    {'seconds': 2.0, 'policy/frames': 100, 'p': 1.0},
-    {'seconds': 3.0, 'd': 6.0},
-    {'seconds': 4.0, 'd': None},  # Not finite.
-    {'seconds': 6.0, 'policy/frames': 300, 'p': 2.0},
-    {'seconds': 7.0, 'd': 7.0},
+      {'seconds': 1.0, 'd': 5.0},
+      {'seconds': 2.0, 'policy/frames': 100, 'p': 1.0},
+      {'seconds': 3.0, 'd': 6.0},
+      {'seconds': 4.0, 'd': None},  # Not finite.
+      {'seconds': 6.0, 'policy/frames': 300, 'p': 2.0},
+      {'seconds': 7.0, 'd': 7.0},
   ]
   frames, values = pictures._by_frames(records, 'd')
   np.testing.assert_allclose(frames, [50, 150])

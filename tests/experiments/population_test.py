@@ -20,16 +20,21 @@ def line(member, slice_, parent=None, score=0.0, **fields):
   defaults = dict(frames=24, seconds=1.0, learning_rate=1e-3, entropy_cost=0.1)
   parent = member if parent is None else parent
   return population.Slice(
-    member, slice_, parent, score, **{**defaults, **fields}
+      member, slice_, parent, score, **{**defaults, **fields}
   )
 
 
 # Member 2 is replaced by 0 after the first slice, 0 by 2 after the second.
 HISTORY = [
-  line(0, 1, score=3.0), line(1, 1, score=2.0), line(2, 1, score=1.0),
-  line(0, 2, score=4.0), line(1, 2, score=9.0), line(2, 2, 0, score=5.0),
-  line(0, 3, 2, score=7.0), line(1, 3, score=6.0),
-  line(2, 3, score=float('nan')),
+    line(0, 1, score=3.0),
+    line(1, 1, score=2.0),
+    line(2, 1, score=1.0),
+    line(0, 2, score=4.0),
+    line(1, 2, score=9.0),
+    line(2, 2, 0, score=5.0),
+    line(0, 3, 2, score=7.0),
+    line(1, 3, score=6.0),
+    line(2, 3, score=float('nan')),
 ]
 
 
@@ -66,8 +71,8 @@ def test_the_plot_draws_every_member(tmp_path):
 def test_a_score_is_that_of_the_second_half(tmp_path):
   path = tmp_path / 'metrics.jsonl'
   records = [
-    {'policy/frames': frames, 'policy/score': score}
-    for frames, score in ((90, 50.0), (110, 9.0), (160, 2.0), (200, 4.0))
+      {'policy/frames': frames, 'policy/score': score}
+      for frames, score in ((90, 50.0), (110, 9.0), (160, 2.0), (200, 4.0))
   ]
   path.write_text('\n'.join(map(json.dumps, [*records, {'step': 1}])))
   score = functools.partial(population._score, path, has_discriminator=False)
@@ -79,10 +84,10 @@ def test_a_score_is_less_that_of_real_images(tmp_path):
   path = tmp_path / 'metrics.jsonl'
   distance = 'discriminator/discriminator_distance'
   lines = [
-    {distance: 9.0},  # Before the first half ends.
-    {'policy/frames': 160, 'policy/score': 50.0},
-    {distance: 2.0},
-    {distance: 4.0},
+      {distance: 9.0},  # Before the first half ends.
+      {'policy/frames': 160, 'policy/score': 50.0},
+      {distance: 2.0},
+      {distance: 4.0},
   ]
   path.write_text('\n'.join(map(json.dumps, lines)))
   score = functools.partial(population._score, path, has_discriminator=True)
@@ -99,16 +104,16 @@ def test_a_score_is_less_that_of_real_images(tmp_path):
 def test_a_member_goes_on_from_another(tmp_path):
   setup = tiny.setup(tmp_path / 'work', run=dict(frames=0))
   first = population.train_slice(
-    setup, 0, None, tmp_path / 'first', minutes=0, frames=48
+      setup, 0, None, tmp_path / 'first', minutes=0, frames=48
   )
   assert (first.slice, first.parent, first.frames) == (1, 0, 48)
   before = params(tmp_path / 'first')
   other = setup._replace(
-    run=dataclasses.replace(setup.run, frames=60),
-    learner=dataclasses.replace(setup.learner, learning_rate=0.5),
+      run=dataclasses.replace(setup.run, frames=60),
+      learner=dataclasses.replace(setup.learner, learning_rate=0.5),
   )
   second = population.train_slice(
-    other, 1, tmp_path / 'first', tmp_path / 'second', minutes=0, frames=48
+      other, 1, tmp_path / 'first', tmp_path / 'second', minutes=0, frames=48
   )
   # Ends at --frames, which are reached before the slice's.
   assert (second.slice, second.parent, second.frames) == (2, 0, 72)
@@ -127,7 +132,7 @@ def test_a_member_goes_on_from_another(tmp_path):
   assert max(jax.tree.leaves(moved)) > 0.1
   # What another has left in a folder is not taken.
   shutil.copytree(
-    tmp_path / 'second/checkpoints/3', tmp_path / 'second/checkpoints/9'
+      tmp_path / 'second/checkpoints/3', tmp_path / 'second/checkpoints/9'
   )
   population.copy(tmp_path / 'second', tmp_path / 'copy')
   assert [p.name for p in (tmp_path / 'copy/checkpoints').iterdir()] == ['3']

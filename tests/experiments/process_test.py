@@ -28,22 +28,24 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 def faults(argument):
   done = subprocess.run(
-    [sys.executable, '-c', PROGRAM, argument],
-    env={
-      **os.environ,
-      'PYTHONPATH': os.pathsep.join(
-        map(str, (tiny.ROOT, tiny.ROOT / 'experiments'))
-      ),
-      'GLIBC_TUNABLES': '',
-      'JAX_PLATFORMS': 'cpu',
-    },
-    capture_output=True, text=True, check=True,
+      [sys.executable, '-c', PROGRAM, argument],
+      env={
+          **os.environ,
+          'PYTHONPATH': os.pathsep.join(
+              map(str, (tiny.ROOT, tiny.ROOT / 'experiments'))
+          ),
+          'GLIBC_TUNABLES': '',
+          'JAX_PLATFORMS': 'cpu',
+      },
+      capture_output=True,
+      text=True,
+      check=True,
   )
   return int(done.stdout)
 
 
 @pytest.mark.skipif(
-  platform.libc_ver()[0] != 'glibc', reason='allocators differ'
+    platform.libc_ver()[0] != 'glibc', reason='allocators differ'
 )
 def test_freed_memory_is_used_again():
   pages = (1 << 26) // os.sysconf('SC_PAGE_SIZE')
@@ -70,14 +72,16 @@ print(len(kept))
 @pytest.mark.parametrize('platforms, kept', [('', '0'), ('cpu', '1')])
 def test_memory_is_not_kept_where_an_accelerator_computes(platforms, kept):
   done = subprocess.run(
-    [sys.executable, '-c', PLUGIN],
-    env={
-      **os.environ,
-      'PYTHONPATH': os.pathsep.join(
-        map(str, (tiny.ROOT, tiny.ROOT / 'experiments'))
-      ),
-      'JAX_PLATFORMS': platforms,
-    },
-    capture_output=True, text=True, check=True,
+      [sys.executable, '-c', PLUGIN],
+      env={
+          **os.environ,
+          'PYTHONPATH': os.pathsep.join(
+              map(str, (tiny.ROOT, tiny.ROOT / 'experiments'))
+          ),
+          'JAX_PLATFORMS': platforms,
+      },
+      capture_output=True,
+      text=True,
+      check=True,
   )
   assert done.stdout.split() == [kept]

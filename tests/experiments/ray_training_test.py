@@ -21,9 +21,7 @@ def test_actors_in_processes_train_and_threads_go_on(tmp_path, monkeypatch):
   path = os.pathsep.join(map(str, (tiny.ROOT, tiny.ROOT / 'experiments')))
   monkeypatch.setenv('PYTHONPATH', path)
   run = dict(lockstep=False, num_actors=2, frames=144)
-  setup = tiny.setup(
-    tmp_path, conditional=True, run={**run, 'launcher': 'ray'}
-  )
+  setup = tiny.setup(tmp_path, conditional=True, run={**run, 'launcher': 'ray'})
   training.train(setup)
   state = checkpoints.load(tmp_path / 'checkpoints').state
   assert state['policy']['frames'] == 144
@@ -34,8 +32,8 @@ def test_actors_in_processes_train_and_threads_go_on(tmp_path, monkeypatch):
   lines = (tmp_path / 'metrics.jsonl').read_text().splitlines()
   records = [json.loads(line) for line in lines]
   assert {'actors/alive': 2, 'actors/died': 0}.items() <= max(
-    (r for r in records if 'actors/alive' in r),
-    key=lambda r: r['actors/alive'],
+      (r for r in records if 'actors/alive' in r),
+      key=lambda r: r['actors/alive'],
   ).items()
   lags = [r['policy/lag'] for r in records if 'policy/lag' in r]
   assert len(lags) == 6 and min(lags) >= 0
@@ -67,8 +65,11 @@ def processes_that_play():
 def test_killed_learners_leave_nothing_behind_and_go_on(tmp_path):
   before = processes_that_play()
   arguments = [
-    *tiny.flags(tmp_path), '--nolockstep', '--launcher=ray', '--num_actors=2',
-    '--checkpoint_minutes=.02',
+      *tiny.flags(tmp_path),
+      '--nolockstep',
+      '--launcher=ray',
+      '--num_actors=2',
+      '--checkpoint_minutes=.02',
   ]
   process = tiny.script('mnist.py', *arguments, '--frames=1000000')
   folder = tmp_path / 'checkpoints'
@@ -87,7 +88,7 @@ def test_killed_learners_leave_nothing_behind_and_go_on(tmp_path):
     time.sleep(0.2)
   frames = saved + 240
   process = tiny.script(
-    'mnist.py', *arguments, f'--frames={frames}', '--resume'
+      'mnist.py', *arguments, f'--frames={frames}', '--resume'
   )
   _, errors = process.communicate(timeout=300)
   assert process.returncode == 0, errors
@@ -96,8 +97,11 @@ def test_killed_learners_leave_nothing_behind_and_go_on(tmp_path):
 
 def test_without_a_head_there_is_one_line(tmp_path):
   process = tiny.script(
-    'mnist.py', *tiny.flags(tmp_path / 'run'), '--nolockstep',
-    '--launcher=ray', '--ray_address=127.0.0.1:1',
+      'mnist.py',
+      *tiny.flags(tmp_path / 'run'),
+      '--nolockstep',
+      '--launcher=ray',
+      '--ray_address=127.0.0.1:1',
   )
   output, errors = process.communicate(timeout=300)
   assert process.returncode != 0 and output == ''

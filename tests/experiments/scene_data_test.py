@@ -45,7 +45,7 @@ def test_a_seed_gives_the_same_scenes():
 
 def test_files_hold_what_is_made_in_memory(tmp_path):
   make_scenes.make_scenes(
-    SETTINGS, tmp_path, count=150, held_out=40, max_objects=2
+      SETTINGS, tmp_path, count=150, held_out=40, max_objects=2
   )
   for split in ('train', 'test'):
     made, found = load(split), load(split, data_dir=str(tmp_path))
@@ -60,7 +60,7 @@ def test_files_hold_what_is_made_in_memory(tmp_path):
 
 
 @pytest.mark.parametrize(
-  'name, value', [('train_scenes', 0), ('held_out', 0), ('max_objects', 21)]
+    'name, value', [('train_scenes', 0), ('held_out', 0), ('max_objects', 21)]
 )
 def test_values_out_of_range_are_named(name, value):
   with pytest.raises(ValueError, match=f'{name} is {value}, must be'):

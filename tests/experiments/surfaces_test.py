@@ -47,9 +47,9 @@ def test_climbing_is_what_it_says():
     row, column = start
     while True:
       near = [
-        (i, j)
-        for i in range(max(row - 1, 0), min(row + 2, P))
-        for j in range(max(column - 1, 0), min(column + 2, Q))
+          (i, j)
+          for i in range(max(row - 1, 0), min(row + 2, P))
+          for j in range(max(column - 1, 0), min(column + 2, Q))
       ]
       best = max(near, key=surface.__getitem__)
       if best == (row, column):

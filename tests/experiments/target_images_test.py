@@ -33,9 +33,14 @@ def read(path, settings=SETTINGS, **kwargs):
   return image
 
 
-@pytest.mark.parametrize('invert, is_inverted', [
-  ('auto', True), ('yes', True), ('no', False),
-])
+@pytest.mark.parametrize(
+    'invert, is_inverted',
+    [
+        ('auto', True),
+        ('yes', True),
+        ('no', False),
+    ],
+)
 def test_white_on_black_is_inverted(tmp_path, invert, is_inverted):
   path = save(tmp_path / 'a.png', 255 - ink())
   image = read(path, invert=invert)
@@ -78,9 +83,14 @@ def test_what_is_added_to_an_image_is_its_paper(tmp_path, invert):
   assert image[8, 8] == 0 and image[8, 0] == 255
 
 
-@pytest.mark.parametrize('contrast, paper, darkest', [
-  ('auto', 255, 0), ('yes', 255, 0), ('no', 180, 90),
-])
+@pytest.mark.parametrize(
+    'contrast, paper, darkest',
+    [
+        ('auto', 255, 0),
+        ('yes', 255, 0),
+        ('no', 180, 90),
+    ],
+)
 def test_drawings_on_grey_paper(tmp_path, contrast, paper, darkest):
   page = np.where(ink(), 180, 90).astype(np.uint8)
   image = read(save(tmp_path / 'a.png', page), contrast=contrast)
@@ -110,11 +120,16 @@ def test_contrast_leaves_photographs_and_empty_pages_alone(tmp_path):
   assert read(save(tmp_path / 'c.png', coloured), COLOUR).max() < 200
 
 
-@pytest.mark.parametrize('dataset, channels, expected', [
-  ('mnist', 1, True), ('omniglot', 1, True), ('celeba', 3, False),
-])
+@pytest.mark.parametrize(
+    'dataset, channels, expected',
+    [
+        ('mnist', 1, True),
+        ('omniglot', 1, True),
+        ('celeba', 3, False),
+    ],
+)
 def test_drawings_are_told_from_photographs(
-  tmp_path, dataset, channels, expected
+    tmp_path, dataset, channels, expected
 ):
   images = datasets.load(dataset, 'test', size=64, channels=channels).images
   for i, image in enumerate(images[:40]):
@@ -141,10 +156,15 @@ def test_a_folder_is_read_in_order_and_names_differ(tmp_path):
   (tmp_path / 'notes.txt').write_text('no image')
   names, images = target_images.read(tmp_path, SETTINGS)
   assert names == [
-    'a', 'b.jpg', 'b.png', 'more_a.png', 'more_a.jpg', 'more_a.png_'
+      'a',
+      'b.jpg',
+      'b.png',
+      'more_a.png',
+      'more_a.jpg',
+      'more_a.png_',
   ]
   np.testing.assert_allclose(
-    images[:, 8, 8, 0], [200, 210, 220, 230, 240, 250], atol=1
+      images[:, 8, 8, 0], [200, 210, 220, 230, 240, 250], atol=1
   )
 
 
@@ -163,11 +183,14 @@ def test_images_of_every_kind(tmp_path):
   assert (images[4] == 255).all()
 
 
-@pytest.mark.parametrize('name, words', [
-  ('x.png', ['x.png does not exist', '--image']),
-  ('empty', ['empty has no images', '.png', '--image']),
-  ('bad.png', ['bad.png cannot be read', 'no known kind of picture']),
-])
+@pytest.mark.parametrize(
+    'name, words',
+    [
+        ('x.png', ['x.png does not exist', '--image']),
+        ('empty', ['empty has no images', '.png', '--image']),
+        ('bad.png', ['bad.png cannot be read', 'no known kind of picture']),
+    ],
+)
 def test_images_that_are_not_there_or_damaged(tmp_path, name, words):
   (tmp_path / 'empty').mkdir()
   (tmp_path / 'bad.png').write_bytes(b'no picture')

@@ -30,7 +30,7 @@ def assert_equal(one, other):
   """Compares all parameters, optimisers, keys and places in data."""
   for name in ('policy', 'discriminator', 'actor 0'):
     leaves = [
-      jax.tree.flatten_with_path(state[name])[0] for state in (one, other)
+        jax.tree.flatten_with_path(state[name])[0] for state in (one, other)
     ]
     assert len(leaves[0]) == len(leaves[1])
     for (path, a), (_, b) in zip(*leaves):
@@ -46,7 +46,7 @@ def fifty_updates(tmp_path_factory):
 
 
 def test_two_runs_with_one_seed_are_equal_after_50_updates(
-  tmp_path, fifty_updates
+    tmp_path, fifty_updates
 ):
   training.train(tiny.setup(tmp_path, run=dict(frames=50 * 24)))
   state = state_of(tmp_path)
@@ -57,8 +57,8 @@ def test_two_runs_with_one_seed_are_equal_after_50_updates(
 def test_another_seed_gives_another_run(tmp_path, fifty_updates):
   training.train(tiny.setup(tmp_path, run=dict(seed=1)))
   first, second = (
-    jax.tree.leaves(state['policy']['learner']['params'])
-    for state in (state_of(tmp_path), fifty_updates)
+      jax.tree.leaves(state['policy']['learner']['params'])
+      for state in (state_of(tmp_path), fifty_updates)
   )
   assert any(np.any(a != b) for a, b in zip(first, second))
 
@@ -69,19 +69,17 @@ def test_killed_and_resumed_is_as_if_never_killed(tmp_path, fifty_updates):
   folder = tmp_path / 'checkpoints'
   deadline = time.monotonic() + 300
   while not any(
-    p.name.isdigit() and int(p.name) >= 8 for p in folder.glob('*')
+      p.name.isdigit() and int(p.name) >= 8 for p in folder.glob('*')
   ):
-    assert process.poll() is None and time.monotonic() < deadline, (
-      process.communicate()
-    )
+    assert (
+        process.poll() is None and time.monotonic() < deadline
+    ), process.communicate()
     time.sleep(0.005)
   process.send_signal(signal.SIGKILL)
   process.communicate()
   assert process.returncode == -signal.SIGKILL
   assert 8 <= checkpoints.load(folder).step < 50
-  training.train(
-    tiny.setup(tmp_path, run=dict(frames=50 * 24, resume=True))
-  )
+  training.train(tiny.setup(tmp_path, run=dict(frames=50 * 24, resume=True)))
   assert_equal(state_of(tmp_path), fifty_updates)
 
 
@@ -89,16 +87,14 @@ def test_killed_and_resumed_is_as_if_never_killed(tmp_path, fifty_updates):
 @pytest.mark.parametrize('reward', ['l2', 'discriminator'])
 def test_conditional_runs_measure_held_out_error(tmp_path, reward, reward_at):
   training.train(
-    tiny.setup(
-      tmp_path,
-      conditional=True,
-      blind=reward_at == 'end',
-      learner=dict(reward=reward, reward_at=reward_at),
-    )
+      tiny.setup(
+          tmp_path,
+          conditional=True,
+          blind=reward_at == 'end',
+          learner=dict(reward=reward, reward_at=reward_at),
+      )
   )
-  records = [
-    json.loads(line) for line in (tmp_path / 'metrics.jsonl').open()
-  ]
+  records = [json.loads(line) for line in (tmp_path / 'metrics.jsonl').open()]
   errors = [r['held_out/l2'] for r in records if 'held_out/l2' in r]
   assert len(errors) == 1 and 0.0 < errors[0] < 1.0
   learned = [r for r in records if 'policy/frames' in r]
@@ -113,9 +109,9 @@ def test_conditional_runs_measure_held_out_error(tmp_path, reward, reward_at):
 def test_episodes_are_learned_from_in_pieces(tmp_path, reward, lockstep):
   run = dict(unroll_length=1, frames=2 * 24, log_every=2, lockstep=lockstep)
   training.train(
-    tiny.setup(
-      tmp_path, run=run, conditional=True, learner=dict(reward=reward)
-    )
+      tiny.setup(
+          tmp_path, run=run, conditional=True, learner=dict(reward=reward)
+      )
   )
   state = state_of(tmp_path)
   assert state['policy']['version'] == 6  # Two episodes of three pieces.
@@ -123,9 +119,7 @@ def test_episodes_are_learned_from_in_pieces(tmp_path, reward, lockstep):
   assert begun == 2 or (begun == 3 and not lockstep)
   if reward == 'discriminator':
     assert state['replay']['inserts'] == 2
-  records = [
-    json.loads(line) for line in (tmp_path / 'metrics.jsonl').open()
-  ]
+  records = [json.loads(line) for line in (tmp_path / 'metrics.jsonl').open()]
   # Only the last piece of an episode has a result.
   learned = [r['step'] for r in records if 'policy/l2' in r]
   assert learned == [3, 6]
@@ -140,15 +134,15 @@ def test_threads_train_as_well(tmp_path, num_actors, max_lag):
   assert state['policy']['frames'] == 240
   assert state['discriminator']['version'] > 0
   lags = [
-    json.loads(line).get('policy/lag')
-    for line in (tmp_path / 'metrics.jsonl').open()
+      json.loads(line).get('policy/lag')
+      for line in (tmp_path / 'metrics.jsonl').open()
   ]
   assert all(0 <= lag <= max_lag for lag in lags if lag is not None)
 
 
 @pytest.mark.parametrize('algorithm', ['vtrace', 'clipped'])
 def test_nothing_is_compiled_after_the_first_rounds(
-  tmp_path, monkeypatch, algorithm
+    tmp_path, monkeypatch, algorithm
 ):
   num_compiled = 0
   before_update = []
@@ -171,7 +165,7 @@ def test_nothing_is_compiled_after_the_first_rounds(
     learner |= dict(epochs=2, minibatches=2)
   try:
     training.train(
-      tiny.setup(tmp_path, run=dict(frames=12 * 24), learner=learner)
+        tiny.setup(tmp_path, run=dict(frames=12 * 24), learner=learner)
     )
   finally:
     jax.monitoring.unregister_event_duration_listener(listen)
@@ -183,22 +177,22 @@ def test_nothing_is_compiled_after_the_first_rounds(
 @pytest.mark.slow
 def test_several_devices_train_and_one_goes_on(tmp_path):
   code = (
-    f'import sys; sys.path.append({str(tiny.ROOT / "experiments")!r})\n'
-    'from tests.experiments import tiny\n'
-    'import training\n'
-    'run = dict(devices=0, lockstep=False)\n'
-    f'training.train(tiny.setup({str(tmp_path)!r}, run=run))\n'
+      f'import sys; sys.path.append({str(tiny.ROOT / "experiments")!r})\n'
+      'from tests.experiments import tiny\n'
+      'import training\n'
+      'run = dict(devices=0, lockstep=False)\n'
+      f'training.train(tiny.setup({str(tmp_path)!r}, run=run))\n'
   )
   subprocess.run(
-    [sys.executable, '-c', code],
-    cwd=tiny.ROOT,
-    env={
-      **os.environ,
-      'JAX_PLATFORMS': 'cpu',
-      'XLA_FLAGS': '--xla_force_host_platform_device_count=2',
-    },
-    timeout=600,
-    check=True,
+      [sys.executable, '-c', code],
+      cwd=tiny.ROOT,
+      env={
+          **os.environ,
+          'JAX_PLATFORMS': 'cpu',
+          'XLA_FLAGS': '--xla_force_host_platform_device_count=2',
+      },
+      timeout=600,
+      check=True,
   )
   assert state_of(tmp_path)['policy']['frames'] == 72
   run = dict(resume=True, lockstep=False, frames=96)
@@ -221,28 +215,43 @@ def test_a_node_that_fails_is_named(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-  'run, learner, agent, words',
-  [
-    (dict(batch_size=9), dict(algorithm='clipped', minibatches=4), {},
-     ['--batch_size=9', '--minibatches=4']),
-    (dict(batch_size=9, devices=2), {}, {}, ['--batch_size=9', '--devices=2']),
-    (dict(batch_size=8, devices=8), {}, {}, ['devices is 8', 'has 1 ']),
-    ({}, dict(reward='l2'), {}, ['--reward=l2', '--conditional']),
-    (dict(unroll_length=2), {}, {},
-     ['--unroll_length=2', '--episode_length=3']),
-    (dict(unroll_length=1, unfinished_share=0.5), {}, {},
-     ['--unroll_length=1', '--unfinished_share=0.5']),
-    (dict(data_dir='/no/such/folder'), {}, {}, ['/no/such/folder']),
-    (dict(resume=True), {}, {}, ['no checkpoint', '--resume', '--run_dir']),
-    (dict(run_dir=''), {}, {}, ['run_dir is empty', '--run_dir=']),
-  ],
+    'run, learner, agent, words',
+    [
+        (
+            dict(batch_size=9),
+            dict(algorithm='clipped', minibatches=4),
+            {},
+            ['--batch_size=9', '--minibatches=4'],
+        ),
+        (
+            dict(batch_size=9, devices=2),
+            {},
+            {},
+            ['--batch_size=9', '--devices=2'],
+        ),
+        (dict(batch_size=8, devices=8), {}, {}, ['devices is 8', 'has 1 ']),
+        ({}, dict(reward='l2'), {}, ['--reward=l2', '--conditional']),
+        (
+            dict(unroll_length=2),
+            {},
+            {},
+            ['--unroll_length=2', '--episode_length=3'],
+        ),
+        (
+            dict(unroll_length=1, unfinished_share=0.5),
+            {},
+            {},
+            ['--unroll_length=1', '--unfinished_share=0.5'],
+        ),
+        (dict(data_dir='/no/such/folder'), {}, {}, ['/no/such/folder']),
+        (dict(resume=True), {}, {}, ['no checkpoint', '--resume', '--run_dir']),
+        (dict(run_dir=''), {}, {}, ['run_dir is empty', '--run_dir=']),
+    ],
 )
 def test_what_does_not_fit_is_refused(tmp_path, run, learner, agent, words):
   folder = tmp_path / 'run'
   setup = tiny.setup(folder, learner=learner, **agent)
-  setup = setup._replace(
-    run=run_setup.RunConfig(**{**vars(setup.run), **run})
-  )
+  setup = setup._replace(run=run_setup.RunConfig(**{**vars(setup.run), **run}))
   with pytest.raises((ValueError, OSError)) as error:
     training.train(setup)
   for word in words:
@@ -252,7 +261,7 @@ def test_what_does_not_fit_is_refused(tmp_path, run, learner, agent, words):
 
 @pytest.mark.parametrize('minutes, decay_minutes', [(2.0, 0.0), (1.0, 2.0)])
 def test_the_decay_may_follow_the_clock(
-  tmp_path, monkeypatch, minutes, decay_minutes
+    tmp_path, monkeypatch, minutes, decay_minutes
 ):
   run = dict(minutes=minutes, decay_minutes=decay_minutes, decay_by_clock=True)
   run_dir = tmp_path / 'run'
@@ -264,8 +273,9 @@ def test_the_decay_may_follow_the_clock(
     made = training.Training(setup, run_dir, None)
     made.clock.set_state({'seconds': seconds})
     monkeypatch.setattr(
-      made, '_policy_learner',
-      types.SimpleNamespace(update=lambda *args: given.append(args[3])),
+        made,
+        '_policy_learner',
+        types.SimpleNamespace(update=lambda *args: given.append(args[3])),
     )
     made._update_policy(None, trajectory, None)
   assert given == pytest.approx([0.0, 0.25, 1.0], abs=0.01)
@@ -281,9 +291,9 @@ def test_the_replay_takes_unfinished_canvases_of_all_times():
   ends = np.ones((3, 8), bool)
   trajectory = types.SimpleNamespace(canvas=canvas, target=None, is_last=ends)
   for share, expected in (
-    (0.0, [30, 31, 32, 33, 34, 35, 36, 37]),
-    (0.5, [0, 11, 22, 3, 34, 35, 36, 37]),
-    (1.0, [0, 11, 22, 3, 14, 25, 6, 17]),
+      (0.0, [30, 31, 32, 33, 34, 35, 36, 37]),
+      (0.5, [0, 11, 22, 3, 34, 35, 36, 37]),
+      (1.0, [0, 11, 22, 3, 14, 25, 6, 17]),
   ):
     rows = examples.from_trajectory(trajectory, unfinished_share=share)
     assert rows['canvas'].tolist() == expected
@@ -296,10 +306,17 @@ def test_the_replay_takes_unfinished_canvases_of_all_times():
 
 
 @pytest.mark.parametrize(
-  'field, value',
-  [('batch_size', 0), ('minutes', float('nan')), ('frames', -1),
-   ('discriminator_updates', 0.0), ('seed', -1), ('replay_batches', 0),
-   ('unfinished_share', 1.5), ('checkpoint_rounds', 4)],
+    'field, value',
+    [
+        ('batch_size', 0),
+        ('minutes', float('nan')),
+        ('frames', -1),
+        ('discriminator_updates', 0.0),
+        ('seed', -1),
+        ('replay_batches', 0),
+        ('unfinished_share', 1.5),
+        ('checkpoint_rounds', 4),
+    ],
 )
 def test_values_out_of_range_are_named(field, value):
   with pytest.raises(ValueError, match=rf'{field} is {value}, must be '):

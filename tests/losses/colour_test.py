@@ -33,7 +33,7 @@ def test_black_and_white_are_one_apart(bins):
 
 def test_one_channel_of_three_counts_for_a_third():
   assert colour.earth_movers_distance(
-    page(0, 1, 0), page(0, 0, 0)
+      page(0, 1, 0), page(0, 0, 0)
   ) == pytest.approx(1 / 3)
 
 
@@ -42,17 +42,17 @@ def test_it_is_how_much_moves_times_how_far():
   canvas = page(1)
   canvas[:2, :2] = 0.2
   assert colour.earth_movers_distance(
-    canvas, page(1), bins=256
+      canvas, page(1), bins=256
   ) == pytest.approx(0.25 * 0.8)
   # Of five bins it goes from the last to the second: three of four steps.
   assert colour.earth_movers_distance(
-    canvas + 0.01, page(1), bins=5
+      canvas + 0.01, page(1), bins=5
   ) == pytest.approx(0.25 * 3 / 4)
 
 
 def test_it_grows_with_the_way_where_l1_of_histograms_would_not():
   near, far = (
-    colour.earth_movers_distance(page(shade), page(0)) for shade in (0.3, 0.9)
+      colour.earth_movers_distance(page(shade), page(0)) for shade in (0.3, 0.9)
   )
   assert near == pytest.approx(0.3, abs=0.05)
   assert far == pytest.approx(0.9, abs=0.05)
@@ -66,12 +66,13 @@ def test_it_is_the_wasserstein_distance_of_scipy(bins):
   expected = []
   for channel in range(3):
     weights = [
-      np.bincount(
-        np.minimum(np.floor(x[..., channel].ravel() * bins), bins - 1)
-        .astype(int),
-        minlength=bins,
-      )
-      for x in (canvas, target)
+        np.bincount(
+            np.minimum(
+                np.floor(x[..., channel].ravel() * bins), bins - 1
+            ).astype(int),
+            minlength=bins,
+        )
+        for x in (canvas, target)
     ]
     expected.append(stats.wasserstein_distance(places, places, *weights))
   assert np.ptp(expected) > 0
@@ -84,14 +85,14 @@ def test_with_256_bins_it_is_that_of_the_pixels():
   canvas, target = random(1, 9, 7, 3), random(2, 9, 7, 3)
   ordered = [np.sort(x.reshape(-1, 3), axis=0) for x in (canvas, target)]
   assert colour.earth_movers_distance(
-    canvas, target, bins=256
+      canvas, target, bins=256
   ) == pytest.approx(np.abs(ordered[0] - ordered[1]).mean(), rel=1e-4)
 
 
 def test_every_value_of_uint8_has_a_bin_of_its_own():
   values = np.arange(256, dtype=np.float32).reshape(16, 16, 1) / 255
   np.testing.assert_allclose(
-    colour.histograms(values, 256), np.full((1, 256), 1 / 256)
+      colour.histograms(values, 256), np.full((1, 256), 1 / 256)
   )
 
 
@@ -109,11 +110,11 @@ def test_each_canvas_is_compared_with_its_own_target():
   canvas = np.stack([target] * 5)  # [T, B, ...], every one perfect.
   canvas[2, 1, ..., 0] = 1 - canvas[2, 1, ..., 0]
   distance = np.array(
-    jax.jit(colour.earth_movers_distance)(canvas, jnp.asarray(target))
+      jax.jit(colour.earth_movers_distance)(canvas, jnp.asarray(target))
   )
   assert distance.shape == (5, 3)
   assert distance[2, 1] == pytest.approx(
-    float(colour.earth_movers_distance(canvas[2, 1], target[1]))
+      float(colour.earth_movers_distance(canvas[2, 1], target[1]))
   )
   assert distance[2, 1] > 0.05
   distance[2, 1] = 0.0

@@ -9,10 +9,10 @@ T, B = 5, 3
 
 # One program each: op by op, XLA compiles for longer than it computes.
 vtrace_targets = jax.jit(
-  policy_gradient.vtrace_targets, static_argnames=('lambda_', 'clip_rho')
+    policy_gradient.vtrace_targets, static_argnames=('lambda_', 'clip_rho')
 )
 lambda_targets = jax.jit(
-  policy_gradient.lambda_targets, static_argnames='lambda_'
+    policy_gradient.lambda_targets, static_argnames='lambda_'
 )
 
 
@@ -26,10 +26,10 @@ def episode(seed=0, ends=(T - 1,), discount=0.9):
   discounts = np.full((T, B), discount, np.float32)
   discounts[list(ends)] = 0.0
   return (
-    random(seed, T, B),
-    discounts,
-    random(seed + 1, T, B),
-    random(seed + 2, B),
+      random(seed, T, B),
+      discounts,
+      random(seed + 1, T, B),
+      random(seed + 2, B),
   )
 
 
@@ -63,7 +63,7 @@ def slow_vtrace(rewards, discounts, values, bootstrap, rhos, lambda_, clip):
 def test_vtrace_at_zero_lag_is_monte_carlo(ends):
   rewards, discounts, values, bootstrap = episode(ends=ends)
   targets = vtrace_targets(
-    rewards, discounts, values, bootstrap, np.zeros_like(rewards)
+      rewards, discounts, values, bootstrap, np.zeros_like(rewards)
   )
   returns = monte_carlo(rewards, discounts, bootstrap)
   np.testing.assert_allclose(targets.returns, returns, atol=1e-5)
@@ -75,7 +75,7 @@ def test_vtrace_of_two_commands_by_hand():
   discounts = np.array([[0.5], [0.0]], np.float32)
   values = np.array([[10.0], [20.0]], np.float32)
   targets = vtrace_targets(
-    rewards, discounts, values, np.array([7.0]), np.zeros((2, 1))
+      rewards, discounts, values, np.array([7.0]), np.zeros((2, 1))
   )
   np.testing.assert_allclose(targets.returns, [[2.0], [2.0]])
   np.testing.assert_allclose(targets.advantages, [[-8.0], [-18.0]])
@@ -88,11 +88,22 @@ def test_vtrace_off_policy_is_the_sum_of_the_paper(lambda_, clip_rho):
   log_ratios = random(9, T, B)
   assert np.exp(log_ratios).min() < 0.7 and np.exp(log_ratios).max() > 2.0
   targets = vtrace_targets(
-    rewards, discounts, values, bootstrap, log_ratios,
-    lambda_=lambda_, clip_rho=clip_rho,
+      rewards,
+      discounts,
+      values,
+      bootstrap,
+      log_ratios,
+      lambda_=lambda_,
+      clip_rho=clip_rho,
   )
   advantages, returns = slow_vtrace(
-    rewards, discounts, values, bootstrap, np.exp(log_ratios), lambda_, clip_rho
+      rewards,
+      discounts,
+      values,
+      bootstrap,
+      np.exp(log_ratios),
+      lambda_,
+      clip_rho,
   )
   np.testing.assert_allclose(targets.returns, returns, atol=1e-5)
   np.testing.assert_allclose(targets.advantages, advantages, atol=1e-5)
@@ -102,7 +113,7 @@ def test_vtrace_off_policy_is_the_sum_of_the_paper(lambda_, clip_rho):
 def test_generalised_advantages_are_sums_of_differences(lambda_):
   rewards, discounts, values, bootstrap = episode(seed=3, ends=(1, T - 1))
   targets = lambda_targets(
-    rewards, discounts, values, bootstrap, lambda_=lambda_
+      rewards, discounts, values, bootstrap, lambda_=lambda_
   )
   next_values = np.append(values[1:], bootstrap[None], axis=0)
   deltas = rewards + discounts * next_values - values
@@ -116,9 +127,7 @@ def test_generalised_advantages_are_sums_of_differences(lambda_):
 
 def vtrace(rewards, discounts, values, bootstrap):
   log_ratios = random(8, T, B)
-  return vtrace_targets(
-    rewards, discounts, values, bootstrap, log_ratios
-  )
+  return vtrace_targets(rewards, discounts, values, bootstrap, log_ratios)
 
 
 @pytest.mark.parametrize('targets', [vtrace, lambda_targets])
@@ -150,7 +159,7 @@ def test_no_gradient_flows_through_targets():
 
   def total(values, log_ratios):
     first = policy_gradient.vtrace_targets(
-      *data[:2], values, data[3], log_ratios
+        *data[:2], values, data[3], log_ratios
     )
     second = policy_gradient.lambda_targets(*data[:2], values, data[3])
     return sum(jnp.sum(x) for x in (*first, *second))
@@ -164,7 +173,7 @@ def test_shapes_that_differ_are_refused():
   rewards, discounts, values, bootstrap = episode()
   with pytest.raises(AssertionError):
     policy_gradient.vtrace_targets(
-      rewards, discounts, values, bootstrap, np.zeros((T, 1))
+        rewards, discounts, values, bootstrap, np.zeros((T, 1))
     )
   with pytest.raises(AssertionError):
     policy_gradient.lambda_targets(rewards[:, 0], discounts, values, bootstrap)
@@ -203,7 +212,7 @@ def test_normalise_each_time():
 def test_policy_gradient_is_minus_mean_of_advantage_times_log_prob():
   log_probs, advantages = random(0, T, B), random(1, T, B)
   loss, gradient = jax.value_and_grad(policy_gradient.policy_gradient_loss)(
-    log_probs, advantages
+      log_probs, advantages
   )
   assert loss == pytest.approx(-np.mean(log_probs * advantages), abs=1e-6)
   np.testing.assert_allclose(gradient, -advantages / (T * B), atol=1e-7)
@@ -217,25 +226,25 @@ def test_clipped_surrogate_starts_as_the_policy_gradient():
   surrogate = jax.grad(policy_gradient.clipped_surrogate_loss)
   plain = jax.grad(policy_gradient.policy_gradient_loss)
   np.testing.assert_allclose(
-    surrogate(zeros, advantages), plain(zeros, advantages), atol=1e-8
+      surrogate(zeros, advantages), plain(zeros, advantages), atol=1e-8
   )
 
 
 @pytest.mark.parametrize(
-  'ratio, advantage, loss, slope',
-  [
-    (1.5, 2.0, -2.4, 0.0),  # Pushed far enough.
-    (0.5, -2.0, 1.6, 0.0),
-    (1.5, -2.0, 3.0, 3.0),  # The wrong way: still pulled back.
-    (0.5, 2.0, -1.0, -1.0),
-    (1.1, 2.0, -2.2, -2.2),  # Within the bounds.
-    (0.9, -2.0, 1.8, 1.8),
-  ],
+    'ratio, advantage, loss, slope',
+    [
+        (1.5, 2.0, -2.4, 0.0),  # Pushed far enough.
+        (0.5, -2.0, 1.6, 0.0),
+        (1.5, -2.0, 3.0, 3.0),  # The wrong way: still pulled back.
+        (0.5, 2.0, -1.0, -1.0),
+        (1.1, 2.0, -2.2, -2.2),  # Within the bounds.
+        (0.9, -2.0, 1.8, 1.8),
+    ],
 )
 def test_clipped_surrogate_by_hand(ratio, advantage, loss, slope):
   log_ratio = np.log(np.full((1, 1), ratio, np.float32))
   value, gradient = jax.value_and_grad(policy_gradient.clipped_surrogate_loss)(
-    log_ratio, np.full((1, 1), advantage, np.float32), clip=0.2
+      log_ratio, np.full((1, 1), advantage, np.float32), clip=0.2
   )
   assert value == pytest.approx(loss, abs=1e-5)
   assert gradient[0, 0] == pytest.approx(slope, abs=1e-5)
@@ -244,7 +253,7 @@ def test_clipped_surrogate_by_hand(ratio, advantage, loss, slope):
 def test_value_loss_is_half_the_mean_square():
   values, returns = random(0, T, B), random(1, T, B)
   loss, gradient = jax.value_and_grad(policy_gradient.value_loss)(
-    values, returns
+      values, returns
   )
   assert loss == pytest.approx(np.mean((values - returns) ** 2) / 2, abs=1e-6)
   np.testing.assert_allclose(gradient, (values - returns) / (T * B), atol=1e-7)
@@ -257,6 +266,6 @@ def test_entropy_of_a_command_sums_the_parts_that_count():
   counts = np.array([[[1.0, 1.0, 1.0], [1.0, 0.0, 1.0]]])
   assert policy_gradient.mean_entropy(entropies, counts) == 8.0  # (6 + 10) / 2
   shares = policy_gradient.mean_entropy(
-    entropies, counts, np.array([2.0, 4.0, 6.0])
+      entropies, counts, np.array([2.0, 4.0, 6.0])
   )
   assert shares == pytest.approx((0.5 + 0.5 + 0.5 + 2.0 + 1.0) / 2)

@@ -33,7 +33,7 @@ def test_final_rewards_refuse_scores_of_another_batch():
 def test_difference_rewards_are_what_each_command_added():
   scores = np.array([[1.0, 0.0], [4.0, -1.0], [2.0, 5.0]])
   np.testing.assert_array_equal(
-    rewards.difference_rewards(scores), [[3.0, -1.0], [-2.0, 6.0]]
+      rewards.difference_rewards(scores), [[3.0, -1.0], [-2.0, 6.0]]
   )
 
 
@@ -42,7 +42,7 @@ def test_difference_rewards_add_up_to_final_less_blank():
   earned = rewards.difference_rewards(jnp.asarray(scores))
   assert earned.shape == (T, B)
   np.testing.assert_allclose(
-    np.sum(earned, axis=0), scores[-1] - scores[0], atol=1e-6
+      np.sum(earned, axis=0), scores[-1] - scores[0], atol=1e-6
   )
 
 
@@ -52,7 +52,7 @@ def test_negative_l2_by_hand():
   target[0, 0, 1] = 0.5
   target[1] = 1.0
   np.testing.assert_allclose(
-    rewards.negative_l2(canvas, target), [-0.25 / 4, -1.0]
+      rewards.negative_l2(canvas, target), [-0.25 / 4, -1.0]
   )
 
 
@@ -65,7 +65,7 @@ def test_negative_log_l2_by_hand():
   np.testing.assert_allclose(np.diff(scores[:3]), np.log([2, 2]), rtol=1e-4)
   np.testing.assert_allclose(scores[-1], -np.log(1e-6), rtol=1e-4)
   assert rewards.negative_log_l2(canvas[3], target[3]) == pytest.approx(
-    -np.log(1e-4), rel=1e-4
+      -np.log(1e-4), rel=1e-4
   )
 
 
@@ -74,26 +74,24 @@ def test_negative_l2_pairs_each_canvas_with_its_own_target():
   target = rng.uniform(size=(B, 4, 4, 3)).astype(np.float32)
   canvas = np.stack([target] * T)  # [T, B, ...], every one perfect.
   np.testing.assert_array_equal(
-    rewards.negative_l2(canvas, target), np.zeros((T, B))
+      rewards.negative_l2(canvas, target), np.zeros((T, B))
   )
   canvas[2, 1] += 0.5  # Only this one is not.
   expected = np.zeros((T, B))
   expected[2, 1] = -0.25
   np.testing.assert_allclose(
-    rewards.negative_l2(canvas, target), expected, atol=1e-6
+      rewards.negative_l2(canvas, target), expected, atol=1e-6
   )
   swapped = rewards.negative_l2(canvas, target[[1, 0, 2]])
   assert np.all(swapped[:, :2] < -0.01)
 
 
 def test_a_sequence_of_strokes_costs_once():
-  paints = np.array(
-    [[1, 1, 0], [1, 1, 1], [0, 0, 1], [1, 1, 0]], bool
-  )
+  paints = np.array([[1, 1, 0], [1, 1, 1], [0, 0, 1], [1, 1, 0]], bool)
   was_painting = np.array([False, True, False])
   np.testing.assert_array_equal(
-    rewards.stroke_start_penalties(paints, was_painting),
-    [[-1, 0, 0], [0, 0, -1], [0, 0, 0], [-1, -1, 0]],
+      rewards.stroke_start_penalties(paints, was_painting),
+      [[-1, 0, 0], [0, 0, -1], [0, 0, 0], [-1, -1, 0]],
   )
 
 

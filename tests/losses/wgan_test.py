@@ -72,7 +72,7 @@ def test_penalty_lies_between_a_real_image_and_its_own_fake():
   mix = (seen[0] - fake) / (real - fake)
   one_each = mix[:, :1, :1, :1]
   np.testing.assert_allclose(
-    mix, jnp.broadcast_to(one_each, mix.shape), atol=1e-3
+      mix, jnp.broadcast_to(one_each, mix.shape), atol=1e-3
   )
   assert len(np.unique(np.round(one_each, 3))) == B
   assert np.all((one_each > 0) & (one_each < 1))
@@ -92,8 +92,8 @@ def test_penalty_of_a_dead_score_has_finite_gradients():
 
 def test_penalty_draws_another_point_with_another_key():
   penalties = [
-    float(gradient_penalty(square, key, images(0), images(1)))
-    for key in (KEY, KEY, KEY + 1)
+      float(gradient_penalty(square, key, images(0), images(1)))
+      for key in (KEY, KEY, KEY + 1)
   ]
   assert penalties[0] == penalties[1] != penalties[2]
 
@@ -102,7 +102,7 @@ def test_wgan_terms():
   score = linear(3.0, bias=2.0)
   real, fake = images(0), images(1)
   terms = wgan_loss(
-    score, KEY, real, fake, penalty_weight=10.0, offset_weight=0.5
+      score, KEY, real, fake, penalty_weight=10.0, offset_weight=0.5
   )
   distance = np.mean(score(real)) - np.mean(score(fake))
   offset = np.mean(np.concatenate([score(real), score(fake)]))
@@ -110,14 +110,14 @@ def test_wgan_terms():
   assert terms.offset == pytest.approx(offset, abs=1e-5)
   assert terms.penalty == pytest.approx(4.0, abs=1e-4)
   assert terms.total == pytest.approx(
-    40.0 - distance + 0.5 * offset**2, abs=1e-3
+      40.0 - distance + 0.5 * offset**2, abs=1e-3
   )
 
 
 def test_offset_pulls_mean_scores_to_zero_from_both_sides():
   def total(bias):
     terms = wgan.wgan_loss(
-      linear(1.0, bias), KEY, images(0), images(1), offset_weight=1.0
+        linear(1.0, bias), KEY, images(0), images(1), offset_weight=1.0
     )
     return terms.total
 
@@ -144,17 +144,15 @@ def test_logistic_loss_is_two_cross_entropies():
     return jnp.zeros((B, *SHAPE)).at[:, 0, 0, 0].set(values)
 
   terms = logistic_loss(
-    score, of_scores(real_score), of_scores(fake_score), offset_weight=0.3
+      score, of_scores(real_score), of_scores(fake_score), offset_weight=0.3
   )
   cross_entropy = np.mean(np.log(1.0 + np.exp(-real_score))) + np.mean(
-    np.log(1.0 + np.exp(fake_score))
+      np.log(1.0 + np.exp(fake_score))
   )
   offset = np.mean(np.concatenate([real_score, fake_score]))
-  assert terms.total == pytest.approx(
-    cross_entropy + 0.3 * offset**2, abs=1e-5
-  )
+  assert terms.total == pytest.approx(cross_entropy + 0.3 * offset**2, abs=1e-5)
   assert terms.distance == pytest.approx(
-    real_score.mean() - fake_score.mean(), abs=1e-5
+      real_score.mean() - fake_score.mean(), abs=1e-5
   )
   assert terms.offset == pytest.approx(offset, abs=1e-5)
   assert terms.penalty == 0.0

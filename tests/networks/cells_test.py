@@ -42,15 +42,16 @@ def test_gradients_are_those_of_what_they_compute():
     return jnp.sum(x * jnp.sin(zeros))
 
   for ours, plain, argument in (
-    (picked, picked_plainly, x), (placed, placed_plainly, weights)
+      (picked, picked_plainly, x),
+      (placed, placed_plainly, weights),
   ):
     np.testing.assert_allclose(
-      jax.grad(ours)(argument), jax.grad(plain)(argument), rtol=1e-6
+        jax.grad(ours)(argument), jax.grad(plain)(argument), rtol=1e-6
     )
     # Of any order.
     second = [
-      jax.jit(jax.grad(lambda a, f=f: jnp.sum(jax.grad(f)(a) ** 2)))(argument)
-      for f in (ours, plain)
+        jax.jit(jax.grad(lambda a, f=f: jnp.sum(jax.grad(f)(a) ** 2)))(argument)
+        for f in (ours, plain)
     ]
     np.testing.assert_allclose(*second, rtol=1e-5, atol=1e-6)
     assert np.abs(second[0]).max() > 0.1
@@ -58,6 +59,6 @@ def test_gradients_are_those_of_what_they_compute():
 
 def test_no_scatter_in_the_gradient():
   text = jax.jit(jax.grad(lambda x: cells.pick(x, _INDEX).sum())).lower(
-    _random(3, 4, 5)
+      _random(3, 4, 5)
   )
   assert 'scatter' not in text.as_text()

@@ -16,37 +16,40 @@ def random(seed, *shape):
 def test_space_to_depth_by_hand():
   x = jnp.arange(16).reshape(1, 4, 4, 1)  # Row by row.
   np.testing.assert_array_equal(
-    convolution.space_to_depth(x, 2)[0],
-    [
-      [[0, 1, 4, 5], [2, 3, 6, 7]],
-      [[8, 9, 12, 13], [10, 11, 14, 15]],
-    ],
+      convolution.space_to_depth(x, 2)[0],
+      [
+          [[0, 1, 4, 5], [2, 3, 6, 7]],
+          [[8, 9, 12, 13], [10, 11, 14, 15]],
+      ],
   )
 
 
 def test_space_to_depth_keeps_channels_together():
   x = jnp.arange(2 * 2 * 3).reshape(1, 2, 2, 3)
   np.testing.assert_array_equal(
-    convolution.space_to_depth(x, 2)[0, 0, 0], np.arange(12)
+      convolution.space_to_depth(x, 2)[0, 0, 0], np.arange(12)
   )
 
 
 def test_depth_to_space_by_hand():
   x = jnp.asarray([[[[0, 1, 4, 5], [2, 3, 6, 7]]]])  # Two cells side by side.
   np.testing.assert_array_equal(
-    convolution.depth_to_space(x, 2)[0, ..., 0], [[0, 1, 2, 3], [4, 5, 6, 7]]
+      convolution.depth_to_space(x, 2)[0, ..., 0], [[0, 1, 2, 3], [4, 5, 6, 7]]
   )
 
 
 @pytest.mark.parametrize(
-  'shape, size', [((2, 4, 6, 3), 2), ((1, 9, 3, 1), 3), ((3, 2, 2, 0), 2)]
+    'shape, size', [((2, 4, 6, 3), 2), ((1, 9, 3, 1), 3), ((3, 2, 2, 0), 2)]
 )
 def test_space_and_depth_undo_each_other(shape, size):
   x = random(0, *shape)
   deep = convolution.space_to_depth(x, size)
   n, height, width, channels = shape
   assert deep.shape == (
-    n, height // size, width // size, size * size * channels
+      n,
+      height // size,
+      width // size,
+      size * size * channels,
   )
   if channels:
     np.testing.assert_array_equal(convolution.depth_to_space(deep, size), x)
@@ -54,8 +57,8 @@ def test_space_and_depth_undo_each_other(shape, size):
 
 # What `HalvingConv` takes on a CPU without the extension.
 @pytest.mark.parametrize(
-  'shape, features',
-  [((2, 8, 8, 3), 4), ((1, 2, 2, 1), 1), ((3, 4, 10, 2), 5)],
+    'shape, features',
+    [((2, 8, 8, 3), 4), ((1, 2, 2, 1), 1), ((3, 4, 10, 2), 5)],
 )
 def test_a_product_is_a_strided_convolution(shape, features):
   layer = nn.Conv(features, (4, 4), strides=2)
@@ -71,8 +74,8 @@ def test_a_product_is_a_strided_convolution(shape, features):
     return jnp.sum(mix * jnp.tanh(convolution._halve_as_product(x, kernel)))
 
   values_and_gradients = [
-    jax.jit(jax.value_and_grad(f, argnums=(0, 1)))(x, kernel)
-    for f in (through_flax, through_ours)
+      jax.jit(jax.value_and_grad(f, argnums=(0, 1)))(x, kernel)
+      for f in (through_flax, through_ours)
   ]
   for one, other in zip(*map(jax.tree.leaves, values_and_gradients)):
     np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
@@ -86,9 +89,7 @@ def test_halving_layer_differentiates_twice():
     def score(x, kernel):
       return jnp.sum(jnp.tanh(conv(x, kernel)) ** 2)
 
-    return jax.grad(
-      lambda kernel: jnp.sum(jax.grad(score)(x, kernel) ** 2)
-    )
+    return jax.grad(lambda kernel: jnp.sum(jax.grad(score)(x, kernel) ** 2))
 
   def through_layer(x, kernel):
     params = {'params': {'kernel': kernel, 'bias': jnp.zeros(3)}}
@@ -98,9 +99,10 @@ def test_halving_layer_differentiates_twice():
     return conv_ops._plain_conv(x, kernel, 2)
 
   np.testing.assert_allclose(
-    jax.jit(penalty(through_layer))(kernel),
-    jax.jit(penalty(plain))(kernel),
-    rtol=1e-3, atol=1e-3,
+      jax.jit(penalty(through_layer))(kernel),
+      jax.jit(penalty(plain))(kernel),
+      rtol=1e-3,
+      atol=1e-3,
   )
 
 
@@ -120,7 +122,7 @@ def test_a_dense_layer_of_pixels_is_one_of_flax(rectify, shifted):
   ours, flax = convolution.Dense(7, rectify=rectify), nn.Dense(7)
   params = ours.init(jax.random.PRNGKey(0), x, shift)
   assert jax.tree.map(jnp.shape, params) == jax.tree.map(
-    jnp.shape, flax.init(jax.random.PRNGKey(0), x)
+      jnp.shape, flax.init(jax.random.PRNGKey(0), x)
   )
   bias = random(2, 7)
   params['params']['bias'] = bias
@@ -131,12 +133,12 @@ def test_a_dense_layer_of_pixels_is_one_of_flax(rectify, shifted):
 
   def loss(apply):
     return jax.value_and_grad(
-      lambda *args: jnp.sum(jnp.sin(apply(*args))),
-      argnums=(0, 1, 2) if shifted else (0, 1),
+        lambda *args: jnp.sum(jnp.sin(apply(*args))),
+        argnums=(0, 1, 2) if shifted else (0, 1),
     )
 
   jax.tree.map(
-    lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5),
-    loss(ours.apply)(params, x, shift),
-    loss(plain)(params, x, shift),
+      lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5),
+      loss(ours.apply)(params, x, shift),
+      loss(plain)(params, x, shift),
   )

@@ -9,7 +9,7 @@ from spiral_jax.networks import discriminator
 
 N, SIZE = 4, 8
 KINDS = pytest.mark.parametrize(
-  'patch_size, spectral_norm', [(1, False), (2, False), (1, True), (2, True)]
+    'patch_size, spectral_norm', [(1, False), (2, False), (1, True), (2, True)]
 )
 
 
@@ -27,7 +27,7 @@ def make(patch_size, spectral_norm, channels=(4, 6)):
 
 @KINDS
 def test_the_score_of_an_image_does_not_depend_on_its_neighbours(
-  patch_size, spectral_norm
+    patch_size, spectral_norm
 ):
   _, params, apply = make(patch_size, spectral_norm)
   scores = apply(params, images())
@@ -37,7 +37,7 @@ def test_the_score_of_an_image_does_not_depend_on_its_neighbours(
   others = (10.0 * images(1)).at[2].set(images()[2])
   assert apply(params, others)[2] == pytest.approx(float(scores[2]), abs=1e-5)
   np.testing.assert_allclose(
-    apply(params, images()[::-1]), scores[::-1], atol=1e-5
+      apply(params, images()[::-1]), scores[::-1], atol=1e-5
   )
 
 
@@ -49,9 +49,7 @@ def test_there_are_no_running_statistics_without_spectral_norm():
 @KINDS
 def test_every_pixel_and_channel_is_seen(patch_size, spectral_norm):
   _, params, apply = make(patch_size, spectral_norm)
-  gradient = jax.jit(
-    jax.grad(lambda x: jnp.sum(apply(params, x)))
-  )(images())
+  gradient = jax.jit(jax.grad(lambda x: jnp.sum(apply(params, x))))(images())
   assert np.all(gradient != 0)
 
 
@@ -59,7 +57,7 @@ def iterate(network, params, count):
   @jax.jit
   def once(params):
     _, stats = network.apply(
-      params, images(), update_stats=True, mutable=['batch_stats']
+        params, images(), update_stats=True, mutable=['batch_stats']
     )
     return {**params, **stats}
 
@@ -73,10 +71,10 @@ def test_power_iterations_find_the_largest_singular_values(patch_size):
   network, params, _ = make(patch_size, True)
   params = iterate(network, params, 300)
   sigmas = {
-    name.split('/')[0]: float(value)
-    for stats in params['batch_stats'].values()
-    for name, value in stats.items()
-    if name.endswith('/sigma')
+      name.split('/')[0]: float(value)
+      for stats in params['batch_stats'].values()
+      for name, value in stats.items()
+      if name.endswith('/sigma')
   }
   assert len(sigmas) == len(params['params']) == 3
   for name, layer in params['params'].items():
@@ -91,21 +89,24 @@ def test_a_normalised_linear_score_has_slope_one():
   params = iterate(network, params, 3)
   gradient = jax.grad(lambda x: jnp.sum(apply(params, x)))(images())
   np.testing.assert_allclose(
-    np.sqrt(np.sum(gradient**2, axis=(1, 2, 3))), np.ones(N), rtol=1e-4
+      np.sqrt(np.sum(gradient**2, axis=(1, 2, 3))), np.ones(N), rtol=1e-4
   )
 
 
 def test_the_size_of_kernels_does_not_matter_when_normalised():
   network, params, apply = make(2, True)
   params = iterate(network, params, 5)
-  larger = {**params, 'params': jax.tree.map(
-    lambda x: 7.0 * x if x.ndim > 1 else x, params['params']
-  )}
+  larger = {
+      **params,
+      'params': jax.tree.map(
+          lambda x: 7.0 * x if x.ndim > 1 else x, params['params']
+      ),
+  }
   np.testing.assert_allclose(
-    apply(larger, images()), apply(params, images()), rtol=1e-4
+      apply(larger, images()), apply(params, images()), rtol=1e-4
   )
   _, plain, apply = make(2, False)
   larger = jax.tree.map(lambda x: 7.0 * x, plain)
   assert np.all(
-    np.abs(apply(larger, images())) > 10 * np.abs(apply(plain, images()))
+      np.abs(apply(larger, images())) > 10 * np.abs(apply(plain, images()))
   )

@@ -9,10 +9,10 @@ from spiral_jax.networks import heads
 from spiral_jax.networks import parts as parts_lib
 
 PARTS = (
-  parts_lib.Part('flag', 2),
-  parts_lib.Part('end', 16, grid_shape=(4, 4)),
-  parts_lib.Part('control', 16, (4, 4), counts_if=('flag', (1,))),
-  parts_lib.Part('size', 3, counts_if=('flag', (1,))),
+    parts_lib.Part('flag', 2),
+    parts_lib.Part('end', 16, grid_shape=(4, 4)),
+    parts_lib.Part('control', 16, (4, 4), counts_if=('flag', (1,))),
+    parts_lib.Part('size', 3, counts_if=('flag', (1,))),
 )
 NAMES = [part.name for part in PARTS]
 N, HIDDEN, MAP, CHANNELS = 6, 16, 2, 4
@@ -30,8 +30,8 @@ Z, FEATURE_MAP = random(0, N, HIDDEN), random(1, N, MAP, MAP, CHANNELS)
 def command(seed=0):
   rng = np.random.default_rng(seed)
   return {
-    part.name: rng.integers(part.num_values, size=N).astype(np.int32)
-    for part in PARTS
+      part.name: rng.integers(part.num_values, size=N).astype(np.int32)
+      for part in PARTS
   }
 
 
@@ -39,15 +39,13 @@ def command(seed=0):
 def make(spatial):
   """Returns (params whose logits are far from zero, jitted functions)."""
   decoder = heads.Decoder(
-    parts=PARTS, embedding_size=4, spatial=spatial, channels=4, num_blocks=1
+      parts=PARTS, embedding_size=4, spatial=spatial, channels=4, num_blocks=1
   )
-  params = decoder.init(
-    jax.random.PRNGKey(0), Z, FEATURE_MAP, command(), None
-  )
+  params = decoder.init(jax.random.PRNGKey(0), Z, FEATURE_MAP, command(), None)
   leaves, tree = jax.tree.flatten(params)
   leaves = [
-    leaf + 0.3 * random(index, *leaf.shape)
-    for index, leaf in enumerate(leaves)
+      leaf + 0.3 * random(index, *leaf.shape)
+      for index, leaf in enumerate(leaves)
   ]
   params = jax.tree.unflatten(tree, leaves)
 
@@ -59,13 +57,18 @@ def make(spatial):
   def decode(z, feature_map, action, key, greedy=False):
     """Returns (outputs, logits by part)."""
     outputs, captured = decoder.apply(
-      params, z, feature_map, action, key, greedy,
-      capture_intermediates=is_logits,
-      mutable=['intermediates'],
+        params,
+        z,
+        feature_map,
+        action,
+        key,
+        greedy,
+        capture_intermediates=is_logits,
+        mutable=['intermediates'],
     )
     logits = {
-      name: captured['intermediates'][f'{name}_logits']['__call__'][0]
-      for name in NAMES
+        name: captured['intermediates'][f'{name}_logits']['__call__'][0]
+        for name in NAMES
     }
     return outputs, logits
 
@@ -82,7 +85,7 @@ def test_log_prob_sums_the_parts_that_count(spatial):
   _, _, decode = make(spatial)
   action = command()
   (same, log_prob, entropy, counts), logits = decode(
-    Z, FEATURE_MAP, action, None
+      Z, FEATURE_MAP, action, None
   )
   expected = np.zeros(N)
   for index, name in enumerate(NAMES):
@@ -94,7 +97,7 @@ def test_log_prob_sums_the_parts_that_count(spatial):
     np.testing.assert_array_equal(counts[:, index], np.ones(N) * does_count)
     expected += own * does_count
     np.testing.assert_allclose(
-      entropy[:, index], -np.sum(np.exp(log_p) * log_p, axis=-1), atol=1e-5
+        entropy[:, index], -np.sum(np.exp(log_p) * log_p, axis=-1), atol=1e-5
     )
   np.testing.assert_allclose(log_prob, expected, atol=1e-5)
 
@@ -117,8 +120,8 @@ def test_uniform_numbers_become_values_by_their_probabilities(num_values):
   draws = 1 << 18
   uniform = (np.arange(draws) + 0.5) / draws
   value = heads._value_at(
-    jnp.asarray(uniform, jnp.float32),
-    jnp.broadcast_to(jnp.asarray(probs, jnp.float32), (draws, num_values)),
+      jnp.asarray(uniform, jnp.float32),
+      jnp.broadcast_to(jnp.asarray(probs, jnp.float32), (draws, num_values)),
   )
   assert value.dtype == np.int32
   counts = np.bincount(value, minlength=num_values)
@@ -127,7 +130,7 @@ def test_uniform_numbers_become_values_by_their_probabilities(num_values):
   # The last number below 1, and sums that are not quite 1.
   for total in (0.999, 1 - 2.0**-24, 1.0, 1 + 2.0**-23, 1.001):
     ends = heads._value_at(
-      jnp.full((num_values,), 1 - 2.0**-24), total * jnp.eye(num_values)
+        jnp.full((num_values,), 1 - 2.0**-24), total * jnp.eye(num_values)
     )
     np.testing.assert_array_equal(ends, np.arange(num_values))
 
@@ -145,7 +148,7 @@ def test_samples_are_as_frequent_as_they_are_probable(spatial):
   action, log_prob = sample(jax.random.PRNGKey(1))
   commands = np.stack([action[name] for name in NAMES], axis=-1)
   seen, first, counts = np.unique(
-    commands, axis=0, return_index=True, return_counts=True
+      commands, axis=0, return_index=True, return_counts=True
   )
   # The log-probability is of the parts that count: all of them, if the flag is.
   expected = count * np.exp(np.asarray(log_prob)[first])
@@ -189,7 +192,10 @@ def test_rows_do_not_mix(spatial):
   action = command()
   outputs = decode(Z, FEATURE_MAP, action, None)
   permuted = decode(
-    Z[order], FEATURE_MAP[order], {k: v[order] for k, v in action.items()}, None
+      Z[order],
+      FEATURE_MAP[order],
+      {k: v[order] for k, v in action.items()},
+      None,
   )
   for one, other in zip(jax.tree.leaves(outputs), jax.tree.leaves(permuted)):
     np.testing.assert_allclose(one[order], other, atol=1e-5)
@@ -209,6 +215,7 @@ def test_a_part_without_meaning_has_no_weight(spatial):
   @jax.jit
   def gradients(seed):
     """Of the log-prob of rows that move, and that paint, in turn."""
+
     def log_prob(params):
       _, log_prob, _, _ = decoder.apply(params, Z, FEATURE_MAP, action, None)
       return jnp.sum(log_prob * seed)
@@ -230,29 +237,27 @@ def test_zero_parameters_decide_uniformly(spatial):
   zeros = jax.tree.map(jnp.zeros_like, params)
   action = {**command(), 'flag': np.array([0, 1] * (N // 2), np.int32)}
   _, log_prob, entropy, _ = jax.jit(decoder.apply)(
-    zeros, Z, FEATURE_MAP, action, None
+      zeros, Z, FEATURE_MAP, action, None
   )
   move, paint = -np.log(2 * 16), -np.log(2 * 16 * 16 * 3)
   np.testing.assert_allclose(log_prob, [move, paint] * (N // 2), rtol=1e-5)
-  np.testing.assert_allclose(
-    entropy, np.log([[2, 16, 16, 3]] * N), rtol=1e-5
-  )
+  np.testing.assert_allclose(entropy, np.log([[2, 16, 16, 3]] * N), rtol=1e-5)
 
 
 def test_parts_and_rows_are_sampled_independently():
   # Equal numbers of values would show one and the same random number.
   pair = (parts_lib.Part('one', 4), parts_lib.Part('other', 4))
   decoder = heads.Decoder(
-    parts=pair, embedding_size=2, spatial=True, channels=2, num_blocks=0
+      parts=pair, embedding_size=2, spatial=True, channels=2, num_blocks=0
   )
   n = 3200
   z, feature_map = jnp.zeros((n, 4)), jnp.zeros((n, 1, 1, 1))
   params = decoder.init(
-    jax.random.PRNGKey(0), z, feature_map, None, jax.random.PRNGKey(0)
+      jax.random.PRNGKey(0), z, feature_map, None, jax.random.PRNGKey(0)
   )
   zeros = jax.tree.map(jnp.zeros_like, params)
   sampled, *_ = jax.jit(decoder.apply)(
-    zeros, z, feature_map, None, jax.random.PRNGKey(1)
+      zeros, z, feature_map, None, jax.random.PRNGKey(1)
   )
   cells = np.asarray(4 * sampled['one'] + sampled['other'])
   counts = np.bincount(cells, minlength=16)
@@ -269,9 +274,12 @@ def test_spatial_logits_lie_where_the_map_does():
   z, blank = jnp.zeros((16, HIDDEN)), jnp.zeros((16, 4, 4, CHANNELS))
   params = head.init(jax.random.PRNGKey(0), z, blank)
   params = jax.tree.map(lambda x: x + 1.0, params)
-  marked = blank.reshape(16, 16, CHANNELS).at[
-    np.arange(16), np.arange(16)
-  ].set(1.0).reshape(blank.shape)  # Row n has its mark in cell n of the map.
+  marked = (
+      blank.reshape(16, 16, CHANNELS)
+      .at[np.arange(16), np.arange(16)]
+      .set(1.0)
+      .reshape(blank.shape)
+  )  # Row n has its mark in cell n of the map.
   change = head.apply(params, z, marked) - head.apply(params, z, blank)
   grids = np.asarray(change).reshape(16, 8, 8) != 0
   expected = np.zeros((16, 8, 8), bool)

@@ -56,9 +56,9 @@ class FlaxLSTM(nn.Module):
   @nn.compact
   def __call__(self, core, inputs):
     scan = nn.scan(
-      lambda cell, carry, x: cell(carry, x),
-      variable_broadcast='params',
-      split_rngs={'params': False},
+        lambda cell, carry, x: cell(carry, x),
+        variable_broadcast='params',
+        split_rngs={'params': False},
     )
     return scan(nn.OptimizedLSTMCell(self.size, name='cell'), core, inputs)
 
@@ -66,8 +66,8 @@ class FlaxLSTM(nn.Module):
 def by_gate(params):
   """Returns our parameters as Flax's cell has them."""
   kernels, recurrents, biases = (
-    jnp.split(params['params'][name], 4, axis=-1)
-    for name in ('kernel', 'recurrent', 'bias')
+      jnp.split(params['params'][name], 4, axis=-1)
+      for name in ('kernel', 'recurrent', 'bias')
   )
   cell = {}
   for index, gate in enumerate('ifgo'):
@@ -88,7 +88,7 @@ def test_it_begins_as_flax_lstm_does():
     for cell in (ours, theirs):
       recurrent = cell[f'h{gate}']['kernel']
       np.testing.assert_allclose(
-        recurrent @ recurrent.T, np.eye(size), atol=1e-5
+          recurrent @ recurrent.T, np.eye(size), atol=1e-5
       )
       assert not cell[f'h{gate}']['bias'].any()
       # Truncated normal; 2,048 numbers tell their spread to 2%.
@@ -114,13 +114,13 @@ def test_it_is_flax_lstm_with_its_gradients():
     return of
 
   for one, other in zip(
-    *(
-      jax.tree.leaves(
-        jax.jit(jax.value_and_grad(loss(*lstm), (0, 1, 2)))(
-          params, start, inputs
-        )
+      *(
+          jax.tree.leaves(
+              jax.jit(jax.value_and_grad(loss(*lstm), (0, 1, 2)))(
+                  params, start, inputs
+              )
+          )
+          for lstm in ((ours, lambda params: params), (theirs, by_gate))
       )
-      for lstm in ((ours, lambda params: params), (theirs, by_gate))
-    )
   ):
     np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)

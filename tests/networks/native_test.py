@@ -13,30 +13,30 @@ from spiral_jax.networks import convolution
 from spiral_jax.networks import native
 
 pytestmark = pytest.mark.skipif(
-  not native.is_built(), reason='the native extension was not built'
+    not native.is_built(), reason='the native extension was not built'
 )
 
 # (images, output channels, size of the kernel, stride): one piece and several,
 # odd sizes, single pixels, channels that fill vectors and that do not; those
 # that Winograd's transforms take, of one band of tiles at once and of several.
 CASES = [
-  ((5, 8, 8, 32), 32, 3, 1),
-  ((17, 3, 5, 64), 32, 3, 1),
-  ((33, 1, 1, 32), 64, 3, 1),
-  ((300, 2, 2, 32), 32, 3, 1),
-  ((2, 4, 4, 32), 1, 3, 1),
-  ((3, 6, 4, 33), 70, 3, 1),
-  ((9, 16, 24, 5), 32, 5, 1),
-  ((3, 4, 4, 8), 17, 1, 1),
-  ((20, 16, 16, 32), 32, 4, 2),
-  ((9, 8, 12, 1), 7, 4, 2),
-  ((2, 6, 6, 4), 9, 3, 2),
-  ((3, 6, 6, 2), 10, 2, 2),
-  ((3, 9, 6, 40), 2, 5, 3),
-  ((1, 12, 4, 1), 1, 7, 4),
-  ((3, 4, 8, 16), 48, 3, 1),
-  ((19, 8, 8, 48), 16, 3, 1),
-  ((1, 12, 160, 16), 16, 3, 1),
+    ((5, 8, 8, 32), 32, 3, 1),
+    ((17, 3, 5, 64), 32, 3, 1),
+    ((33, 1, 1, 32), 64, 3, 1),
+    ((300, 2, 2, 32), 32, 3, 1),
+    ((2, 4, 4, 32), 1, 3, 1),
+    ((3, 6, 4, 33), 70, 3, 1),
+    ((9, 16, 24, 5), 32, 5, 1),
+    ((3, 4, 4, 8), 17, 1, 1),
+    ((20, 16, 16, 32), 32, 4, 2),
+    ((9, 8, 12, 1), 7, 4, 2),
+    ((2, 6, 6, 4), 9, 3, 2),
+    ((3, 6, 6, 2), 10, 2, 2),
+    ((3, 9, 6, 40), 2, 5, 3),
+    ((1, 12, 4, 1), 1, 7, 4),
+    ((3, 4, 8, 16), 48, 3, 1),
+    ((19, 8, 8, 48), 16, 3, 1),
+    ((1, 12, 160, 16), 16, 3, 1),
 ]
 
 
@@ -47,11 +47,11 @@ def random(seed, *shape):
 
 def plain(x, kernel, stride=1):
   return jax.lax.conv_general_dilated(
-    x,
-    kernel,
-    (stride, stride),
-    'SAME',
-    dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+      x,
+      kernel,
+      (stride, stride),
+      'SAME',
+      dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
   )
 
 
@@ -67,9 +67,9 @@ def all_orders(conv, x, kernel, stride):
     return sum(jnp.sum(jnp.cos(g)) for g in gradients)
 
   return (
-    conv(x, kernel, stride),
-    jax.grad(loss, argnums=(0, 1))(x, kernel),
-    jax.grad(of_gradients, argnums=(0, 1))(x, kernel),
+      conv(x, kernel, stride),
+      jax.grad(loss, argnums=(0, 1))(x, kernel),
+      jax.grad(of_gradients, argnums=(0, 1))(x, kernel),
   )
 
 
@@ -88,8 +88,8 @@ def test_equals_the_plain_convolution(shape, features, size, stride):
   for name in ('conv', 'conv_transpose', 'conv_gradients'):
     assert f'@spiral_jax_{name}(' in text
   assert_close(
-    all_orders(conv_ops.conv, x, kernel, stride),
-    all_orders(plain, x, kernel, stride),
+      all_orders(conv_ops.conv, x, kernel, stride),
+      all_orders(plain, x, kernel, stride),
   )
 
 
@@ -108,9 +108,13 @@ def test_other_platforms_take_an_equal_path(shape, features, size, stride):
     assert_close(ours(x, kernel, stride=stride), output)
 
 
-@pytest.mark.parametrize('order', [jax.grad, lambda f: jax.grad(
-  lambda x, k: jnp.sum(jnp.cos(jax.grad(f)(x, k)))
-)])
+@pytest.mark.parametrize(
+    'order',
+    [
+        jax.grad,
+        lambda f: jax.grad(lambda x, k: jnp.sum(jnp.cos(jax.grad(f)(x, k)))),
+    ],
+)
 def test_transposes_are_differentiated_as_well(order):
   g, kernel = random(0, 3, 4, 6, 5), 0.2 * random(1, 4, 4, 3, 5)
 
@@ -118,8 +122,8 @@ def test_transposes_are_differentiated_as_well(order):
     return lambda g, k: jnp.sum(jnp.sin(transpose(g, k, 2)))
 
   assert_close(
-    order(loss(conv_ops.conv_transpose))(g, kernel),
-    order(loss(conv_ops._plain_conv_transpose))(g, kernel),
+      order(loss(conv_ops.conv_transpose))(g, kernel),
+      order(loss(conv_ops._plain_conv_transpose))(g, kernel),
   )
 
 
@@ -129,9 +133,9 @@ def test_transforms_lose_few_digits(channels):
   kernel = random(1, 3, 3, channels, channels)
   g = random(2, 20, 8, 8, channels)
   ours = (
-    native.conv(x, kernel, stride=1),
-    native.conv_transpose(g, kernel, stride=1),
-    native.conv_gradients(x, g, size=3)[0],
+      native.conv(x, kernel, stride=1),
+      native.conv_transpose(g, kernel, stride=1),
+      native.conv_gradients(x, g, size=3)[0],
   )
   with jax.enable_x64(True):
     x, kernel, g = (jnp.asarray(a, jnp.float64) for a in (x, kernel, g))
@@ -148,7 +152,7 @@ def test_each_image_is_convolved_alone():
   together = native.conv(x, kernel, stride=1)
   for n in (0, 19, 39):
     np.testing.assert_array_equal(
-      native.conv(x[n : n + 1], kernel, stride=1)[0], together[n]
+        native.conv(x[n : n + 1], kernel, stride=1)[0], together[n]
     )
 
 
@@ -176,24 +180,25 @@ def test_many_at_once_do_not_wait_for_each_other():
 def test_batches_of_kernels_by_vmap():
   x, kernels = random(0, 3, 4, 4, 32), random(1, 2, 3, 3, 32, 32)
   np.testing.assert_allclose(
-    jax.vmap(lambda x, k: conv_ops.conv(x, k, 1), (None, 0))(x, kernels),
-    jax.vmap(plain, (None, 0))(x, kernels),
-    rtol=1e-4, atol=1e-3,
+      jax.vmap(lambda x, k: conv_ops.conv(x, k, 1), (None, 0))(x, kernels),
+      jax.vmap(plain, (None, 0))(x, kernels),
+      rtol=1e-4,
+      atol=1e-3,
   )
 
 
 @pytest.mark.parametrize(
-  'shape, kernel, stride, dtype, fits',
-  [
-    ((1, 8, 8, 32), (3, 3, 32, 64), 1, jnp.float32, True),
-    ((1, 9, 6, 4), (5, 5, 4, 1), 3, jnp.float32, True),
-    ((1, 9, 6, 4), (5, 5, 4, 1), 2, jnp.float32, False),
-    ((1, 9, 6, 4), (2, 2, 4, 1), 3, jnp.float32, False),
-    ((1, 8, 8, 32), (3, 1, 32, 32), 1, jnp.float32, False),
-    ((1, 8, 8, 0), (3, 3, 0, 32), 1, jnp.float32, False),
-    ((1, 8, 8, 32), (3, 3, 32, 32), 1, jnp.bfloat16, False),
-    ((8, 8, 32), (3, 3, 32, 32), 1, jnp.float32, False),
-  ],
+    'shape, kernel, stride, dtype, fits',
+    [
+        ((1, 8, 8, 32), (3, 3, 32, 64), 1, jnp.float32, True),
+        ((1, 9, 6, 4), (5, 5, 4, 1), 3, jnp.float32, True),
+        ((1, 9, 6, 4), (5, 5, 4, 1), 2, jnp.float32, False),
+        ((1, 9, 6, 4), (2, 2, 4, 1), 3, jnp.float32, False),
+        ((1, 8, 8, 32), (3, 1, 32, 32), 1, jnp.float32, False),
+        ((1, 8, 8, 0), (3, 3, 0, 32), 1, jnp.float32, False),
+        ((1, 8, 8, 32), (3, 3, 32, 32), 1, jnp.bfloat16, False),
+        ((8, 8, 32), (3, 3, 32, 32), 1, jnp.float32, False),
+    ],
 )
 def test_what_fits(shape, kernel, stride, dtype, fits):
   arrays = jnp.zeros(shape, dtype), jnp.zeros(kernel, dtype)
@@ -210,19 +215,19 @@ def test_shapes_that_do_not_fit_are_an_error():
     native.conv(x, kernel, None, jnp.zeros((2, 4, 4, 2)), stride=1)
   with pytest.raises(Exception, match='added has another shape'):
     native.conv_transpose(
-      jnp.zeros((2, 4, 4, 5)), kernel, jnp.zeros((2, 4, 3, 2)), stride=1
+        jnp.zeros((2, 4, 4, 5)), kernel, jnp.zeros((2, 4, 3, 2)), stride=1
     )
 
 
 LAYERS = [
-  (convolution.Conv(5, 3), nn.Conv(5, (3, 3))),
-  (convolution.Conv(5, 5), nn.Conv(5, (5, 5))),
-  (convolution.Conv(5, 4, stride=2), nn.Conv(5, (4, 4), strides=2)),
-  (convolution.HalvingConv(5), nn.Conv(5, (4, 4), strides=2)),
-  (
-    convolution.DoublingConv(5),
-    nn.ConvTranspose(5, (4, 4), strides=(2, 2)),
-  ),
+    (convolution.Conv(5, 3), nn.Conv(5, (3, 3))),
+    (convolution.Conv(5, 5), nn.Conv(5, (5, 5))),
+    (convolution.Conv(5, 4, stride=2), nn.Conv(5, (4, 4), strides=2)),
+    (convolution.HalvingConv(5), nn.Conv(5, (4, 4), strides=2)),
+    (
+        convolution.DoublingConv(5),
+        nn.ConvTranspose(5, (4, 4), strides=(2, 2)),
+    ),
 ]
 
 
@@ -243,14 +248,14 @@ def test_layers_are_those_of_flax(ours, theirs, is_built, monkeypatch):
   assert ('@spiral_jax_conv' in text) == is_built
   assert_close(ours.apply(params, x), theirs.apply(params, x))
   assert_close(
-    jax.jit(jax.grad(loss(ours), argnums=(0, 1)))(params, x),
-    jax.jit(jax.grad(loss(theirs), argnums=(0, 1)))(params, x),
+      jax.jit(jax.grad(loss(ours), argnums=(0, 1)))(params, x),
+      jax.jit(jax.grad(loss(theirs), argnums=(0, 1)))(params, x),
   )
 
 
 def weights(seed, *shape, count=1):
   return conv_ops.Weights(
-    0.2 * random(seed, *shape), random(seed + 1, count, shape[-1])
+      0.2 * random(seed, *shape), random(seed + 1, count, shape[-1])
   )
 
 
@@ -268,11 +273,11 @@ def values_and_gradients(function, *arrays):
 @pytest.mark.parametrize('rectify', [True, False])
 @pytest.mark.parametrize('is_shifted', [True, False])
 def test_layers_equal_plain_ones(
-  shape, features, size, stride, rectify, is_shifted
+    shape, features, size, stride, rectify, is_shifted
 ):
   x = random(0, *shape)
   given = weights(
-    1, size, size, shape[-1], features, count=shape[0] if is_shifted else 1
+      1, size, size, shape[-1], features, count=shape[0] if is_shifted else 1
   )
 
   def by_hand(x, given):
@@ -285,21 +290,21 @@ def test_layers_equal_plain_ones(
   text = jax.jit(ours).lower(x, given).as_text()
   assert f'@spiral_jax_{"relu_" if rectify else ""}conv(' in text
   assert_close(
-    values_and_gradients(ours, x, given),
-    values_and_gradients(by_hand, x, given),
-    atol=2e-4,  # Sums of bias gradients nearly cancel.
+      values_and_gradients(ours, x, given),
+      values_and_gradients(by_hand, x, given),
+      atol=2e-4,  # Sums of bias gradients nearly cancel.
   )
 
 
 @pytest.mark.parametrize('is_built', [True, False])
 @pytest.mark.parametrize(
-  'shape', [(300, 2, 2, 32), (5, 8, 7, 3), (9, 4, 4, 40)]
+    'shape', [(300, 2, 2, 32), (5, 8, 7, 3), (9, 4, 4, 40)]
 )
 def test_residual_blocks_equal_plain_ones(shape, is_built, monkeypatch):
   monkeypatch.setattr(native, 'is_built', lambda: is_built)
   channels = shape[-1]
   arrays = random(0, *shape), *(
-    weights(seed, 3, 3, channels, channels) for seed in (1, 3)
+      weights(seed, 3, 3, channels, channels) for seed in (1, 3)
   )
 
   def by_hand(x, first, second):
@@ -307,15 +312,15 @@ def test_residual_blocks_equal_plain_ones(shape, is_built, monkeypatch):
     return x + plain(jnp.maximum(h, 0), second.kernel) + second.biases[0]
 
   assert_close(
-    values_and_gradients(conv_ops.residual, *arrays),
-    values_and_gradients(by_hand, *arrays),
+      values_and_gradients(conv_ops.residual, *arrays),
+      values_and_gradients(by_hand, *arrays),
   )
 
 
 def test_layers_are_the_same_on_other_platforms(monkeypatch):
   # What is lowered there, computed here.
   x, first, second = random(0, 9, 4, 4, 6), *(
-    weights(seed, 3, 3, 6, 6, count=9) for seed in (1, 3)
+      weights(seed, 3, 3, 6, 6, count=9) for seed in (1, 3)
   )
 
   def both(x, first, second):
@@ -323,16 +328,22 @@ def test_layers_are_the_same_on_other_platforms(monkeypatch):
 
   ours = values_and_gradients(both, x, first, second)
   monkeypatch.setattr(
-    conv_ops, '_branch',
-    lambda on_cpu, elsewhere, *arrays, **kwargs: elsewhere(*arrays, **kwargs),
+      conv_ops,
+      '_branch',
+      lambda on_cpu, elsewhere, *arrays, **kwargs: elsewhere(*arrays, **kwargs),
   )
   assert_close(ours, values_and_gradients(both, x, first, second))
 
 
-@pytest.mark.parametrize('layer', [
-  convolution.Conv(32, 3), convolution.ResidualBlock(),
-  convolution.HalvingConv(32), convolution.DoublingConv(32),
-])
+@pytest.mark.parametrize(
+    'layer',
+    [
+        convolution.Conv(32, 3),
+        convolution.ResidualBlock(),
+        convolution.HalvingConv(32),
+        convolution.DoublingConv(32),
+    ],
+)
 def test_which_convolutions_are_used_is_decided_when_lowered(layer):
   x = random(0, 3, 8, 8, 32)
   params = layer.init(jax.random.PRNGKey(0), x)
@@ -342,8 +353,8 @@ def test_which_convolutions_are_used_is_decided_when_lowered(layer):
 
   traced = jax.jit(jax.grad(loss)).trace(params)
   texts = {
-    platform: traced.lower(lowering_platforms=(platform,)).as_text()
-    for platform in ('cpu', 'cuda', 'tpu')
+      platform: traced.lower(lowering_platforms=(platform,)).as_text()
+      for platform in ('cpu', 'cuda', 'tpu')
   }
   assert '@spiral_jax_' in texts['cpu']
   for platform in ('cuda', 'tpu'):

@@ -28,7 +28,7 @@ def test_embedding_of_a_location_is_its_row_plus_its_column():
   assert kernel.shape == (2 + 3, 4)
   rows, columns = values // 3, values % 3
   np.testing.assert_allclose(
-    codes, kernel[rows] + kernel[2 + columns], atol=1e-6
+      codes, kernel[rows] + kernel[2 + columns], atol=1e-6
   )
 
 
@@ -66,7 +66,7 @@ def test_location_planes_tell_all_locations_apart():
   assert planes.shape == (64, 4, 4, 4)
   np.testing.assert_array_equal(planes.sum((1, 2, 3)), np.ones(64))
   rows, columns = planes.sum(3).reshape(64, 16).argmax(1) // 4, (
-    planes.sum(3).reshape(64, 16).argmax(1) % 4
+      planes.sum(3).reshape(64, 16).argmax(1) % 4
   )
   np.testing.assert_array_equal(rows, np.arange(64) // 8 // 2)
   np.testing.assert_array_equal(columns, np.arange(64) % 8 // 2)
@@ -75,17 +75,17 @@ def test_location_planes_tell_all_locations_apart():
 
 def test_counts():
   command = (
-    parts.Part('kind', 3),
-    parts.Part('object', 4, counts_if=('kind', (0, 2))),
-    parts.Part('size', 2, counts_if=('object', (3,))),
+      parts.Part('kind', 3),
+      parts.Part('object', 4, counts_if=('kind', (0, 2))),
+      parts.Part('size', 2, counts_if=('object', (3,))),
   )
   action = {
-    'size': np.array([[0, 0], [1, 1]]),
-    'kind': np.array([[0, 1], [2, 1]]),
-    'object': np.array([[3, 3], [0, 0]]),
+      'size': np.array([[0, 0], [1, 1]]),
+      'kind': np.array([[0, 1], [2, 1]]),
+      'object': np.array([[3, 3], [0, 0]]),
   }
   counts = parts.counts(command, action)
   assert counts.dtype == jnp.float32
   np.testing.assert_array_equal(
-    counts, [[[1, 1, 1], [1, 0, 1]], [[1, 1, 0], [1, 0, 0]]]
+      counts, [[[1, 1, 1], [1, 0, 1]], [[1, 1, 0], [1, 0, 0]]]
   )

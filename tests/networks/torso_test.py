@@ -10,7 +10,7 @@ from spiral_jax.networks import torso as torso_lib
 
 N, SIZE, MAP = 4, 16, 4
 TORSOS = pytest.mark.parametrize(
-  'torso_class', [torso_lib.ConvTorso, torso_lib.PatchTorso]
+    'torso_class', [torso_lib.ConvTorso, torso_lib.PatchTorso]
 )
 
 
@@ -28,7 +28,7 @@ PLANES = random(2, N, MAP, MAP, 3)
 @functools.cache
 def make(torso_class, num_blocks=0, blind=False):
   torso = torso_class(
-    channels=4, num_blocks=num_blocks, hidden_size=8, map_size=MAP
+      channels=4, num_blocks=num_blocks, hidden_size=8, map_size=MAP
   )
   images = NOTHING if blind else IMAGES
   params = torso.init(jax.random.PRNGKey(0), images, CONDITION, PLANES)
@@ -49,9 +49,7 @@ def test_each_row_sees_its_own_inputs(torso_class, changed):
   inputs = {'images': IMAGES, 'condition': CONDITION, 'planes': PLANES}
   apply = make(torso_class, 1)
   before = apply(*inputs.values())
-  inputs[changed] = jax.tree.map(
-    lambda x: x.at[1].add(0.5), inputs[changed]
-  )
+  inputs[changed] = jax.tree.map(lambda x: x.at[1].add(0.5), inputs[changed])
   for one, other in zip(before, apply(*inputs.values())):
     changes = np.any(np.reshape(one != other, (N, -1)), axis=-1)
     np.testing.assert_array_equal(changes, np.arange(N) == 1)
@@ -73,7 +71,7 @@ def test_the_map_lies_where_the_image_does(torso_class):
 @TORSOS
 def test_the_same_everywhere_differs_by_its_coordinates(torso_class):
   feature_map, _ = make(torso_class)(
-    jax.tree.map(jnp.ones_like, IMAGES), CONDITION, jnp.zeros_like(PLANES)
+      jax.tree.map(jnp.ones_like, IMAGES), CONDITION, jnp.zeros_like(PLANES)
   )
   # Away from the border, where padding would tell.
   inner = np.asarray(feature_map[:, 1:-1, 1:-1])
@@ -86,7 +84,7 @@ def test_rows_of_patches_one_after_another_are_space_to_depth():
     rows = torso_lib._rows_of_patches(image, 4)
     assert len(rows) == 4
     np.testing.assert_array_equal(
-      jnp.concatenate(rows, axis=-1), convolution.space_to_depth(image, 4)
+        jnp.concatenate(rows, axis=-1), convolution.space_to_depth(image, 4)
     )
 
 
@@ -109,7 +107,7 @@ def test_there_may_be_no_image(torso_class):
 
 def test_mixed_cells_see_all_others_once_they_have_learned_to():
   torso = torso_lib.PatchTorso(
-    channels=4, num_blocks=0, hidden_size=8, map_size=MAP, mix_cells=True
+      channels=4, num_blocks=0, hidden_size=8, map_size=MAP, mix_cells=True
   )
   inputs = IMAGES, CONDITION, PLANES
   params = torso.init(jax.random.PRNGKey(0), *inputs)
@@ -118,16 +116,14 @@ def test_mixed_cells_see_all_others_once_they_have_learned_to():
   assert mix.shape == (MAP**2, MAP**2)
   unmixed = torso_lib.PatchTorso(4, 0, 8, MAP).apply(plain, *inputs)
   np.testing.assert_allclose(
-    torso.apply(params, *inputs)[0], unmixed[0], atol=1e-6
+      torso.apply(params, *inputs)[0], unmixed[0], atol=1e-6
   )
 
   # What cell (3, 1) has, cell (0, 2) is given as well.
   moved = jnp.zeros_like(mix).at[3 * MAP + 1, 2].set(1.0)
   params['params']['mix_cells']['kernel'] = moved
   before, _ = torso.apply(params, *inputs)
-  after, _ = torso.apply(
-    params, IMAGES, CONDITION, PLANES.at[:, 3, 1].add(1.0)
-  )
+  after, _ = torso.apply(params, IMAGES, CONDITION, PLANES.at[:, 3, 1].add(1.0))
   changed = np.abs(after - before).max(axis=(0, 3)) > 0
   expected = np.zeros((MAP, MAP), bool)
   expected[3, 1] = expected[0, 2] = True

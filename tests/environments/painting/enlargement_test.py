@@ -117,13 +117,18 @@ def test_times_and_lengths_of_a_brush_are_multiplied(factor):
       'slow_tracking_per_dab': 0.8,
       'hardness': 0.7,
   }
-  brush = json.dumps({
-      'version': 3,
-      'settings': {
-          name: {'base_value': value, 'inputs': {'random': [[0, 1], [1, 2]]}}
-          for name, value in changed.items()
-      },
-  }).encode()
+  brush = json.dumps(
+      {
+          'version': 3,
+          'settings': {
+              name: {
+                  'base_value': value,
+                  'inputs': {'random': [[0, 1], [1, 2]]},
+              }
+              for name, value in changed.items()
+          },
+      }
+  ).encode()
   enlarged = enlargement.enlarge(
       painting.PaintingSettings(canvas_size=100), brush, int(100 * factor)
   )

@@ -57,9 +57,7 @@ def test_missing_libmypaint_names_the_command_that_installs_it(monkeypatch):
 
 
 @pytest.mark.parametrize('backend', ['native', 'ctypes'])
-def test_renderer_passes_the_missing_library_on(
-    backend, monkeypatch, request
-):
+def test_renderer_passes_the_missing_library_on(backend, monkeypatch, request):
   request.getfixturevalue('require_backend')(backend)
 
   def missing():

@@ -54,9 +54,7 @@ def _step(page):
 
 @pytest.mark.parametrize('size', [None, 200])
 @pytest.mark.parametrize('brush', ['classic/dry_brush', 'classic/charcoal'])
-def test_every_step_shows_the_canvas_pixel_for_pixel(
-    open_player, brush, size
-):
+def test_every_step_shows_the_canvas_pixel_for_pixel(open_player, brush, size):
   # Of the last of a brush's sets, which are grey for charcoal.
   *_, (program, canvases) = golden.programs(brush)
   page = open_player(program, size=size)
@@ -69,9 +67,7 @@ def test_every_step_shows_the_canvas_pixel_for_pixel(
     _assert_shows(page, frames[step])
 
 
-def test_plays_from_the_start_pauses_and_stops_at_the_end(
-    open_player, program
-):
+def test_plays_from_the_start_pauses_and_stops_at_the_end(open_player, program):
   page = open_player(program)
   page.evaluate("document.getElementById('speed').value = '16'")
   assert page.evaluate("document.getElementById('play').textContent") == 'Play'

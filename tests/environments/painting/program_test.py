@@ -81,7 +81,8 @@ def test_json_is_what_it_says_and_has_a_line_a_command():
   assert record['format'] == 'spiral_jax painting program'
   assert record['version'] == 1
   assert record['settings'] == {
-      **dataclasses.asdict(program.settings), 'brush_sizes': [2],
+      **dataclasses.asdict(program.settings),
+      'brush_sizes': [2],
   }
   assert [command['flag'] for command in record['commands']] == [1, 0, 1]
   lines = [line for line in program.to_json().splitlines() if '"flag"' in line]
@@ -119,8 +120,10 @@ def _changed(change):
         (lambda r: r['commands'].insert(1, 7), ['command 1 is 7', 'flag, end']),
         (lambda r: r['commands'][2].pop('end'), ["command 2 lacks 'end'"]),
         (lambda r: r['commands'][2].update(red=1), ['command 2', "'red'"]),
-        (lambda r: r['commands'][0].update(end=1024), ['command 0', '1024',
-                                                       "'end'", '0 to 1023']),
+        (
+            lambda r: r['commands'][0].update(end=1024),
+            ['command 0', '1024', "'end'", '0 to 1023'],
+        ),
         (lambda r: r['commands'][0].update(end=-1), ['-1', '0 to 1023']),
         (lambda r: r['commands'][0].update(end=1.0), ['1.0', 'int']),
         (lambda r: r['commands'][0].update(flag=True), ['True', '0 to 1']),

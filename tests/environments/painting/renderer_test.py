@@ -159,14 +159,16 @@ def test_parts_that_a_move_ignores_change_nothing(backend):
   mixed = []
   for command, noise in zip(program, other):
     is_paint = command['flag'] == 1
-    mixed.append({
-        name: np.where(is_paint, value, noise[name])
-        if part.counts_if
-        else value
-        for (name, value), part in zip(
-            command.items(), settings.action_spec().values()
-        )
-    })
+    mixed.append(
+        {
+            name: np.where(is_paint, value, noise[name])
+            if part.counts_if
+            else value
+            for (name, value), part in zip(
+                command.items(), settings.action_spec().values()
+            )
+        }
+    )
   assert any(
       (a['control'] != b['control']).any() for a, b in zip(program, mixed)
   )
@@ -231,6 +233,7 @@ def test_size_and_pressure_change_how_much_ink(backend):
   def ink(**parts):
     last = _render(renderer, _line(200, 800, 500, **parts))[-1]
     return (255 - last.astype(int)).sum()
+
   assert 0 < ink(size=0, pressure=8) < ink(size=1, pressure=8)
   assert ink(size=1, pressure=1) < ink(size=1, pressure=8)
 

@@ -11,13 +11,15 @@ from environments.painting import response
 
 
 def _brush(**settings):
-  return json.dumps({
-      'version': 3,
-      'settings': {
-          name: {'base_value': value, 'inputs': {'pressure': curve}}
-          for name, (value, curve) in settings.items()
-      },
-  }).encode()
+  return json.dumps(
+      {
+          'version': 3,
+          'settings': {
+              name: {'base_value': value, 'inputs': {'pressure': curve}}
+              for name, (value, curve) in settings.items()
+          },
+      }
+  ).encode()
 
 
 def test_pressure_bends_radius_and_opacity():
@@ -32,9 +34,7 @@ def test_pressure_bends_radius_and_opacity():
 
 
 @pytest.mark.parametrize('linearize, opacity', [(1.0, 0.5), (0.0, 1 - 0.5**4)])
-def test_dabs_that_overlap_add_up_unless_the_brush_corrects(
-    linearize, opacity
-):
+def test_dabs_that_overlap_add_up_unless_the_brush_corrects(linearize, opacity):
   brush = _brush(
       opaque=(0.5, []),
       opaque_multiply=(1.0, []),
@@ -46,18 +46,21 @@ def test_dabs_that_overlap_add_up_unless_the_brush_corrects(
 
 
 def test_speeds_are_mapped_as_libmypaint_fixes_them():
-  brush = json.dumps({
-      'settings': {
-          'radius_logarithmic': {
-              'base_value': 2.0,
-              'inputs': {
-                  'speed1': [[0, 0], [1, 1]], 'speed2': [[0, 0], [1, 2]]
+  brush = json.dumps(
+      {
+          'settings': {
+              'radius_logarithmic': {
+                  'base_value': 2.0,
+                  'inputs': {
+                      'speed1': [[0, 0], [1, 1]],
+                      'speed2': [[0, 0], [1, 2]],
+                  },
               },
-          },
-          'speed1_gamma': {'base_value': 3.0, 'inputs': {}},
-          'speed2_gamma': {'base_value': 4.0, 'inputs': {}},
+              'speed1_gamma': {'base_value': 3.0, 'inputs': {}},
+              'speed2_gamma': {'base_value': 4.0, 'inputs': {}},
+          }
       }
-  }).encode()
+  ).encode()
   settings = response.read(brush)
   # At 45 pixels a second either is 0.5 and grows by 0.015 a pixel a second.
   assert np.log(settings.at(0.5, 45).radius) == pytest.approx(1.5)
@@ -81,7 +84,7 @@ def _painted_and_expected(pressure):
       },
   )
   ink = (255.0 - program.render()[:, 128, 0]) / 255
-  (_, curve) = program.curves()
+  _, curve = program.curves()
   return ink, response.read(library.read_brush(settings.brush)).at(
       curve.pressure(0.5), curve.speed(0.5)
   )

@@ -10,7 +10,14 @@ from environments import painting
 def test_colour_spec_has_all_parts_in_the_order_of_decision():
   spec = painting.PaintingSettings(colour=True).action_spec()
   assert list(spec) == [
-      'flag', 'end', 'control', 'size', 'pressure', 'red', 'green', 'blue',
+      'flag',
+      'end',
+      'control',
+      'size',
+      'pressure',
+      'red',
+      'green',
+      'blue',
   ]
   values = [part.num_values for part in spec.values()]
   assert values == [2, 1024, 1024, 3, 10, 20, 20, 20]
@@ -55,9 +62,7 @@ def test_settings_are_frozen_hashable_and_take_lists():
         ('background', 'black', "'white' or 'transparent'"),
     ],
 )
-def test_bad_setting_names_itself_its_value_and_the_remedy(
-    name, value, remedy
-):
+def test_bad_setting_names_itself_its_value_and_the_remedy(name, value, remedy):
   with pytest.raises(ValueError) as error:
     painting.PaintingSettings(**{name: value})
   assert str(error.value).startswith(name)

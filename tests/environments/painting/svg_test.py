@@ -14,9 +14,7 @@ _NAME = '{http://www.w3.org/2000/svg}'
 
 def _program(**parts):
   """Returns a stroke, a move, and two strokes in one go; five-fold grid."""
-  settings = painting.PaintingSettings(
-      canvas_size=50, grid_size=5, colour=True
-  )
+  settings = painting.PaintingSettings(canvas_size=50, grid_size=5, colour=True)
   commands = {
       'flag': [1, 0, 1, 1],
       'end': [6, 7, 13, 14],
@@ -48,7 +46,9 @@ def test_paths_are_the_curves_with_width_opacity_and_colour():
   assert root.get('viewBox') == '0 0 50 50'
   strokes = list(root.find(f'{_NAME}g'))[1:]
   assert [stroke.get('stroke') for stroke in strokes] == [
-      '#ff0000', '#000000', '#000000',
+      '#ff0000',
+      '#000000',
+      '#000000',
   ]
   # The third is under less and less pressure, and so is made of pieces.
   assert [stroke.tag for stroke in strokes[:2]] == [f'{_NAME}path'] * 2
@@ -101,7 +101,8 @@ def test_centre_lines_are_in_millimetres_and_one_path_until_the_pen_lifts():
   assert (root.get('width'), root.get('height')) == ('200mm', '200mm')
   assert root.get('viewBox') == '0 0 200 200'
   assert [path.get('d') for path in paths] == [
-      'M0,0Q40,0 40,40', 'M80,40Q80,80 120,80Q160,40 160,80',
+      'M0,0Q40,0 40,40',
+      'M80,40Q80,80 120,80Q160,40 160,80',
   ]
   assert not list(root.iter(f'{_NAME}rect'))
   assert 'opacity' not in text
@@ -113,7 +114,9 @@ def test_a_plotter_changes_pens_between_paths():
   program = _program(red=[19, 0, 0, 19])
   _, paths = _paths(program.to_svg(centre_lines=True))
   assert [path.get('stroke') for path in paths] == [
-      '#ff0000', '#000000', '#ff0000',
+      '#ff0000',
+      '#000000',
+      '#ff0000',
   ]
 
 

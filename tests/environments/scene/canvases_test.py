@@ -53,7 +53,9 @@ class Single:
 
   def _draw(self, adds, replaces, sprite, levels):
     self._canvases.draw(
-        np.array([adds]), np.array([replaces]), np.array([sprite]),
+        np.array([adds]),
+        np.array([replaces]),
+        np.array([sprite]),
         np.array([levels]),
     )
     canvas = self._canvases.picture()

@@ -27,8 +27,12 @@ class ContractTest(test_utils.EnvironmentTestMixin, absltest.TestCase):
 
 def test_make_as_documented():
   environment = scene.make(
-      canvas_size=64, grid_size=16, span=0.72, sizes=(0.13, 0.2, 0.28),
-      shades=4, episode_length=20,
+      canvas_size=64,
+      grid_size=16,
+      span=0.72,
+      sizes=(0.13, 0.2, 0.28),
+      shades=4,
+      episode_length=20,
   )
   assert environment.observation_spec() == scene.make().observation_spec()
   spec = environment.observation_spec()['canvas']

@@ -95,7 +95,7 @@ else:
 
 @pytest.mark.usefixtures('needs_gl')
 def test_one_kind_in_a_process():
-  used, = gl_lib._used
+  (used,) = gl_lib._used
   other = {'egl': 'osmesa', 'osmesa': 'egl'}[used]
   live.LiveRenderer(8, gl=used).close()
   with pytest.raises(ValueError, match=f'{other!r}.*{used!r} already'):
@@ -114,9 +114,10 @@ def test_the_environment_variable_chooses(no_gl, monkeypatch):
 
 @pytest.mark.usefixtures('needs_gl')
 def test_shadows_darken_what_is_beside_objects():
-  with live.LiveRenderer(64) as plain, live.LiveRenderer(
-      64, shadows=True
-  ) as shaded:
+  with (
+      live.LiveRenderer(64) as plain,
+      live.LiveRenderer(64, shadows=True) as shaded,
+  ):
     geoms = first_scene()
     # They take turns: each draws in its own context.
     first, dark = plain.render(geoms), shaded.render(geoms)

@@ -94,8 +94,10 @@ def change(path, value):
         (change(['commands', 4, 'size'], 3), ["'size' of command 4 is 3", '2']),
         (change(['commands', 4, 'red'], 1.0), ["'red' of command 4 is 1.0"]),
         (change(['commands', 4, 'red'], True), ["'red' of command 4 is True"]),
-        (change(['commands', 0, 'object'], 'cone'),
-         ["'object' of command 0 is 'cone'", 'sphere, box']),
+        (
+            change(['commands', 0, 'object'], 'cone'),
+            ["'object' of command 0 is 'cone'", 'sphere, box'],
+        ),
         (change(['commands', 0, 'kind'], []), ["'kind' of command 0 is []"]),
     ],
 )
@@ -160,7 +162,7 @@ def test_mjcf_looks_the_same_through_mujocos_own_renderer(tmp_path):
   for i, program in enumerate(programs):
     files.append(tmp_path / f'{i}.xml')
     files[-1].write_text(program.to_mjcf())
-  kind, = gl_lib._used
+  (kind,) = gl_lib._used
   done = subprocess.run(
       [sys.executable, '-c', _OWN_RENDERER, tmp_path / 'out.npy', *files],
       env={k: v for k, v in os.environ.items() if k != 'PYOPENGL_PLATFORM'}

@@ -125,18 +125,14 @@ def test_parts_that_a_skip_ignores_change_nothing():
   other = programs(SMALL, 10, 8, seed=3)
   is_skip = commands['kind'] == scene.KINDS.index('skip')
   mixed = {
-      name: np.where(is_skip, other[name], values)
-      if part.counts_if
-      else values
+      name: np.where(is_skip, other[name], values) if part.counts_if else values
       for (name, values), part in zip(
           commands.items(), SMALL.action_spec().values()
       )
   }
   assert (mixed['location'] != commands['location']).any()
   renderer = scene.SceneRenderer(SMALL, 8)
-  np.testing.assert_array_equal(
-      play(renderer, commands), play(renderer, mixed)
-  )
+  np.testing.assert_array_equal(play(renderer, commands), play(renderer, mixed))
 
 
 def test_command_of_another_length_does_not_get_through():

@@ -11,7 +11,13 @@ from environments import scene
 def test_spec_is_the_papers_in_the_order_of_decision():
   spec = scene.SceneSettings().action_spec()
   assert list(spec) == [
-      'kind', 'object', 'location', 'size', 'red', 'green', 'blue',
+      'kind',
+      'object',
+      'location',
+      'size',
+      'red',
+      'green',
+      'blue',
   ]
   values = [part.num_values for part in spec.values()]
   assert values == [3, 4, 256, 3, 4, 4, 4]
@@ -31,9 +37,7 @@ def test_a_skip_has_only_its_kind():
 
 
 def test_spec_follows_the_settings():
-  spec = scene.SceneSettings(
-      grid_size=5, sizes=(0.2,), shades=7
-  ).action_spec()
+  spec = scene.SceneSettings(grid_size=5, sizes=(0.2,), shades=7).action_spec()
   values = [part.num_values for part in spec.values()]
   assert values == [3, 4, 25, 1, 7, 7, 7]
 
@@ -89,9 +93,7 @@ def test_settings_are_frozen_hashable_and_take_lists():
         ('span', 0.73, 'overhang'),
     ],
 )
-def test_bad_setting_names_itself_its_value_and_the_remedy(
-    name, value, remedy
-):
+def test_bad_setting_names_itself_its_value_and_the_remedy(name, value, remedy):
   with pytest.raises(ValueError) as error:
     scene.SceneSettings(**{name: value})
   assert str(error.value).startswith(name)

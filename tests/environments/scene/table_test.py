@@ -86,11 +86,13 @@ def test_a_damaged_file_is_made_again(fault, builds):
   else:
     middle = len(whole) // 2
     flipped = bytes([whole[middle] ^ 1])
-    path.write_bytes({
-        'empty': b'',
-        'cut': whole[:middle],
-        'flipped': whole[:middle] + flipped + whole[middle + 1 :],
-    }[fault])
+    path.write_bytes(
+        {
+            'empty': b'',
+            'cut': whole[:middle],
+            'flipped': whole[:middle] + flipped + whole[middle + 1 :],
+        }[fault]
+    )
   assert_equal(load_as_another_process(), first)
   assert len(builds) == 2
   assert_equal(load_as_another_process(), first)
@@ -107,14 +109,13 @@ def test_pickles_are_not_loaded(builds):
 
 
 class Bomb:
+
   def __reduce__(self):
     return pytest.fail, ('a pickle was loaded',)
 
 
 @pytest.mark.usefixtures('needs_gl')
-def test_a_cache_that_cannot_be_written_is_no_obstacle(
-    empty_cache, caplog
-):
+def test_a_cache_that_cannot_be_written_is_no_obstacle(empty_cache, caplog):
   (empty_cache / 'spiral_jax').write_text('a file where the folder would be')
   scene.make(canvas_size=16, grid_size=2, sizes=(0.2,)).reset()
   assert 'could not be kept' in caplog.text
@@ -124,8 +125,12 @@ def test_the_name_tells_what_decides_on_the_table():
   path = table_lib.cache_path(SETTINGS)
   names = {path}
   for change in (
-      {'canvas_size': 17}, {'grid_size': 3}, {'span': 0.7}, {'sizes': (0.1,)},
-      {'shades': 5}, {'sizes': (0.2, 0.1)},
+      {'canvas_size': 17},
+      {'grid_size': 3},
+      {'span': 0.7},
+      {'sizes': (0.1,)},
+      {'shades': 5},
+      {'sizes': (0.2, 0.1)},
   ):
     names.add(table_lib.cache_path(dataclasses.replace(SETTINGS, **change)))
   assert len(names) == 7
@@ -139,8 +144,12 @@ def test_without_opengl_one_line_says_what_to_install():
     scene.make(canvas_size=16, grid_size=2, sizes=(0.2,))
   message = str(error.value)
   assert '\n' not in message
-  for part in ('libEGL.so.1', 'libOSMesa', 'sudo apt-get install libegl1',
-               'libgl1-mesa-dri'):
+  for part in (
+      'libEGL.so.1',
+      'libOSMesa',
+      'sudo apt-get install libegl1',
+      'libgl1-mesa-dri',
+  ):
     assert part in message
   assert isinstance(error.value, OSError)  # What scripts print as one line.
 

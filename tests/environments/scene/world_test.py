@@ -16,11 +16,14 @@ def single(object_, location=0, size=0, rgb=(0, 0, 0)):
 @pytest.mark.parametrize('object_', range(4))
 def test_objects_stand_on_the_platform_in_their_footprint(object_, size):
   settings = scene.SceneSettings()
-  geom, = world.geoms(settings, single(object_, location=37, size=size))
+  (geom,) = world.geoms(settings, single(object_, location=37, size=size))
   across, along, up = geom.size
   # From MuJoCo's XML reference: half sizes; a capsule's is without its caps.
   height = {
-      'sphere': across, 'box': up, 'cylinder': along, 'capsule': across + along,
+      'sphere': across,
+      'box': up,
+      'cylinder': along,
+      'capsule': across + along,
   }[geom.shape]
   assert geom.position[2] == pytest.approx(height)
   half, radius = settings.footprints()
@@ -46,5 +49,5 @@ def test_objects_that_are_not_present_are_left_out():
   objects = scene.Objects(
       np.array([False, True]), *np.array([[0, 3], *[[0, 1]] * 5])
   )
-  geom, = world.geoms(settings, objects)
+  (geom,) = world.geoms(settings, objects)
   assert geom.shape == 'capsule'

@@ -19,12 +19,12 @@ UPDATES = 40  # Of 150.
 def test_the_error_falls(capsys):
   notebook = json.loads(PATH.read_text())
   cells = [
-    ''.join(cell['source'])
-    for cell in notebook['cells']
-    if cell['cell_type'] == 'code'
+      ''.join(cell['source'])
+      for cell in notebook['cells']
+      if cell['cell_type'] == 'code'
   ]
   parameters, count = re.subn(
-    r'^UPDATES = \d+', f'UPDATES = {UPDATES}', cells[0], flags=re.MULTILINE
+      r'^UPDATES = \d+', f'UPDATES = {UPDATES}', cells[0], flags=re.MULTILINE
   )
   assert count == 1
   names = {}
@@ -33,14 +33,16 @@ def test_the_error_falls(capsys):
   # An untrained agent's drawings are worse than none; compare with them.
   renderer = names['Rectangles'](64)
   assert isinstance(
-    core.BatchedEnvironment(renderer, 2).action_spec()['corner'], core.Part
+      core.BatchedEnvironment(renderer, 2).action_spec()['corner'], core.Part
   )
   untrained = names['learner'].init(names['jax'].random.PRNGKey(9)).params
   before = names['redraw'](untrained, 0)
   exec(compile(cells[-1], PATH.name, 'exec'), names)
-  error = names['evaluation'].reconstruction_error(
-    before.canvas[-1], names['test']
-  ).mean()
+  error = (
+      names['evaluation']
+      .reconstruction_error(before.canvas[-1], names['test'])
+      .mean()
+  )
   assert names['error'] < 0.7 * error
   assert f'held-out error: {names["error"]:.4f}' in capsys.readouterr().out
   # The last cell shows a picture.
@@ -54,5 +56,5 @@ def test_it_has_no_output_and_no_flags():
   for cell in notebook['cells']:
     assert not cell.get('outputs')
     assert 'flags' not in ''.join(cell['source']) or (
-      cell['cell_type'] == 'markdown'
+        cell['cell_type'] == 'markdown'
     )
