@@ -6,7 +6,7 @@
 
 PYTHON ?= python3
 BIN = .venv/bin/python
-NATIVE = environments/painting/_native.so spiral_jax/networks/_native.so
+NATIVE = environments/painting/_native.so spiral_jax/ops/_native.so
 # Two at a time: what takes long in the tests is XLA's compiler, which is
 # mostly serial.
 PYTEST_FLAGS ?= -n 2
@@ -39,7 +39,7 @@ setup: .venv/.installed
 
 .venv/.installed: setup.py pyproject.toml scripts/system_packages.sh \
 		$(wildcard environments/painting/csrc/*.[ch]) \
-		$(wildcard spiral_jax/networks/csrc/*.[ch])
+		$(wildcard spiral_jax/ops/csrc/*.[ch])
 	@scripts/system_packages.sh '$(PYTHON)'
 	$(BIN) -c '' 2>/dev/null || $(PYTHON) -m venv --clear .venv
 	rm -f $(NATIVE)

@@ -79,7 +79,7 @@ def _extension(package: str, *flags: str) -> setuptools.Extension:
 _PAINTING = _extension('environments.painting', '-ffp-contract=off')
 
 # Convolutions for XLA, whose binary interface csrc/xla_ffi.h declares.
-_NETWORKS = _extension('spiral_jax.networks', '-ffp-contract=fast')
+_OPS = _extension('spiral_jax.ops', '-ffp-contract=fast')
 
 
 class BuildSharedLibrary(build_ext.build_ext):
@@ -110,7 +110,7 @@ setuptools.setup(
     },
     # Only what is named above: pictures and notes stay in the repository.
     include_package_data=False,
-    ext_modules=[_PAINTING, _NETWORKS],
+    ext_modules=[_PAINTING, _OPS],
     cmdclass={'build_ext': BuildSharedLibrary},
     install_requires=_CORE,
     extras_require={

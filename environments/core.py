@@ -24,7 +24,7 @@ class Part(specs.DiscreteArray):
   decides, so that a part may depend on those before it.
   """
 
-  __slots__ = ('_grid_shape', '_counts_if')
+  __slots__ = ('_grid_shape', '_active_if')
   __hash__ = None  # type: ignore[assignment]
 
   def __init__(
@@ -32,16 +32,16 @@ class Part(specs.DiscreteArray):
       num_values: int,
       *,
       grid_shape: tuple[int, int] | None = None,
-      counts_if: tuple[str, tuple[int, ...]] | None = None,
+      active_if: tuple[str, tuple[int, ...]] | None = None,
       name: str | None = None,
   ):
-    """Initialises a part whose values are `0 .. num_values - 1`, int32.
+    """Initializes a part whose values are `0 .. num_values - 1`, int32.
 
     Args:
       num_values: number of values.
       grid_shape: (height, width) if the part is a location, whose value is
         then the flat index `y * width + x`; None if it is not.
-      counts_if: (name of an earlier part, its values for which this part has
+      active_if: (name of an earlier part, its values for which this part has
         a meaning); None if it always has one.
       name: of the part.
 
@@ -58,10 +58,10 @@ class Part(specs.DiscreteArray):
             f' cells, num_values is {num_values}; they must agree'
         )
       grid_shape = (int(height), int(width))
-    if counts_if is not None:
-      counts_if = (counts_if[0], tuple(int(value) for value in counts_if[1]))
+    if active_if is not None:
+      active_if = (active_if[0], tuple(int(value) for value in active_if[1]))
     self._grid_shape = grid_shape
-    self._counts_if = counts_if
+    self._active_if = active_if
 
   @property
   def grid_shape(self) -> tuple[int, int] | None:
@@ -69,14 +69,14 @@ class Part(specs.DiscreteArray):
     return self._grid_shape
 
   @property
-  def counts_if(self) -> tuple[str, tuple[int, ...]] | None:
+  def active_if(self) -> tuple[str, tuple[int, ...]] | None:
     """(earlier part, its values for which this part has a meaning)."""
-    return self._counts_if
+    return self._active_if
 
   def __repr__(self) -> str:
     return (
         f'Part({self.num_values}, grid_shape={self.grid_shape},'
-        f' counts_if={self.counts_if}, name={self.name!r})'
+        f' active_if={self.active_if}, name={self.name!r})'
     )
 
   def __eq__(self, other: object) -> bool:
@@ -85,14 +85,14 @@ class Part(specs.DiscreteArray):
     return (
         self.num_values == other.num_values
         and self.grid_shape == other.grid_shape
-        and self.counts_if == other.counts_if
+        and self.active_if == other.active_if
     )
 
   def __reduce__(self):
     return _unpickle_part, (
         self.num_values,
         self.grid_shape,
-        self.counts_if,
+        self.active_if,
         self.name,
     )
 
@@ -130,7 +130,7 @@ class RenderEnvironment(dm_env.Environment):
   """
 
   def __init__(self, renderer: Renderer, episode_length: int):
-    """Initialises the environment, which owns the renderer from now on.
+    """Initializes the environment, which owns the renderer from now on.
 
     Args:
       renderer: of one canvas.
@@ -195,7 +195,7 @@ class BatchedEnvironment:
       episode_length: int,
       dtype: npt.DTypeLike = np.float32,
   ):
-    """Initialises the environment, which owns the renderer from now on.
+    """Initializes the environment, which owns the renderer from now on.
 
     Args:
       renderer: of N canvases.
@@ -363,6 +363,6 @@ def _first_of_batch(time_step: dm_env.TimeStep) -> dm_env.TimeStep:
   )
 
 
-def _unpickle_part(num_values, grid_shape, counts_if, name) -> Part:
+def _unpickle_part(num_values, grid_shape, active_if, name) -> Part:
   """Rebuilds a part: `__reduce__` cannot pass keyword-only arguments."""
-  return Part(num_values, grid_shape=grid_shape, counts_if=counts_if, name=name)
+  return Part(num_values, grid_shape=grid_shape, active_if=active_if, name=name)

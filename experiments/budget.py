@@ -5,7 +5,7 @@ import json
 import pathlib
 from typing import Any, NamedTuple
 
-from spiral_jax.datasets import cache
+from spiral_jax import files
 
 
 class Plan(NamedTuple):
@@ -92,4 +92,4 @@ class Budget:
 
   def _write(self, budget: dict[str, Any]) -> None:
     text = json.dumps(budget).encode()
-    cache.write_atomically(self._path, lambda stream: stream.write(text))
+    files.write_atomically(self._path, lambda stream: stream.write(text))

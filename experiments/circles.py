@@ -63,9 +63,9 @@ def circles(size: int, radius: int) -> np.ndarray:
         f'--radius={radius} leaves a circle no room in {size} pixels; make '
         f'--size at least {2 * radius + 1}'
     )
-  centre = np.arange(radius, size - radius + 1)
+  center = np.arange(radius, size - radius + 1)
   pixel = np.arange(size) + 0.5
-  square = (pixel - centre[:, np.newaxis]) ** 2  # [P, size]
+  square = (pixel - center[:, np.newaxis]) ** 2  # [P, size]
   inside = square[:, None, :, None] + square[None, :, None, :] <= radius**2
   return 1.0 - inside.astype(np.float32)
 
@@ -147,7 +147,7 @@ def learned_surface(
   discriminator = Discriminator(network)
   rows, columns = images.shape[:2]
   pictures = jnp.asarray(images.reshape(-1, *images.shape[2:]))
-  optimiser = optax.adam(
+  optimizer = optax.adam(
       optax.cosine_decay_schedule(training.learning_rate, training.steps)
   )
 
@@ -166,7 +166,7 @@ def learned_surface(
 
   @jax.jit
   def step(params, mean, opt_state, key):
-    updates, opt_state = optimiser.update(
+    updates, opt_state = optimizer.update(
         jax.grad(loss)(params, key), opt_state
     )
     params = optax.apply_updates(params, updates)
@@ -175,7 +175,7 @@ def learned_surface(
 
   key = jax.random.PRNGKey(training.seed)
   params = mean = discriminator.init(key, pictures[:1], pictures[:1])
-  opt_state = optimiser.init(params)
+  opt_state = optimizer.init(params)
   console = rich.console.Console(stderr=True)
   for index in rich.progress.track(
       range(training.steps),

@@ -12,7 +12,7 @@ images by that of portraits.
 The agent draws each image several times and the best is kept. Into the folder
 --out (for a folder of images: into a folder of each image's name below it) go
 program.json; picture_<size>.png and, in another brush, other_<size>.png;
-trace.png, with strokes coloured by when they come; drawing.gif, drawing.mp4
+trace.png, with strokes colored by when they come; drawing.gif, drawing.mp4
 and drawing.html, which show how it is drawn; drawing.svg, and lines.svg for
 plotters; and target.png, what the agent saw.
 """
@@ -33,14 +33,14 @@ import pictures
 import process
 import restored as restored_lib
 from spiral_jax import evaluation
-from spiral_jax.datasets import cache
+from spiral_jax import files
 from spiral_jax.datasets import folder as folder_lib
 import target_images
 
 _COLUMNS = 12  # Of the overview of a folder.
 _FILM_SIZE = 512  # Pixels of films, the page and the trace.
 # Weights for drawings in lines, and for all other images.
-_LINES, _COLOURS = 'characters', 'portraits'
+_LINES, _COLORS = 'characters', 'portraits'
 
 
 class Drawing(NamedTuple):
@@ -112,7 +112,7 @@ def write(
     *,
     sizes: Sequence[int],
     other_brush: str,
-    millimetres: float,
+    millimeters: float,
     title: str,
 ) -> None:
   """Writes all files of a drawing; each is there whole or not.
@@ -123,14 +123,14 @@ def write(
     out: the folder.
     sizes: of the pictures, pixels.
     other_brush: name of the brush of the other pictures.
-    millimetres: height and width of the lines for a plotter.
+    millimeters: height and width of the lines for a plotter.
     title: of the page.
 
   Raises:
     ImportError, OSError, ValueError: as `painting.Program` does.
   """
   # All that may be refused comes first, and then leaves nothing behind.
-  lines = program.to_svg(centre_lines=True, millimetres=millimetres)
+  lines = program.to_svg(center_lines=True, millimeters=millimeters)
   images = {
       f'other_{size}.png': program.render(size, other_brush) for size in sizes
   }
@@ -155,7 +155,7 @@ def write(
 
 
 def _write(path: pathlib.Path, content: bytes) -> None:
-  cache.write_atomically(path, lambda stream: stream.write(content))
+  files.write_atomically(path, lambda stream: stream.write(content))
 
 
 def main() -> None:
@@ -167,10 +167,10 @@ def main() -> None:
   out = pathlib.Path(_OUT.value).expanduser()
   weights = _WEIGHTS.value
   if not (weights or _CHECKPOINT.value):
-    weights = _LINES if target_images.are_drawings(path) else _COLOURS
+    weights = _LINES if target_images.are_drawings(path) else _COLORS
     console.print(f'drawn by the agent of --weights={weights}')
   restored = restored_lib.load_either(_CHECKPOINT.value, _STEP.value, weights)
-  _check(restored, out, sizes, _OTHER_BRUSH.value, _MILLIMETRES.value)
+  _check(restored, out, sizes, _OTHER_BRUSH.value, _MILLIMETERS.value)
   names, targets = target_images.read(
       path,
       restored.setup.painting,
@@ -194,7 +194,7 @@ def main() -> None:
         out / name if path.is_dir() else out,
         sizes=sizes,
         other_brush=_OTHER_BRUSH.value,
-        millimetres=_MILLIMETRES.value,
+        millimeters=_MILLIMETERS.value,
         title=name,
     )
   _show(console, names, drawings)
@@ -214,7 +214,7 @@ def _check(
     out: pathlib.Path,
     sizes: Sequence[int],
     other_brush: str,
-    millimetres: float,
+    millimeters: float,
 ) -> None:
   """Raises what `write` would, of a first stroke, before any work."""
   settings = restored.setup.painting
@@ -222,7 +222,7 @@ def _check(
     raise ValueError(f'--out={out} is a file; name a folder')
   command = {name: np.zeros(1, int) for name in settings.action_spec()}
   program = painting.Program(settings, command)
-  program.to_svg(centre_lines=True, millimetres=millimetres)
+  program.to_svg(center_lines=True, millimeters=millimeters)
   for size in sizes:
     program.render(size, other_brush)
 
@@ -304,14 +304,14 @@ if __name__ == '__main__':
       'auto',
       target_images.CHOICES,
       'make black of white; auto, of images that are light ink on black or on '
-      'nothing, if the agent paints in grey',
+      'nothing, if the agent paints in gray',
   )
   _CONTRAST = flags.DEFINE_enum(
       'contrast',
       'auto',
       target_images.CHOICES,
       'make paper white and ink black; auto, of drawings in lines, if the '
-      'agent paints in grey',
+      'agent paints in gray',
   )
   _FIT = flags.DEFINE_enum(
       'fit',
@@ -323,8 +323,8 @@ if __name__ == '__main__':
   _OTHER_BRUSH = flags.DEFINE_string(
       'other_brush', 'classic/dry_brush', 'brush of the other pictures'
   )
-  _MILLIMETRES = flags.DEFINE_float(
-      'millimetres', 100.0, 'height and width of lines.svg, for plotters'
+  _MILLIMETERS = flags.DEFINE_float(
+      'millimeters', 100.0, 'height and width of lines.svg, for plotters'
   )
   _SEED = flags.DEFINE_integer('seed', 0, 'of what is sampled', lower_bound=0)
   cli.run(main)

@@ -30,11 +30,11 @@ import restored as restored_lib
 import run_folder
 import run_setup
 from spiral_jax import datasets
-from spiral_jax.agents import pretrained
+from spiral_jax import weights
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _PORTRAITS = 'portraits'
-# Of data sets: what they are, and under which licence.
+# Of data sets: what they are, and under which license.
 _DATA = {
     'mnist': (
         'MNIST, handwritten digits, by Yann LeCun and Corinna Cortes',
@@ -64,9 +64,9 @@ def export(
     failures: str,
     flag_file: pathlib.Path,
     data: str = '',
-    licence: str = '',
+    license: str = '',
     step: int | None = None,
-    folder: pathlib.Path = pretrained.FOLDER,
+    folder: pathlib.Path = weights.FOLDER,
 ) -> pathlib.Path:
   """Writes weights and card; their folder is there whole or not.
 
@@ -76,7 +76,7 @@ def export(
     failures: what is known to go wrong, for the card.
     flag_file: that the run was told; the card lists what differs.
     data: what the run learned from; empty, what is known of its data set.
-    licence: of the data; empty, likewise.
+    license: of the data; empty, likewise.
     step: of the checkpoint; None, the latest.
     folder: of all weights.
 
@@ -101,29 +101,29 @@ def export(
   known = setup.dataset
   if known == 'celeba' and not setup.run.data_dir:
     known = _PORTRAITS
-  if known not in _DATA and not (data and licence):
+  if known not in _DATA and not (data and license):
     raise ValueError(
         f'the run learned from dataset {known!r}; say what it is by --data, '
-        'and its licence by --licence'
+        'and its license by --license'
     )
-  known_data, known_licence = _DATA.get(known, ('', ''))
+  known_data, known_license = _DATA.get(known, ('', ''))
   changes = _changes(setup, flag_file)
   figures = _figures(run_dir, restored.checkpoint.step)
   config = {
-      'format': pretrained.FORMAT,
+      'format': weights.FORMAT,
       'environment': renderers.kind_of(setup.environment),
       'canvas_shape': run_setup.canvas_shape(setup),
-      'action_spec': pretrained.describe(setup.environment.action_spec()),
+      'action_spec': weights.describe(setup.environment.action_spec()),
       'setup': _without_paths(run_setup.to_json(setup)),
       'figures': figures,
   }
-  arrays = pretrained.to_arrays(restored.params)
+  arrays = weights.to_arrays(restored.params)
   card = _card(
       name,
       setup,
       [
           ('data', data or known_data),
-          ('licence of the data', licence or known_licence),
+          ('license of the data', license or known_license),
           ('flag file', ' '.join([f'`{_shown(flag_file)}`', *changes])),
           ('commands learned from', f'{figures["frames"]:,}'),
           ('minutes of training', f'{figures["minutes"]:.1f}'),
@@ -216,7 +216,7 @@ def _card(
           f'# {name}',
           '',
           f'{does}: {commands} commands on a canvas of {height} x {width} '
-          f'pixels, {"in colour" if channels == 3 else "grey"}; the reward was '
+          f'pixels, {"in color" if channels == 3 else "gray"}; the reward was '
           f'{setup.learner.reward}. `config.json` has all settings.',
           '',
           '| | |',
@@ -312,7 +312,7 @@ def main() -> None:
       failures=_FAILURES.value,
       flag_file=pathlib.Path(flag_file).expanduser(),
       data=_DATA_TEXT.value,
-      licence=_LICENCE.value,
+      license=_LICENSE.value,
       step=_STEP.value,
       folder=pathlib.Path(_FOLDER.value).expanduser(),
   )
@@ -341,9 +341,7 @@ if __name__ == '__main__':
   _DATA_TEXT = flags.DEFINE_string(
       'data', '', 'what the run learned from, for the card, if it is not known'
   )
-  _LICENCE = flags.DEFINE_string('licence', '', 'of that data')
+  _LICENSE = flags.DEFINE_string('license', '', 'of that data')
   _STEP = flags.DEFINE_integer('step', None, 'checkpoint; the latest if none')
-  _FOLDER = flags.DEFINE_string(
-      'folder', str(pretrained.FOLDER), 'of all weights'
-  )
+  _FOLDER = flags.DEFINE_string('folder', str(weights.FOLDER), 'of all weights')
   cli.run(main)

@@ -2,7 +2,7 @@
 
 A column an image of the held-out split; from top to bottom the input, its
 reconstruction on the canvas, the same program painted again in more detail,
-and the trace of its strokes, coloured by when they come, averaged over many
+and the trace of its strokes, colored by when they come, averaged over many
 samples. For example, of a run, or with weights that come with the package:
 
   python experiments/figure6.py --run_dir=runs/omniglot_cpu

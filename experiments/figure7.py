@@ -75,7 +75,7 @@ def main() -> None:
   pictures.save(figure, out / 'figure7.png')
   rich.console.Console(highlight=False).print(
       f'l2 {quality.error:.4f} a pixel, {quality.share_of_constant:.0%} of '
-      f'that of the best pages of one colour; picture in {out / "figure7.png"}',
+      f'that of the best pages of one color; picture in {out / "figure7.png"}',
       soft_wrap=True,
   )
 

@@ -1,9 +1,9 @@
 """Figure 8 of the paper: held-out error over time, by reward.
 
 Trains conditional agents one after another: discriminator or l2 reward, each at
-the end of the episode only or at every command, and a blind agent with the best
-of these rewards.  Where the only reward comes at the end, the policy looks
-further ahead (--discount and --lambda_): with those of rewards at every command
+the end of the episode only or at every command, and a blind agent with the
+best of these.  Where the only reward comes at the end, the policy looks
+further ahead (--discount, --td_lambda): with those of rewards at every command
 the first commands would hardly learn of it.  For example, figure 8a, and a part
 of the same on scenes:
 
@@ -33,7 +33,10 @@ import run_folder
 _EXPERIMENTS = pathlib.Path(__file__).resolve().parent
 
 _WHEN = {'end': 'at the end', 'step': 'every command'}  # By --reward_at.
-_FLAGS = {'end': ['--discount=0.95', '--lambda_=0.95'], 'step': []}  # Likewise.
+_FLAGS = {
+    'end': ['--discount=0.95', '--td_lambda=0.95'],
+    'step': [],
+}  # Likewise.
 
 
 class Figure(NamedTuple):

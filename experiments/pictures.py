@@ -177,7 +177,7 @@ def compare(
         linewidth=1.4,
     )
   if baseline is not None:
-    axis.axhline(baseline[1], color='grey', linestyle=':', label=baseline[0])
+    axis.axhline(baseline[1], color='gray', linestyle=':', label=baseline[0])
   axis.set_ylim(bottom=0.0)
   axis.set_xlabel('minutes')
   axis.set_ylabel(label)

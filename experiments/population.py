@@ -18,7 +18,7 @@ import numpy as np
 
 import pictures
 import run_setup
-from spiral_jax.datasets import cache
+from spiral_jax import files
 from spiral_jax.driver import checkpoints
 import training
 
@@ -260,7 +260,7 @@ def save(history: Sequence[Slice], path: pathlib.Path) -> None:
   """Writes JSON lines, the first slice of all members first."""
   ordered = sorted(history, key=lambda line: (line.slice, line.member))
   text = ''.join(map(to_text, ordered))
-  cache.write_atomically(path, lambda stream: stream.write(text.encode()))
+  files.write_atomically(path, lambda stream: stream.write(text.encode()))
 
 
 def to_text(line: Slice) -> str:

@@ -6,7 +6,7 @@ import importlib.util
 
 import jax
 
-from spiral_jax.datasets import cache
+from spiral_jax import files
 
 # Parameters of glibc's mallopt, from malloc.h.
 _M_TRIM_THRESHOLD = -1
@@ -21,7 +21,7 @@ def prepare() -> None:
 
   To be called before JAX first computes.
   """
-  jax.config.update('jax_compilation_cache_dir', str(cache.directory('xla')))
+  jax.config.update('jax_compilation_cache_dir', str(files.directory('xla')))
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
   if not _has_accelerator():
     _keep_freed_memory()

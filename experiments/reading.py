@@ -22,7 +22,7 @@ def make_reader(
 ) -> Reader | None:
   """Trains a classifier; returns what it says, None where it can say nothing.
 
-  Where the data set has classes, it is one of these. Samples of other grey
+  Where the data set has classes, it is one of these. Samples of other gray
   pictures are compared in the features of one of digits.
 
   Args:
@@ -34,9 +34,9 @@ def make_reader(
     assert train.labels is not None
     classifier = evaluation.train_classifier(train.images, train.labels)
     return functools.partial(_read, classifier, train, test)
-  is_grey = run_setup.canvas_shape(setup)[-1] == 1
+  is_gray = run_setup.canvas_shape(setup)[-1] == 1
   # A spread needs two.
-  if is_grey and not setup.agent.conditional and len(test.images) > 1:
+  if is_gray and not setup.agent.conditional and len(test.images) > 1:
     classifier = _classifier_of_digits(setup)
     train = run_setup.load_dataset(setup, 'train')
     return functools.partial(_compare, classifier, train, test)

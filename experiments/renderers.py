@@ -12,10 +12,11 @@ import numpy as np
 from environments import core
 from environments import painting
 from environments import scene
+from environments.painting import metrics as stroke_metrics
+from environments.scene import metrics as object_metrics
 import scene_data
 from spiral_jax import agents
 from spiral_jax import datasets
-from spiral_jax import evaluation
 
 Settings = painting.PaintingSettings | scene.SceneSettings
 # A group of figures by name, in groups by name.
@@ -80,13 +81,15 @@ def _paint_batch(
   )
 
 
-def _strokes(trajectory: agents.Trajectory) -> evaluation.StrokeUse:
-  return evaluation.stroke_use(np.asarray(trajectory.canvas), trajectory.action)
+def _strokes(trajectory: agents.Trajectory) -> stroke_metrics.StrokeUse:
+  return stroke_metrics.stroke_use(
+      np.asarray(trajectory.canvas), trajectory.action
+  )
 
 
-def _stroke_figures(setup: Any, strokes: evaluation.StrokeUse) -> Figures:
+def _stroke_figures(setup: Any, strokes: stroke_metrics.StrokeUse) -> Figures:
   del setup
-  return {'strokes': evaluation.summarise(strokes)._asdict()}
+  return {'strokes': stroke_metrics.summarize(strokes)._asdict()}
 
 
 def _scenes(setup: Any, split: str) -> datasets.SceneDataset:
@@ -120,7 +123,7 @@ def _object_figures(setup: Any, objects: scene.Objects) -> Figures:
         {part: values[chosen] for part, values in side._asdict().items()}
         for side in (objects, true)
     )
-    return evaluation.evaluate_objects(
+    return object_metrics.evaluate_objects(
         predicted, right, grid_shape=(size, size)
     )._asdict()
 

@@ -18,7 +18,7 @@ from spiral_jax import agents
 from spiral_jax import types
 from spiral_jax.driver import checkpoints
 from spiral_jax.driver import rollout
-from spiral_jax.driver import state as state_lib
+from spiral_jax.driver import serialization
 
 # Canvases that are drawn at once, at most, and bytes that they may take: an
 # episode keeps those after each command.
@@ -58,7 +58,7 @@ def load(run_dir: pathlib.Path, step: int | None = None) -> Restored:
   agent = run_setup.make_agent(setup)
   template = jax.eval_shape(agent.init, jax.random.PRNGKey(0))
   try:
-    params = state_lib.from_plain(
+    params = serialization.from_plain(
         template, checkpoint.state['policy']['learner']['params']
     )
   except ValueError as error:
@@ -131,7 +131,7 @@ def make_score(
       setup.discriminator,
   )
   template = jax.eval_shape(discriminator.init, jax.random.PRNGKey(0))
-  params = state_lib.from_plain(
+  params = serialization.from_plain(
       template, state['discriminator']['learner']['params']
   )
 

@@ -341,9 +341,9 @@ def check_fit(setup: Setup) -> None:
         f'--reward={reward} compares with a target and the agent has none; add '
         '--conditional, or take --reward=discriminator'
     )
-  if setup.learner.colour_cost and not setup.agent.conditional:
+  if setup.learner.color_cost and not setup.agent.conditional:
     raise ValueError(
-        f'--colour_cost={setup.learner.colour_cost} compares with a target and '
+        f'--color_cost={setup.learner.color_cost} compares with a target and '
         'the agent has none; add --conditional, or leave it out'
     )
   if setup.run.decay_by_clock and setup.learner.decay_frames:

@@ -16,7 +16,7 @@ Surface = Callable[[int], np.ndarray]
 def climb(surface: np.ndarray) -> np.ndarray:
   """Returns where hill climbing ends, from each location.
 
-  A step goes to the highest of the eight neighbours, if that is higher.
+  A step goes to the highest of the eight neighbors, if that is higher.
 
   Args:
     surface: `[P, Q]`.
@@ -26,7 +26,7 @@ def climb(surface: np.ndarray) -> np.ndarray:
   """
   rows, columns = surface.shape
   padded = np.pad(surface, 1, constant_values=-np.inf)
-  # To stay comes first, and wins where a neighbour is as high.
+  # To stay comes first, and wins where a neighbor is as high.
   moves = [(0, 0)] + [
       (i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)
   ]

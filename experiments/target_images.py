@@ -14,7 +14,7 @@ CHOICES = ('auto', 'yes', 'no')
 
 # White ink on black: the border of the image is dark, and so is most of it.
 _DARK_BORDER, _DARK_IMAGE = 64, 110
-# A drawing in lines: at least this share of its pixels is paper, the colour of
+# A drawing in lines: at least this share of its pixels is paper, the color of
 # its border, give or take. Digits and characters have .65 to .98, portraits
 # before an even ground up to .47.
 _PAPER, _EVEN = 0.56, 24
@@ -37,10 +37,10 @@ def read(
     path: of an image, or of a folder of them.
     settings: of the agent's canvas.
     invert: 'yes' and 'no' make black of white or not; 'auto' does if the canvas
-      is grey and the image is light ink on black, or on nothing (transparent).
+      is gray and the image is light ink on black, or on nothing (transparent).
     contrast: 'yes' and 'no' make paper white and the darkest ink black or not;
-      'auto' does if the canvas is grey and the image a drawing in lines, which
-      may be on grey paper, or so thin that little is left of them.
+      'auto' does if the canvas is gray and the image a drawing in lines, which
+      may be on gray paper, or so thin that little is left of them.
     fit: 'crop' keeps the middle of an image that is not square, 'pad' adds
       paper.
 
@@ -145,7 +145,7 @@ def _read(
 
 
 def _is_white_on_black(image: np.ndarray) -> bool:
-  """Whether a grey image `[H, W, 1]` is light on a dark ground."""
+  """Whether a gray image `[H, W, 1]` is light on a dark ground."""
   return bool(
       _border(image) < _DARK_BORDER
       and image.mean() < _DARK_IMAGE
@@ -154,14 +154,14 @@ def _is_white_on_black(image: np.ndarray) -> bool:
 
 
 def _share_of_paper(image: np.ndarray) -> float:
-  """Returns the share of `[H, W, 3]` that has the colour of its border."""
+  """Returns the share of `[H, W, 3]` that has the color of its border."""
   sides = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
   distance = np.abs(image - np.median(sides, axis=0)).max(-1)
   return float(np.mean(distance < _EVEN))
 
 
 def _has_ink(image: np.ndarray) -> bool:
-  """Whether something on a grey image `[H, W, 1]` is darker than its border."""
+  """Whether something on a gray image `[H, W, 1]` is darker than its border."""
   return bool(_border(image) - np.quantile(image, _DARKEST) > _NOISE)
 
 

@@ -28,12 +28,13 @@ import run_folder
 import run_setup
 from spiral_jax import agents
 from spiral_jax import evaluation
+from spiral_jax.driver import checkpointer as checkpointer_lib
 from spiral_jax.driver import checkpoints
 from spiral_jax.driver import metrics
 from spiral_jax.driver import nodes
 from spiral_jax.driver import params as params_lib
-from spiral_jax.driver import periodic
 from spiral_jax.driver import program as program_lib
+from spiral_jax.driver import progress as progress_lib
 from spiral_jax.driver import rollout
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Training:
     self.writer = metrics.Fanout(
         self.lines,
         metrics.TensorBoard(run_dir / 'tensorboard'),
-        metrics.Progress(
+        progress_lib.Progress(
             'policy/frames',
             _progress_columns(setup),
             total_frames=run.frames or None,
@@ -184,7 +185,7 @@ class Training:
     )
     if cluster is not None:
       watch = functools.partial(self._watch, cluster)
-      program.add(periodic.Periodic('ray', watch, every_seconds=1))
+      program.add(checkpointer_lib.Periodic('ray', watch, every_seconds=1))
 
   def paint(self) -> agents.Trajectory | None:
     """Returns what there is to look at, None if nothing was painted yet.
@@ -319,7 +320,7 @@ def _run(
       'metrics': training.lines,
       'clock': training.clock,
   }
-  checkpointer = periodic.Checkpointer(
+  checkpointer = checkpointer_lib.Checkpointer(
       'checkpoints',
       saved,
       parts,
@@ -340,7 +341,7 @@ def _run(
   draw = functools.partial(_draw, training, run_dir)
   if setup.run.picture_seconds > 0:
     program.add(
-        periodic.Periodic(
+        checkpointer_lib.Periodic(
             'pictures', draw, every_seconds=setup.run.picture_seconds
         )
     )

@@ -18,7 +18,7 @@ Action = Mapping[str, chex.Array]
 
 # The parts of a command in the order in which an agent decides them.  A part
 # is a `DiscreteArray`; two optional attributes say more (see `grid_shape` and
-# `counts_if` below).
+# `active_if` below).
 ActionSpec = Mapping[str, specs.DiscreteArray]
 
 # Parameters of a network: any pytree of arrays.
@@ -39,15 +39,25 @@ def grid_shape(part: specs.DiscreteArray) -> tuple[int, int] | None:
   return getattr(part, 'grid_shape', None)
 
 
-def counts_if(
+def active_if(
     part: specs.DiscreteArray,
 ) -> tuple[str, tuple[int, ...]] | None:
   """Returns on which values of which earlier part this part has a meaning.
 
-  None: always.  A part without meaning counts neither in log-probabilities nor
+  None: always.  An inactive part has no share in log-probabilities nor
   in entropies.
   """
-  return getattr(part, 'counts_if', None)
+  return getattr(part, 'active_if', None)
+
+
+class ActionCost(NamedTuple):
+  """A cost of commands in which one part has one value."""
+
+  name: str
+  part: str
+  value: int
+  weight: float  # In reward units, per command that pays.
+  only_starts: bool = False  # Only if the command before did not have it.
 
 
 class AgentState(NamedTuple):
@@ -79,11 +89,13 @@ class UnrollOutput(NamedTuple):
   log_prob: chex.Array
   value: chex.Array
   entropy: chex.Array  # `[T, B, P]`, nats.
-  counts: chex.Array  # `[T, B, P]`, 1.0 where a part has a meaning, else 0.0.
+  is_active: (
+      chex.Array
+  )  # `[T, B, P]`, 1.0 where a part has a meaning, else 0.0.
 
 
 class Trajectory(NamedTuple):
-  """Commands of B canvases in step, from the policy that acted (behaviour).
+  """Commands of B canvases in step, from the policy that acted (behavior).
 
   All or part of one episode: only the last command of a trajectory may end it.
   """

@@ -83,7 +83,7 @@ def test_weights_are_installed_with_their_cards_and_are_small(declared):
     }
     card = (folder / 'CARD.md').read_text()
     for words in (
-        '| licence of the data |',
+        '| license of the data |',
         '| flag file | `experiments/',
         '## Known failures\n\n',
     ):
@@ -91,9 +91,9 @@ def test_weights_are_installed_with_their_cards_and_are_small(declared):
     assert (folder / 'weights.npz').stat().st_size < 3_500_000, folder
 
 
-def test_embedded_data_has_its_licence_beside_it_and_is_small():
+def test_embedded_data_has_its_license_beside_it_and_is_small():
   for folder in (ROOT / 'spiral_jax/datasets/embedded').iterdir():
-    assert 'Licence' in (folder / 'ATTRIBUTION.md').read_text()
+    assert 'License' in (folder / 'ATTRIBUTION.md').read_text()
     size = sum(path.stat().st_size for path in folder.iterdir())
     assert size < 3_000_000, folder
 
@@ -138,7 +138,7 @@ def test_extensions_are_built_where_there_is_a_compiler(
       check=True,
       capture_output=True,
   )
-  for package in ('environments/painting', 'spiral_jax/networks'):
+  for package in ('environments/painting', 'spiral_jax/ops'):
     library = target / package / '_native.so'
     assert library.exists() == is_built
     if is_built:

@@ -25,7 +25,7 @@ def make(**settings: Any) -> core.RenderEnvironment:
 
   Args:
     **settings: fields of `PaintingSettings`: canvas_size=64, grid_size=32,
-      brush='classic/pen', brush_sizes=(1, 2, 3), colour=False, pressure=True,
+      brush='classic/pen', brush_sizes=(1, 2, 3), color=False, pressure=True,
       episode_length=20, background='white', brushes_path=None.
 
   Returns:

@@ -7,7 +7,7 @@ import io
 
 import numpy as np
 
-from environments.painting import extras
+from environments import optional
 
 _FRAMES_PER_SECOND = 24  # Of a film; players stumble over much less.
 
@@ -21,8 +21,8 @@ def gif(
   """Returns an animated GIF that repeats.
 
   Args:
-    frames: uint8 `[T, H, W, C]`. Grey is kept as it is; in colour each frame
-      has the 256 colours that suit it.
+    frames: uint8 `[T, H, W, C]`. Gray is kept as it is; in color each frame
+      has the 256 colors that suit it.
     seconds_per_frame: rounded to hundredths, which is what a GIF counts in.
     last_seconds: that the last frame is shown.
 
@@ -31,7 +31,7 @@ def gif(
     ValueError: if a duration is out of range.
   """
   _check(seconds_per_frame, last_seconds)
-  image = extras.load('PIL.Image', 'pillow', 'a GIF')
+  image = optional.load('PIL.Image', 'pillow', 'a GIF')
   first, *others = [image.fromarray(_flat(frame)) for frame in frames]
   durations = [10 * max(1, round(100 * seconds_per_frame))] * len(frames)
   durations[-1] = 10 * max(1, round(100 * last_seconds))
@@ -66,7 +66,7 @@ def mp4(
     ValueError: if a duration is out of range, or the frames are below 2 pixels.
   """
   _check(seconds_per_frame, last_seconds)
-  av = extras.load('av', 'av', 'an MP4')
+  av = optional.load('av', 'av', 'an MP4')
   height, width = (length // 2 * 2 for length in frames.shape[1:3])
   if not height or not width:
     raise ValueError(
@@ -100,13 +100,13 @@ def png(image: np.ndarray) -> bytes:
     ImportError: if Pillow is missing.
   """
   stream = io.BytesIO()
-  library = extras.load('PIL.Image', 'pillow', 'a PNG')
+  library = optional.load('PIL.Image', 'pillow', 'a PNG')
   library.fromarray(_flat(image)).save(stream, format='PNG')
   return stream.getvalue()
 
 
 def _flat(image: np.ndarray) -> np.ndarray:
-  """Returns a grey image without its axis of one channel."""
+  """Returns a gray image without its axis of one channel."""
   return image[..., 0] if image.shape[-1] == 1 else image
 
 

@@ -25,7 +25,7 @@ class Curve(NamedTuple):
   radius: float  # As it is set, pixels; brushes make more or less of it.
   first_pressure: float  # At the start, in [0, 1].
   last_pressure: float  # At the end.
-  colour: tuple[float, float, float]  # Red, green, blue, in [0, 1].
+  color: tuple[float, float, float]  # Red, green, blue, in [0, 1].
 
   def place(self, t: float) -> Point:
     """Returns the point at a time in [0, 1]."""
@@ -79,10 +79,10 @@ def curves(
   zeros = np.zeros(count, np.int64)
   radius = np.array(settings.brush_sizes)[commands.get('size', zeros)]
   pressure = strokes.PRESSURES[commands.get('pressure', zeros - 1)]
-  colour = np.zeros((count, 3))
-  if settings.colour:
+  color = np.zeros((count, 3))
+  if settings.color:
     shades = [commands[name] for name in ('red', 'green', 'blue')]
-    colour = strokes.SHADES[np.stack(shades, axis=-1)]
+    color = strokes.SHADES[np.stack(shades, axis=-1)]
   drawn: list[Curve] = []
   for t in range(count):
     is_jump = t == 0 or not is_paint[t - 1]
@@ -96,10 +96,10 @@ def curves(
             radius=float(radius[t]),
             first_pressure=float(pressure[t if is_jump else t - 1]),
             last_pressure=float(pressure[t]),
-            colour=(
-                float(colour[t, 0]),
-                float(colour[t, 1]),
-                float(colour[t, 2]),
+            color=(
+                float(color[t, 0]),
+                float(color[t, 1]),
+                float(color[t, 2]),
             ),
         )
     )

@@ -12,8 +12,8 @@ import math
 
 import numpy as np
 
+from environments.painting import brush_response
 from environments.painting import curves as curves_lib
-from environments.painting import response
 from environments.painting import strokes
 
 _TIMES = np.linspace(0.0, 1.0, strokes.STEPS_PER_STROKE + 1)
@@ -39,7 +39,7 @@ def reach(
     Two parameters of the curve, in [0, 1] and in order; None if there is no
     dab, as on moves.
   """
-  settings = response.read(brush)
+  settings = brush_response.read(brush)
   step = _SLOW * strokes.SECONDS_PER_POINT
   if _share(step, settings.base('slow_tracking')) < _AT_ONCE:
     return [(0.0, 1.0) if curve.is_paint else None for curve in curves]
@@ -71,7 +71,7 @@ def reach(
 class _Row:
   """Dabs along a line. Places are pixels from the start of the curve."""
 
-  def __init__(self, settings: response.BrushSettings):
+  def __init__(self, settings: brush_response.BrushSettings):
     self._per_second = settings.base('dabs_per_second')
     self._lag = settings.base('slow_tracking_per_dab')
     self._x = 0.0  # Where the hand is.
@@ -113,7 +113,7 @@ def _share(step: float, lag: float) -> float:
 
 def _dabs_a_pixel(
     curve: curves_lib.Curve,
-    settings: response.BrushSettings,
+    settings: brush_response.BrushSettings,
     before: float,
     t: float,
 ) -> float:

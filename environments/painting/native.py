@@ -33,7 +33,7 @@ class NativeCanvases:
       seconds_per_point: float,
       num_threads: int = 1,
   ):
-    """Initialises canvases, which `reset` must clear before the first draw.
+    """Initializes canvases, which `reset` must clear before the first draw.
 
     Args:
       brush: JSON text of a libmypaint brush.

@@ -71,7 +71,7 @@ def _command(curve: curves_lib.Curve) -> dict[str, Any]:
           f'to {_place(curve.end)} by {_place(curve.control)}, radius'
           f' {curve.radius:g}, pressure {curve.last_pressure:.1f}'
       ),
-      'colour': svg.hexadecimal(curve.colour),
+      'color': svg.hexadecimal(curve.color),
       'path': (
           f'M{_point(curve.start)}Q{_point(curve.control)}'
           f' {_point(curve.end)}'

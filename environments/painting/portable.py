@@ -70,7 +70,7 @@ class PortableCanvases:
       is_white: bool,
       seconds_per_point: float,
   ):
-    """Initialises canvases, which `reset` must clear before the first draw.
+    """Initializes canvases, which `reset` must clear before the first draw.
 
     Args:
       brush: JSON text of a libmypaint brush.
@@ -152,7 +152,7 @@ class _Canvas:
   def __init__(
       self, tiles: np.ndarray, background: int, seconds_per_point: float
   ):
-    """Initialises a surface on `tiles`, uint16 `[T, T, 64, 64, 4]`."""
+    """Initializes a surface on `tiles`, uint16 `[T, T, 64, 64, 4]`."""
     self._seconds = seconds_per_point
     self._brush: int | None = None
     self._surface_pointer: int | None = None
@@ -227,7 +227,7 @@ def _tile_functions(tiles: np.ndarray, background: int):
   @_TileFunction
   def end(unused_surface, request):
     # What was drawn beyond the canvas is forgotten: brushes that pick up
-    # colour find background there.
+    # color find background there.
     if request.contents.buffer == beyond_address:
       beyond.fill(background)
 

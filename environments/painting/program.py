@@ -26,7 +26,7 @@ from environments.painting import settings as settings_lib
 from environments.painting import svg
 from environments.painting import trace as trace_lib
 
-_MILLIMETRES = 100.0  # Side of a plotter's picture.
+_MILLIMETERS = 100.0  # Side of a plotter's picture.
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -113,8 +113,8 @@ class Program:
   def to_svg(
       self,
       *,
-      centre_lines: bool = False,
-      millimetres: float | None = None,
+      center_lines: bool = False,
+      millimeters: float | None = None,
       brush: str | None = None,
   ) -> str:
     """Returns the strokes as SVG paths: quadratic Bézier curves.
@@ -123,26 +123,26 @@ class Program:
     width changes; one too short for the brush to paint anything is left out.
 
     Args:
-      centre_lines: for plotters: only the lines along which the brush goes, one
+      center_lines: for plotters: only the lines along which the brush goes, one
         path until it is lifted, no paper, no widths, no opacities.
-      millimetres: height and width on paper; None means no physical size, and
-        100 with `centre_lines`.
+      millimeters: height and width on paper; None means no physical size, and
+        100 with `center_lines`.
       brush: another brush, by name.
 
     Raises:
-      ValueError: if `millimetres` is out of range, or the brush unknown.
+      ValueError: if `millimeters` is out of range, or the brush unknown.
       FileNotFoundError: if there is no folder of brushes.
     """
-    if millimetres is not None and not 0 < millimetres <= 1e5:
+    if millimeters is not None and not 0 < millimeters <= 1e5:
       raise ValueError(
-          f'millimetres is {millimetres}, must be above 0 and at most 100000'
+          f'millimeters is {millimeters}, must be above 0 and at most 100000'
       )
     size = self.settings.canvas_size
-    if centre_lines:
-      return svg.centre_lines(
+    if center_lines:
+      return svg.center_lines(
           self.curves(),
           canvas_size=size,
-          millimetres=_MILLIMETRES if millimetres is None else millimetres,
+          millimeters=_MILLIMETERS if millimeters is None else millimeters,
       )
     return svg.picture(
         self.curves(),
@@ -151,7 +151,7 @@ class Program:
         ),
         canvas_size=size,
         background=self.settings.background,
-        millimetres=millimetres,
+        millimeters=millimeters,
     )
 
   def to_html(
@@ -209,9 +209,9 @@ class Program:
       brush: str | None = None,
       moves: bool = True,
   ) -> np.ndarray:
-    """Returns the picture with each stroke in a colour of its own.
+    """Returns the picture with each stroke in a color of its own.
 
-    From the first stroke to the last, colours go from dark blue over red to
+    From the first stroke to the last, colors go from dark blue over red to
     orange; a faint dashed line shows each move, unless `moves` is false.
 
     Returns:
@@ -223,13 +223,13 @@ class Program:
     """
     is_paint = self.commands['flag'] == settings_lib.PAINT
     shades = np.rint(
-        trace_lib.colours(is_paint) * (settings_lib.NUM_SHADES - 1)
+        trace_lib.colors(is_paint) * (settings_lib.NUM_SHADES - 1)
     ).astype(np.int32)
-    coloured = Program(
-        dataclasses.replace(self.settings, colour=True, background='white'),
+    colored = Program(
+        dataclasses.replace(self.settings, color=True, background='white'),
         {**self.commands, **dict(zip(('red', 'green', 'blue'), shades.T))},
     )
-    picture = coloured.render(size, brush)
+    picture = colored.render(size, brush)
     if not moves:
       return picture
     return trace_lib.with_moves(

@@ -50,7 +50,7 @@ class PaintingRenderer:
       num_threads: int = 1,
       size: int | None = None,
   ):
-    """Initialises N = `count` canvases.
+    """Initializes N = `count` canvases.
 
     Args:
       settings: of the canvases and their commands.

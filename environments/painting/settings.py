@@ -23,12 +23,12 @@ class PaintingSettings:
       without `.myb`.
     brush_sizes: radii that a command can choose from, pixels. With only one,
       commands have no part `size`.
-    colour: whether commands choose red, green and blue, and the canvas has
+    color: whether commands choose red, green and blue, and the canvas has
       three channels; otherwise ink is black and the canvas has one.
     pressure: whether commands choose a pressure; otherwise it is full.
     episode_length: commands in an episode.
     background: 'white', or 'transparent', which is seen as black and on which
-      ink keeps its full colour however thin it is.
+      ink keeps its full color however thin it is.
     brushes_path: folder of the brushes, or None to look in the usual places.
   """
 
@@ -36,7 +36,7 @@ class PaintingSettings:
   grid_size: int = 32
   brush: str = 'classic/pen'
   brush_sizes: tuple[float, ...] = (1, 2, 3)
-  colour: bool = False
+  color: bool = False
   pressure: bool = True
   episode_length: int = 20
   background: str = 'white'
@@ -74,8 +74,8 @@ class PaintingSettings:
 
   @property
   def channels(self) -> int:
-    """Channels of the canvas: 3 in colour, otherwise 1."""
-    return 3 if self.colour else 1
+    """Channels of the canvas: 3 in color, otherwise 1."""
+    return 3 if self.color else 1
 
   def action_spec(self) -> dict[str, core.Part]:
     """Returns the parts of a command, in the order of decision."""
@@ -86,17 +86,17 @@ class PaintingSettings:
         'flag': core.Part(2, name='flag'),
         'end': core.Part(cells, grid_shape=grid, name='end'),
         'control': core.Part(
-            cells, grid_shape=grid, counts_if=ink, name='control'
+            cells, grid_shape=grid, active_if=ink, name='control'
         ),
     }
     if len(self.brush_sizes) > 1:
       num_sizes = len(self.brush_sizes)
-      spec['size'] = core.Part(num_sizes, counts_if=ink, name='size')
+      spec['size'] = core.Part(num_sizes, active_if=ink, name='size')
     if self.pressure:
       spec['pressure'] = core.Part(
-          NUM_PRESSURES, counts_if=ink, name='pressure'
+          NUM_PRESSURES, active_if=ink, name='pressure'
       )
-    if self.colour:
+    if self.color:
       for name in ('red', 'green', 'blue'):
-        spec[name] = core.Part(NUM_SHADES, counts_if=ink, name=name)
+        spec[name] = core.Part(NUM_SHADES, active_if=ink, name=name)
     return spec

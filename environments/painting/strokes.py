@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from environments.painting import bezier
-from environments.painting import colours
+from environments.painting import colors
 from environments.painting import settings as settings_lib
 
 # Points after the first on a stroke. Halving them saves little time, most of
@@ -49,7 +49,7 @@ class StrokeMaker:
       count: int,
       steps: int = STEPS_PER_STROKE,
   ):
-    """Initialises N = `count` brushes at the top left corner.
+    """Initializes N = `count` brushes at the top left corner.
 
     Args:
       settings: of the canvas and its commands.
@@ -59,7 +59,7 @@ class StrokeMaker:
     self._settings = settings
     self._steps = steps
     self._log_radii = np.array([np.log(float(r)) for r in settings.brush_sizes])
-    self._hsv = colours.rgb_to_hsv(
+    self._hsv = colors.rgb_to_hsv(
         np.stack(np.meshgrid(SHADES, SHADES, SHADES, indexing='ij'), axis=-1)
     ).astype(np.float32)
     self._position = np.zeros((count, 2))  # Pixels (y, x).
@@ -85,7 +85,7 @@ class StrokeMaker:
         is_paint=np.empty(count, bool),
         is_jump=~self._was_paint,
         log_radius=np.empty(count, np.float32),
-        hsv=np.empty((count, 3), np.float32) if self._settings.colour else None,
+        hsv=np.empty((count, 3), np.float32) if self._settings.color else None,
         points=np.empty((count, num_points, 3), np.float32),
     )
     strokes.is_paint[:] = command['flag'] == settings_lib.PAINT

@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 
+from environments.painting import brush_response
 from environments.painting import curves as curves_lib
 from environments.painting import dabs
-from environments.painting import response
 
 # Width of a plotter's line in a viewer. Plotters do not look at it.
-_PEN_MILLIMETRES = 0.3
+_PEN_MILLIMETERS = 0.3
 
 # A stroke is in as many pieces as it takes to get from its narrowest to its
 # widest place by such a factor each.
@@ -25,9 +25,9 @@ def picture(
     brush: bytes,
     canvas_size: int,
     background: str,
-    millimetres: float | None = None,
+    millimeters: float | None = None,
 ) -> str:
-  """Returns the picture: of each stroke its curve, width, opacity and colour.
+  """Returns the picture: of each stroke its curve, width, opacity and color.
 
   A path has one width, and a brush's depends on pressure and speed. A stroke
   whose width changes is a group of paths, which are pieces of its curve. It
@@ -39,7 +39,7 @@ def picture(
     brush: JSON text of the libmypaint brush.
     canvas_size: height and width of the picture in the curves' pixels.
     background: 'white', or 'transparent', which is seen as black.
-    millimetres: height and width on paper; None, `canvas_size` pixels.
+    millimeters: height and width on paper; None, `canvas_size` pixels.
   """
   paper = '#ffffff' if background == 'white' else '#000000'
   lines = [
@@ -49,7 +49,7 @@ def picture(
     if times is not None:
       lines.extend(_stroke(curve, *times, brush))
   return _document(
-      lines, canvas_size, f'{millimetres:g}mm' if millimetres else None
+      lines, canvas_size, f'{millimeters:g}mm' if millimeters else None
   )
 
 
@@ -58,8 +58,8 @@ def _stroke(
 ) -> list[str]:
   """Returns the lines of a stroke, from one time on its curve to another."""
 
-  def look(t: float) -> response.Response:
-    return response.read(brush).at(curve.pressure(t), curve.speed(t))
+  def look(t: float) -> brush_response.Response:
+    return brush_response.read(brush).at(curve.pressure(t), curve.speed(t))
 
   radii = [look(t).radius for t in np.linspace(first, last, _TRIED)]
   ratio = max(radii) / min(radii)
@@ -73,53 +73,53 @@ def _stroke(
     paths.append(
         f'd="{_move(part.start)}{_bend(part)}" stroke-width="{_number(width)}"'
     )
-  colour = f'stroke="{hexadecimal(curve.colour)}"'
+  color = f'stroke="{hexadecimal(curve.color)}"'
   if count == 1:
-    return [f'<path {paths[0]} {colour} stroke-opacity="{opacity}"/>']
+    return [f'<path {paths[0]} {color} stroke-opacity="{opacity}"/>']
   # Pieces overlap, so that only together they are as opaque as told.
   return [
-      f'<g {colour} opacity="{opacity}">',
+      f'<g {color} opacity="{opacity}">',
       *(f'  <path {path}/>' for path in paths),
       '</g>',
   ]
 
 
-def centre_lines(
+def center_lines(
     curves: Sequence[curves_lib.Curve],
     *,
     canvas_size: int,
-    millimetres: float,
+    millimeters: float,
 ) -> str:
   """Returns lines for a plotter, which has one pen: a path until it lifts.
 
   Args:
     curves: what the commands draw, in order.
     canvas_size: height and width of the picture in the curves' pixels.
-    millimetres: height and width on paper, which is the unit of the paths.
+    millimeters: height and width on paper, which is the unit of the paths.
   """
-  scale = millimetres / canvas_size
+  scale = millimeters / canvas_size
   paths: list[list[curves_lib.Curve]] = []
   for curve in curves:
     if not curve.is_paint:
       continue
-    # A plotter changes pens between paths: one colour each.
-    is_new = not paths or curve.is_jump or curve.colour != paths[-1][-1].colour
+    # A plotter changes pens between paths: one color each.
+    is_new = not paths or curve.is_jump or curve.color != paths[-1][-1].color
     if is_new:
       paths.append([])
     paths[-1].append(curve)
   lines = [
       f'<path d="{_move(path[0].start, scale)}'
       f'{"".join(_bend(curve, scale) for curve in path)}"'
-      f' stroke="{hexadecimal(path[0].colour)}"'
-      f' stroke-width="{_PEN_MILLIMETRES}"/>'
+      f' stroke="{hexadecimal(path[0].color)}"'
+      f' stroke-width="{_PEN_MILLIMETERS}"/>'
       for path in paths
   ]
-  return _document(lines, millimetres, f'{millimetres:g}mm')
+  return _document(lines, millimeters, f'{millimeters:g}mm')
 
 
-def hexadecimal(colour: tuple[float, float, float]) -> str:
+def hexadecimal(color: tuple[float, float, float]) -> str:
   """Returns red, green and blue, in [0, 1], as `#rrggbb`."""
-  return '#' + ''.join(f'{round(255 * value):02x}' for value in colour)
+  return '#' + ''.join(f'{round(255 * value):02x}' for value in color)
 
 
 def _document(lines: list[str], side: float, length: str | None) -> str:

@@ -1,35 +1,35 @@
-"""What makes the order of strokes visible: colours by time, lines for moves."""
+"""What makes the order of strokes visible: colors by time, lines for moves."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
+from environments import optional
 from environments.painting import curves as curves_lib
-from environments.painting import extras
 
 # Perceptually even, and its last tenth is too light for white paper.
-_COLOUR_MAP, _LATEST = 'plasma', 0.9
+_COLOR_MAP, _LATEST = 'plasma', 0.9
 _MOVE_OPACITY = 0.35
 _MOVE_WIDTH = 1 / 200  # Shares of the canvas.
 _MOVE_DASH = 1 / 40
 
 
-def colours(is_paint: np.ndarray) -> np.ndarray:
-  """Returns a colour for each command, by when it comes among the strokes.
+def colors(is_paint: np.ndarray) -> np.ndarray:
+  """Returns a color for each command, by when it comes among the strokes.
 
   Args:
     is_paint: bool `[T]`.
 
   Returns:
-    Red, green, blue `[T, 3]`, in [0, 1]; moves have the colour of the stroke
+    Red, green, blue `[T, 3]`, in [0, 1]; moves have the color of the stroke
     before.
 
   Raises:
     ImportError: if matplotlib is missing.
   """
-  maps = extras.load('matplotlib', 'matplotlib', 'a trace').colormaps
+  maps = optional.load('matplotlib', 'matplotlib', 'a trace').colormaps
   rank = np.maximum(np.cumsum(is_paint) - 1, 0)
-  return maps[_COLOUR_MAP](_LATEST * rank / max(1, rank[-1]))[:, :3]
+  return maps[_COLOR_MAP](_LATEST * rank / max(1, rank[-1]))[:, :3]
 
 
 def with_moves(
@@ -57,8 +57,8 @@ def _dashes(size: int, start: np.ndarray, end: np.ndarray) -> np.ndarray:
   y, x = np.mgrid[:size, :size] + 0.5
   along = (end - start) / np.hypot(*(end - start))
   # Pixels along the line from its start, and away from it.
-  travelled = (x - start[0]) * along[0] + (y - start[1]) * along[1]
-  nearest = np.clip(travelled, 0.0, np.hypot(*(end - start)))
+  traveled = (x - start[0]) * along[0] + (y - start[1]) * along[1]
+  nearest = np.clip(traveled, 0.0, np.hypot(*(end - start)))
   away = np.hypot(
       x - start[0] - nearest * along[0], y - start[1] - nearest * along[1]
   )

@@ -18,7 +18,7 @@ from environments.scene import program as program_lib
 from environments.scene import renderer as renderer_lib
 from environments.scene import settings as settings_lib
 
-COLOURS = settings_lib.COLOURS
+COLORS = settings_lib.COLORS
 KINDS = settings_lib.KINDS
 OBJECTS = settings_lib.OBJECTS
 NoOpenGLError = gl_lib.NoOpenGLError

@@ -23,7 +23,7 @@ def generate(
   """Returns random scenes on the agent's own grid, `[N, max_objects]` each.
 
   The number of objects is uniform from 1 to `max_objects`, and so are kind,
-  size and colour of each. Objects come one after another, each at a location
+  size and color of each. Objects come one after another, each at a location
   that is uniform among those where its footprint overlaps no other; a scene
   with no such location begins again. An object may hide another from the
   camera, wholly if need be.

@@ -110,7 +110,7 @@ class _EglContext:
     declare('eglCreateContext', _pointer, *[_pointer] * 4)
     declare('eglMakeCurrent', _uint, *[_pointer] * 4)
     declare('eglDestroyContext', _uint, _pointer, _pointer)
-    self._display = self._initialise_display()
+    self._display = self._initialize_display()
     attributes = sum(self._CONFIG, ())
     config, found = _pointer(), _int()
     self._egl.eglChooseConfig(
@@ -139,7 +139,7 @@ class _EglContext:
       self._egl.eglDestroyContext(self._display, self._context)
       self._context = None
 
-  def _initialise_display(self) -> int:
+  def _initialize_display(self) -> int:
     """Returns the first display that works.
 
     Software comes before hardware, so that pictures are the same on all

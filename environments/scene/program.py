@@ -10,7 +10,7 @@ import numpy.typing as npt
 from environments import core
 from environments.scene import commands as commands_lib
 from environments.scene import gl as gl_lib
-from environments.scene import live
+from environments.scene import mujoco_renderer
 from environments.scene import settings as settings_lib
 from environments.scene import world
 
@@ -28,7 +28,7 @@ class Program:
       settings: settings_lib.SceneSettings,
       commands: Mapping[str, npt.ArrayLike],
   ):
-    """Initialises a program of T commands.
+    """Initializes a program of T commands.
 
     Args:
       settings: of the environment that the commands are for.
@@ -154,7 +154,7 @@ class Program:
     size = canvas_size if size is None else size
     is_canvas = size == canvas_size and not shadows
     geoms = self._geoms()
-    with live.LiveRenderer(
+    with mujoco_renderer.LiveRenderer(
         size,
         max_objects=len(geoms),
         quality=world.Quality() if is_canvas else world.FINE,

@@ -7,11 +7,11 @@ from dm_env import specs
 import numpy as np
 
 from environments import core
-from environments.scene import canvases as canvases_lib
 from environments.scene import commands as commands_lib
+from environments.scene import compositor
 from environments.scene import gl as gl_lib
 from environments.scene import settings as settings_lib
-from environments.scene import table as table_lib
+from environments.scene import sprites as sprites_lib
 
 
 class SceneRenderer:
@@ -29,7 +29,7 @@ class SceneRenderer:
       count: int = 1,
       gl: gl_lib.Kind = 'auto',
   ):
-    """Initialises N = `count` canvases.
+    """Initializes N = `count` canvases.
 
     Args:
       settings: of the scenes and their commands.
@@ -46,8 +46,8 @@ class SceneRenderer:
       raise ValueError(f'count is {count}, must be 1 or more')
     self._settings = settings
     self._count = count
-    self._table = table_lib.load(settings, gl)
-    self._canvases = canvases_lib.Canvases(self._table, count)
+    self._table = sprites_lib.load(settings, gl)
+    self._canvases = compositor.Canvases(self._table, count)
 
   @property
   def count(self) -> int:
@@ -96,15 +96,15 @@ class SceneRenderer:
     return canvases.picture()
 
   @functools.cached_property
-  def _whole_scenes(self) -> canvases_lib.Canvases:
-    return canvases_lib.Canvases(self._table, self._count)
+  def _whole_scenes(self) -> compositor.Canvases:
+    return compositor.Canvases(self._table, self._count)
 
   def _sprite(
       self, values: Mapping[str, np.ndarray]
   ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns sprites int `[N]`, and their colours' levels int `[N, 3]`."""
-    sprite = table_lib.sprite_of(
+    """Returns sprites int `[N]`, and their colors' levels int `[N, 3]`."""
+    sprite = sprites_lib.sprite_of(
         self._settings, values['object'], values['location'], values['size']
     )
-    levels = np.stack([values[name] for name in settings_lib.COLOURS], axis=-1)
+    levels = np.stack([values[name] for name in settings_lib.COLORS], axis=-1)
     return sprite, levels.astype(np.int64)

@@ -10,7 +10,7 @@ from environments import core
 KINDS = ('add', 'skip', 'change')
 ADD, SKIP, CHANGE = range(3)
 OBJECTS = ('sphere', 'box', 'cylinder', 'capsule')
-COLOURS = ('red', 'green', 'blue')
+COLORS = ('red', 'green', 'blue')
 
 # The half width of each object's footprint, in units of its size; what is a
 # disc, and what a square, from above.
@@ -79,7 +79,7 @@ class SceneSettings:
 
   @property
   def channels(self) -> int:
-    """Channels of the canvas: scenes are in colour."""
+    """Channels of the canvas: scenes are in color."""
     return 3
 
   def action_spec(self) -> dict[str, core.Part]:
@@ -89,17 +89,17 @@ class SceneSettings:
     has_object = ('kind', (ADD, CHANGE))
     spec = {
         'kind': core.Part(len(KINDS), name='kind'),
-        'object': core.Part(len(OBJECTS), counts_if=has_object, name='object'),
+        'object': core.Part(len(OBJECTS), active_if=has_object, name='object'),
         'location': core.Part(
             self.grid_size**2,
             grid_shape=grid,
-            counts_if=has_object,
+            active_if=has_object,
             name='location',
         ),
-        'size': core.Part(len(self.sizes), counts_if=has_object, name='size'),
+        'size': core.Part(len(self.sizes), active_if=has_object, name='size'),
     }
-    for name in COLOURS:
-      spec[name] = core.Part(self.shades, counts_if=has_object, name=name)
+    for name in COLORS:
+      spec[name] = core.Part(self.shades, active_if=has_object, name=name)
     return spec
 
   def places(self) -> np.ndarray:
@@ -126,6 +126,6 @@ class SceneSettings:
     is_square = np.array([[_IS_SQUARE[name]] for name in OBJECTS])
     return np.where(is_square, half, 0.0), np.where(is_square, 0.0, half)
 
-  def colours(self) -> np.ndarray:
+  def colors(self) -> np.ndarray:
     """Returns the shade, in [0, 1], of each level: float64 `[shades]`."""
     return np.linspace(_DARKEST, 1.0, self.shades)

@@ -1,6 +1,6 @@
 """The scene as MuJoCo has it: a lit platform, seen from above, and primitives.
 
-Here stand the camera, the lights, the colours and the shapes. Nothing here
+Here stand the camera, the lights, the colors and the shapes. Nothing here
 needs MuJoCo itself. Lengths are in units of half the platform's side; x points
 right, y to the back, z up; the platform's top is at z = 0.
 """
@@ -68,7 +68,7 @@ def geoms(
     objects: `[M]` each; only those that are present.
   """
   places = settings.places()
-  shades = settings.colours()
+  shades = settings.colors()
   result = []
   for i in np.flatnonzero(objects.present):
     name = settings_lib.OBJECTS[objects.object[i]]

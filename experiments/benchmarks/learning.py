@@ -178,7 +178,7 @@ def _policy_update(setup, agent, trajectory) -> tuple[Callable, float]:
 
 def _torch_policy_update(setup, agent, trajectory) -> Callable:
   network = _torch_policy(setup, agent)
-  optimiser = torch.optim.Adam(network.parameters(), lr=1e-4)
+  optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
   canvas = trajectory.canvas[:-1]
   target = np.broadcast_to(trajectory.target, canvas.shape)
   steps, batch = canvas.shape[:2]
@@ -204,10 +204,10 @@ def _torch_policy_update(setup, agent, trajectory) -> Callable:
         + 0.5 * (value - advantage).square().mean()
         - 0.01 * entropy.mean()
     )
-    optimiser.zero_grad()
+    optimizer.zero_grad()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-    optimiser.step()
+    optimizer.step()
     _wait()
 
   return update
@@ -257,15 +257,15 @@ def _torch_discriminator_update(setup, batch: int) -> Callable:
   size, _, channels = run_setup.canvas_shape(setup)
   network = torch_agent.Discriminator(size, channels, setup.discriminator)
   _order(network)
-  optimiser = torch.optim.Adam(network.parameters(), lr=1e-4, betas=(0.5, 0.99))
+  optimizer = torch.optim.Adam(network.parameters(), lr=1e-4, betas=(0.5, 0.99))
   real, fake = torch.rand(2, batch, channels, size, size)
   real = real.contiguous(memory_format=torch.channels_last)
   fake = fake.contiguous(memory_format=torch.channels_last)
 
   def update():
-    optimiser.zero_grad()
+    optimizer.zero_grad()
     torch_agent.discriminator_loss(network, real, fake).backward()
-    optimiser.step()
+    optimizer.step()
     _wait()
 
   return update

@@ -14,7 +14,7 @@ import jax
 
 from spiral_jax import agents
 from spiral_jax import types
-from spiral_jax.networks import native
+from spiral_jax.ops import native
 
 _PAUSE = 0.2  # Seconds.
 

@@ -4,7 +4,7 @@ Runs every way to paint in turns, so that other work on the machine slows all
 of them alike, and prints the median over the turns with the quartiles.
 
   python experiments/benchmarks/painting.py
-  python experiments/benchmarks/painting.py --brush=classic/dry_brush --colour
+  python experiments/benchmarks/painting.py --brush=classic/dry_brush --color
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from environments.painting import native
 import measuring
 
 _BRUSH = flags.DEFINE_string('brush', 'classic/pen', 'Brush to paint with.')
-_COLOUR = flags.DEFINE_bool('colour', False, 'Whether to paint in colour.')
+_COLOR = flags.DEFINE_bool('color', False, 'Whether to paint in color.')
 _CANVASES = flags.DEFINE_integer('canvases', 64, 'Canvases a batch.', 1)
 _COMMANDS = flags.DEFINE_integer('commands', 20, 'Commands an episode.', 1)
 _TURNS = flags.DEFINE_integer(
@@ -78,7 +78,7 @@ def main() -> None:
   """Prints a table and the two ratios that the project promises."""
   settings = painting.PaintingSettings(
       brush=_BRUSH.value,
-      colour=_COLOUR.value,
+      color=_COLOR.value,
       episode_length=_COMMANDS.value,
   )
   ways = [_CTYPES]
@@ -96,7 +96,7 @@ def main() -> None:
     for way, renderer in renderers.items():
       times[way].append(time_commands(renderer, program))
 
-  kind = 'colour' if settings.colour else 'grey'
+  kind = 'color' if settings.color else 'gray'
   print(
       f'{settings.brush}, {kind}, {_CANVASES.value} canvases of'
       f' {settings.canvas_size} pixels, {_TURNS.value} turns;'

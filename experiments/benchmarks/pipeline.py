@@ -56,7 +56,7 @@ _OWN = (
 # A program that runs the script without the native convolutions.
 _PLAIN = """
 import runpy, sys
-from spiral_jax.networks import native
+from spiral_jax.ops import native
 native.is_built = lambda: False
 sys.argv = sys.argv[1:]
 sys.path.insert(0, sys.argv[0].rpartition('/')[0])

@@ -75,7 +75,7 @@ def _settings(recorded: dict) -> painting.PaintingSettings:
       grid_size=recorded['grid_width'],
       brush=recorded['brush_type'],
       brush_sizes=tuple(recorded['brush_sizes']),
-      colour=recorded['use_color'],
+      color=recorded['use_color'],
       pressure=recorded['use_pressure'],
       background=recorded['background'],
   )

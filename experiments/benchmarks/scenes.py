@@ -23,7 +23,7 @@ sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
 import cli
 from environments import scene
 from environments.scene import gl as gl_lib
-from environments.scene import live
+from environments.scene import mujoco_renderer
 from environments.scene import world
 import measuring
 
@@ -95,7 +95,7 @@ def main() -> None:
   episode = Episode(settings, _CANVASES.value)
   batch = scene.make_batch(_CANVASES.value, dtype=np.uint8, gl=gl)
   single = scene.make(gl=gl)
-  with live.LiveRenderer(size, gl=gl) as renderer:
+  with mujoco_renderer.LiveRenderer(size, gl=gl) as renderer:
     _check(episode, batch, renderer, size)
     # Spread over the episode: scenes grow.
     rebuilt = np.linspace(0, length - 1, _REBUILDS.value).astype(int)

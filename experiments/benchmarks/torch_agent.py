@@ -14,7 +14,7 @@ from torch import nn
 import torch.nn.functional as F
 
 from spiral_jax import agents
-from spiral_jax.networks import parts as parts_lib
+from spiral_jax.networks import action as action_lib
 
 Command = Mapping[str, torch.Tensor]
 
@@ -24,7 +24,7 @@ class Policy(nn.Module):
 
   def __init__(
       self,
-      parts: Sequence[parts_lib.Part],
+      parts: Sequence[action_lib.ActionPart],
       canvas_shape: tuple[int, int, int],
       config: agents.AgentConfig,
   ):
@@ -109,8 +109,8 @@ class Policy(nn.Module):
         chosen = action[part.name]
       decided[part.name] = chosen
       counts = torch.ones_like(value)
-      if part.counts_if is not None:
-        name, (wanted,) = part.counts_if
+      if part.active_if is not None:
+        name, (wanted,) = part.active_if
         counts = (decided[name] == wanted).float()
       log_prob = log_prob + counts * log_p.gather(1, chosen[:, None])[:, 0]
       entropy = entropy - counts * (log_p.exp() * log_p).sum(-1)
@@ -129,7 +129,7 @@ class Policy(nn.Module):
 class Embedding(nn.Module):
   """Embeds a value of a part; -1 as zeros."""
 
-  def __init__(self, part: parts_lib.Part, size: int):
+  def __init__(self, part: action_lib.ActionPart, size: int):
     super().__init__()
     self.part = part
     sizes = part.grid_shape or (part.num_values,)
@@ -235,7 +235,7 @@ class _Rest(nn.Module):
 class DeconvHead(nn.Module):
   """The paper's location head."""
 
-  def __init__(self, part: parts_lib.Part, config: agents.AgentConfig):
+  def __init__(self, part: action_lib.ActionPart, config: agents.AgentConfig):
     super().__init__()
     assert part.grid_shape is not None
     channels = config.channels
@@ -264,7 +264,7 @@ class DeconvHead(nn.Module):
 class SpatialHead(nn.Module):
   """Logits from the torso's feature map."""
 
-  def __init__(self, part: parts_lib.Part, config: agents.AgentConfig):
+  def __init__(self, part: action_lib.ActionPart, config: agents.AgentConfig):
     super().__init__()
     self.sub_cells = _sub_cells(part, config)
     self.z = nn.Linear(config.core_size, config.channels)
@@ -352,7 +352,7 @@ def _by_part(parts, make) -> nn.ModuleDict:
   return nn.ModuleDict({part.name: make(part) for part in parts})
 
 
-def _sub_cells(part: parts_lib.Part, config: agents.AgentConfig) -> int:
+def _sub_cells(part: action_lib.ActionPart, config: agents.AgentConfig) -> int:
   assert part.grid_shape is not None
   return part.grid_shape[0] // config.map_size
 

@@ -5,66 +5,121 @@ Axes: T time (commands), B batch, H height, W width, C channels, Z noise.
 
 from collections.abc import Callable
 import functools
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import chex
+from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
 from spiral_jax import types
 from spiral_jax.agents import config as config_lib
+from spiral_jax.networks import action as action_lib
 from spiral_jax.networks import heads
-from spiral_jax.networks import parts as parts_lib
 from spiral_jax.networks import policy
-from spiral_jax.networks import torso
+from spiral_jax.networks import torso as torso_lib
+
+
+class Step(Protocol):
+  """Decides one command on each canvas of a batch."""
+
+  def __call__(
+      self,
+      params: types.Params,
+      state: types.AgentState,
+      observation: types.Observation,
+      key: chex.PRNGKey,
+      greedy: bool = False,
+  ) -> tuple[types.StepOutput, types.AgentState]:
+    """Returns commands, int32 `[B]` a part, and the next state.
+
+    Args:
+      params: of the policy.
+      state: `initial_state(B)`, or what the last step returned.
+      observation: canvas, uint8 or float `[B, H, W, C]`; target, like it, of a
+        conditional agent; noise, float32 `[B, Z]`, if it has `noise_size`.
+      key: consumed.
+      greedy: decides for the likeliest value of each part; static under jit.
+
+    Returns:
+      `StepOutput(action, log_prob, value)`: float32 `[B]` but for the action.
+
+    Raises:
+      ValueError: when traced, if the observation lacks target or noise.
+    """
+
+
+class Unroll(Protocol):
+  """Scores given commands with other parameters."""
+
+  def __call__(
+      self, params: types.Params, trajectory: types.Trajectory
+  ) -> types.UnrollOutput:
+    """Returns log_prob and value `[T, B]`, entropy and is_active `[T, B, P]`.
+
+    Args:
+      params: of the policy; need not be those that acted.
+      trajectory: canvas uint8 `[T + 1, B, H, W, C]`, action int32 `[T, B]` a
+        part, and the state before the first command.
+
+    Raises:
+      ValueError: when traced, if the trajectory lacks target or noise.
+    """
 
 
 class Agent(NamedTuple):
   """Pure functions; nothing is remembered between calls.
 
   Attributes:
-    init: (key) -> params.
+    init: (key) -> params. The key is consumed.
     initial_state: (batch size) -> AgentState at the start of episodes.
-    step: (params, state, observation, key, greedy=False) ->
-      (StepOutput, next state).  The key is consumed.
-    unroll: (params, trajectory) -> UnrollOutput: the commands of the
-      trajectory as these parameters see them.
-    parts: of a command, in the order of decision.
+    step: see `Step`.
+    unroll: see `Unroll`.
+    parts: the parts of a command, in the order of decision.
   """
 
   init: Callable[[chex.PRNGKey], types.Params]
   initial_state: Callable[[int], types.AgentState]
-  step: Callable[..., tuple[types.StepOutput, types.AgentState]]
-  unroll: Callable[[types.Params, types.Trajectory], types.UnrollOutput]
-  parts: tuple[parts_lib.Part, ...]
+  step: Step
+  unroll: Unroll
+  parts: tuple[action_lib.ActionPart, ...]
 
 
 def make_agent(
     action_spec: types.ActionSpec,
     canvas_shape: tuple[int, int, int],
     config: config_lib.AgentConfig = config_lib.AgentConfig(),
+    *,
+    torso: nn.Module | None = None,
 ) -> Agent:
   """Returns an agent for commands of `action_spec` on such canvases.
 
   Args:
     action_spec: the parts of a command in the order of decision.
     canvas_shape: (height, width, channels).
-    config: of the network.
+    config: inputs and size of the network.
+    torso: a Flax module that replaces `config.torso`. It is called as
+      `torso(images, condition, planes)` with images, such as canvas and target,
+      float `[N, H, W, C]` each (0 is white paper); the embedded last command
+      and the noise `[N, E]`; and marks of the last command on the feature map
+      `[N, map_size, map_size, any]`. It returns a feature map
+      `[N, map_size, map_size, channels]` and a vector `[N, any]`.
 
   Raises:
     ValueError: if the network cannot be built for these shapes.
   """
   parts = tuple(
-      parts_lib.Part(
-          name, spec.num_values, types.grid_shape(spec), types.counts_if(spec)
+      action_lib.ActionPart(
+          name, spec.num_values, types.grid_shape(spec), types.active_if(spec)
       )
       for name, spec in action_spec.items()
   )
-  _check(parts, canvas_shape, config)
-  network = _make_network(parts, config)
+  _check(parts, canvas_shape, config, is_own_torso=torso is not None)
+  network = _make_network(parts, config, torso)
   height, width, channels = canvas_shape
 
   def initial_state(batch: int) -> types.AgentState:
+    """Returns the state of `batch` agents at the start of episodes."""
     zeros = jnp.zeros((batch, config.core_size))
     none = jnp.full((batch,), types.NO_COMMAND, jnp.int32)
     return types.AgentState(
@@ -101,6 +156,7 @@ def make_agent(
 
   @jax.jit  # Op by op, compiling it takes much longer.
   def init(key: chex.PRNGKey) -> types.Params:
+    """Returns random parameters, float32. The key is consumed."""
     state = initial_state(1)
     canvas = jnp.zeros((1, 1, height, width, channels))
     target = canvas[0] if config.conditional else None
@@ -150,7 +206,7 @@ def make_agent(
         )
         for name, values in action.items()
     }
-    _, log_prob, entropy, counts, value, _ = apply(
+    _, log_prob, entropy, is_active, value, _ = apply(
         params,
         trajectory.canvas[:-1],
         trajectory.target,
@@ -160,8 +216,11 @@ def make_agent(
         action,
         key=None,
     )
-    return types.UnrollOutput(log_prob, value, entropy, counts)
+    return types.UnrollOutput(log_prob, value, entropy, is_active)
 
+  # So that help(agent.step) says what the functions take and return.
+  step.__doc__ = Step.__call__.__doc__
+  unroll.__doc__ = Unroll.__call__.__doc__
   return Agent(init, initial_state, step, unroll, parts)
 
 
@@ -202,22 +261,27 @@ def _images(
 
 
 def _make_network(
-    parts: tuple[parts_lib.Part, ...], config: config_lib.AgentConfig
+    parts: tuple[action_lib.ActionPart, ...],
+    config: config_lib.AgentConfig,
+    torso: nn.Module | None,
 ) -> policy.Policy:
   torso_classes: dict[str, Callable[..., Any]] = {
-      'conv': torso.ConvTorso,
+      'conv': torso_lib.ConvTorso,
       'patches': functools.partial(
-          torso.PatchTorso, mix_cells=config.mix_cells
+          torso_lib.PatchTorso, mix_cells=config.mix_cells
       ),
   }
+  mark_location = torso is not None or config.torso == 'patches'
+  if torso is None:
+    torso = torso_classes[config.torso](
+        config.channels,
+        config.torso_blocks,
+        config.hidden_size,
+        config.map_size,
+    )
   return policy.Policy(
       parts=parts,
-      torso=torso_classes[config.torso](
-          config.channels,
-          config.torso_blocks,
-          config.hidden_size,
-          config.map_size,
-      ),
+      torso=torso,
       map_size=config.map_size,
       core_size=config.core_size,
       decoder=heads.Decoder(
@@ -228,11 +292,11 @@ def _make_network(
           num_blocks=config.head_blocks,
       ),
       embedding_size=config.embedding_size,
-      mark_location=config.torso == 'patches',
+      mark_location=mark_location,
   )
 
 
-def _check(parts, canvas_shape, config) -> None:
+def _check(parts, canvas_shape, config, *, is_own_torso) -> None:
   """Raises ValueError, with the remedy, where the network cannot be built."""
   if config.mix_cells and config.torso != 'patches':
     raise ValueError(
@@ -247,25 +311,28 @@ def _check(parts, canvas_shape, config) -> None:
         f'{config.map_size} x {config.map_size} cells; choose a square canvas '
         f'whose size is a multiple of map_size={config.map_size}'
     )
-  if config.torso == 'conv' and factor & (factor - 1):
+  if not is_own_torso and config.torso == 'conv' and factor & (factor - 1):
     raise ValueError(
         f"torso 'conv' halves the canvas down to {config.map_size} cells; "
         f'{height} pixels is not that times a power of two'
     )
   seen: set[str] = set()
   for part in parts:
-    if part.counts_if is not None and part.counts_if[0] not in seen:
+    if part.active_if is not None and part.active_if[0] not in seen:
       raise ValueError(
-          f'part {part.name!r} counts if {part.counts_if[0]!r} has a value, '
-          'but '
-          f'that is not decided earlier; the order is {[p.name for p in parts]}'
+          f'part {part.name!r} depends on {part.active_if[0]!r}, which is not '
+          f'decided earlier; the order is {[p.name for p in parts]}'
       )
     seen.add(part.name)
     if part.grid_shape is None:
       continue
     rows, columns = part.grid_shape
     fits, needs = rows == columns, ['square']
-    if config.location_head == 'spatial' or config.torso == 'patches':
+    if (
+        config.location_head == 'spatial'
+        or is_own_torso
+        or config.torso == 'patches'
+    ):
       fits &= rows % config.map_size == 0
       needs.append(f'a multiple of map_size={config.map_size}')
     if config.location_head == 'deconv':

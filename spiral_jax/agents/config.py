@@ -9,44 +9,46 @@ from collections.abc import Callable, Mapping
 import dataclasses
 import math
 import numbers
-from typing import Any
+import typing
+from typing import Any, Literal
 
 
 @dataclasses.dataclass(frozen=True)
 class AgentConfig:
-  """What the policy network sees, and what it is made of.
+  """The policy network: its inputs and its size.
 
   Attributes:
-    conditional: sees a target image to reconstruct.
-    blind: does not see the canvas.
-    noise_size: standard normal inputs, drawn once an episode: an unconditional
-      agent's source of variety.
-    torso: 'conv', strided convolutions (the paper), or 'patches', matrix
-      products and 3x3 convolutions at low resolution only, which also marks on
-      the feature map where the last command ended.
-    mix_cells: of torso 'patches': let each cell of the feature map see all
-      others, for pictures on which a location is not seen where it lies on the
-      map (an oblique camera).
-    location_head: 'deconv', locations come out of the LSTM's vector (the
-      paper), or 'spatial', out of the torso's feature map as well.
-    channels: of the convolutions.
-    torso_blocks: residual blocks of the torso.
-    head_blocks: residual blocks of a location head.
-    hidden_size: of the torso's output vector.
-    core_size: of the LSTM.
-    embedding_size: of one part of a command.
-    map_size: height and width of the torso's feature map, cells.
-    compute_dtype: of features and of the weights that make them, 'float32' or
-      'bfloat16', for accelerators that multiply the latter faster. Parameters,
-      the LSTM, values and probabilities are float32 either way.
+    conditional: gives the policy a target image to reconstruct.
+    blind: hides the canvas from the policy.
+    noise_size: number of standard normal inputs, drawn once an episode; an
+      unconditional agent's source of variety.
+    torso: 'conv' for strided convolutions (the paper); 'patches' for matrix
+      products and 3x3 convolutions at low resolution only, with a mark on the
+      feature map where the last command ended.
+    mix_cells: lets each cell of the feature map see all others; for pictures on
+      which a location is not seen where it lies on the map (an oblique camera).
+      Needs torso 'patches'.
+    location_head: 'deconv' for locations decoded from the LSTM's vector alone
+      (the paper); 'spatial' for locations decoded from the torso's feature map
+      as well.
+    channels: number of channels of the policy's convolutions.
+    torso_blocks: number of residual blocks of the torso.
+    head_blocks: number of residual blocks of a location head.
+    hidden_size: size of the torso's output vector.
+    core_size: size of the LSTM.
+    embedding_size: size of the embedding of one part of a command.
+    map_size: height and width of the torso's feature map, in cells.
+    compute_dtype: type of features and of the weights that make them;
+      'bfloat16' is for accelerators that multiply it faster. Parameters, the
+      LSTM, values and probabilities are float32 either way.
   """
 
   conditional: bool = False
   blind: bool = False
   noise_size: int = 0
-  torso: str = 'conv'
+  torso: Literal['conv', 'patches'] = 'conv'
   mix_cells: bool = False
-  location_head: str = 'deconv'
+  location_head: Literal['deconv', 'spatial'] = 'deconv'
   channels: int = 32
   torso_blocks: int = 8
   head_blocks: int = 8
@@ -54,15 +56,12 @@ class AgentConfig:
   core_size: int = 256
   embedding_size: int = 16
   map_size: int = 8
-  compute_dtype: str = 'float32'
+  compute_dtype: Literal['float32', 'bfloat16'] = 'float32'
 
   def __post_init__(self) -> None:
-    """Raises ValueError, with the field and its value, if one is no good."""
-    _check(
+    """Raises ValueError, naming the field and its value, if one is invalid."""
+    check_fields(
         self,
-        torso=('conv', 'patches'),
-        location_head=('deconv', 'spatial'),
-        compute_dtype=('float32', 'bfloat16'),
         noise_size='a whole number from 0 on',
         channels='a whole number from 1 on',
         torso_blocks='a whole number from 0 on',
@@ -76,62 +75,62 @@ class AgentConfig:
 
 @dataclasses.dataclass(frozen=True)
 class LearnerConfig:
-  """How the policy learns.
+  """The policy's rewards and its algorithm.
 
   Attributes:
-    reward: 'discriminator', its score; 'l2', minus the mean squared error a
-      pixel between canvas and target; or 'log_l2', minus the logarithm of that
-      error, for pictures whose first strokes matter far more to it than all
-      that come later.
-    reward_at: 'end', the score of the result (the paper), or 'step', what each
-      command added to the score of its canvas.
-    scale_rewards: divide rewards by their running deviation.
-    stroke_start_cost: for starting a continuous sequence of strokes, in units
-      of the scaled reward.
-    blank_page_cost: for a result without a visible stroke, likewise.
-    object_cost: for adding an object to a scene, likewise: without it, another
-      object on top of the last mends it as well as a change does.
-    colour_cost: for the earth mover's distance, from 0 to 1, between the
-      colours of canvas and target, likewise; earned when reward_at says.
-    colour_bins: of each channel's histogram, from which it is taken.
-    algorithm: 'vtrace', one gradient step a batch (A2C where the parameters
-      that acted are those that learn), or 'clipped', the clipped surrogate over
-      several epochs of minibatches of whole episodes.
-    epochs: of 'clipped', passes over each batch.
-    minibatches: of 'clipped', gradient steps a pass.
-    clip: of 'clipped', how far a probability ratio may move from 1.
-    discount: of the reward, a command.
-    lambda_: 1, Monte-Carlo returns; less mixes values in.
-    normalise_advantages: to mean 0 at each time and deviation 1 over the batch.
-    normalise_each_time: with it, to deviation 1 at each time instead: for
-      results to which late commands add much less than early ones.
-    entropy_cost: weight of the entropy, summed over the parts that count.
-    entropy_shares: take each part's entropy as its share of its maximum.
+    reward: 'discriminator' for its score; 'l2' for minus the mean squared error
+      per pixel between canvas and target; 'log_l2' for minus the logarithm of
+      that error, for pictures on which the first strokes change the error far
+      more than all later ones.
+    reward_at: 'end' to reward the score of the result (the paper); 'step' to
+      reward what each command added to the score of its canvas.
+    scale_rewards: divides rewards by their running standard deviation.
+    blank_page_cost: cost of a result without a visible stroke, in units of the
+      scaled reward.
+    color_cost: cost of the earth mover's distance, from 0 to 1, between the
+      colors of canvas and target, in units of the scaled reward; charged when
+      reward_at says.
+    color_bins: number of histogram bins per channel for color_cost.
+    algorithm: 'vtrace' for one gradient step per batch (A2C if the acting
+      parameters are the learning ones); 'clipped' for the clipped surrogate
+      over several epochs of minibatches of whole episodes (PPO).
+    epochs: passes over each batch with algorithm 'clipped'.
+    minibatches: gradient steps per pass with algorithm 'clipped'.
+    clip: largest change of a probability ratio from 1 with algorithm 'clipped'.
+    discount: discount of rewards per command.
+    td_lambda: mixing of returns; 1 for Monte-Carlo returns, less for returns
+      that bootstrap from values.
+    normalize_advantages: normalizes advantages to mean 0 at each time and
+      standard deviation 1 over the batch.
+    normalize_each_time: normalizes advantages to standard deviation 1 at each
+      time instead, for results to which late commands add much less than early
+      ones. Needs normalize_advantages.
+    entropy_cost: weight of the entropy bonus, summed over the active parts of a
+      command.
+    entropy_shares: takes each part's entropy as a share of its maximum.
     value_cost: weight of the value loss.
-    learning_rate: of Adam.
-    adam_epsilon: of Adam.
-    max_gradient_norm: global norm to which gradients are clipped.
-    decay_frames: commands over which the learning rate, the entropy's weight
-      and the epochs (rounded up) fall linearly; 0, not by themselves.
-    decay_to: what is left of them then, a share.
+    learning_rate: the policy's learning rate, for Adam.
+    adam_epsilon: epsilon of the policy's Adam.
+    max_gradient_norm: global norm to which the policy's gradients are clipped.
+    decay_frames: commands over which the learning rate, the entropy bonus and
+      the epochs (rounded up) decay linearly to decay_to; 0 disables the decay.
+    decay_to: share that is left after the decay.
   """
 
-  reward: str = 'discriminator'
-  reward_at: str = 'end'
+  reward: Literal['discriminator', 'l2', 'log_l2'] = 'discriminator'
+  reward_at: Literal['end', 'step'] = 'end'
   scale_rewards: bool = False
-  stroke_start_cost: float = 0.0
   blank_page_cost: float = 0.0
-  object_cost: float = 0.0
-  colour_cost: float = 0.0
-  colour_bins: int = 32
-  algorithm: str = 'vtrace'
+  color_cost: float = 0.0
+  color_bins: int = 32
+  algorithm: Literal['vtrace', 'clipped'] = 'vtrace'
   epochs: int = 1
   minibatches: int = 1
   clip: float = 0.2
   discount: float = 1.0
-  lambda_: float = 1.0
-  normalise_advantages: bool = False
-  normalise_each_time: bool = False
+  td_lambda: float = 1.0
+  normalize_advantages: bool = False
+  normalize_each_time: bool = False
   entropy_cost: float = 0.01
   entropy_shares: bool = False
   value_cost: float = 0.5
@@ -142,22 +141,17 @@ class LearnerConfig:
   decay_to: float = 0.0
 
   def __post_init__(self) -> None:
-    """Raises ValueError, with the field and its value, if one is no good."""
-    _check(
+    """Raises ValueError, naming the field and its value, if one is invalid."""
+    check_fields(
         self,
-        reward=('discriminator', 'l2', 'log_l2'),
-        reward_at=('end', 'step'),
-        algorithm=('vtrace', 'clipped'),
-        stroke_start_cost='0 or more',
         blank_page_cost='0 or more',
-        object_cost='0 or more',
-        colour_cost='0 or more',
-        colour_bins='a whole number from 2 to 256',
+        color_cost='0 or more',
+        color_bins='a whole number from 2 to 256',
         epochs='a whole number from 1 on',
         minibatches='a whole number from 1 on',
         clip='above 0',
         discount='from 0 to 1',
-        lambda_='from 0 to 1',
+        td_lambda='from 0 to 1',
         entropy_cost='0 or more',
         value_cost='0 or more',
         learning_rate='above 0',
@@ -170,24 +164,25 @@ class LearnerConfig:
 
 @dataclasses.dataclass(frozen=True)
 class DiscriminatorConfig:
-  """What the discriminator is made of, and how it learns.
+  """The discriminator's network and its optimizer.
 
   Attributes:
-    channels: of each layer; each halves height and width.
-    patch_size: pixels square that the first layer sees without overlap; 1, the
-      first layer is strided like the others.
-    loss: 'wgan', Wasserstein with gradient penalty (the paper), or 'logistic',
-      logistic loss with spectral normalisation (SPIRAL++).
-    penalty_weight: of the gradient penalty.
-    offset_weight: of the squared mean score.
-    learning_rate: of Adam.
-    beta1: of Adam.
-    beta2: of Adam.
+    channels: number of channels of each layer; each layer halves height and
+      width.
+    patch_size: size of the square patches that the first layer sees without
+      overlap, in pixels; 1 for a first layer strided like the others.
+    loss: 'wgan' for Wasserstein with gradient penalty (the paper); 'logistic'
+      for the logistic loss with spectral normalization (SPIRAL++).
+    penalty_weight: weight of the gradient penalty.
+    offset_weight: weight of the squared mean score.
+    learning_rate: the discriminator's learning rate, for Adam.
+    beta1: beta1 of the discriminator's Adam.
+    beta2: beta2 of the discriminator's Adam.
   """
 
   channels: tuple[int, ...] = (64, 128, 256, 512)
   patch_size: int = 1
-  loss: str = 'wgan'
+  loss: Literal['wgan', 'logistic'] = 'wgan'
   penalty_weight: float = 10.0
   offset_weight: float = 0.001
   learning_rate: float = 1e-4
@@ -195,12 +190,11 @@ class DiscriminatorConfig:
   beta2: float = 0.999
 
   def __post_init__(self) -> None:
-    """Raises ValueError, with the field and its value, if one is no good."""
-    _check(
+    """Raises ValueError, naming the field and its value, if one is invalid."""
+    check_fields(
         self,
         channels='one or more whole numbers from 1 on',
         patch_size='a whole number from 1 on',
-        loss=('wgan', 'logistic'),
         penalty_weight='0 or more',
         offset_weight='0 or more',
         learning_rate='above 0',
@@ -230,12 +224,25 @@ _RULES: Mapping[str, Callable[[Any], bool]] = {
 }
 
 
-def _check(config: object, **rules: str | tuple[str, ...]) -> None:
-  """Raises ValueError if a field is not a key of `_RULES` or one of names."""
+def check_fields(config: Any, **rules: str) -> None:
+  """Checks the fields of a configuration dataclass.
+
+  Fields whose type is a `Literal` must hold one of its values.
+
+  Args:
+    config: an instance of a dataclass.
+    **rules: a key of `_RULES` by name of a field.
+
+  Raises:
+    ValueError: if a field is invalid; begins with its name.
+  """
+  for field, hint in typing.get_type_hints(type(config)).items():
+    choices = typing.get_args(hint)
+    if typing.get_origin(hint) is Literal:
+      value = getattr(config, field)
+      if value not in choices:
+        raise ValueError(f'{field} is {value!r}; give one of {choices}')
   for field, rule in rules.items():
     value = getattr(config, field)
-    if isinstance(rule, tuple):
-      if value not in rule:
-        raise ValueError(f'{field} is {value!r}; give one of {rule}')
-    elif not _RULES[rule](value):
+    if not _RULES[rule](value):
       raise ValueError(f'{field} is {value!r}, must be {rule}')

@@ -5,7 +5,7 @@ Axes: B batch, N images, H height, W width, C channels.
 
 from collections.abc import Callable
 import functools
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import chex
 import jax
@@ -15,6 +15,7 @@ import optax
 from spiral_jax import types
 from spiral_jax.agents import agent as agent_lib
 from spiral_jax.agents import config as config_lib
+from spiral_jax.agents import reward_fn
 from spiral_jax.agents import sharding
 from spiral_jax.losses import wgan
 from spiral_jax.networks import discriminator as networks
@@ -24,37 +25,56 @@ class Discriminator(NamedTuple):
   """Pure functions.
 
   Attributes:
-    init: (key) -> params.
-    score: (params, images float `[N, H, W, C]`, targets likewise or None) ->
-      scores `[N]`: higher is closer to the data.
+    init: (key) -> params. The key is consumed.
+    score: (params, images, targets or None), float `[N, H, W, C]` each ->
+      scores `[N]`, higher for images closer to the data.
     power_iterate: (params) -> params whose estimates of spectral norms are one
-      step closer; the identity without spectral normalisation.
+      step closer; the identity without spectral normalization.
   """
 
   init: Callable[[chex.PRNGKey], types.Params]
-  score: Callable[[types.Params, chex.Array, chex.Array | None], chex.Array]
+  score: reward_fn.Score
   power_iterate: Callable[[types.Params], types.Params]
 
 
 class DiscriminatorState(NamedTuple):
-  """Everything that the discriminator learner needs to go on."""
+  """Everything that the discriminator learner needs to continue."""
 
   params: types.Params
   opt_state: optax.OptState
   key: chex.PRNGKey
 
 
+class DiscriminatorUpdate(Protocol):
+  """An update of the discriminator's parameters; jitted."""
+
+  def __call__(
+      self,
+      state: DiscriminatorState,
+      real: chex.Array,
+      fake: chex.Array,
+      target: chex.Array | None = None,
+  ) -> tuple[DiscriminatorState, types.Logs]:
+    """Returns the next state, and logs: scalars `[]` by name.
+
+    Args:
+      state: donated; use only the one that is returned.
+      real: images of the data, uint8 or float `[B, H, W, C]`.
+      fake: final canvases, like `real`.
+      target: what a conditional agent was to draw, like `real`.
+    """
+
+
 class DiscriminatorLearner(NamedTuple):
   """Pure functions.
 
   Attributes:
-    init: (key) -> DiscriminatorState.
-    update: (state, real, fake, target=None) -> (state, logs), images uint8 or
-      float `[B, H, W, C]`; jitted, and the state is donated.
+    init: (key) -> DiscriminatorState. The key is consumed.
+    update: see `DiscriminatorUpdate`.
   """
 
   init: Callable[[chex.PRNGKey], DiscriminatorState]
-  update: Callable[..., tuple[DiscriminatorState, types.Logs]]
+  update: DiscriminatorUpdate
 
 
 def make_discriminator(
@@ -66,8 +86,8 @@ def make_discriminator(
 
   Args:
     canvas_shape: (height, width, channels).
-    conditional: the target is concatenated to the canvas as channels.
-    config: of the network.
+    conditional: concatenates the target to the canvas as channels.
+    config: the network's sizes.
 
   Raises:
     ValueError: if the network cannot be built for this shape.
@@ -132,21 +152,21 @@ def make_discriminator_learner(
   """Returns a learner of `discriminator`'s parameters.
 
   Args:
-    discriminator: what learns.
-    config: of the learner.
-    mesh: of devices, among which each batch is divided; see sharding.py.
+    discriminator: the discriminator that learns.
+    config: loss and optimizer.
+    mesh: devices among which each batch is divided; see sharding.py.
   """
   if mesh is not None:
     discriminator = discriminator._replace(
         score=sharding.shard_score(discriminator.score, mesh)
     )
-  optimiser = optax.adam(config.learning_rate, b1=config.beta1, b2=config.beta2)
+  optimizer = optax.adam(config.learning_rate, b1=config.beta1, b2=config.beta2)
 
   @jax.jit
   def init(key: chex.PRNGKey) -> DiscriminatorState:
     init_key, key = jax.random.split(key)
     params = discriminator.init(init_key)
-    return DiscriminatorState(params, optimiser.init(params['params']), key)
+    return DiscriminatorState(params, optimizer.init(params['params']), key)
 
   def loss(
       weights: Any, params: types.Params, key, real, fake, target
@@ -182,7 +202,7 @@ def make_discriminator_learner(
     gradients, terms = jax.grad(loss, has_aux=True)(
         params['params'], params, loss_key, real, fake, target
     )
-    updates, opt_state = optimiser.update(gradients, state.opt_state)
+    updates, opt_state = optimizer.update(gradients, state.opt_state)
     weights = optax.apply_updates(params['params'], updates)
     logs = {
         f'discriminator_{name}': value

@@ -3,9 +3,9 @@
 Axes: T time (commands), B batch, P parts.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import functools
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import chex
 import jax
@@ -16,14 +16,14 @@ import optax
 from spiral_jax import types
 from spiral_jax.agents import agent as agent_lib
 from spiral_jax.agents import config as config_lib
-from spiral_jax.agents import earnings
+from spiral_jax.agents import reward_fn as reward_fn_lib
 from spiral_jax.agents import sharding
 from spiral_jax.losses import policy_gradient
 from spiral_jax.losses import rewards as rewards_lib
 
 
 class LearnerState(NamedTuple):
-  """Everything that the policy learner needs to go on."""
+  """Everything that the policy learner needs to continue."""
 
   params: types.Params
   opt_state: optax.OptState
@@ -32,38 +32,70 @@ class LearnerState(NamedTuple):
   frames: chex.Array  # int32 `[]`, commands learned from.
 
 
+class Update(Protocol):
+  """An update of the policy's parameters."""
+
+  def __call__(
+      self,
+      state: LearnerState,
+      trajectory: types.Trajectory,
+      score_params: types.Params = None,
+      progress: float | None = None,
+  ) -> tuple[LearnerState, types.Logs]:
+    """Returns the next state, and logs: scalars `[]` by name.
+
+    Args:
+      state: donated; use only the one that is returned.
+      trajectory: canvas uint8 `[T + 1, B, H, W, C]`, action int32 `[T, B]` a
+        part, log_prob and value float32 `[T, B]`, and what else
+        `types.Trajectory` says.
+      score_params: parameters of the score; None with other rewards.
+      progress: how much of the decay to `config.decay_to` is over, from 0 to 1;
+        None follows `config.decay_frames`.
+
+    Raises:
+      ValueError: when traced, if the trajectory does not fit the rewards, or
+        B does not divide into `config.minibatches`.
+    """
+
+
 class Learner(NamedTuple):
-  """Pure functions.
+  """Functions of a `LearnerState`.
 
   Attributes:
-    init: (key) -> LearnerState.
-    update: (state, trajectory, score_params, progress=None) -> (state, logs).
-      The state is donated: use only the one that is returned.  `progress` is
-      how much of the decay to `config.decay_to` is over, a float from 0 to 1;
-      None, as `config.decay_frames` says.
+    init: (key, params=None) -> LearnerState that begins with `params`, or with
+      random ones. The key is consumed.
+    update: see `Update`. It compiles its own steps and is not to be traced: the
+      number of gradient steps may depend on the state.
   """
 
-  init: Callable[[chex.PRNGKey], LearnerState]
-  update: Callable[..., tuple[LearnerState, types.Logs]]
+  init: Callable[..., LearnerState]
+  update: Update
 
 
 def make_learner(
     agent: agent_lib.Agent,
-    score: earnings.Score | None = None,
+    score: reward_fn_lib.Score | None = None,
     config: config_lib.LearnerConfig = config_lib.LearnerConfig(),
     *,
     blank_page: np.ndarray | int = 255,
+    action_costs: Sequence[types.ActionCost] = (),
+    optimizer: optax.GradientTransformation | None = None,
     mesh: jax.sharding.Mesh | None = None,
 ) -> Learner:
   """Returns a learner of `agent`'s parameters.
 
   Args:
-    agent: whose commands earn the rewards.
-    score: of a discriminator; None with another `config.reward`.
-    config: of the learner.
-    blank_page: what an untouched canvas is, uint8 `[H, W, C]` or one value,
-      for `config.blank_page_cost`.
-    mesh: of devices, among which each minibatch is divided; see sharding.py.
+    agent: the agent that learns.
+    score: a discriminator's score; None with another `config.reward`.
+    config: rewards, algorithm and the default optimizer.
+    blank_page: an untouched canvas, uint8 `[H, W, C]` or one value, for
+      `config.blank_page_cost`.
+    action_costs: costs of values of parts of a command.
+    optimizer: replaces Adam and gradient clipping, as `optax.adamw(1e-4)` or
+      `optax.adam(schedule)` do. Its updates are multiplied with what is left of
+      the decay of `config`, and added to the parameters.
+    mesh: devices among which each minibatch is divided; see sharding.py.
 
   Raises:
     ValueError: if fields of `config` do not fit each other, or `score`.
@@ -72,6 +104,16 @@ def make_learner(
   if mesh is not None:
     agent = agent._replace(unroll=sharding.shard_unroll(agent.unroll, mesh))
     score = score and sharding.shard_score(score, mesh)
+  reward_fn = reward_fn_lib.make_reward_fn(
+      config, score, blank_page=blank_page, action_costs=action_costs
+  )
+  step_size = 1.0
+  if optimizer is None:
+    step_size = -config.learning_rate
+    optimizer = optax.chain(
+        _clip_by_global_norm(config.max_gradient_norm),
+        optax.scale_by_adam(eps=config.adam_epsilon),
+    )
   # A part of one value has no entropy: any share of it is zero.
   maxima = np.log([max(part.num_values, 2) for part in agent.parts])
 
@@ -92,18 +134,17 @@ def make_learner(
     epochs = np.ceil(config.epochs * np.asarray(left))
     return config.minibatches * max(1, int(epochs))
 
-  optimiser = optax.chain(
-      _clip_by_global_norm(config.max_gradient_norm),
-      optax.scale_by_adam(eps=config.adam_epsilon),
-  )
-
   @jax.jit
-  def init(key: chex.PRNGKey) -> LearnerState:
+  def init(
+      key: chex.PRNGKey, params: types.Params | None = None
+  ) -> LearnerState:
+    """Returns the first state; begins with `params`, or with random ones."""
     init_key, key = jax.random.split(key)
-    params = agent.init(init_key)
+    if params is None:
+      params = agent.init(init_key)
     return LearnerState(
         params=params,
-        opt_state=optimiser.init(params),
+        opt_state=optimizer.init(params),
         reward_scale=rewards_lib.RunningDeviation.init(),
         key=key,
         frames=jnp.zeros((), jnp.int32),
@@ -111,9 +152,9 @@ def make_learner(
 
   @jax.jit
   def prepare(trajectory, score_params, reward_scale, key):
-    """What is computed once a batch, before its gradient steps."""
-    rewards, reward_scale, logs = earnings.earn(
-        trajectory, score, score_params, reward_scale, config, blank_page
+    """Computes what a batch's gradient steps share."""
+    rewards, reward_scale, logs = reward_fn(
+        trajectory, score_params, reward_scale
     )
     targets = _fixed_targets(trajectory, rewards, config)
     shuffle_key, key = jax.random.split(key)
@@ -131,9 +172,9 @@ def make_learner(
     )
     piece = _take_columns((trajectory, targets), columns)
     gradients, logs = jax.grad(loss, has_aux=True)(params, *piece)
-    updates, opt_state = optimiser.update(gradients, opt_state)
-    rate = config.learning_rate * left
-    updates = jax.tree.map(lambda u: -rate * u, updates)
+    updates, opt_state = optimizer.update(gradients, opt_state, params)
+    rate = step_size * left
+    updates = jax.tree.map(lambda u: rate * u, updates)
     logs['gradient_norm'] = optax.tree.norm(gradients)
     params = optax.apply_updates(params, updates)
     return sharding.replicate((params, opt_state, logs), mesh)
@@ -141,7 +182,7 @@ def make_learner(
   def update(
       state: LearnerState,
       trajectory: types.Trajectory,
-      score_params: types.Params,
+      score_params: types.Params = None,
       progress: float | None = None,
   ) -> tuple[LearnerState, types.Logs]:
     trajectory = jax.device_put(trajectory)  # Once, not for each step.
@@ -165,6 +206,7 @@ def make_learner(
     )
     return next_state, logs | step_logs
 
+  update.__doc__ = Update.__call__.__doc__
   learner = Learner(init, update)
   return learner if mesh is None else sharding.shard_learner(learner, mesh)
 
@@ -197,12 +239,12 @@ def _fixed_targets(trajectory, rewards, config):
       _discounts(trajectory, config),
       trajectory.value,
       trajectory.bootstrap,
-      lambda_=config.lambda_,
+      lambda_=config.td_lambda,
   )
-  if config.normalise_advantages:
+  if config.normalize_advantages:
     targets = targets._replace(
-        advantages=policy_gradient.normalise(
-            targets.advantages, each_time=config.normalise_each_time
+        advantages=policy_gradient.normalize(
+            targets.advantages, each_time=config.normalize_each_time
         )
     )
   return targets
@@ -217,12 +259,12 @@ def _vtrace_loss(params, trajectory, rewards, *, agent, config, **weights):
       out.value,
       trajectory.bootstrap,
       jax.lax.stop_gradient(out.log_prob) - trajectory.log_prob,
-      lambda_=config.lambda_,
+      lambda_=config.td_lambda,
   )
   advantages = targets.advantages
-  if config.normalise_advantages:
-    advantages = policy_gradient.normalise(
-        advantages, each_time=config.normalise_each_time
+  if config.normalize_advantages:
+    advantages = policy_gradient.normalize(
+        advantages, each_time=config.normalize_each_time
     )
   policy_loss = policy_gradient.policy_gradient_loss(out.log_prob, advantages)
   return _total(
@@ -272,8 +314,10 @@ def _total(
 ):
   """Adds the terms that every algorithm has; returns (loss, logs)."""
   value_loss = policy_gradient.value_loss(out.value, targets.returns)
-  entropy_shares = policy_gradient.mean_entropy(out.entropy, out.counts, maxima)
-  entropy = policy_gradient.mean_entropy(out.entropy, out.counts)
+  entropy_shares = policy_gradient.mean_entropy(
+      out.entropy, out.is_active, maxima
+  )
+  entropy = policy_gradient.mean_entropy(out.entropy, out.is_active)
   bonus = entropy_shares if config.entropy_shares else entropy
   total = policy_loss + config.value_cost * value_loss - entropy_cost * bonus
   log_ratio = out.log_prob - trajectory.log_prob
@@ -284,12 +328,15 @@ def _total(
       'value_explained': 1.0
       - 2.0 * value_loss / (jnp.var(targets.returns) + 1e-8),
       'entropy': entropy,
-      'entropy_share': entropy_shares / jnp.mean(jnp.sum(out.counts, axis=-1)),
+      'entropy_share': entropy_shares
+      / jnp.mean(jnp.sum(out.is_active, axis=-1)),
       'log_ratio': jnp.mean(jnp.abs(log_ratio)),
   }
   # A part that no command of the batch gave a meaning has none to share.
-  counts = jnp.maximum(jnp.sum(out.counts, axis=(0, 1)), 1.0)
-  shares = jnp.sum(out.entropy * out.counts, axis=(0, 1)) / (counts * maxima)
+  num_active = jnp.maximum(jnp.sum(out.is_active, axis=(0, 1)), 1.0)
+  shares = jnp.sum(out.entropy * out.is_active, axis=(0, 1)) / (
+      num_active * maxima
+  )
   for index, part in enumerate(agent.parts):
     logs[f'entropy_share/{part.name}'] = shares[index]
   return total, logs
@@ -334,7 +381,7 @@ def _take_columns(data, columns):
 
 
 def _check(
-    config: config_lib.LearnerConfig, score: earnings.Score | None
+    config: config_lib.LearnerConfig, score: reward_fn_lib.Score | None
 ) -> None:
   if config.reward == 'discriminator' and score is None:
     raise ValueError(
@@ -346,8 +393,8 @@ def _check(
         f'epochs={config.epochs}, minibatches={config.minibatches} need '
         "algorithm='clipped'; 'vtrace' takes one step a batch"
     )
-  if config.normalise_each_time and not config.normalise_advantages:
+  if config.normalize_each_time and not config.normalize_advantages:
     raise ValueError(
-        'normalise_each_time is set without normalise_advantages; set both, or '
+        'normalize_each_time is set without normalize_advantages; set both, or '
         'neither'
     )

@@ -1,12 +1,13 @@
 """Data parallelism: batches split over devices, parameters on each of them.
 
 What is computed from one episode or image alone (the networks) runs on the
-device that holds it; what takes the whole batch together (means, normalised
+device that holds it; what takes the whole batch together (means, normalized
 advantages) is XLA's to communicate, and so are the gradients' sums.
 
 Axes: T time (commands), B batch, N images.
 """
 
+import functools
 from typing import Any, TypeVar
 
 import jax
@@ -100,7 +101,8 @@ def shard_learner(learner: L, mesh: Mesh) -> L:
   """
   init, update = learner.init, learner.update  # type: ignore[attr-defined]
 
-  def sharded_update(state, trajectory, score_params, progress=None):
+  @functools.wraps(update)
+  def sharded_update(state, trajectory, score_params=None, progress=None):
     return update(
         _put(state, _REPLICATED, mesh),
         _put(trajectory, _present(trajectory), mesh),
@@ -109,7 +111,8 @@ def shard_learner(learner: L, mesh: Mesh) -> L:
     )
 
   return learner._replace(  # type: ignore[attr-defined]
-      init=lambda key: _put(init(key), _REPLICATED, mesh), update=sharded_update
+      init=lambda *args: _put(init(*args), _REPLICATED, mesh),
+      update=sharded_update,
   )
 
 
@@ -117,11 +120,13 @@ def shard_discriminator_learner(learner: L, mesh: Mesh) -> L:
   """Does for a `DiscriminatorLearner` what `shard_learner` does."""
   init, update = learner.init, learner.update  # type: ignore[attr-defined]
 
+  @functools.wraps(update)
   def sharded_update(state, *images):
     return update(_put(state, _REPLICATED, mesh), *_put(images, _ROWS, mesh))
 
   return learner._replace(  # type: ignore[attr-defined]
-      init=lambda key: _put(init(key), _REPLICATED, mesh), update=sharded_update
+      init=lambda *args: _put(init(*args), _REPLICATED, mesh),
+      update=sharded_update,
   )
 
 

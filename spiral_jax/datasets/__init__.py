@@ -60,9 +60,9 @@ def load(
       'celeba' the portraits), or where make_scenes.py writes; it is refused
       for 'folder'.
     size: height and width of the images, pixels.
-    channels: 1 for grey, 3 for colour; None means 1 for 'mnist' and
-      'omniglot', and 3 for the others. Ink in colour has three equal channels;
-      scenes are in colour.
+    channels: 1 for gray, 3 for color; None means 1 for 'mnist' and
+      'omniglot', and 3 for the others. Ink in color has three equal channels;
+      scenes are in color.
     download: whether missing files of 'mnist' and 'omniglot' may be fetched;
       users fetch 'celeba' themselves.
 
@@ -76,7 +76,7 @@ def load(
     ConnectionError: if a download failed.
   """
   if channels not in (None, 1, 3):
-    raise ValueError(f'{channels} channels: choose 1 (grey) or 3 (colour)')
+    raise ValueError(f'{channels} channels: choose 1 (gray) or 3 (color)')
   if name in ('mnist', 'omniglot'):
     load_ink = mnist.load if name == 'mnist' else omniglot.load
     ink = load_ink(split, data_dir=data_dir, size=size, download=download)
@@ -97,7 +97,7 @@ def load(
     )
   if name == 'scenes':
     if channels == 1:
-      raise ValueError("dataset 'scenes' is in colour: choose 3 channels")
+      raise ValueError("dataset 'scenes' is in color: choose 3 channels")
     return scenes.load(split, data_dir=data_dir, size=size)
   close = difflib.get_close_matches(name.lower(), NAMES, cutoff=0.4) or NAMES
   raise ValueError(

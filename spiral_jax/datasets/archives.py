@@ -11,7 +11,7 @@ import urllib.request
 import zipfile
 import zlib
 
-from spiral_jax.datasets import cache
+from spiral_jax import files
 
 _TIMEOUT = 30.0  # Seconds without an answer from a mirror.
 _DAMAGE = (
@@ -101,7 +101,7 @@ def download(
         f'could not download {name} ({" | ".join(faults)}): fetch it by hand '
         f'into {folder} and point --data_dir there'
     )
-  cache.write_atomically(folder / name, lambda out: out.write(content))
+  files.write_atomically(folder / name, lambda out: out.write(content))
   return folder / name
 
 
@@ -227,7 +227,7 @@ def data_folder(
     FileNotFoundError, ValueError: if it is missing or a file.
   """
   folder = (
-      cache.directory(name)
+      files.directory(name)
       if data_dir is None
       else pathlib.Path(data_dir).expanduser()
   )

@@ -1,10 +1,10 @@
-"""CelebA: 202,599 aligned faces (Liu et al., 2015), 178x218, in colour.
+"""CelebA: 202,599 aligned faces (Liu et al., 2015), 178x218, in color.
 
-Its licence (research that is not commercial, no handing on) keeps it out of
+Its license (research that is not commercial, no handing on) keeps it out of
 this package; portraits.py stands in for it.
 
 Decoding all faces takes minutes and, as pixels, they take gigabytes: it is
-done once, into a file in the user's cache, which is then mapped into memory.
+done once, into a file in the user's files, which is then mapped into memory.
 """
 
 import hashlib
@@ -16,8 +16,8 @@ import tempfile
 import numpy as np
 from PIL import Image
 
+from spiral_jax import files
 from spiral_jax.datasets import archives
-from spiral_jax.datasets import cache
 from spiral_jax.datasets import folder as folder_lib
 from spiral_jax.datasets import portraits
 from spiral_jax.datasets import types
@@ -53,7 +53,7 @@ def load(
 ) -> types.ImageDataset:
   """Returns a split of CelebA: the middle 160 pixels of each face, scaled.
 
-  The first time, images are decoded into the user's cache, with a progress bar
+  The first time, images are decoded into the user's files, with a progress bar
   where standard error is a terminal.
 
   Args:
@@ -64,7 +64,7 @@ def load(
       md5 sum when it is decoded; an unpacked folder is taken as it is. None
       means the portraits that come with this package, see `portraits`.
     size: height and width of the result, pixels.
-    channels: 1 for grey (Rec. 601 luma), 3 for red, green, blue.
+    channels: 1 for gray (Rec. 601 luma), 3 for red, green, blue.
 
   Returns:
     Images uint8 `[n, size, size, channels]`, which are read from the disk as
@@ -77,7 +77,7 @@ def load(
   """
   archives.check('CelebA', split, SPLITS, size)
   if channels not in (1, 3):
-    raise ValueError(f'{channels} channels: choose 1 (grey) or 3 (colour)')
+    raise ValueError(f'{channels} channels: choose 1 (gray) or 3 (color)')
   if data_dir is None:
     return portraits.embedded(
         'test' if split == 'valid' else split, size=size, channels=channels
@@ -153,7 +153,7 @@ def _cache_path(
       (str(source.resolve()), status.st_mtime_ns, status.st_size, CROP, names)
   )
   digest = hashlib.sha256(key.encode()).hexdigest()[:16]
-  return cache.directory('celeba') / f'{split}-{size}-{channels}-{digest}.npy'
+  return files.directory('celeba') / f'{split}-{size}-{channels}-{digest}.npy'
 
 
 def _decode(

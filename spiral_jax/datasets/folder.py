@@ -47,7 +47,7 @@ def load(
     data_dir: searched with its subfolders for `.png`, `.jpg` and `.jpeg`;
       hidden files are passed over.
     size: height and width of the result, pixels.
-    channels: 1 for grey (Rec. 601 luma), 3 for red, green, blue.
+    channels: 1 for gray (Rec. 601 luma), 3 for red, green, blue.
     fit: how a picture that is not square becomes so: 'crop' keeps the middle,
       'pad' adds white paper on two sides.
 
@@ -68,7 +68,7 @@ def load(
   if fit not in FITS:
     raise ValueError(f"fit '{fit}' is none of {', '.join(FITS)}")
   if channels not in (1, 3):
-    raise ValueError(f'{channels} channels: choose 1 (grey) or 3 (colour)')
+    raise ValueError(f'{channels} channels: choose 1 (gray) or 3 (color)')
   if size < 1:
     raise ValueError(
         f'image size {size} is below 1 pixel: choose the size of '
@@ -198,15 +198,15 @@ def _on_paper(image: Image.Image, shade: int) -> Image.Image:
   if image.mode.startswith('I'):
     # Pillow's own conversion would clip 16 bits to 8 instead of scaling them.
     values = np.asarray(image).astype(np.int64)
-    grey = Image.fromarray(
+    gray = Image.fromarray(
         ((np.clip(values, 0, 65535) * 255 + 32767) // 65535).astype(np.uint8)
     )
     clear = image.info.get('transparency')
     if isinstance(clear, int):
-      grey.putalpha(
+      gray.putalpha(
           Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8))
       )
-    image = grey
+    image = gray
   if image.has_transparency_data:
     image = image.convert('RGBA')
     paper = Image.new('RGBA', image.size, (shade, shade, shade, 255))

@@ -205,19 +205,19 @@ def _drawings(path: pathlib.Path) -> tuple[list[str], np.ndarray]:
 
 def _ink(content: bytes, place: str) -> np.ndarray:
   """Returns where there is ink, bool `[105, 105]`."""
-  grey: Image.Image | None = None
+  gray: Image.Image | None = None
   with contextlib.suppress(OSError, SyntaxError):
     # Much faster than what can read every kind of picture.
-    grey = Image.open(io.BytesIO(content))
-    grey.load()
-  if grey is None or grey.mode not in ('1', 'L'):
-    grey = folder_lib.decode(content, place).convert('L')
-  if grey.size != (SIZE, SIZE):
+    gray = Image.open(io.BytesIO(content))
+    gray.load()
+  if gray is None or gray.mode not in ('1', 'L'):
+    gray = folder_lib.decode(content, place).convert('L')
+  if gray.size != (SIZE, SIZE):
     raise ValueError(
-        f'{place} has {grey.width} x {grey.height} pixels, '
+        f'{place} has {gray.width} x {gray.height} pixels, '
         f'drawings have {SIZE} x {SIZE}: replace it'
     )
-  pixels = np.asarray(grey)
+  pixels = np.asarray(gray)
   return np.logical_not(pixels) if pixels.dtype == bool else pixels < 128
 
 
@@ -229,7 +229,7 @@ def _digest(names: list[str], ink: np.ndarray) -> str:
 
 
 def _on_paper(ink: np.ndarray, size: int) -> np.ndarray:
-  """Returns drawings as grey pictures, uint8 `[n, size, size, 1]`."""
+  """Returns drawings as gray pictures, uint8 `[n, size, size, 1]`."""
   missing = SIZE / size - _STROKE_WIDTH  # Of the width of a pixel.
   thicker = 1 + 2 * math.ceil(max(0.0, missing) / 2)
   result = np.empty((len(ink), size, size, 1), np.uint8)

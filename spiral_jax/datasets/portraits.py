@@ -1,6 +1,6 @@
 """Portraits that come with the package: 700 faces, 64x64, public domain.
 
-They stand in for CelebA, whose licence forbids to hand it on, so that whatever
+They stand in for CelebA, whose license forbids to hand it on, so that whatever
 paints faces runs anywhere.
 """
 
@@ -30,7 +30,7 @@ def embedded(
   Args:
     split: 'train' (630 portraits) or 'test' (every tenth, 70).
     size: height and width of the result, pixels.
-    channels: 1 for grey (Rec. 601 luma), 3 for red, green, blue.
+    channels: 1 for gray (Rec. 601 luma), 3 for red, green, blue.
 
   Returns:
     Images uint8 `[n, size, size, channels]` in the order of their names, no

@@ -13,7 +13,7 @@ import zipfile
 
 import numpy as np
 
-from spiral_jax.datasets import cache
+from spiral_jax import files
 from spiral_jax.datasets import types
 
 SPLITS = ('train', 'test')
@@ -135,9 +135,9 @@ def save(
       with archive.open(_member('images'), 'w', force_zip64=True) as member:
         _write_images(member, count, images)
 
-  cache.write_atomically(path, fill)
+  files.write_atomically(path, fill)
   line = f'{_sha256(path)}  {path.name}\n'
-  cache.write_atomically(
+  files.write_atomically(
       _checksum_path(path), lambda stream: stream.write(line.encode())
   )
 
@@ -146,7 +146,7 @@ def directory(data_dir: str | None = None) -> pathlib.Path:
   """Returns the folder of the files; the usual one is in the user's cache."""
   if data_dir:
     return pathlib.Path(data_dir).expanduser()
-  return cache.directory('scenes')
+  return files.directory('scenes')
 
 
 def _member(name: str) -> zipfile.ZipInfo:

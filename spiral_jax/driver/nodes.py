@@ -16,7 +16,7 @@ from spiral_jax.driver import channel as channel_lib
 from spiral_jax.driver import params as params_lib
 from spiral_jax.driver import program as program_lib
 from spiral_jax.driver import replay as replay_lib
-from spiral_jax.driver import state as state_lib
+from spiral_jax.driver import serialization
 
 Logs = Mapping[str, Any]  # Scalars by name: numbers or arrays `[]`.
 
@@ -316,11 +316,13 @@ class _Learner:
 
   def get_state(self) -> dict[str, Any]:
     """Returns plain state; the caller holds the lock."""
-    return dict(learner=state_lib.to_plain(self._state), version=self.version)
+    return dict(
+        learner=serialization.to_plain(self._state), version=self.version
+    )
 
   def set_state(self, state: Any) -> None:
     """Sets what `get_state` returned; the caller holds the lock."""
-    self._state = state_lib.from_plain(self._state, state['learner'])
+    self._state = serialization.from_plain(self._state, state['learner'])
     self.version = int(state['version'])
     self._set_due()
     self._publish()
@@ -342,13 +344,13 @@ def _copy(tree: Any) -> Any:
 
 
 def _state_of(part: Any) -> Any:
-  if not isinstance(part, state_lib.Stateful):
+  if not isinstance(part, serialization.Stateful):
     return {}
-  return state_lib.to_plain(part.get_state())
+  return serialization.to_plain(part.get_state())
 
 
 def _set_state_of(part: Any, state: Any) -> None:
-  if isinstance(part, state_lib.PlainStateful):
+  if isinstance(part, serialization.PlainStateful):
     part.set_plain_state(state)
-  elif isinstance(part, state_lib.Stateful):
-    part.set_state(state_lib.from_plain(part.get_state(), state))
+  elif isinstance(part, serialization.Stateful):
+    part.set_state(serialization.from_plain(part.get_state(), state))

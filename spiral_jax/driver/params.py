@@ -3,10 +3,10 @@
 import threading
 from typing import Any
 
-from spiral_jax.driver import resource
+from spiral_jax.driver import channel as channel_lib
 
 
-class ParamsStore(resource.Resource):
+class ParamsStore(channel_lib.Resource):
   """Holds one version of some parameters, replaced by each `publish`.
 
   Readers keep what they got for as long as they like, so the publisher must

@@ -14,8 +14,7 @@ from typing import Any, Protocol, TypeVar
 from spiral_jax.driver import channel as channel_lib
 from spiral_jax.driver import params as params_lib
 from spiral_jax.driver import replay as replay_lib
-from spiral_jax.driver import resource as resource_lib
-from spiral_jax.driver import state as state_lib
+from spiral_jax.driver import serialization
 
 _POLL_SECONDS = 0.1
 _PATIENCE_SECONDS = 5.0
@@ -57,7 +56,7 @@ class Node(Protocol):
 
 
 N = TypeVar('N', bound=Node)
-R = TypeVar('R', bound=resource_lib.Resource)
+R = TypeVar('R', bound=channel_lib.Resource)
 
 
 class Program:
@@ -69,7 +68,7 @@ class Program:
   def __init__(self) -> None:
     self.nodes: dict[str, Node] = {}
     self.steps_per_round: dict[str, int] = {}
-    self.resources: dict[str, resource_lib.Resource] = {}
+    self.resources: dict[str, channel_lib.Resource] = {}
     self.launched = False
 
   def add(self, node: N, *, steps_per_round: int = 1) -> N:
@@ -112,13 +111,13 @@ class Program:
     """Makes and owns a `Replay`; `settings` are those of its constructor."""
     return self.own(replay_lib.Replay(capacity, batch_size, **settings))
 
-  def stateful(self) -> dict[str, state_lib.Stateful]:
+  def stateful(self) -> dict[str, serialization.Stateful]:
     """Returns the nodes and resources that have state, by name."""
     parts: dict[str, Any] = {**self.resources, **self.nodes}
     return {
         name: part
         for name, part in parts.items()
-        if isinstance(part, state_lib.Stateful)
+        if isinstance(part, serialization.Stateful)
     }
 
   def _check_name(self, name: str) -> None:
@@ -303,7 +302,7 @@ class _Threads:
         node.step()
     except StopProgram:
       pass
-    except resource_lib.ChannelClosed as error:
+    except channel_lib.ChannelClosed as error:
       # Nothing but the stop closes resources, unless a node does by mistake.
       if not self._stopping.is_set():
         self._fail(node, error)

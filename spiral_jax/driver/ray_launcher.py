@@ -25,9 +25,9 @@ import jax
 import ray
 from ray import exceptions
 
+from spiral_jax.driver import channel as channel_lib
 from spiral_jax.driver import nodes
-from spiral_jax.driver import resource as resource_lib
-from spiral_jax.driver import state as state_lib
+from spiral_jax.driver import serialization
 
 _CONNECT_SECONDS = 3.0
 _CONNECTIONS = 3  # Tries, a second apart, before a head counts as lost.
@@ -333,7 +333,7 @@ class RemoteRollout:
     else:
       return
     if self._closed.is_set() and not if_closed:
-      raise resource_lib.ChannelClosed(self._name)
+      raise channel_lib.ChannelClosed(self._name)
     raise ActorFailed(f'{self._name} cannot start on its machine: {why}')
 
   def _get(
@@ -343,7 +343,7 @@ class RemoteRollout:
     deadline = time.monotonic() + seconds
     while not ray.wait([reference], timeout=_POLL_SECONDS)[0]:
       if self._closed.is_set() and not if_closed:
-        raise resource_lib.ChannelClosed(self._name)
+        raise channel_lib.ChannelClosed(self._name)
       self._cluster.raise_if_lost()
       if time.monotonic() > deadline:
         raise TimeoutError
@@ -369,15 +369,15 @@ class _Player:
 
   def get_state(self) -> Any:
     """Returns the rollout's state, plain."""
-    if not isinstance(self._rollout, state_lib.Stateful):
+    if not isinstance(self._rollout, serialization.Stateful):
       return {}
-    return state_lib.to_plain(self._rollout.get_state())
+    return serialization.to_plain(self._rollout.get_state())
 
   def set_state(self, state: Any) -> None:
     """Goes on from there."""
-    if isinstance(self._rollout, state_lib.Stateful):
+    if isinstance(self._rollout, serialization.Stateful):
       self._rollout.set_state(
-          state_lib.from_plain(self._rollout.get_state(), state)
+          serialization.from_plain(self._rollout.get_state(), state)
       )
 
 

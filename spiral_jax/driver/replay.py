@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from spiral_jax.driver import resource
-from spiral_jax.driver import state as state_lib
+from spiral_jax.driver import channel as channel_lib
+from spiral_jax.driver import serialization
 
 # Rows of examples by name, `[B, ...]` each: row i of one belongs to row i of
 # all others (a canvas and its target).
 Examples = Mapping[str, np.ndarray]
 
 
-class Replay(resource.Resource):
+class Replay(channel_lib.Resource):
   """The last `capacity` batches; `sample` is limited to a rate.
 
   Sampling is uniform, with replacement, over all rows kept. It waits until
@@ -83,7 +83,7 @@ class Replay(resource.Resource):
       )
     with self._condition:
       if self._closed:
-        raise resource.ChannelClosed(self.name)
+        raise channel_lib.ChannelClosed(self.name)
       if self._batches and self._batches[0].keys() != arrays.keys():
         raise ValueError(
             f'{self.name!r} holds {sorted(self._batches[0])}, '
@@ -119,7 +119,7 @@ class Replay(resource.Resource):
       counters = dict(
           inserts=self._inserts,
           samples=self._samples,
-          rng=state_lib.rng_to_array(self._rng),
+          rng=serialization.rng_to_array(self._rng),
       )
     names = batches[0] if batches else ()
     return dict(
@@ -144,7 +144,7 @@ class Replay(resource.Resource):
         self._batches.append({name: pieces[name][i] for name in pieces})
       self._inserts = int(state['inserts'])
       self._samples = int(state['samples'])
-      self._rng = state_lib.rng_from_array(state['rng'])
+      self._rng = serialization.rng_from_array(state['rng'])
       self._condition.notify_all()
 
   def _may_sample(self) -> bool:

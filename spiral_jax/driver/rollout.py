@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from spiral_jax import types
-from spiral_jax.driver import state as state_lib
+from spiral_jax.driver import serialization
 
 
 class Environment(Protocol):
@@ -146,7 +146,7 @@ class Rollout:
     """
     with self._lock:
       state: dict[str, Any] = {'episodes': self._episodes}
-      if isinstance(self._targets, state_lib.Stateful):
+      if isinstance(self._targets, serialization.Stateful):
         state['targets'] = self._targets.get_state()
       return state
 
@@ -155,7 +155,7 @@ class Rollout:
     with self._lock:
       self._episodes = int(state['episodes'])
       self._going_on = None
-      if isinstance(self._targets, state_lib.Stateful):
+      if isinstance(self._targets, serialization.Stateful):
         self._targets.set_state(state['targets'])
 
 

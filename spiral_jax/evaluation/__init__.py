@@ -3,8 +3,6 @@
 from spiral_jax.evaluation.classifier import Classifier
 from spiral_jax.evaluation.classifier import ClassifierSettings
 from spiral_jax.evaluation.classifier import train_classifier
-from spiral_jax.evaluation.objects import ObjectAccuracy
-from spiral_jax.evaluation.objects import evaluate_objects
 from spiral_jax.evaluation.recognition import Recognition
 from spiral_jax.evaluation.recognition import evaluate_recognition
 from spiral_jax.evaluation.reconstruction import ReconstructionQuality
@@ -13,27 +11,17 @@ from spiral_jax.evaluation.reconstruction import reconstruction_error
 from spiral_jax.evaluation.samples import SampleQuality
 from spiral_jax.evaluation.samples import SampleReport
 from spiral_jax.evaluation.samples import evaluate_samples
-from spiral_jax.evaluation.strokes import StrokeSummary
-from spiral_jax.evaluation.strokes import StrokeUse
-from spiral_jax.evaluation.strokes import stroke_use
-from spiral_jax.evaluation.strokes import summarise
 
 __all__ = (
     'Classifier',
     'ClassifierSettings',
-    'ObjectAccuracy',
     'Recognition',
     'ReconstructionQuality',
     'SampleQuality',
     'SampleReport',
-    'StrokeSummary',
-    'StrokeUse',
-    'evaluate_objects',
     'evaluate_recognition',
     'evaluate_reconstructions',
     'evaluate_samples',
     'reconstruction_error',
-    'stroke_use',
-    'summarise',
     'train_classifier',
 )

@@ -22,8 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from spiral_jax import files
 from spiral_jax.datasets import batches
-from spiral_jax.datasets import cache
 from spiral_jax.datasets import types
 from spiral_jax.evaluation import images as images_lib
 
@@ -65,7 +65,7 @@ class Classifier:
     self.num_classes = num_classes
 
   def logits(self, images: np.ndarray) -> np.ndarray:
-    """Returns unnormalised log-probabilities, float32 `[B, K]`.
+    """Returns unnormalized log-probabilities, float32 `[B, K]`.
 
     Args:
       images: dark ink on white, `[B, H, W, C]`, uint8 or floats in [0, 1], of
@@ -115,7 +115,7 @@ def train_classifier(
   """Returns a classifier of these images, trained now or found in the cache.
 
   The same arguments give the same classifier on the same machine. In the
-  user's cache, files are named by a hash of data, settings and seed.
+  user's files, files are named by a hash of data, settings and seed.
 
   Args:
     images: dark ink on white, `[B, H, W, C]`, uint8 or floats in [0, 1].
@@ -159,8 +159,8 @@ def _ink(images: np.ndarray) -> np.ndarray:
   rows, columns = (_area_weights(n) for n in images.shape[1:3])
   ink = np.empty((len(images), _SIZE, _SIZE), np.float32)
   for i in range(0, len(images), _CHUNK):
-    grey = images_lib.unit(images[i : i + _CHUNK]).mean(axis=-1)
-    ink[i : i + _CHUNK] = 1 - rows @ grey @ columns.T
+    gray = images_lib.unit(images[i : i + _CHUNK]).mean(axis=-1)
+    ink[i : i + _CHUNK] = 1 - rows @ gray @ columns.T
   return ink
 
 
@@ -243,12 +243,12 @@ def _init(
     key: chex.PRNGKey,
     ink: chex.Array,
 ) -> tuple[chex.ArrayTree, optax.OptState]:
-  """Returns parameters and optimiser's state before the first step."""
+  """Returns parameters and optimizer's state before the first step."""
   params = _Network(settings, num_classes).init(key, ink)
-  return params, _optimiser(settings).init(params)
+  return params, _optimizer(settings).init(params)
 
 
-def _optimiser(settings: ClassifierSettings) -> optax.GradientTransformation:
+def _optimizer(settings: ClassifierSettings) -> optax.GradientTransformation:
   """Returns AdamW on a one-cycle schedule."""
   schedule = optax.cosine_onecycle_schedule(
       settings.steps, settings.learning_rate, pct_start=0.2
@@ -266,7 +266,7 @@ def _step(
     ink: chex.Array,
     labels: chex.Array,
 ) -> tuple[chex.ArrayTree, optax.OptState]:
-  """Returns parameters and optimiser's state after a batch `[B, 32, 32]`."""
+  """Returns parameters and optimizer's state after a batch `[B, 32, 32]`."""
   shift_key, dropout_key = jax.random.split(key)
   shifted = _shift(shift_key, ink, settings.shift)
 
@@ -278,7 +278,7 @@ def _step(
         logits, labels
     ).mean()
 
-  updates, opt_state = _optimiser(settings).update(
+  updates, opt_state = _optimizer(settings).update(
       jax.grad(loss)(params), opt_state, params
   )
   return optax.apply_updates(params, updates), opt_state
@@ -301,7 +301,7 @@ def _path(
   digest.update(repr((_VERSION, settings, seed, ink.shape)).encode())
   digest.update(ink.tobytes())
   digest.update(labels.astype(np.int64).tobytes())
-  return cache.directory('classifiers') / f'{digest.hexdigest()[:32]}.npz'
+  return files.directory('classifiers') / f'{digest.hexdigest()[:32]}.npz'
 
 
 def _load(path: pathlib.Path) -> chex.ArrayTree | None:
@@ -323,7 +323,7 @@ def _save(path: pathlib.Path, params: chex.ArrayTree) -> None:
   arrays: dict[str, Any] = {name: np.asarray(x) for name, x in flat.items()}
   np.savez(stream, **arrays)
   try:
-    cache.write_atomically(path, lambda file: file.write(stream.getvalue()))
+    files.write_atomically(path, lambda file: file.write(stream.getvalue()))
   except OSError as error:
     logging.warning(
         'the classifier is not cached (%s): the next run trains it again', error

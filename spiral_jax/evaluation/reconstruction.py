@@ -17,10 +17,10 @@ class ReconstructionQuality(NamedTuple):
   error: float  # Mean squared error a pixel and channel.
   blank_error: float  # What a blank page has instead.
   share_of_blank: float  # The first over the second; NaN if that is zero.
-  constant_error: float  # What the best page of one colour has instead, for
+  constant_error: float  # What the best page of one color has instead, for
   # each target its own: the mean of its pixels.
   share_of_constant: float  # The first over that; NaN if that is zero.
-  colour_distance: float  # Earth mover's, between the colours of canvas and
+  color_distance: float  # Earth mover's, between the colors of canvas and
   # target wherever they lie, mean over channels.
 
 

@@ -40,7 +40,7 @@ def vtrace_targets(
     discounts: `[T, B]`, 0 at the end of an episode.
     values: `[T, B]`.
     bootstrap: `[B]`, value of the canvas after the last command.
-    log_ratios: `[T, B]`, log-prob of the learner less that of the behaviour.
+    log_ratios: `[T, B]`, log-prob of the learner less that of the behavior.
     lambda_: mixes in bootstrapped values, in [0, 1].
     clip_rho: bound of the importance weights, no unit.
 
@@ -76,7 +76,7 @@ def lambda_targets(
     *,
     lambda_: float = 0.95,
 ) -> Targets:
-  """Returns generalised advantages (Schulman et al., arXiv:1506.02438).
+  """Returns generalized advantages (Schulman et al., arXiv:1506.02438).
 
   Args:
     rewards: `[T, B]`.
@@ -102,7 +102,7 @@ def lambda_targets(
   return jax.lax.stop_gradient(Targets(advantages, advantages + values))
 
 
-def normalise(
+def normalize(
     advantages: chex.Array, *, each_time: bool = False, minimum: float = 1e-6
 ) -> chex.Array:
   """Returns `advantages` `[T, B]`: mean 0 at each time, deviation 1 over all.
@@ -118,10 +118,10 @@ def normalise(
       most, and are not left to the entropy's weight.
     minimum: added to the deviation, in units of the advantages.
   """
-  centred = advantages - jnp.mean(advantages, axis=1, keepdims=True)
+  centered = advantages - jnp.mean(advantages, axis=1, keepdims=True)
   axis = 1 if each_time else None
-  deviation = jnp.std(centred, axis=axis, keepdims=True)
-  return centred / (deviation + minimum)
+  deviation = jnp.std(centered, axis=axis, keepdims=True)
+  return centered / (deviation + minimum)
 
 
 def policy_gradient_loss(
@@ -148,7 +148,7 @@ def clipped_surrogate_loss(
 
   Args:
     log_ratios: `[T, B]`, log-prob of the learner (with gradients) less that of
-      the behaviour.
+      the behavior.
     advantages: `[T, B]`.
     clip: how far a ratio may move from one and still be pushed, no unit.
   """
@@ -167,19 +167,19 @@ def value_loss(values: chex.Array, returns: chex.Array) -> chex.Array:
 
 def mean_entropy(
     entropies: chex.Array,
-    counts: chex.Array,
+    is_active: chex.Array,
     maxima: chex.Array | None = None,
 ) -> chex.Array:
   """Returns the entropy of a command, summed over the parts that count, `[]`.
 
   Args:
     entropies: of each part, `[T, B, P]`, nats.
-    counts: 1 where a part has a meaning, else 0, `[T, B, P]`.
+    is_active: 1 where a part has a meaning, else 0, `[T, B, P]`.
     maxima: `[P]`; where given, each part's entropy is taken as its share of
       this (its maximum), so that a part of 1,024 values is not held to more
       than a part of 2.
   """
-  chex.assert_equal_shape([entropies, counts])
+  chex.assert_equal_shape([entropies, is_active])
   if maxima is not None:
     entropies = entropies / maxima
-  return jnp.mean(jnp.sum(entropies * counts, axis=-1))
+  return jnp.mean(jnp.sum(entropies * is_active, axis=-1))

@@ -72,22 +72,21 @@ def negative_log_l2(
   return -jnp.log(minimum - negative_l2(canvas, target))
 
 
-def stroke_start_penalties(
-    paints: chex.Array, was_painting: chex.Array
-) -> chex.Array:
-  """Returns -1 where a command starts a continuous sequence of strokes.
+def start_penalties(has_value: chex.Array, had_value: chex.Array) -> chex.Array:
+  """Returns -1 where a command has what the command before did not have.
 
-  Section 4.3 of Ganin et al.: encourages a single continuous motion.
+  For painting, starts of a continuous sequence of strokes: section 4.3 of Ganin
+  et al. encourages a single continuous motion.
 
   Args:
-    paints: bool `[T, B]`, whether the command paints.
-    was_painting: bool `[B]`, whether the command before the first one did.
+    has_value: bool `[T, B]`, for example whether the command paints.
+    had_value: bool `[B]`, the same of the command before the first one.
 
   Returns:
     `[T, B]`, to be multiplied with a weight in reward units.
   """
-  before = jnp.concatenate([was_painting[None], paints[:-1]])
-  return -(paints & ~before).astype(jnp.float32)
+  before = jnp.concatenate([had_value[None], has_value[:-1]])
+  return -(has_value & ~before).astype(jnp.float32)
 
 
 def blank_page_penalties(

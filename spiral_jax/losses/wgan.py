@@ -21,7 +21,7 @@ class ScoreFn(Protocol):
 class DiscriminatorLoss(NamedTuple):
   """Terms of a discriminator's objective, scalars `[]` in score units."""
 
-  total: chex.Array  # To minimise.
+  total: chex.Array  # To minimize.
   distance: chex.Array  # Mean score of real minus mean score of fake.
   penalty: chex.Array  # Gradient penalty, unweighted; 0 where there is none.
   offset: chex.Array  # Mean score of half real, half fake.
@@ -73,7 +73,7 @@ def logistic_loss(
 ) -> DiscriminatorLoss:
   """Returns the loss of eq. 1 of Goodfellow et al. (arXiv:1406.2661).
 
-  The scores are logits.  With a spectrally normalised discriminator this is
+  The scores are logits.  With a spectrally normalized discriminator this is
   the objective of SPIRAL++ (Mellor et al., arXiv:1910.01007).
 
   Args:

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 import chex
 from flax import linen as nn
 
-from spiral_jax.networks import convolution
+from spiral_jax.networks import layers
 
 
 class Discriminator(nn.Module):
   """Strided convolutions to a score, as DCGAN's (arXiv:1511.06434).
 
-  There is no batch normalisation: with it, the score of an image would depend
-  on its neighbours and the gradient penalty would not be one of the score.
+  There is no batch normalization: with it, the score of an image would depend
+  on its neighbors and the gradient penalty would not be one of the score.
 
   Attributes:
     channels: of each layer; the first sees `patch_size` pixels square without
@@ -48,9 +48,9 @@ class Discriminator(nn.Module):
     x = image - 0.5
     for index, channels in enumerate(self.channels):
       if index == 0 and self.patch_size > 1:
-        x = convolution.space_to_depth(x, self.patch_size)
+        x = layers.space_to_depth(x, self.patch_size)
         x = apply(nn.Dense(channels), x)
       else:
-        x = apply(convolution.HalvingConv(channels), x)
+        x = apply(layers.HalvingConv(channels), x)
       x = nn.leaky_relu(x, 0.2)
     return apply(nn.Dense(1), x.reshape(x.shape[0], -1))[:, 0]

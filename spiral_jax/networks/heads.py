@@ -15,9 +15,9 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
-from spiral_jax.networks import cells
-from spiral_jax.networks import convolution
-from spiral_jax.networks import parts as parts_lib
+from spiral_jax.networks import action as action_lib
+from spiral_jax.networks import layers
+from spiral_jax.ops import indexing
 
 # A nearly uniform first policy: logits start close to zero.
 _LOGITS_INIT = nn.initializers.variance_scaling(0.01, 'fan_in', 'normal')
@@ -35,7 +35,7 @@ class Decoder(nn.Module):
     num_blocks: residual blocks of a location head.
   """
 
-  parts: tuple[parts_lib.Part, ...]
+  parts: tuple[action_lib.ActionPart, ...]
   embedding_size: int
   spatial: bool
   channels: int
@@ -61,7 +61,7 @@ class Decoder(nn.Module):
 
     Returns:
       The command; its log-probability `[N]` over the parts that count; of each
-      part the entropy in nats `[N, P]` and whether it counts `[N, P]`.
+      part the entropy in nats `[N, P]` and 1.0 where it is active `[N, P]`.
     """
     uniform = None
     if key is not None:
@@ -79,19 +79,19 @@ class Decoder(nn.Module):
         assert uniform is not None
         value = _value_at(uniform[index], jnp.exp(log_p))
       decided[part.name] = value
-      log_probs.append(cells.pick(log_p, value))
+      log_probs.append(indexing.pick(log_p, value))
       entropies.append(-jnp.sum(jnp.exp(log_p) * log_p, axis=-1))
       if index + 1 < len(self.parts):
         around = None
         if self.spatial and part.grid_shape is not None:
           around, feature_map = self._look(part, value, feature_map)
         z = self._refine(part, z, value, around)
-    counts = parts_lib.counts(self.parts, decided)
-    log_prob = jnp.sum(jnp.stack(log_probs, axis=-1) * counts, axis=-1)
-    return decided, log_prob, jnp.stack(entropies, axis=-1), counts
+    is_active = action_lib.is_active(self.parts, decided)
+    log_prob = jnp.sum(jnp.stack(log_probs, axis=-1) * is_active, axis=-1)
+    return decided, log_prob, jnp.stack(entropies, axis=-1), is_active
 
   def _logits(
-      self, part: parts_lib.Part, z: chex.Array, feature_map: chex.Array
+      self, part: action_lib.ActionPart, z: chex.Array, feature_map: chex.Array
   ) -> chex.Array:
     if part.grid_shape is None:
       return nn.Dense(
@@ -109,27 +109,30 @@ class Decoder(nn.Module):
     )(z)
 
   def _look(
-      self, part: parts_lib.Part, value: chex.Array, feature_map: chex.Array
+      self,
+      part: action_lib.ActionPart,
+      value: chex.Array,
+      feature_map: chex.Array,
   ) -> tuple[chex.Array, chex.Array]:
     """Returns the features `[N, C]` at a location, and the map marked there."""
     n, map_size, _, channels = feature_map.shape
-    cell, sub_cell, num_sub_cells = parts_lib.locate(part, value, map_size)
+    cell, sub_cell, num_sub_cells = action_lib.locate(part, value, map_size)
     flat = feature_map.reshape(n, map_size**2, channels)
     mark = nn.Dense(channels, use_bias=False, name=f'{part.name}_mark')(
         jax.nn.one_hot(sub_cell, num_sub_cells, dtype=feature_map.dtype)
     )
-    marked = flat + cells.place(mark, cell, map_size**2)
-    return cells.pick(flat, cell), marked.reshape(feature_map.shape)
+    marked = flat + indexing.place(mark, cell, map_size**2)
+    return indexing.pick(flat, cell), marked.reshape(feature_map.shape)
 
   def _refine(
       self,
-      part: parts_lib.Part,
+      part: action_lib.ActionPart,
       z: chex.Array,
       value: chex.Array,
       around: chex.Array | None,
   ) -> chex.Array:
     """Returns the next z: it knows the value of `part`, what is around it."""
-    code = parts_lib.PartEmbedding(
+    code = action_lib.PartEmbedding(
         part, self.embedding_size, name=f'{part.name}_embedding'
     )(value).astype(z.dtype)
     known = [z, code] if around is None else [z, code, around]
@@ -191,16 +194,14 @@ class DeconvLocationHead(nn.Module):
     """Maps z `[N, hidden]` to logits `[N, height * width]`."""
     n = z.shape[0]
     x = z.reshape(n, 4, 4, -1)
-    x = convolution.Conv(self.channels, size=3)(x)
+    x = layers.Conv(self.channels, size=3)(x)
     for _ in range(self.num_blocks):
-      x = convolution.ResidualBlock()(x)
+      x = layers.ResidualBlock()(x)
     doubled = False
     while x.shape[1] < self.grid_shape[0]:
-      x = convolution.DoublingConv(self.channels)(nn.relu(x) if doubled else x)
+      x = layers.DoublingConv(self.channels)(nn.relu(x) if doubled else x)
       doubled = True
-    x = convolution.Conv(1, size=3, rectify=doubled, kernel_init=_LOGITS_INIT)(
-        x
-    )
+    x = layers.Conv(1, size=3, rectify=doubled, kernel_init=_LOGITS_INIT)(x)
     return x.reshape(n, -1)
 
 
@@ -217,10 +218,8 @@ class SpatialLocationHead(nn.Module):
     sub_cells = self.grid_shape[0] // map_size
     x = feature_map + nn.Dense(channels)(z)[:, None, None]
     for _ in range(self.num_blocks):
-      x = convolution.ResidualBlock()(x)
-    x = convolution.Dense(
-        sub_cells**2, rectify=True, kernel_init=_LOGITS_INIT
-    )(x)
-    x = convolution.depth_to_space(x, sub_cells).reshape(n, -1)
+      x = layers.ResidualBlock()(x)
+    x = layers.Dense(sub_cells**2, rectify=True, kernel_init=_LOGITS_INIT)(x)
+    x = layers.depth_to_space(x, sub_cells).reshape(n, -1)
     height, width = self.grid_shape
     return x + nn.Dense(height * width, kernel_init=_LOGITS_INIT)(z)

@@ -9,8 +9,8 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
+from spiral_jax.networks import action as action_lib
 from spiral_jax.networks import lstm
-from spiral_jax.networks import parts as parts_lib
 
 
 class Policy(nn.Module):
@@ -26,7 +26,7 @@ class Policy(nn.Module):
     mark_location: mark the last command's locations on the feature map.
   """
 
-  parts: tuple[parts_lib.Part, ...]
+  parts: tuple[action_lib.ActionPart, ...]
   torso: nn.Module
   map_size: int
   core_size: int
@@ -58,7 +58,7 @@ class Policy(nn.Module):
       greedy: decide for the likeliest values.
 
     Returns:
-      action `[T, B]` each, log_prob `[T, B]`, entropy `[T, B, P]`, counts
+      action `[T, B]` each, log_prob `[T, B]`, entropy `[T, B, P]`, is_active
       `[T, B, P]`, value `[T, B]`, and the LSTM's next state.
     """
     steps, batch = images[0].shape[:2]
@@ -81,22 +81,22 @@ class Policy(nn.Module):
     vector = timed(vector).astype(jnp.float32)
     core, z = lstm.LSTM(self.core_size)(core, vector)
     value = nn.Dense(1, name='value')(z)[..., 0]
-    decided, log_prob, entropy, counts = self.decoder(
+    decided, log_prob, entropy, is_active = self.decoder(
         flat(z).astype(dtype),
         feature_map,
         None if action is None else jax.tree.map(flat, action),
         key,
         greedy,
     )
-    decided, log_prob, entropy, counts = jax.tree.map(
-        timed, (decided, log_prob, entropy, counts)
+    decided, log_prob, entropy, is_active = jax.tree.map(
+        timed, (decided, log_prob, entropy, is_active)
     )
-    return decided, log_prob, entropy, counts, value, core
+    return decided, log_prob, entropy, is_active, value, core
 
   def _condition(self, previous, noise):
     """Returns the embedded last command and the noise, `[N, E]`."""
     codes = [
-        parts_lib.PartEmbedding(
+        action_lib.PartEmbedding(
             part, self.embedding_size, name=f'{part.name}_previous'
         )(previous[part.name])
         for part in self.parts
@@ -115,7 +115,7 @@ class Policy(nn.Module):
     planes = [jnp.zeros((like.shape[0], self.map_size, self.map_size, 0))]
     if self.mark_location:
       planes += [
-          parts_lib.location_planes(part, previous[part.name], self.map_size)
+          action_lib.location_planes(part, previous[part.name], self.map_size)
           for part in self.parts
           if part.grid_shape is not None
       ]

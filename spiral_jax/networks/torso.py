@@ -9,7 +9,7 @@ import chex
 from flax import linen as nn
 import jax.numpy as jnp
 
-from spiral_jax.networks import convolution
+from spiral_jax.networks import layers
 
 
 class ConvTorso(nn.Module):
@@ -41,12 +41,12 @@ class ConvTorso(nn.Module):
     del planes
     x = jnp.concatenate([*images, _coordinates(images[0])], axis=-1)
     shift = nn.Dense(self.channels)(condition)
-    x = convolution.Conv(self.channels, size=5)(x, shift)
+    x = layers.Conv(self.channels, size=5)(x, shift)
     while x.shape[1] > self.map_size:
-      x = convolution.Conv(self.channels, size=4, stride=2, rectify=True)(x)
+      x = layers.Conv(self.channels, size=4, stride=2, rectify=True)(x)
     x = nn.relu(x)
     for _ in range(self.num_blocks):
-      x = convolution.ResidualBlock()(x)
+      x = layers.ResidualBlock()(x)
     x = nn.relu(x)
     flat = x.reshape(x.shape[0], -1)
     return x, nn.relu(nn.Dense(self.hidden_size)(flat))
@@ -89,9 +89,9 @@ class PatchTorso(nn.Module):
         for row in _rows_of_patches(image, image.shape[1] // self.map_size)
     ]
     x = jnp.concatenate([*rows, planes, _coordinates(rows[0])], axis=-1)
-    x = convolution.Dense(2 * self.channels)(x)
+    x = layers.Dense(2 * self.channels)(x)
     # Flax numbers them in this order, and weights are kept by their numbers.
-    to_features = convolution.Dense(self.channels, rectify=True)
+    to_features = layers.Dense(self.channels, rectify=True)
     shift = nn.Dense(self.channels)(condition)
     if self.mix_cells:
       x = to_features(x)
@@ -99,7 +99,7 @@ class PatchTorso(nn.Module):
     else:
       x = to_features(x, shift)
     for _ in range(self.num_blocks):
-      x = convolution.ResidualBlock()(x)
+      x = layers.ResidualBlock()(x)
     x = nn.relu(x)
     flat = x.reshape(x.shape[0], -1)
     return x, nn.relu(nn.Dense(self.hidden_size)(flat))
@@ -120,7 +120,7 @@ class PatchTorso(nn.Module):
 def _rows_of_patches(image: chex.Array, size: int) -> list[chex.Array]:
   """Returns the pixels of each patch, in one array for each of its rows.
 
-  One after another they are what `convolution.space_to_depth` returns. XLA's
+  One after another they are what `layers.space_to_depth` returns. XLA's
   CPU backend copies whole rows, and transposes pixel by pixel, which is slower.
 
   Args:

@@ -81,7 +81,7 @@ def test_a_command_leaves_all_before_it_untouched(name, t):
   )
 
 
-@pytest.mark.parametrize('name', ['colour-conv', 'colour-patches'])
+@pytest.mark.parametrize('name', ['color-conv', 'color-patches'])
 def test_a_part_leaves_the_parts_before_it_untouched(name):
   world = toys.world(name)
   before = np.asarray(world.unroll(world.params, world.trajectory).entropy)
@@ -202,7 +202,7 @@ def test_permuting_the_batch_permutes_the_outputs(name):
 
 
 @WORLDS
-def test_an_episode_does_not_see_its_neighbours(name):
+def test_an_episode_does_not_see_its_neighbors(name):
   world = toys.world(name)
   whole = world.trajectory
   before = world.unroll(world.params, whole)
@@ -314,7 +314,7 @@ def tiny_spec(side):
   return {
       'flag': core.Part(2),
       'end': core.Part(side**2, grid_shape=(side, side)),
-      'size': core.Part(3, counts_if=('flag', (1,))),
+      'size': core.Part(3, active_if=('flag', (1,))),
   }
 
 
@@ -364,8 +364,8 @@ def test_a_part_without_meaning_does_not_count(network):
   np.testing.assert_array_equal(log_prob[0, :, 0], log_prob[0, :, 1])
   np.testing.assert_array_equal(log_prob[0, :, 0], log_prob[0, :, 2])
   assert np.all(np.ptp(log_prob[1], axis=-1) > 1e-3)
-  np.testing.assert_array_equal(out.counts[0, :, :2], 1.0)
-  np.testing.assert_array_equal(out.counts[0, :, 2], action['flag'])
+  np.testing.assert_array_equal(out.is_active[0, :, :2], 1.0)
+  np.testing.assert_array_equal(out.is_active[0, :, 2], action['flag'])
 
 
 @pytest.mark.parametrize('network', ['conv', 'patches'])
@@ -536,7 +536,7 @@ def test_different_keys_sample_different_commands():
         ),
         (
             {
-                'size': core.Part(2, counts_if=('flag', (1,))),
+                'size': core.Part(2, active_if=('flag', (1,))),
                 'flag': core.Part(2),
             },
             None,
@@ -624,7 +624,7 @@ def test_an_observation_that_lacks_something_is_refused(config, words):
     assert word in str(error.value)
 
 
-@pytest.mark.parametrize('name', ['conditional-patches', 'colour-conv'])
+@pytest.mark.parametrize('name', ['conditional-patches', 'color-conv'])
 def test_features_may_be_bfloat16(name):
   world = toys.world(name)
   agent = agents.make_agent(

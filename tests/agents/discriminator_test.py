@@ -1,4 +1,4 @@
-"""The discriminator's learner: what it minimises, and that it tells apart."""
+"""The discriminator's learner: what it minimizes, and that it tells apart."""
 
 import dataclasses
 

@@ -20,7 +20,7 @@ from spiral_jax.driver import channel as channel_lib
 from spiral_jax.driver import nodes
 from spiral_jax.driver import params as params_lib
 from spiral_jax.driver import rollout as rollout_lib
-from spiral_jax.losses import colour
+from spiral_jax.losses import color
 from spiral_jax.losses import rewards as rewards_lib
 from tests.agents import toys
 
@@ -82,8 +82,8 @@ def scores_of(trajectory):
   return 1.0 - trajectory.canvas.mean((-3, -2, -1)) / 255.0  # [T + 1, B].
 
 
-def colourful(seed):
-  """Returns a trajectory of canvases in colour and other targets."""
+def colorful(seed):
+  """Returns a trajectory of canvases in color and other targets."""
   rng = np.random.default_rng(seed)
   canvas = rng.integers(256, size=(T + 1, B, 4, 4, 3)).astype(np.uint8)
   target = rng.integers(256, size=(B, 4, 4, 3)) // np.array([1, 2, 4])
@@ -257,55 +257,55 @@ def test_a_blank_page_is_what_the_renderer_starts_with():
 
 @ALGORITHMS
 @pytest.mark.parametrize('reward_at', ['end', 'step'])
-def test_colours_other_than_the_targets_cost(reward_at, algorithm):
-  trajectory = colourful(2)
+def test_colors_other_than_the_targets_cost(reward_at, algorithm):
+  trajectory = colorful(2)
   moved, logs = update(
       trajectory,
       scale=0.0,
-      colour_cost=3.0,
-      colour_bins=8,
+      color_cost=3.0,
+      color_bins=8,
       reward_at=reward_at,
       discount=0.0,
       algorithm=algorithm,
   )
   distance = np.asarray(
-      colour.earth_movers_distance(
+      color.earth_movers_distance(
           trajectory.canvas / np.float32(255),
           trajectory.target / np.float32(255),
           bins=8,
       )
   )
   assert np.all(distance[-1] > 0) and np.ptp(distance[-1]) > 0
-  # At each step, a command earns what brings the colours nearer.
+  # At each step, a command earns what brings the colors nearer.
   expected = np.zeros((T, B))
   expected[-1] = -3.0 * distance[-1]
   if reward_at == 'step':
     expected = -3.0 * (distance[1:] - distance[:-1])
   np.testing.assert_allclose(T * B * moved['log_prob'], expected, atol=1e-5)
-  assert logs['colour_distance'] == pytest.approx(distance[-1].mean(), rel=1e-5)
+  assert logs['color_distance'] == pytest.approx(distance[-1].mean(), rel=1e-5)
   assert logs['reward'] == pytest.approx(expected.sum(0).mean(), rel=1e-4)
 
 
-def test_right_colours_in_wrong_places_cost_nothing():
-  trajectory = colourful(1)
+def test_right_colors_in_wrong_places_cost_nothing():
+  trajectory = colorful(1)
   canvas = trajectory.canvas.copy()
   canvas[-1, 0] = trajectory.target[0, ::-1, ::-1]
   canvas[-1, 1] = 255 - canvas[-1, 0]
   earned = advantages(
       trajectory._replace(canvas=canvas, target=trajectory.target[[0, 0, 2]]),
       scale=0.0,
-      colour_cost=3.0,
+      color_cost=3.0,
       discount=0.0,
   )
   assert earned[-1, 0] == 0.0
   assert earned[-1, 1] < -0.1
 
 
-def test_costs_of_colours_are_in_units_of_the_scaled_reward():
-  trajectory = colourful(4)
+def test_costs_of_colors_are_in_units_of_the_scaled_reward():
+  trajectory = colorful(4)
   kwargs = dict(reward='l2', reward_at='step', discount=0.0)
   costs = [
-      advantages(trajectory, colour_cost=2.0, scale_rewards=scaled, **kwargs)
+      advantages(trajectory, color_cost=2.0, scale_rewards=scaled, **kwargs)
       - advantages(trajectory, scale_rewards=scaled, **kwargs)
       for scaled in (False, True)
   ]
@@ -431,7 +431,7 @@ def test_lambda_mixes_values_in(algorithm):
       algorithm=algorithm,
       reward_at='step',
       discount=0.8,
-      lambda_=0.0,
+      td_lambda=0.0,
   )
   scores = scores_of(trajectory)
   next_values = np.append(0.8 * values[1:], np.zeros((1, B)), axis=0)
@@ -441,19 +441,19 @@ def test_lambda_mixes_values_in(algorithm):
 
 
 @ALGORITHMS
-def test_advantages_are_normalised_on_request(algorithm):
+def test_advantages_are_normalized_on_request(algorithm):
   trajectory = toys.table_trajectory()
   kwargs = dict(reward_at='step', discount=0.5, algorithm=algorithm)
   plain = advantages(trajectory, **kwargs)
-  normal = advantages(trajectory, normalise_advantages=True, **kwargs)
-  centred = plain - plain.mean(axis=1, keepdims=True)
-  np.testing.assert_allclose(normal, centred / centred.std(), atol=1e-4)
+  normal = advantages(trajectory, normalize_advantages=True, **kwargs)
+  centered = plain - plain.mean(axis=1, keepdims=True)
+  np.testing.assert_allclose(normal, centered / centered.std(), atol=1e-4)
   each = advantages(
-      trajectory, normalise_advantages=True, normalise_each_time=True, **kwargs
+      trajectory, normalize_advantages=True, normalize_each_time=True, **kwargs
   )
   np.testing.assert_allclose(each.std(axis=1), np.ones(len(each)), atol=1e-3)
   np.testing.assert_allclose(
-      each, centred / centred.std(axis=1, keepdims=True), atol=1e-3
+      each, centered / centered.std(axis=1, keepdims=True), atol=1e-3
   )
 
 
@@ -770,9 +770,9 @@ def test_a_batch_that_does_not_divide_is_refused():
             ['minibatches=4', "algorithm='clipped'"],
         ),
         (
-            dict(normalise_each_time=True),
+            dict(normalize_each_time=True),
             darkness,
-            ['normalise_each_time', 'normalise_advantages'],
+            ['normalize_each_time', 'normalize_advantages'],
         ),
     ],
 )
@@ -794,12 +794,12 @@ def test_l2_without_targets_is_refused():
     learner.update(state, toys.table_trajectory(), None)
 
 
-def test_a_cost_of_colours_without_targets_is_refused():
+def test_a_cost_of_colors_without_targets_is_refused():
   learner = agents.make_learner(
-      toys.table_agent(), darkness, agents.LearnerConfig(colour_cost=2.0)
+      toys.table_agent(), darkness, agents.LearnerConfig(color_cost=2.0)
   )
   state = learner.init(jax.random.PRNGKey(0))
-  with pytest.raises(ValueError, match=r'colour_cost is 2.0 .*no target.*set'):
+  with pytest.raises(ValueError, match=r'color_cost is 2.0 .*no target.*set'):
     learner.update(state, toys.table_trajectory(), jnp.float32(1.0))
 
 
@@ -872,7 +872,7 @@ def test_a_bandit_learns_to_redraw_its_target():
   learner = agents.make_learner(
       agent,
       config=agents.LearnerConfig(
-          **FAST, reward='l2', scale_rewards=True, normalise_advantages=True
+          **FAST, reward='l2', scale_rewards=True, normalize_advantages=True
       ),
   )
   rollout = rollout_lib.Rollout(
@@ -886,7 +886,7 @@ def test_a_bandit_learns_to_redraw_its_target():
   assert np.mean(right) > 0.9
 
 
-def test_a_bandit_learns_the_colours_of_its_target():
+def test_a_bandit_learns_the_colors_of_its_target():
   # The score says nothing; by chance, a quarter would be right.
   batch = 32
   spec = {'cell': CELLS['cell'], 'shade': core.Part(4)}
@@ -899,7 +899,7 @@ def test_a_bandit_learns_the_colours_of_its_target():
       agent,
       lambda params, images, targets: jnp.zeros(len(images)),
       agents.LearnerConfig(
-          **FAST, colour_cost=20.0, colour_bins=16, normalise_advantages=True
+          **FAST, color_cost=20.0, color_bins=16, normalize_advantages=True
       ),
   )
   rollout = rollout_lib.Rollout(

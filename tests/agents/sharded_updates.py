@@ -21,14 +21,14 @@ UPDATES = 2
 # As wide as in experiments: native convolutions work in vectors of channels.
 NETWORK = {**toys.NETWORK, **toys.PATCHES, 'channels': 32}
 SETTINGS = {
-    'vtrace': dict(reward_at='end', normalise_advantages=True),
+    'vtrace': dict(reward_at='end', normalize_advantages=True),
     'pieces': dict(reward_at='step'),
     'clipped': dict(
         algorithm='clipped',
         reward_at='step',
         epochs=2,
         minibatches=2,
-        normalise_advantages=True,
+        normalize_advantages=True,
         scale_rewards=True,
     ),
 }

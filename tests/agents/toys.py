@@ -16,7 +16,7 @@ from spiral_jax import agents
 from spiral_jax import types
 from spiral_jax.agents import agent as agent_lib
 from spiral_jax.driver import rollout as rollout_lib
-from spiral_jax.networks import parts as parts_lib
+from spiral_jax.networks import action as action_lib
 
 T, B, SIZE, GRID = 4, 3, 16, 8
 
@@ -33,20 +33,20 @@ CONV = dict(torso='conv', location_head='deconv')
 PATCHES = dict(torso='patches', location_head='spatial')
 
 
-def painting_spec(colour=False, grid=GRID):
+def painting_spec(color=False, grid=GRID):
   """Returns the parts of a painting command, on a small grid."""
   location = functools.partial(core.Part, grid**2, grid_shape=(grid, grid))
   ink = ('flag', (1,))
   spec = {
       'flag': core.Part(2),
       'end': location(),
-      'control': location(counts_if=ink),
-      'size': core.Part(3, counts_if=ink),
-      'pressure': core.Part(4, counts_if=ink),
+      'control': location(active_if=ink),
+      'size': core.Part(3, active_if=ink),
+      'pressure': core.Part(4, active_if=ink),
   }
-  if colour:
+  if color:
     for name in ('red', 'green', 'blue'):
-      spec[name] = core.Part(5, counts_if=ink)
+      spec[name] = core.Part(5, active_if=ink)
   return spec
 
 
@@ -107,12 +107,12 @@ class World(NamedTuple):
   config: agents.AgentConfig
 
 
-# What an agent may be told: (configuration, whether in colour).
+# What an agent may be told: (configuration, whether in color).
 KINDS = {
     'conditional': (dict(conditional=True), False),
     'unconditional': (dict(noise_size=5), False),
     'blind': (dict(conditional=True, blind=True), False),
-    'colour': (dict(conditional=True, noise_size=5), True),
+    'color': (dict(conditional=True, noise_size=5), True),
 }
 NETWORKS = {'conv': CONV, 'patches': PATCHES}
 WORLDS = [f'{kind}-{network}' for kind in KINDS for network in NETWORKS]
@@ -122,8 +122,8 @@ WORLDS = [f'{kind}-{network}' for kind in KINDS for network in NETWORKS]
 def world(name):
   """Returns the world of this name, with one trajectory of T commands."""
   kind, network = name.split('-')
-  inputs, colour = KINDS[kind]
-  spec, canvas_shape = painting_spec(colour), (SIZE, SIZE, 3 if colour else 1)
+  inputs, color = KINDS[kind]
+  spec, canvas_shape = painting_spec(color), (SIZE, SIZE, 3 if color else 1)
   config = agents.AgentConfig(**NETWORK, **NETWORKS[network], **inputs)
   agent = agents.make_agent(spec, canvas_shape, config)
   params = sharpen(agent.init(jax.random.PRNGKey(0)))
@@ -168,7 +168,7 @@ def table_agent(parts=(('flag', 2), ('end', 16))):
   `params[name][t, n]` is its log_prob, value or entropy of command t in the
   episode whose noise is n, so that gradients can be read off an update.
   """
-  parts = tuple(parts_lib.Part(*part) for part in parts)
+  parts = tuple(action_lib.ActionPart(*part) for part in parts)
 
   def init(key):
     del key
@@ -177,12 +177,12 @@ def table_agent(parts=(('flag', 2), ('end', 16))):
   def unroll(params, trajectory):
     episodes = trajectory.noise[:, 0].astype(jnp.int32)
     out = {name: value[:, episodes] for name, value in params.items()}
-    counts = (
+    is_active = (
         jnp.ones_like(out['entropy'])
         .at[..., 1]
         .set(trajectory.action['flag'] == 1)
     )
-    return types.UnrollOutput(**out, counts=counts)
+    return types.UnrollOutput(**out, is_active=is_active)
 
   def initial_state(batch):
     none = np.full(batch, types.NO_COMMAND, np.int32)

@@ -143,11 +143,11 @@ def test_a_damaged_cache_is_made_again(make_tree, tmp_path, left):
 
 def test_sizes_channels_and_sources_are_kept_apart(make_tree, tmp_path):
   folder = make_tree(True)
-  colour = celeba.load('test', data_dir=str(folder), size=16)
-  grey = celeba.load('test', data_dir=str(folder), size=16, channels=1)
-  assert grey.images.shape == (3, 16, 16, 1)
-  luma = colour.images @ np.array([0.299, 0.587, 0.114])
-  np.testing.assert_allclose(grey.images[..., 0], luma, atol=1.5)
+  color = celeba.load('test', data_dir=str(folder), size=16)
+  gray = celeba.load('test', data_dir=str(folder), size=16, channels=1)
+  assert gray.images.shape == (3, 16, 16, 1)
+  luma = color.images @ np.array([0.299, 0.587, 0.114])
+  np.testing.assert_allclose(gray.images[..., 0], luma, atol=1.5)
   celeba.load('test', data_dir=str(folder), size=8)
   assert len(_cached(tmp_path)) == 3
   (folder / 'img_align_celeba.zip').unlink()
@@ -269,14 +269,14 @@ def test_portraits(split, count):
   np.testing.assert_array_equal(faces.images, portraits.embedded(split).images)
 
 
-def test_portraits_of_other_sizes_and_in_grey():
-  colour = portraits.embedded('test').images.astype(float)
+def test_portraits_of_other_sizes_and_in_gray():
+  color = portraits.embedded('test').images.astype(float)
   small = portraits.embedded('test', size=16).images
-  blocks = colour.reshape(70, 16, 4, 16, 4, 3).mean((2, 4))
+  blocks = color.reshape(70, 16, 4, 16, 4, 3).mean((2, 4))
   assert np.abs(blocks - small).mean() < 4
-  grey = datasets.load('celeba', 'test', channels=1).images
+  gray = datasets.load('celeba', 'test', channels=1).images
   np.testing.assert_allclose(
-      grey[..., 0], colour @ np.array([0.299, 0.587, 0.114]), atol=1.5
+      gray[..., 0], color @ np.array([0.299, 0.587, 0.114]), atol=1.5
   )
 
 

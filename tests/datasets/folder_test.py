@@ -72,8 +72,8 @@ def test_sixteen_bits_with_a_transparent_value(tmp_path):
     content += struct.pack('>I', zlib.crc32(kind + data))
   path = tmp_path / 'a.png'
   path.write_bytes(content)
-  grey = np.asarray(folder._on_paper(Image.open(path), 255))[..., 0]
-  np.testing.assert_array_equal(grey, [[255, 50]])
+  gray = np.asarray(folder._on_paper(Image.open(path), 255))[..., 0]
+  np.testing.assert_array_equal(gray, [[255, 50]])
 
 
 def test_palette_with_a_transparent_entry(tmp_path):
@@ -103,7 +103,7 @@ def test_obeys_the_camera(tmp_path):
   np.testing.assert_array_equal(_read(path, 1, 2)[..., 0], [[255, 255], [0, 0]])
 
 
-def test_grey_is_rec_601(tmp_path):
+def test_gray_is_rec_601(tmp_path):
   path = tmp_path / 'a.png'
   _plain((255, 0, 0), mode='RGB').save(path)
   assert np.all(_read(path, 1) == round(0.299 * 255))
@@ -123,7 +123,7 @@ def test_crop_keeps_the_middle_and_pad_adds_paper(tmp_path):
 
 def test_scales_by_area(tmp_path):
   path = tmp_path / 'a.png'
-  # A checkerboard of single pixels is grey from afar, not aliased.
+  # A checkerboard of single pixels is gray from afar, not aliased.
   Image.fromarray(
       (np.indices((64, 64)).sum(0) % 2 * 255).astype(np.uint8)
   ).save(path)
@@ -193,13 +193,13 @@ def test_arguments_out_of_range(tmp_path):
 
 
 def test_load_by_name(tmp_path):
-  grey = datasets.load('mnist', 'test', size=32)
-  colour = datasets.load('mnist', 'test', size=32, channels=3)
-  assert grey.images.shape == (1000, 32, 32, 1)
+  gray = datasets.load('mnist', 'test', size=32)
+  color = datasets.load('mnist', 'test', size=32, channels=3)
+  assert gray.images.shape == (1000, 32, 32, 1)
   np.testing.assert_array_equal(
-      colour.images, np.broadcast_to(grey.images, (1000, 32, 32, 3))
+      color.images, np.broadcast_to(gray.images, (1000, 32, 32, 3))
   )
-  np.testing.assert_array_equal(colour.labels, grey.labels)
+  np.testing.assert_array_equal(color.labels, gray.labels)
   _plain(7).save(tmp_path / 'a.png')
   one = datasets.load(
       'folder', 'train', data_dir=str(tmp_path), size=5, channels=1

@@ -9,8 +9,8 @@ import struct
 import numpy as np
 import pytest
 
+from spiral_jax import files
 from spiral_jax.datasets import archives
-from spiral_jax.datasets import cache
 from spiral_jax.datasets import mnist
 
 _NAMES = tuple(mnist._OFFICIAL)
@@ -282,10 +282,10 @@ def test_atomic_write_leaves_the_old_file(tmp_path):
     raise RuntimeError
 
   with pytest.raises(RuntimeError):
-    cache.write_atomically(path, fail)
+    files.write_atomically(path, fail)
   assert [p.name for p in tmp_path.iterdir()] == ['file']
   assert path.read_bytes() == b'old'
-  cache.write_atomically(path, lambda stream: stream.write(b'new'))
+  files.write_atomically(path, lambda stream: stream.write(b'new'))
   assert path.read_bytes() == b'new'
 
 

@@ -265,11 +265,11 @@ def test_embedded(split, count, characters, each):
   assert (drawings.images.max((1, 2, 3)) == 255).all()
 
 
-def test_embedded_in_colour():
-  grey = datasets.load('omniglot', 'test', size=32)
-  colour = datasets.load('omniglot', 'test', size=32, channels=3)
+def test_embedded_in_color():
+  gray = datasets.load('omniglot', 'test', size=32)
+  color = datasets.load('omniglot', 'test', size=32, channels=3)
   np.testing.assert_array_equal(
-      colour.images, np.broadcast_to(grey.images, (3295, 32, 32, 3))
+      color.images, np.broadcast_to(gray.images, (3295, 32, 32, 3))
   )
 
 

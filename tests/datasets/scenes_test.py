@@ -88,7 +88,7 @@ def test_images_by_name_are_for_batches(tmp_path):
   batch = next(datasets.Batches(data, 4))
   np.testing.assert_array_equal(batch.images, _images()[batch.indices])
   assert 'scenes' in datasets.NAMES
-  with pytest.raises(ValueError, match='in colour: choose 3'):
+  with pytest.raises(ValueError, match='in color: choose 3'):
     datasets.load('scenes', 'test', data_dir=str(tmp_path), channels=1)
 
 

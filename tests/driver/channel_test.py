@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 import pytest
 
 from spiral_jax.driver import channel as channel_lib
-from spiral_jax.driver import resource
 
 
 def in_thread(function):
@@ -104,10 +103,10 @@ def test_items_of_many_threads_arrive_once_and_in_their_order():
 def test_in_lockstep_waiting_is_an_error():
   channel = channel_lib.Channel('trajectories', 1)
   channel.blocking = False
-  with pytest.raises(resource.WouldBlock, match="'trajectories' is empty"):
+  with pytest.raises(channel_lib.WouldBlock, match="'trajectories' is empty"):
     channel.get()
   channel.put(0)
-  with pytest.raises(resource.WouldBlock, match="'trajectories' is full"):
+  with pytest.raises(channel_lib.WouldBlock, match="'trajectories' is full"):
     channel.put(1)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from spiral_jax.driver import checkpoints
-from spiral_jax.driver import state as state_lib
+from spiral_jax.driver import serialization
 from tests.driver import toy
 from tests.driver.program_test import ROOT
 from tests.driver.program_test import assert_equal
@@ -49,7 +49,7 @@ def test_round_trip_of_all_dtypes(tmp_path):
       nan=np.array([np.nan, -np.inf, -0.0], np.float32),
       large=rng.random((300, 400)),
       key=np.asarray(jax.random.PRNGKey(2**31 + 5)),
-      rng=state_lib.rng_to_array(rng),
+      rng=serialization.rng_to_array(rng),
       number=2**40,
       half=0.1,
       yes=True,
@@ -66,16 +66,16 @@ def test_round_trip_of_all_dtypes(tmp_path):
     assert np.asarray(one).tobytes() == np.asarray(two).tobytes()
   assert type(checkpoint.state['number']) is int
   assert type(checkpoint.state['yes']) is bool
-  again = state_lib.rng_from_array(checkpoint.state['rng'])
+  again = serialization.rng_from_array(checkpoint.state['rng'])
   assert again.random() == rng.random()
 
 
 def test_learner_state_comes_back_in_its_own_structure(tmp_path):
   learned = toy.learned(5)
   kept = checkpoints.Checkpoints(tmp_path)
-  kept.save(0, {'policy': state_lib.to_plain(learned)})
+  kept.save(0, {'policy': serialization.to_plain(learned)})
   _, state = kept.restore()
-  restored = state_lib.from_plain(toy.learned(6), state['policy'])
+  restored = serialization.from_plain(toy.learned(6), state['policy'])
   assert isinstance(restored, toy.Learned)
   assert_equal(restored, learned)
   assert all(isinstance(x, jax.Array) for x in jax.tree.leaves(restored))

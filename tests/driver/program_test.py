@@ -12,8 +12,7 @@ import pytest
 
 from spiral_jax.driver import channel as channel_lib
 from spiral_jax.driver import program as program_lib
-from spiral_jax.driver import resource
-from spiral_jax.driver import state as state_lib
+from spiral_jax.driver import serialization
 from tests.driver import toy
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -49,7 +48,7 @@ class Raising(Node):
 
 def states(program):
   return {
-      name: state_lib.to_plain(part.get_state())
+      name: serialization.to_plain(part.get_state())
       for name, part in program.stateful().items()
   }
 
@@ -280,7 +279,7 @@ def test_lockstep_names_what_can_never_happen():
   program.add(Node('getter', program.channel('c', 1).get))
   with pytest.raises(program_lib.NodeError, match="'c' is empty") as raised:
     program_lib.launch(program, lockstep=True)
-  assert isinstance(raised.value.__cause__, resource.WouldBlock)
+  assert isinstance(raised.value.__cause__, channel_lib.WouldBlock)
 
   program = program_lib.Program()
   channel = program.channel('c', 5)

@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 
-from spiral_jax.driver import periodic
+from spiral_jax.driver import checkpointer as checkpointer_lib
 from spiral_jax.driver import program as program_lib
 from tests.driver import ray_nodes
 from tests.driver import toy
@@ -44,7 +44,9 @@ def main(what):
             f'actor {i}', functools.partial(toy.Rollout, i)
         ),
     )
-    program.add(periodic.Periodic('ray', cluster.check, every_seconds=1))
+    program.add(
+        checkpointer_lib.Periodic('ray', cluster.check, every_seconds=1)
+    )
 
     def kill_once():
       nonlocal is_killed

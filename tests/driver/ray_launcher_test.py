@@ -12,10 +12,10 @@ import time
 import numpy as np
 import pytest
 
+from spiral_jax.driver import channel as channel_lib
 from spiral_jax.driver import nodes
 from spiral_jax.driver import program as program_lib
-from spiral_jax.driver import resource
-from spiral_jax.driver import state as state_lib
+from spiral_jax.driver import serialization
 from tests.driver import toy
 
 pytest.importorskip('ray', reason='needs Ray: the extra [distributed]')
@@ -95,7 +95,7 @@ def test_one_that_goes_on_is_not_started_for_it(cluster):
   here(PARAMS, 0)
   there = cluster.rollout('actor 6', functools.partial(toy.Rollout, 6))
   actor = nodes.Actor('actor 6', rollout=there, params=None, trajectories=None)
-  actor.set_state({'rollout': state_lib.to_plain(here.get_state())})
+  actor.set_state({'rollout': serialization.to_plain(here.get_state())})
   assert there._player is None
   np.testing.assert_array_equal(there(PARAMS, 1).canvas, here(PARAMS, 1).canvas)
 
@@ -167,7 +167,7 @@ def test_a_program_that_stops_waits_for_no_trajectory(cluster):
   there = cluster.rollout('actor 8', Endless)
   timer = threading.Timer(1.0, there.close)
   timer.start()
-  with pytest.raises(resource.ChannelClosed, match='actor 8'):
+  with pytest.raises(channel_lib.ChannelClosed, match='actor 8'):
     there(PARAMS, 0)
   timer.join()
 

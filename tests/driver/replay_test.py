@@ -9,8 +9,7 @@ import pytest
 
 from spiral_jax.driver import channel as channel_lib
 from spiral_jax.driver import replay as replay_lib
-from spiral_jax.driver import resource
-from spiral_jax.driver import state as state_lib
+from spiral_jax.driver import serialization
 
 
 def batch(index, size=4):
@@ -74,7 +73,7 @@ def test_rate_is_bounded():
       while True:
         replay.sample()
         count += 1
-    except resource.WouldBlock:
+    except channel_lib.WouldBlock:
       taken.append(count)
   assert taken == [2, 1, 2, 1]
 
@@ -82,7 +81,7 @@ def test_rate_is_bounded():
 def test_without_a_bound_only_the_first_insert_is_waited_for():
   replay = replay_lib.Replay(20, 4)
   replay.blocking = False
-  with pytest.raises(resource.WouldBlock):
+  with pytest.raises(channel_lib.WouldBlock):
     replay.sample()
   replay.insert(batch(0))
   for _ in range(100):
@@ -130,7 +129,7 @@ def test_state_round_trip_is_exact(inserts, samples):
     one.insert(batch(index, 2 + index % 3))
   for _ in range(min(samples, 3 * inserts)):
     one.sample()
-  state = state_lib.to_plain(one.get_state())
+  state = serialization.to_plain(one.get_state())
   two = replay_lib.Replay(3, 5, samples_per_insert=3, seed=99)
   two.blocking = False
   two.insert(batch(50))
@@ -142,7 +141,7 @@ def test_state_round_trip_is_exact(inserts, samples):
         replay.insert(batch(20 + step))
       try:
         results.append(replay.sample())
-      except resource.WouldBlock:
+      except channel_lib.WouldBlock:
         results.append(None)
     assert (results[0] is None) == (results[1] is None)
     if results[0] is not None:

@@ -4,7 +4,7 @@ import pytest
 from environments import core
 from spiral_jax import types
 from spiral_jax.driver import rollout as rollout_lib
-from spiral_jax.driver import state as state_lib
+from spiral_jax.driver import serialization
 from tests.agents import toys
 
 B, LENGTH, SHAPE = 3, 4, (4, 4, 1)
@@ -231,7 +231,7 @@ def test_what_is_drawn_is_a_function_of_the_seed():
 def test_a_restored_rollout_goes_on_as_if_nothing_happened():
   rollout = make(seed=3, noise_size=2, targets=Targets())
   rollout({}, 0)
-  saved = state_lib.to_plain(rollout.get_state())
+  saved = serialization.to_plain(rollout.get_state())
   expected = rollout({}, 1)
   restored = make(seed=3, noise_size=2, targets=Targets())
   restored.set_state(saved)

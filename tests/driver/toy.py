@@ -13,12 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from spiral_jax.driver import checkpointer as checkpointer_lib
 from spiral_jax.driver import checkpoints
 from spiral_jax.driver import metrics
 from spiral_jax.driver import nodes
-from spiral_jax.driver import periodic
 from spiral_jax.driver import program as program_lib
-from spiral_jax.driver import state
+from spiral_jax.driver import serialization
 
 T, B = 3, 4
 
@@ -54,10 +54,10 @@ class Rollout:
     return Trajectory(canvas, is_last, np.int32(version))
 
   def get_state(self):
-    return {'rng': state.rng_to_array(self._rng)}
+    return {'rng': serialization.rng_to_array(self._rng)}
 
   def set_state(self, saved):
-    self._rng = state.rng_from_array(saved['rng'])
+    self._rng = serialization.rng_from_array(saved['rng'])
 
 
 class Data:
@@ -72,10 +72,10 @@ class Data:
     return real, fake
 
   def get_state(self):
-    return state.rng_to_array(self._rng)
+    return serialization.rng_to_array(self._rng)
 
   def set_state(self, saved):
-    self._rng = state.rng_from_array(saved)
+    self._rng = serialization.rng_from_array(saved)
 
 
 @functools.partial(jax.jit, donate_argnums=0)
@@ -149,7 +149,7 @@ def run(folder, updates, every_rounds=2):
   writer = metrics.JsonLines(folder / 'metrics.jsonl')
   program, policy, _ = build(updates, writer=writer)
   kept = checkpoints.Checkpoints(folder / 'checkpoints', {'toy': True})
-  checkpointer = periodic.Checkpointer(
+  checkpointer = checkpointer_lib.Checkpointer(
       'checkpointer',
       kept,
       {**program.stateful(), 'metrics': writer},
@@ -164,7 +164,7 @@ def run(folder, updates, every_rounds=2):
   )
   writer.close()
   return {
-      name: state.to_plain(part.get_state())
+      name: serialization.to_plain(part.get_state())
       for name, part in program.stateful().items()
   }
 

@@ -27,7 +27,7 @@ class DotRenderer:
         'cell': core.Part(
             size**2,
             grid_shape=(size, size),
-            counts_if=('flag', (1,)),
+            active_if=('flag', (1,)),
             name='cell',
         ),
     }
@@ -134,14 +134,14 @@ def test_environments_check_their_arguments():
 
 def test_part_is_a_discrete_array_with_two_facts():
   part = core.Part(
-      6, grid_shape=(2, 3), counts_if=('flag', [1]), name='control'
+      6, grid_shape=(2, 3), active_if=('flag', [1]), name='control'
   )
   assert isinstance(part, specs.DiscreteArray)
   assert part.num_values == 6 and part.dtype == np.int32
-  assert part.grid_shape == (2, 3) and part.counts_if == ('flag', (1,))
+  assert part.grid_shape == (2, 3) and part.active_if == ('flag', (1,))
   plain = core.Part(6)
-  assert plain.grid_shape is None and plain.counts_if is None
-  assert plain != part and part.replace(counts_if=None) != part
+  assert plain.grid_shape is None and plain.active_if is None
+  assert plain != part and part.replace(active_if=None) != part
   assert part.replace(grid_shape=(3, 2)) != part
   copy = pickle.loads(pickle.dumps(part))
   assert copy == part and copy.name == 'control'

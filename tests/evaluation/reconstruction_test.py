@@ -5,7 +5,7 @@ import pytest
 
 from spiral_jax import evaluation
 from spiral_jax.evaluation import images
-from spiral_jax.losses import colour
+from spiral_jax.losses import color
 
 
 def test_error_in_closed_form():
@@ -34,7 +34,7 @@ def test_bytes_do_not_wrap_around():
 
 def test_share_of_a_blank_page():
   # Two targets: one a quarter black, one white. The canvas misses half of the
-  # ink of the first and puts grey everywhere on the second.
+  # ink of the first and puts gray everywhere on the second.
   target = np.full((2, 4, 4, 1), 255, np.uint8)
   target[0, :2, :2] = 0
   canvas = np.full((2, 4, 4, 1), 255, np.uint8)
@@ -51,7 +51,7 @@ def test_share_of_a_blank_page():
   assert np.isnan(evaluation.evaluate_reconstructions(blank, blank)[2])
 
 
-def test_a_blank_page_of_another_colour():
+def test_a_blank_page_of_another_color():
   blank = np.zeros((2, 2, 1), np.uint8)
   blank[0, 0] = 51
   target = np.zeros((3, 2, 2, 1), np.uint8)
@@ -63,7 +63,7 @@ def test_a_blank_page_of_another_colour():
   )
 
 
-def test_share_of_the_best_page_of_one_colour():
+def test_share_of_the_best_page_of_one_color():
   # Half 51, half 255 in red, and 102 all over in green: 153 in red is best.
   target = np.full((3, 2, 2, 2), 102, np.uint8)
   target[..., 0] = [[51, 255], [255, 51]]
@@ -87,14 +87,14 @@ def test_share_of_the_best_page_of_one_colour():
   )
 
 
-def test_distance_of_colours_wherever_they_are():
+def test_distance_of_colors_wherever_they_are():
   target = np.zeros((2, 2, 2, 3), np.uint8)
   target[0, 0, 0] = 255, 0, 0
   shifted = np.roll(target, 1, axis=2)
 
   def distance(canvas, target):
     quality = evaluation.evaluate_reconstructions(canvas, target)
-    return quality.colour_distance
+    return quality.color_distance
 
   assert distance(shifted, target) == 0
   # A quarter of the first picture has another red by 0.4, of three channels.
@@ -104,7 +104,7 @@ def test_distance_of_colours_wherever_they_are():
   rng = np.random.default_rng(0)
   canvas, target = rng.integers(256, size=(2, 5, 8, 8, 3)).astype(np.uint8)
   canvas //= 2
-  expected = colour.earth_movers_distance(
+  expected = color.earth_movers_distance(
       canvas.astype(np.float32) / 255, target.astype(np.float32) / 255, bins=256
   )
   assert distance(canvas, target) == pytest.approx(

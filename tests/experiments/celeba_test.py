@@ -1,4 +1,4 @@
-"""Runs of faces in colour: the script, the penalty of colours, the figures."""
+"""Runs of faces in color: the script, the penalty of colors, the figures."""
 
 import json
 
@@ -13,14 +13,14 @@ from spiral_jax import datasets
 from tests.experiments import tiny
 import training
 
-COLOURFUL = [
+COLORFUL = [
     '--conditional',
     '--noise_size=0',
-    '--colour',
+    '--color',
     '--brush=classic/dry_brush',
     '--brush_sizes=2,4',
-    '--colour_cost=2',
-    '--colour_bins=8',
+    '--color_cost=2',
+    '--color_bins=8',
 ]
 
 
@@ -30,7 +30,7 @@ def setup(run_dir, *, data_dir='', **kwargs):
   return tiny_run._replace(
       dataset='celeba',
       environment=painting.PaintingSettings(
-          canvas_size=16, grid_size=8, episode_length=3, colour=True
+          canvas_size=16, grid_size=8, episode_length=3, color=True
       ),
   )
 
@@ -44,7 +44,7 @@ def records(run_dir, name):
 @pytest.mark.parametrize('reward', ['discriminator', 'l2'])
 def test_trains_and_evaluates(tmp_path, reward):
   process = tiny.script(
-      'celeba.py', *tiny.flags(tmp_path), *COLOURFUL, f'--reward={reward}'
+      'celeba.py', *tiny.flags(tmp_path), *COLORFUL, f'--reward={reward}'
   )
   output, errors = process.communicate(timeout=600)
   assert process.returncode == 0, errors
@@ -58,8 +58,8 @@ def test_trains_and_evaluates(tmp_path, reward):
   assert figures['share_of_constant'] == pytest.approx(
       figures['error'] / best_constant, rel=1e-3
   )
-  assert 0 < figures['colour_distance'] < 1
-  distances = records(tmp_path, 'policy/colour_distance')
+  assert 0 < figures['color_distance'] < 1
+  distances = records(tmp_path, 'policy/color_distance')
   assert len(distances) == 3 and all(0 < x < 1 for x in distances)
   assert bool(records(tmp_path, 'discriminator/discriminator_distance')) == (
       reward == 'discriminator'
@@ -68,10 +68,10 @@ def test_trains_and_evaluates(tmp_path, reward):
     assert image.mode == 'RGB'
 
 
-def test_no_cost_of_colours_is_the_default(tmp_path):
+def test_no_cost_of_colors_is_the_default(tmp_path):
   training.train(setup(tmp_path, conditional=True, learner=dict(reward='l2')))
   assert records(tmp_path, 'policy/l2')
-  assert not records(tmp_path, 'policy/colour_distance')
+  assert not records(tmp_path, 'policy/color_distance')
 
 
 def test_an_official_folder(tmp_path):
@@ -98,9 +98,9 @@ def test_an_official_folder(tmp_path):
   assert figures['constant_error'] < 1e-3 < figures['blank_error']
 
 
-def test_without_targets_no_colours_are_compared(tmp_path):
-  with pytest.raises(ValueError, match='--colour_cost=2.0 .*--conditional'):
-    training.train(setup(tmp_path / 'run', learner=dict(colour_cost=2.0)))
+def test_without_targets_no_colors_are_compared(tmp_path):
+  with pytest.raises(ValueError, match='--color_cost=2.0 .*--conditional'):
+    training.train(setup(tmp_path / 'run', learner=dict(color_cost=2.0)))
   assert not (tmp_path / 'run').exists()
 
 
@@ -108,16 +108,16 @@ def test_without_targets_no_colours_are_compared(tmp_path):
     'value, words',
     [
         (
-            '--colour_bins=1',
-            '--colour_bins is 1, must be a whole number from 2 to',
+            '--color_bins=1',
+            '--color_bins is 1, must be a whole number from 2 to',
         ),
-        ('--colour_cost=-1', '--colour_cost is -1.0, must be 0 or more'),
+        ('--color_cost=-1', '--color_cost is -1.0, must be 0 or more'),
         ('--data_dir=.', 'has neither img_align_celeba.zip'),
     ],
 )
 def test_a_typo_gives_one_line(tmp_path, value, words):
   process = tiny.script(
-      'celeba.py', *tiny.flags('run'), *COLOURFUL, value, cwd=tmp_path
+      'celeba.py', *tiny.flags('run'), *COLORFUL, value, cwd=tmp_path
   )
   output, errors = process.communicate(timeout=300)
   assert process.returncode != 0 and output == ''
@@ -127,10 +127,10 @@ def test_a_typo_gives_one_line(tmp_path, value, words):
 
 def test_a_setup_of_faces_survives_a_checkpoint(tmp_path):
   faces = setup(
-      tmp_path, conditional=True, learner=dict(colour_cost=2.0, colour_bins=9)
+      tmp_path, conditional=True, learner=dict(color_cost=2.0, color_bins=9)
   )
   saved = json.loads(json.dumps(run_setup.to_json(faces)))
   assert run_setup.from_json(saved) == faces
   # One that was saved before there was such a cost.
-  del saved['learner']['colour_cost'], saved['learner']['colour_bins']
-  assert run_setup.from_json(saved).learner.colour_cost == 0.0
+  del saved['learner']['color_cost'], saved['learner']['color_bins']
+  assert run_setup.from_json(saved).learner.color_cost == 0.0

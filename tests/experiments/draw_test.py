@@ -11,8 +11,8 @@ from PIL import Image
 import pytest
 
 import draw
+from environments import optional
 from environments import painting
-from environments.painting import extras
 import figure6
 import figure7
 import restored as restored_lib
@@ -20,7 +20,7 @@ import run_setup
 from spiral_jax import agents
 from spiral_jax import evaluation
 from spiral_jax.driver import checkpoints
-from spiral_jax.driver import state as state_lib
+from spiral_jax.driver import serialization
 import target_images
 from tests.experiments import tiny
 
@@ -55,7 +55,7 @@ def _run_dir(tmp_path_factory):
   ).save(
       1,
       {
-          name: {'learner': {'params': state_lib.to_plain(init(key))}}
+          name: {'learner': {'params': serialization.to_plain(init(key))}}
           for name, init, key in (
               ('policy', agent.init, jax.random.PRNGKey(0)),
               ('discriminator', discriminator.init, jax.random.PRNGKey(1)),
@@ -195,7 +195,7 @@ def test_an_image_becomes_files_of_every_kind(tmp_path, run_dir):
       f'--out={out}',
       '--samples=6',
       '--sizes=16,40',
-      '--millimetres=150',
+      '--millimeters=150',
   )
   assert code == 0, errors
   assert 'best of 6' in output and str(out) in output.replace('\n', '')
@@ -236,7 +236,7 @@ def test_an_image_becomes_files_of_every_kind(tmp_path, run_dir):
 def test_a_missing_library_costs_only_what_needs_it(
     tmp_path, program, targets, monkeypatch
 ):
-  real = extras.importlib.import_module
+  real = optional.importlib.import_module
 
   def without_av(module):
     if module == 'av':
@@ -244,7 +244,7 @@ def test_a_missing_library_costs_only_what_needs_it(
     return real(module)
 
   monkeypatch.setattr(
-      extras, 'importlib', types.SimpleNamespace(import_module=without_av)
+      optional, 'importlib', types.SimpleNamespace(import_module=without_av)
   )
   with pytest.raises(ImportError, match='pip install av'):
     draw.write(
@@ -253,7 +253,7 @@ def test_a_missing_library_costs_only_what_needs_it(
         tmp_path,
         sizes=[16, 40],
         other_brush='classic/pen',
-        millimetres=100,
+        millimeters=100,
         title='x',
     )
   found = {path.name for path in tmp_path.iterdir()}
@@ -265,14 +265,14 @@ def test_a_missing_library_costs_only_what_needs_it(
     [
         dict(other_brush='classic/pn'),
         dict(sizes=[0]),
-        dict(millimetres=-1.0),
+        dict(millimeters=-1.0),
     ],
 )
 def test_what_is_wrong_is_told_before_anything_is_written(
     tmp_path, program, targets, change
 ):
   arguments = dict(
-      sizes=[16], other_brush='classic/pen', millimetres=100, title='x'
+      sizes=[16], other_brush='classic/pen', millimeters=100, title='x'
   )
   with pytest.raises(ValueError):
     draw.write(program, targets[0], tmp_path, **{**arguments, **change})
@@ -337,7 +337,7 @@ def test_what_the_user_can_mend_is_one_line(
 def test_a_checkpoint_of_another_action_space_is_one_line(run_dir, monkeypatch):
   saved = checkpoints.load(run_dir / 'checkpoints')
   config = json.loads(json.dumps(saved.config))
-  config['painting']['colour'] = True
+  config['painting']['color'] = True
   monkeypatch.setattr(
       checkpoints, 'load', lambda *_: saved._replace(config=config)
   )
@@ -452,6 +452,6 @@ def test_figure_7_as_a_script(run_dir, tmp_path):
       f'--out_dir={tmp_path}',
   )
   assert code == 0, errors
-  assert 'pages of one colour' in output and errors == ''
+  assert 'pages of one color' in output and errors == ''
   with Image.open(tmp_path / 'figure7.png') as image:
     assert image.size == (3 * 18, 4 * 18)

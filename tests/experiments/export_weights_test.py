@@ -16,9 +16,9 @@ import export_weights
 import restored as restored_lib
 import run_setup
 from spiral_jax import agents
-from spiral_jax.agents import pretrained
+from spiral_jax import weights
 from spiral_jax.driver import checkpoints
-from spiral_jax.driver import state as state_lib
+from spiral_jax.driver import serialization
 from tests.experiments import tiny
 
 FIGURES = {
@@ -43,7 +43,7 @@ def _run_dir(tmp_path):
   params = agent.init(jax.random.PRNGKey(0))
   checkpoints.Checkpoints(
       folder / 'checkpoints', run_setup.to_json(setup)
-  ).save(1, {'policy': {'learner': {'params': state_lib.to_plain(params)}}})
+  ).save(1, {'policy': {'learner': {'params': serialization.to_plain(params)}}})
   (folder / 'evaluation.json').write_text(json.dumps(FIGURES))
   (folder / 'omniglot').mkdir()
   (folder / 'omniglot' / 'evaluation.json').write_text(
@@ -71,7 +71,7 @@ def _flag_file(tmp_path):
 def _folder(tmp_path, monkeypatch):
   """Returns the folder of all weights, empty."""
   folder = tmp_path / 'weights'
-  monkeypatch.setattr(pretrained, 'FOLDER', folder)
+  monkeypatch.setattr(weights, 'FOLDER', folder)
   return folder
 
 
@@ -161,7 +161,7 @@ def test_files_hold_no_pickle_and_no_path_of_the_machine(exported, tmp_path):
 def test_the_card_says_what_there_is_to_know(exported):
   card = (exported / 'CARD.md').read_text()
   for words in (
-      'Redraws given images: 3 commands on a canvas of 16 x 16 pixels, grey',
+      'Redraws given images: 3 commands on a canvas of 16 x 16 pixels, gray',
       '| data | MNIST',
       'CC BY-SA 3.0',
       '| flag file | `mine.flags` `--torso_blocks=0` '
@@ -239,7 +239,7 @@ def test_an_unknown_name_lists_those_there_are(exported, folder):
   with pytest.raises(ValueError, match='there are: mine$'):
     agents.load('../weights/mine')
   exported.rename(folder / 'other')
-  assert pretrained.names() == ['other']
+  assert weights.names() == ['other']
 
 
 def test_without_any_weights_it_says_so(folder):
@@ -310,7 +310,7 @@ def test_a_damaged_configuration_is_one_clear_error(exported, text):
 def test_weights_that_float16_cannot_hold_are_refused(value):
   params = {'params': {'value': {'bias': np.array([0.5, value], np.float32)}}}
   with pytest.raises(ValueError, match=f'value/bias holds {value}.*earlier'):
-    pretrained.to_arrays(params)
+    weights.to_arrays(params)
 
 
 def test_a_missing_file_is_one_clear_error(exported):

@@ -67,7 +67,7 @@ def test_perfect_programs_have_perfect_figures(tmp_path):
   true = renderers.true_objects(setup)
   figures = kind.figures(setup, true)
   for group in figures.values():
-    assert group['exact'] == group['right_count'] == group['colour'] == 1
+    assert group['exact'] == group['right_count'] == group['color'] == 1
   assert figures['objects']['scenes'] == 20
   few = scene.Objects(*(values[:10].copy() for values in true))
   few.location[0, 0] += 1  # The first object of the first scene.

@@ -206,7 +206,7 @@ def test_data_that_is_no_good_is_one_line(tmp_path, make, words):
     'change, words',
     [
         (dict(brush_sizes=(1,)), ['painting.brush_sizes']),
-        (dict(colour=True), ['painting.colour=False', 'now it is True']),
+        (dict(color=True), ['painting.color=False', 'now it is True']),
         (dict(grid_size=16), ['painting.grid_size=8', 'another folder']),
     ],
 )

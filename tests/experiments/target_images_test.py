@@ -10,7 +10,7 @@ from spiral_jax import datasets
 import target_images
 
 SETTINGS = painting.PaintingSettings(canvas_size=16)
-COLOUR = painting.PaintingSettings(canvas_size=16, colour=True)
+COLOR = painting.PaintingSettings(canvas_size=16, color=True)
 
 
 def save(path, array, **kwargs):
@@ -49,10 +49,10 @@ def test_white_on_black_is_inverted(tmp_path, invert, is_inverted):
   assert image[6, 6] == (0 if is_inverted else 255)
 
 
-def test_auto_leaves_black_on_white_colour_and_dark_pages_alone(tmp_path):
+def test_auto_leaves_black_on_white_color_and_dark_pages_alone(tmp_path):
   image = read(save(tmp_path / 'a.png', ink()))
   assert image[0, 0] == 255 and image[6, 6] == 0
-  image = read(save(tmp_path / 'b.png', 255 - ink()), COLOUR)
+  image = read(save(tmp_path / 'b.png', 255 - ink()), COLOR)
   assert image.shape == (16, 16, 3) and (image[0, 0] == 0).all()
   night = save(tmp_path / 'c.png', np.full((9, 9), 20, np.uint8))
   assert read(night).max() == 20
@@ -65,11 +65,11 @@ def test_ink_of_any_shade_on_nothing_is_dark_ink_on_paper(tmp_path, shade):
   rgba[..., 3] = 255 - ink()
   image = read(save(tmp_path / 'a.png', rgba))
   assert image[0, 0] == 255 and image[6, 6] == 0
-  # Only what is told can be known of colours.
-  image = read(tmp_path / 'a.png', COLOUR)
+  # Only what is told can be known of colors.
+  image = read(tmp_path / 'a.png', COLOR)
   assert (image[0, 0] == 255).all()
   np.testing.assert_allclose(image[6, 6], shade, atol=_RINGING)
-  image = read(tmp_path / 'a.png', COLOUR, invert='yes')
+  image = read(tmp_path / 'a.png', COLOR, invert='yes')
   assert (image[0, 0] == 255).all()
   np.testing.assert_allclose(image[6, 6], 255 - shade, atol=_RINGING)
 
@@ -91,7 +91,7 @@ def test_what_is_added_to_an_image_is_its_paper(tmp_path, invert):
         ('no', 180, 90),
     ],
 )
-def test_drawings_on_grey_paper(tmp_path, contrast, paper, darkest):
+def test_drawings_on_gray_paper(tmp_path, contrast, paper, darkest):
   page = np.where(ink(), 180, 90).astype(np.uint8)
   image = read(save(tmp_path / 'a.png', page), contrast=contrast)
   assert image[0, 0] == paper
@@ -116,8 +116,8 @@ def test_contrast_leaves_photographs_and_empty_pages_alone(tmp_path):
   speck = np.full((40, 40), 240, np.uint8)
   speck[10, 10] = 230
   assert read(save(tmp_path / 'b.png', speck)).max() <= 241
-  coloured = np.where(ink(), 180, 90).astype(np.uint8)
-  assert read(save(tmp_path / 'c.png', coloured), COLOUR).max() < 200
+  colored = np.where(ink(), 180, 90).astype(np.uint8)
+  assert read(save(tmp_path / 'c.png', colored), COLOR).max() < 200
 
 
 @pytest.mark.parametrize(
@@ -135,9 +135,9 @@ def test_drawings_are_told_from_photographs(
   for i, image in enumerate(images[:40]):
     path = save(tmp_path / f'{i}.png', image.squeeze())
     assert target_images.are_drawings(path) == expected
-    if not expected:  # Nor is it mistaken for one in grey.
-      grey = read(path, contrast='auto')
-      np.testing.assert_array_equal(grey, read(path, contrast='no'))
+    if not expected:  # Nor is it mistaken for one in gray.
+      gray = read(path, contrast='auto')
+      np.testing.assert_array_equal(gray, read(path, contrast='no'))
   assert target_images.are_drawings(tmp_path) == expected
 
 
@@ -169,15 +169,15 @@ def test_a_folder_is_read_in_order_and_names_differ(tmp_path):
 
 
 def test_images_of_every_kind(tmp_path):
-  grey = np.full((20, 20), 200, np.uint8)
+  gray = np.full((20, 20), 200, np.uint8)
   cmyk = Image.new('CMYK', (20, 20), (0, 0, 0, 55))
   cmyk.save(tmp_path / 'cmyk.jpg', quality=100)
-  save(tmp_path / 'deep.png', grey.astype(np.uint16) * 257)
-  save(tmp_path / 'grey.png', grey)
-  save(tmp_path / 'pixel.png', grey[:1, :1])
+  save(tmp_path / 'deep.png', gray.astype(np.uint16) * 257)
+  save(tmp_path / 'gray.png', gray)
+  save(tmp_path / 'pixel.png', gray[:1, :1])
   Image.new('1', (10_000, 10_000), 1).save(tmp_path / 'vast.png')
-  names, images = target_images.read(tmp_path, COLOUR)
-  assert names == ['cmyk', 'deep', 'grey', 'pixel', 'vast']
+  names, images = target_images.read(tmp_path, COLOR)
+  assert names == ['cmyk', 'deep', 'gray', 'pixel', 'vast']
   assert images.shape == (5, 16, 16, 3)
   np.testing.assert_allclose(images[:4], 200, atol=3)
   assert (images[4] == 255).all()

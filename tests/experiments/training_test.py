@@ -27,7 +27,7 @@ def state_of(run_dir):
 
 
 def assert_equal(one, other):
-  """Compares all parameters, optimisers, keys and places in data."""
+  """Compares all parameters, optimizers, keys and places in data."""
   for name in ('policy', 'discriminator', 'actor 0'):
     leaves = [
         jax.tree.flatten_with_path(state[name])[0] for state in (one, other)

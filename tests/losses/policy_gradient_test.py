@@ -110,7 +110,7 @@ def test_vtrace_off_policy_is_the_sum_of_the_paper(lambda_, clip_rho):
 
 
 @pytest.mark.parametrize('lambda_', [1.0, 0.8, 0.0])
-def test_generalised_advantages_are_sums_of_differences(lambda_):
+def test_generalized_advantages_are_sums_of_differences(lambda_):
   rewards, discounts, values, bootstrap = episode(seed=3, ends=(1, T - 1))
   targets = lambda_targets(
       rewards, discounts, values, bootstrap, lambda_=lambda_
@@ -183,29 +183,29 @@ def test_shapes_that_differ_are_refused():
     policy_gradient.value_loss(rewards, rewards[0])
 
 
-def test_normalise():
+def test_normalize():
   drift = 50.0 * np.arange(T, dtype=np.float32)[:, None]  # Of the scores.
   values = drift + 3.0 * random(0, T, B)
-  normal = np.asarray(policy_gradient.normalise(values))
+  normal = np.asarray(policy_gradient.normalize(values))
   np.testing.assert_allclose(normal.mean(axis=1), np.zeros(T), atol=1e-5)
   assert normal.std() == pytest.approx(1.0, abs=1e-5)
-  centred = values - values.mean(axis=1, keepdims=True)
-  np.testing.assert_allclose(normal, centred / centred.std(), atol=1e-4)
-  none = policy_gradient.normalise(np.zeros((T, B), np.float32))
+  centered = values - values.mean(axis=1, keepdims=True)
+  np.testing.assert_allclose(normal, centered / centered.std(), atol=1e-4)
+  none = policy_gradient.normalize(np.zeros((T, B), np.float32))
   np.testing.assert_array_equal(none, np.zeros((T, B)))
   # Rounding of the mean is not blown up to more than one deviation.
-  same = policy_gradient.normalise(np.full((T, B), 3.0, np.float32))
+  same = policy_gradient.normalize(np.full((T, B), 3.0, np.float32))
   assert np.all(np.abs(same) < 1.0)
 
 
-def test_normalise_each_time():
+def test_normalize_each_time():
   shrinking = 0.5 ** np.arange(T, dtype=np.float32)[:, None]  # What is left.
   values = shrinking * random(0, T, B) + 7.0
-  normal = np.asarray(policy_gradient.normalise(values, each_time=True))
+  normal = np.asarray(policy_gradient.normalize(values, each_time=True))
   np.testing.assert_allclose(normal.mean(axis=1), np.zeros(T), atol=1e-5)
   np.testing.assert_allclose(normal.std(axis=1), np.ones(T), atol=1e-4)
-  assert policy_gradient.normalise(values)[-1].std() < normal[-1].std()
-  none = policy_gradient.normalise(np.zeros((T, B)), each_time=True)
+  assert policy_gradient.normalize(values)[-1].std() < normal[-1].std()
+  none = policy_gradient.normalize(np.zeros((T, B)), each_time=True)
   np.testing.assert_array_equal(none, np.zeros((T, B)))
 
 

@@ -104,7 +104,7 @@ def test_blank_pages_cost_at_the_end_of_their_episode():
   np.testing.assert_array_equal(penalties, expected)
 
 
-def test_blank_pages_of_another_colour():
+def test_blank_pages_of_another_color():
   background = np.array([10, 20, 30], np.uint8)
   canvas = np.broadcast_to(background, (B, 2, 2, 3)).copy()
   canvas[2, 0, 0, 1] = 21

@@ -26,14 +26,14 @@ def make(patch_size, spectral_norm, channels=(4, 6)):
 
 
 @KINDS
-def test_the_score_of_an_image_does_not_depend_on_its_neighbours(
+def test_the_score_of_an_image_does_not_depend_on_its_neighbors(
     patch_size, spectral_norm
 ):
   _, params, apply = make(patch_size, spectral_norm)
   scores = apply(params, images())
   assert scores.shape == (N,)
   assert len(np.unique(scores)) == N
-  # Neighbours that would shift any statistics of the batch.
+  # Neighbors that would shift any statistics of the batch.
   others = (10.0 * images(1)).at[2].set(images()[2])
   assert apply(params, others)[2] == pytest.approx(float(scores[2]), abs=1e-5)
   np.testing.assert_allclose(
@@ -84,7 +84,7 @@ def test_power_iterations_find_the_largest_singular_values(patch_size):
     assert sigmas[name] / largest == pytest.approx(1.0, abs=0.01), name
 
 
-def test_a_normalised_linear_score_has_slope_one():
+def test_a_normalized_linear_score_has_slope_one():
   network, params, apply = make(1, True, channels=())
   params = iterate(network, params, 3)
   gradient = jax.grad(lambda x: jnp.sum(apply(params, x)))(images())
@@ -93,7 +93,7 @@ def test_a_normalised_linear_score_has_slope_one():
   )
 
 
-def test_the_size_of_kernels_does_not_matter_when_normalised():
+def test_the_size_of_kernels_does_not_matter_when_normalized():
   network, params, apply = make(2, True)
   params = iterate(network, params, 5)
   larger = {

@@ -5,14 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from spiral_jax.networks import action as action_lib
 from spiral_jax.networks import heads
-from spiral_jax.networks import parts as parts_lib
 
 PARTS = (
-    parts_lib.Part('flag', 2),
-    parts_lib.Part('end', 16, grid_shape=(4, 4)),
-    parts_lib.Part('control', 16, (4, 4), counts_if=('flag', (1,))),
-    parts_lib.Part('size', 3, counts_if=('flag', (1,))),
+    action_lib.ActionPart('flag', 2),
+    action_lib.ActionPart('end', 16, grid_shape=(4, 4)),
+    action_lib.ActionPart('control', 16, (4, 4), active_if=('flag', (1,))),
+    action_lib.ActionPart('size', 3, active_if=('flag', (1,))),
 )
 NAMES = [part.name for part in PARTS]
 N, HIDDEN, MAP, CHANNELS = 6, 16, 2, 4
@@ -246,7 +246,7 @@ def test_zero_parameters_decide_uniformly(spatial):
 
 def test_parts_and_rows_are_sampled_independently():
   # Equal numbers of values would show one and the same random number.
-  pair = (parts_lib.Part('one', 4), parts_lib.Part('other', 4))
+  pair = (action_lib.ActionPart('one', 4), action_lib.ActionPart('other', 4))
   decoder = heads.Decoder(
       parts=pair, embedding_size=2, spatial=True, channels=2, num_blocks=0
   )

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from spiral_jax.networks import convolution
+from spiral_jax.networks import layers
 from spiral_jax.networks import torso as torso_lib
 
 N, SIZE, MAP = 4, 16, 4
@@ -84,7 +84,7 @@ def test_rows_of_patches_one_after_another_are_space_to_depth():
     rows = torso_lib._rows_of_patches(image, 4)
     assert len(rows) == 4
     np.testing.assert_array_equal(
-        jnp.concatenate(rows, axis=-1), convolution.space_to_depth(image, 4)
+        jnp.concatenate(rows, axis=-1), layers.space_to_depth(image, 4)
     )
 
 

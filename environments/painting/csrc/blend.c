@@ -8,7 +8,7 @@ static inline uint16_t mix(uint32_t cover, uint32_t value, uint32_t rest,
   return (uint16_t)((cover * value + rest * pixel) / kOne);
 }
 
-VECTORISED
+VECTORIZED
 void blend_over(uint16_t *restrict plane, const uint16_t *restrict mask,
                 Box box, uint16_t value, uint16_t strength, uint16_t opacity) {
   for (int y = box.y; y < box.y + box.height; ++y) {
@@ -21,7 +21,7 @@ void blend_over(uint16_t *restrict plane, const uint16_t *restrict mask,
   }
 }
 
-VECTORISED
+VECTORIZED
 void blend_lock_alpha(uint16_t *restrict plane,
                       const uint16_t *restrict alpha,
                       const uint16_t *restrict mask, Box box, uint16_t value,
@@ -54,13 +54,13 @@ static void set_keeping_luma(const uint16_t *color, uint16_t *pixel) {
     if (shifted[c] < low) low = shifted[c];
     if (shifted[c] > high) high = shifted[c];
   }
-  const int32_t centre = (int32_t)luma(shifted[0], shifted[1], shifted[2]);
+  const int32_t center = (int32_t)luma(shifted[0], shifted[1], shifted[2]);
   for (int c = 0; c < 3; ++c) {
     int32_t value = shifted[c];
     if (low < 0)
-      value = centre + (value - centre) * centre / (centre - low);
+      value = center + (value - center) * center / (center - low);
     if (high > kOne)
-      value = centre + (value - centre) * (kOne - centre) / (high - centre);
+      value = center + (value - center) * (kOne - center) / (high - center);
     pixel[c] = (uint16_t)value;
   }
 }

@@ -22,7 +22,7 @@ typedef struct {
   float solid_r;  /* Below it (squared pixels) a pixel is not antialiased. */
 } Ellipse;
 
-/* Opacity falls linearly in rr, the squared distance from the centre as a
+/* Opacity falls linearly in rr, the squared distance from the center as a
  * share of the radius, in two segments that meet at rr = hardness. */
 typedef struct {
   float hardness, inner_slope, outer_slope, outer_offset;
@@ -39,29 +39,29 @@ static inline float squared_distance(const Ellipse *e, float x, float y) {
   return across * across + along * along;
 }
 
-/* rr at the centre of a pixel: for dabs of 3 pixels' radius or more. */
-static inline float rr_at_centre(const Ellipse *e, int x, int y) {
+/* rr at the center of a pixel: for dabs of 3 pixels' radius or more. */
+static inline float rr_at_center(const Ellipse *e, int x, int y) {
   return squared_distance(e, x + 0.5f - e->x, y + 0.5f - e->y) *
          e->one_over_radius2;
 }
 
 /* rr between a pixel's nearest and farthest points: for smaller dabs.
  *
- * Without branches, so that it vectorises: all cases are computed, then one
+ * Without branches, so that it vectorizes: all cases are computed, then one
  * is selected.
  */
 static inline float rr_antialiased(const Ellipse *e, int x, int y) {
-  /* The pixel, with the dab's centre at the origin and axes reversed. */
+  /* The pixel, with the dab's center at the origin and axes reversed. */
   const float right = e->x - (float)x;
   const float bottom = e->y - (float)y;
-  const float centre_x = right - 0.5f;
-  const float centre_y = bottom - 0.5f;
+  const float center_x = right - 0.5f;
+  const float center_y = bottom - 0.5f;
   const float left = right - 1.0f;
   const float top = bottom - 1.0f;
 
   /* The point of the pixel that is nearest to the ellipse's long axis. */
   const float axis2 = e->cosine * e->cosine + e->sine * e->sine;
-  const float t = (centre_x * e->cosine + centre_y * e->sine) / axis2;
+  const float t = (center_x * e->cosine + center_y * e->sine) / axis2;
   const int holds_origin =
       (left < 0.0f) & (right > 0.0f) & (top < 0.0f) & (bottom > 0.0f);
   const float clamped_x = clamp(e->cosine * t, left, right);
@@ -73,8 +73,8 @@ static inline float rr_antialiased(const Ellipse *e, int x, int y) {
 
   /* A point farther from the axis, by the radius of a circle of area 1. */
   const float unit_radius = sqrtf((float)(1.0f / kPi));
-  const float side = (centre_x - e->cosine) * e->sine -
-                     e->cosine * (centre_y + e->sine);
+  const float side = (center_x - e->cosine) * e->sine -
+                     e->cosine * (center_y + e->sine);
   const float away_x = e->sine * unit_radius;
   const float away_y = e->cosine * unit_radius;
   const float far_x = side < 0.0f ? near_x - away_x : near_x + away_x;
@@ -112,7 +112,7 @@ static Box bounding_box(const DabShape *dab) {
   return (Box){x0, y0, width, y1 - y0 + 1};
 }
 
-VECTORISED
+VECTORIZED
 static void fill_small(Ellipse e, Falloff falloff, Box box, uint16_t *mask) {
   for (int y = box.y; y < box.y + box.height; ++y) {
     uint16_t *row = mask + y * kTileSize + box.x;
@@ -121,12 +121,12 @@ static void fill_small(Ellipse e, Falloff falloff, Box box, uint16_t *mask) {
   }
 }
 
-VECTORISED
+VECTORIZED
 static void fill_large(Ellipse e, Falloff falloff, Box box, uint16_t *mask) {
   for (int y = box.y; y < box.y + box.height; ++y) {
     uint16_t *row = mask + y * kTileSize + box.x;
     for (int i = 0; i < box.width; ++i)
-      row[i] = opacity_at(&falloff, rr_at_centre(&e, box.x + i, y));
+      row[i] = opacity_at(&falloff, rr_at_center(&e, box.x + i, y));
   }
 }
 

@@ -12,9 +12,9 @@
  * -fno-trapping-math: without it GCC keeps selections scalar. */
 #if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && \
     !defined(__clang__)
-#define VECTORISED __attribute__((target_clones("avx2", "default")))
+#define VECTORIZED __attribute__((target_clones("avx2", "default")))
 #else
-#define VECTORISED
+#define VECTORIZED
 #endif
 
 /* Pixels whose opacity may differ from 0, in a tile. */
@@ -24,7 +24,7 @@ typedef struct {
 } Box;
 
 typedef struct {
-  float x, y;         /* Centre, pixels from the tile's corner. */
+  float x, y;         /* Center, pixels from the tile's corner. */
   float radius;       /* Pixels. */
   float hardness;     /* In (0, 1]. */
   float aspect_ratio; /* 1 or more. */

@@ -11,7 +11,7 @@
 typedef struct MyPaintBrush MyPaintBrush;
 typedef struct MyPaintSurface MyPaintSurface;
 
-/* The table of functions through which a brush reaches its canvas. Colours
+/* The table of functions through which a brush reaches its canvas. Colors
  * and opacities are in [0, 1], lengths in pixels, angles in degrees. */
 struct MyPaintSurface {
   /* Returns whether the dab could change the surface; brushes look at it. */

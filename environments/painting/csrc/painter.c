@@ -34,7 +34,7 @@ typedef struct {
   const uint8_t *is_paint;      /* [count]; 0 is a move without ink. */
   const uint8_t *is_jump;       /* [count]; 1 where no stroke came before. */
   const float *log_radius;      /* [count] */
-  const float *hsv;             /* [count, 3], or null to keep the colour. */
+  const float *hsv;             /* [count, 3], or null to keep the color. */
   const float *points;          /* [count, num_points, 3]: x, y, pressure. */
   int num_points;
 } Commands;

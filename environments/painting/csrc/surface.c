@@ -27,9 +27,9 @@ static void fill(uint16_t *plane, uint16_t value) {
 }
 
 /* From now on green and blue have planes of their own. */
-static void end_grey(Surface *surface) {
-  if (!surface->is_grey) return;
-  surface->is_grey = 0;
+static void end_gray(Surface *surface) {
+  if (!surface->is_gray) return;
+  surface->is_gray = 0;
   const int count = surface->tiles_across * surface->tiles_across;
   for (Tile *tile = surface->tiles; tile < surface->tiles + count; ++tile) {
     memcpy(tile->green, tile->red, sizeof tile->red);
@@ -37,7 +37,7 @@ static void end_grey(Surface *surface) {
   }
 }
 
-/* A dab's colour and the strength of each way to blend it. */
+/* A dab's color and the strength of each way to blend it. */
 typedef struct {
   uint16_t color[3];
   uint16_t alpha;      /* Below 1.0 where the brush erases or smudges. */
@@ -49,7 +49,7 @@ static void stamp(Surface *surface, Tile *tile, const DabShape *dab,
   uint16_t mask[kTilePixels];
   const Box box = dab_mask(dab, mask);
   uint16_t *const planes[3] = {tile->red, tile->green, tile->blue};
-  const int num_planes = surface->is_grey ? 1 : 3;
+  const int num_planes = surface->is_gray ? 1 : 3;
   if (paint->over) {
     for (int c = 0; c < num_planes; ++c)
       blend_over(planes[c], mask, box, paint->color[c], paint->alpha,
@@ -92,7 +92,7 @@ static int draw_dab(MyPaintSurface *self, float x, float y, float radius,
   };
   if (paint.color[0] != paint.color[1] || paint.color[0] != paint.color[2] ||
       paint.colorize)
-    end_grey(surface);
+    end_gray(surface);
   if (paint.alpha != kOne && paint.over) surface->is_opaque = 0;
 
   const float fringe = radius + 1.0f;
@@ -135,9 +135,9 @@ static uint32_t mask_sum(const uint16_t *mask, Box box) {
   return sum;
 }
 
-/* The mean colour under a soft round dab, for brushes that smudge. Sums are
+/* The mean color under a soft round dab, for brushes that smudge. Sums are
  * integers within a tile and floats across tiles, as in libmypaint; beyond
- * the canvas everything has the background's colour. */
+ * the canvas everything has the background's color. */
 static void get_color(MyPaintSurface *self, float x, float y, float radius,
                       float *red, float *green, float *blue, float *alpha) {
   Surface *surface = (Surface *)self;
@@ -168,8 +168,8 @@ static void get_color(MyPaintSurface *self, float x, float y, float radius,
       }
       const uint16_t *const planes[4] = {
           tile->red,
-          surface->is_grey ? tile->red : tile->green,
-          surface->is_grey ? tile->red : tile->blue,
+          surface->is_gray ? tile->red : tile->green,
+          surface->is_gray ? tile->red : tile->blue,
           tile->alpha,
       };
       for (int c = 0; c < 4; ++c) sums[c] += masked_sum(planes[c], mask, box);
@@ -214,7 +214,7 @@ void surface_clear(Surface *surface) {
     fill(tile->red, surface->background);
     fill(tile->alpha, surface->background);
   }
-  surface->is_grey = 1;
+  surface->is_gray = 1;
   surface->is_opaque = surface->background == kOne;
 }
 
@@ -230,7 +230,7 @@ typedef struct {
   uint8_t *pixels;
 } Output;
 
-VECTORISED
+VECTORIZED
 static void read_opaque(const uint16_t *plane, Output out) {
   for (int y = 0; y < out.height; ++y) {
     const uint16_t *restrict row = plane + y * kTileSize;
@@ -263,8 +263,8 @@ void surface_read(Surface *surface, int channels, uint8_t *pixels) {
       const Tile *tile = find_tile(surface, x / kTileSize, y / kTileSize);
       const uint16_t *const planes[3] = {
           tile->red,
-          surface->is_grey ? tile->red : tile->green,
-          surface->is_grey ? tile->red : tile->blue,
+          surface->is_gray ? tile->red : tile->green,
+          surface->is_gray ? tile->red : tile->blue,
       };
       for (int c = 0; c < channels; ++c) {
         const Output out = {

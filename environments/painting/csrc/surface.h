@@ -3,7 +3,7 @@
  * Pixels are 15-bit fixed point (1.0 is 1 << 15), premultiplied by alpha, in
  * tiles of 64 x 64 with a plane for each channel. The arithmetic is that of
  * libmypaint's tiled surface to the last bit, its tiles included: dabs are
- * rasterised in coordinates relative to a tile, and `get_color` sums tile by
+ * rasterized in coordinates relative to a tile, and `get_color` sums tile by
  * tile, both of which round differently elsewhere.
  */
 #ifndef PAINTING_SURFACE_H_
@@ -31,8 +31,8 @@ typedef struct {
   int size;              /* Height and width, pixels. */
   int tiles_across;      /* Tiles in a row and in a column. */
   uint16_t background;   /* Every channel's value on a clear canvas. */
-  /* Only grey so far: green and blue equal red, and their planes are stale. */
-  int is_grey;
+  /* Only gray so far: green and blue equal red, and their planes are stale. */
+  int is_gray;
   /* Every alpha is 1.0: normal dabs leave it so, nothing needs dividing. */
   int is_opaque;
   Tile *tiles;           /* [tiles_across * tiles_across], row by row. */

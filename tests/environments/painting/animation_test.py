@@ -12,18 +12,18 @@ from environments.painting import animation
 from tests.environments.painting import golden
 
 
-def _frames(colour):
+def _frames(color):
   """Returns frames `[4, 32, 32, C]` of flat shades, each another."""
   shades = [[255, 255, 255], [200, 30, 30], [20, 180, 90], [0, 0, 255]]
-  shades = np.array(shades)[:, slice(None) if colour else slice(1, 2)]
+  shades = np.array(shades)[:, slice(None) if color else slice(1, 2)]
   return np.broadcast_to(
       shades[:, None, None].astype(np.uint8), (4, 32, 32, shades.shape[-1])
   )
 
 
-@pytest.mark.parametrize('colour', [False, True])
-def test_gif_has_every_frame_and_its_time(colour):
-  frames = _frames(colour)
+@pytest.mark.parametrize('color', [False, True])
+def test_gif_has_every_frame_and_its_time(color):
+  frames = _frames(color)
   data = animation.gif(frames, seconds_per_frame=0.13, last_seconds=1.5)
   with Image.open(io.BytesIO(data)) as image:
     assert image.info['loop'] == 0
@@ -36,7 +36,7 @@ def test_gif_has_every_frame_and_its_time(colour):
     np.testing.assert_array_equal(pixels, np.broadcast_to(frame, pixels.shape))
 
 
-def test_gif_of_a_grey_program_keeps_every_shade():
+def test_gif_of_a_gray_program_keeps_every_shade():
   program, canvases = list(golden.programs('classic/charcoal'))[-1]
   assert canvases.shape[-1] == 1
   with Image.open(io.BytesIO(program.to_gif())) as image:

@@ -10,7 +10,7 @@ from tests.environments.painting import golden
 
 def test_curves_are_the_strokes_that_are_painted():
   programs = [program for program, _ in golden.programs()]
-  assert {program.settings.colour for program in programs} == {True, False}
+  assert {program.settings.color for program in programs} == {True, False}
   for program in programs:
     maker = strokes.StrokeMaker(program.settings, 1)
     for t, curve in enumerate(program.curves()):
@@ -41,7 +41,7 @@ def test_curves_are_the_strokes_that_are_painted():
           [curve.pressure(t) for t in times], points[:, 2], atol=1e-6
       )
       seconds = strokes.SECONDS_PER_POINT
-      # Of a parabola, the differences of neighbours are exact.
+      # Of a parabola, the differences of neighbors are exact.
       steps = np.linalg.norm(places[2:] - places[:-2], axis=-1)
       np.testing.assert_allclose(
           [curve.speed(t) for t in times[1:-1]], steps / 2 / seconds, atol=1e-4
@@ -51,14 +51,14 @@ def test_curves_are_the_strokes_that_are_painted():
       assert np.isclose(part.pressure(0.4), curve.pressure(0.4))
 
 
-def test_colour_is_red_green_blue_and_ink_is_black_without():
-  settings = painting.PaintingSettings(colour=True)
+def test_color_is_red_green_blue_and_ink_is_black_without():
+  settings = painting.PaintingSettings(color=True)
   commands = {name: np.zeros(1, int) for name in settings.action_spec()}
   commands |= {'red': np.array([19]), 'blue': np.array([1])}
   (curve,) = curves_lib.curves(settings, commands)
-  np.testing.assert_allclose(curve.colour, (1, 0, 1 / 19))
-  grey = painting.PaintingSettings()
+  np.testing.assert_allclose(curve.color, (1, 0, 1 / 19))
+  gray = painting.PaintingSettings()
   (curve,) = curves_lib.curves(
-      grey, {name: np.zeros(1, int) for name in grey.action_spec()}
+      gray, {name: np.zeros(1, int) for name in gray.action_spec()}
   )
-  assert curve.colour == (0, 0, 0)
+  assert curve.color == (0, 0, 0)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from environments import painting
+from environments.painting import brush_response
 from environments.painting import dabs
 from environments.painting import library
-from environments.painting import response
 
 _ROW = 16 * 32
 
@@ -17,7 +17,7 @@ def _reach(program):
 
 
 def _settings(program):
-  return response.read(library.read_brush(program.settings.brush))
+  return brush_response.read(library.read_brush(program.settings.brush))
 
 
 def _line(size, brush='classic/pen', ends=(2, 29), pressure=9):

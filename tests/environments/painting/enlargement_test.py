@@ -51,7 +51,7 @@ def test_scaling_sizes_alone_would_not_do(brush):
   found = []
   for program, canvases in golden.programs(brush):
     settings = program.settings
-    if settings.canvas_size == 64 and not settings.colour:
+    if settings.canvas_size == 64 and not settings.color:
       larger = dataclasses.replace(
           settings,
           canvas_size=512,

@@ -23,12 +23,12 @@ class _ContractTest(test_utils.EnvironmentTestMixin):
       }
 
 
-class GreyContractTest(_ContractTest, absltest.TestCase):
+class GrayContractTest(_ContractTest, absltest.TestCase):
   pass
 
 
-class ColourContractTest(_ContractTest, absltest.TestCase):
-  settings = {'colour': True, 'brush': 'classic/dry_brush'}
+class ColorContractTest(_ContractTest, absltest.TestCase):
+  settings = {'color': True, 'brush': 'classic/dry_brush'}
 
 
 def test_make_as_documented():
@@ -37,7 +37,7 @@ def test_make_as_documented():
       grid_size=32,
       brush='classic/pen',
       brush_sizes=(1, 2, 3),
-      colour=False,
+      color=False,
       pressure=True,
       episode_length=20,
   )
@@ -54,15 +54,15 @@ def test_make_as_documented():
   environment.close()
 
 
-def test_colour_has_three_channels():
-  environment = painting.make(colour=True)
+def test_color_has_three_channels():
+  environment = painting.make(color=True)
   assert environment.reset().observation['canvas'].shape == (64, 64, 3)
 
 
 def test_make_batch_equals_make():
   rng = np.random.default_rng(0)
-  batch = painting.make_batch(3, num_threads=2, colour=True, episode_length=4)
-  single = painting.make(colour=True, episode_length=4)
+  batch = painting.make_batch(3, num_threads=2, color=True, episode_length=4)
+  single = painting.make(color=True, episode_length=4)
   spec = batch.action_spec()
   actions = [
       {name: rng.integers(0, part.num_values, 3) for name, part in spec.items()}

@@ -55,7 +55,7 @@ def _step(page):
 @pytest.mark.parametrize('size', [None, 200])
 @pytest.mark.parametrize('brush', ['classic/dry_brush', 'classic/charcoal'])
 def test_every_step_shows_the_canvas_pixel_for_pixel(open_player, brush, size):
-  # Of the last of a brush's sets, which are grey for charcoal.
+  # Of the last of a brush's sets, which are gray for charcoal.
   *_, (program, canvases) = golden.programs(brush)
   page = open_player(program, size=size)
   frames = canvases if size is None else program.frames(size)
@@ -140,7 +140,7 @@ def test_the_curve_is_shown_when_asked_for(open_player, program):
   page.click('#show_curve')
   assert 'Q' in page.evaluate(path)
   lines = program.to_svg(
-      centre_lines=True, millimetres=program.settings.canvas_size
+      center_lines=True, millimeters=program.settings.canvas_size
   )
   assert page.evaluate(path) in lines
 
@@ -170,8 +170,8 @@ def test_every_control_has_a_name(program):
   for attributes in Controls.found:
     named = 'aria-label' in attributes
     name = attributes['id']
-    labelled = f'for="{name}"' in text or name in ('play', 'show_curve')
-    assert named or labelled, name
+    labeled = f'for="{name}"' in text or name in ('play', 'show_curve')
+    assert named or labeled, name
 
 
 def test_data_cannot_end_the_element_that_holds_it(program):

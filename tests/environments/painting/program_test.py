@@ -22,7 +22,7 @@ _SETTINGS = st.builds(
     brush_sizes=st.lists(
         st.floats(1e-3, 1e3) | st.integers(1, 1000), min_size=1, max_size=4
     ),
-    colour=st.booleans(),
+    color=st.booleans(),
     pressure=st.booleans(),
     episode_length=st.integers(1, 1000),
     background=st.sampled_from(['white', 'transparent']),
@@ -108,7 +108,7 @@ def _changed(change):
         (lambda r: r.update(settings=[]), ['settings is []', 'canvas_size']),
         (lambda r: r['settings'].update(x=1), ['settings has', "'x'"]),
         (lambda r: r['settings'].pop('brush'), ["settings lacks 'brush'"]),
-        (lambda r: r['settings'].update(colour=1), ['colour is 1', 'bool']),
+        (lambda r: r['settings'].update(color=1), ['color is 1', 'bool']),
         (lambda r: r['settings'].update(canvas_size=True), ['True', 'int']),
         (lambda r: r['settings'].update(canvas_size=0), ['is 0', '1 to 8192']),
         (lambda r: r['settings'].update(brush=None), ['brush is None', 'str']),
@@ -274,17 +274,17 @@ def test_strokes_of_a_trace_differ_and_come_in_order_of_the_map(
   program = _rows(_line(8), _line(16), _line(24), background=background)
   picture = program.trace(size).astype(int)
   assert picture.shape == (size, size, 3)
-  colours = [picture[size * row // 32, size // 2] for row in (8, 16, 24)]
+  colors = [picture[size * row // 32, size // 2] for row in (8, 16, 24)]
   # Plasma goes from blue to orange: red grows and blue falls.
-  assert colours[0][0] < colours[1][0] - 30 < colours[2][0] - 60
-  assert colours[0][2] > colours[2][2] + 60
+  assert colors[0][0] < colors[1][0] - 30 < colors[2][0] - 60
+  assert colors[0][2] > colors[2][2] + 60
   assert (picture[size // 32, size // 2] == 255).all()
 
 
 def test_moves_of_a_trace_are_faint_lines():
   program = _rows(_line(8), _line(24, start=29, end=29))
   picture = program.trace(256).astype(int)
-  # From (29, 8) straight down to (29, 24): grey dashes on white.
+  # From (29, 8) straight down to (29, 24): gray dashes on white.
   column = picture[8 * 12 : 8 * 20, 29 * 8 - 2 : 29 * 8 + 2]
   assert column.max() == 255 and 120 < column.min() < 200
   assert (column[..., 0] == column[..., 2]).all()
@@ -297,7 +297,7 @@ def test_a_trace_of_moves_alone_or_of_one_stroke():
   alone = _rows(_line(8, flag=0)).trace(64)
   assert alone.min() < 255
   one = _rows(_line(8)).trace(64).astype(int)
-  assert one[16, 32, 2] > one[16, 32, 0] + 50  # The first colour: blue.
+  assert one[16, 32, 2] > one[16, 32, 0] + 50  # The first color: blue.
 
 
 def test_reducing_keeps_constants():

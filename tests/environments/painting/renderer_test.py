@@ -25,7 +25,7 @@ _BRUSHES = (
     'classic/kabura',
     'classic/long_grass',
     'classic/blend+paint',
-    'classic/modelling',
+    'classic/modeling',
     'classic/smudge+paint',
 )
 
@@ -60,7 +60,7 @@ def _take(program, index):
 @pytest.mark.parametrize('brush', _BRUSHES)
 def test_episode_does_not_depend_on_what_was_painted_before(brush, backend):
   settings = painting.PaintingSettings(
-      brush=brush, colour=True, brush_sizes=(2, 6)
+      brush=brush, color=True, brush_sizes=(2, 6)
   )
   program = _program(settings, 4)
   renderer = painting.PaintingRenderer(settings, backend=backend)
@@ -71,7 +71,7 @@ def test_episode_does_not_depend_on_what_was_painted_before(brush, backend):
 
 
 def test_batch_equals_single_canvases(backend):
-  settings = painting.PaintingSettings(brush='classic/charcoal', colour=True)
+  settings = painting.PaintingSettings(brush='classic/charcoal', color=True)
   program = _program(settings, 4, count=5)
   batch = _render(
       painting.PaintingRenderer(settings, 5, backend=backend), program
@@ -86,7 +86,7 @@ def test_batch_equals_single_canvases(backend):
 @needs_native
 @pytest.mark.parametrize('num_threads', [2, 3, 200])
 def test_threads_equal_one_thread(num_threads):
-  settings = painting.PaintingSettings(brush='classic/dry_brush', colour=True)
+  settings = painting.PaintingSettings(brush='classic/dry_brush', color=True)
   program = _program(settings, 6, count=33)
   alone = painting.PaintingRenderer(settings, 33, 'native')
   shared = painting.PaintingRenderer(
@@ -104,7 +104,7 @@ def test_threads_equal_one_thread(num_threads):
     # Tiles are 64 pixels: less than one, one, part of a second, two.
     canvas_size=st.sampled_from([20, 64, 100, 128]),
     grid_size=st.sampled_from([7, 32]),
-    colour=st.booleans(),
+    color=st.booleans(),
     pressure=st.booleans(),
     background=st.sampled_from(['white', 'transparent']),
     brush_sizes=st.sampled_from([(1, 2, 3), (0.5, 2.9, 3, 12, 40), (5,)]),
@@ -138,7 +138,7 @@ def test_modes_that_no_inking_classic_brush_uses(
   settings = painting.PaintingSettings(
       brush='made_up',
       brushes_path=str(tmp_path),
-      colour=True,
+      color=True,
       canvas_size=100,
       background=background,
       brush_sizes=(4, 10),
@@ -153,7 +153,7 @@ def test_modes_that_no_inking_classic_brush_uses(
 
 
 def test_parts_that_a_move_ignores_change_nothing(backend):
-  settings = painting.PaintingSettings(colour=True, brush='classic/charcoal')
+  settings = painting.PaintingSettings(color=True, brush='classic/charcoal')
   program = _program(settings, 8, count=3, seed=3)
   other = _program(settings, 8, count=3, seed=4)
   mixed = []
@@ -162,7 +162,7 @@ def test_parts_that_a_move_ignores_change_nothing(backend):
     mixed.append(
         {
             name: np.where(is_paint, value, noise[name])
-            if part.counts_if
+            if part.active_if
             else value
             for (name, value), part in zip(
                 command.items(), settings.action_spec().values()
@@ -238,9 +238,9 @@ def test_size_and_pressure_change_how_much_ink(backend):
   assert ink(size=1, pressure=1) < ink(size=1, pressure=8)
 
 
-def test_colour_is_red_green_blue(backend):
+def test_color_is_red_green_blue(backend):
   settings = painting.PaintingSettings(
-      colour=True, brush_sizes=(8,), pressure=False
+      color=True, brush_sizes=(8,), pressure=False
   )
   renderer = painting.PaintingRenderer(settings, backend=backend)
   parts = {'red': 19, 'green': 10, 'blue': 0}

@@ -7,8 +7,8 @@ import pytest
 from environments import painting
 
 
-def test_colour_spec_has_all_parts_in_the_order_of_decision():
-  spec = painting.PaintingSettings(colour=True).action_spec()
+def test_color_spec_has_all_parts_in_the_order_of_decision():
+  spec = painting.PaintingSettings(color=True).action_spec()
   assert list(spec) == [
       'flag',
       'end',
@@ -25,12 +25,12 @@ def test_colour_spec_has_all_parts_in_the_order_of_decision():
 
 
 def test_locations_say_so_and_ink_counts_only_with_ink():
-  spec = painting.PaintingSettings(colour=True, grid_size=16).action_spec()
+  spec = painting.PaintingSettings(color=True, grid_size=16).action_spec()
   for name, part in spec.items():
     is_location = name in ('end', 'control')
     assert part.grid_shape == ((16, 16) if is_location else None)
     always = name in ('flag', 'end')
-    assert part.counts_if == (None if always else ('flag', (1,)))
+    assert part.active_if == (None if always else ('flag', (1,)))
 
 
 def test_parts_without_a_choice_are_left_out():
@@ -45,7 +45,7 @@ def test_settings_are_frozen_hashable_and_take_lists():
   assert settings == painting.PaintingSettings(brush_sizes=(1, 2))
   assert hash(settings) == hash(painting.PaintingSettings(brush_sizes=(1, 2)))
   with pytest.raises(dataclasses.FrozenInstanceError):
-    settings.colour = True
+    settings.color = True
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ _NAME = '{http://www.w3.org/2000/svg}'
 
 def _program(**parts):
   """Returns a stroke, a move, and two strokes in one go; five-fold grid."""
-  settings = painting.PaintingSettings(canvas_size=50, grid_size=5, colour=True)
+  settings = painting.PaintingSettings(canvas_size=50, grid_size=5, color=True)
   commands = {
       'flag': [1, 0, 1, 1],
       'end': [6, 7, 13, 14],
@@ -41,7 +41,7 @@ def _points(path):
   return np.array([[float(x) for x in pair.split(',')] for pair in numbers])
 
 
-def test_paths_are_the_curves_with_width_opacity_and_colour():
+def test_paths_are_the_curves_with_width_opacity_and_color():
   root, _ = _paths(_program().to_svg())
   assert root.get('viewBox') == '0 0 50 50'
   strokes = list(root.find(f'{_NAME}g'))[1:]
@@ -75,7 +75,7 @@ def test_paths_are_the_curves_with_width_opacity_and_colour():
 def test_opacity_and_width_are_of_the_brush():
   texts = [
       _program().to_svg(brush=brush)
-      for brush in ('classic/pen', 'classic/modelling')
+      for brush in ('classic/pen', 'classic/modeling')
   ]
   assert 'opacity="1"' in texts[0]
   faint = [float(x) for x in re.findall(r'opacity="(.+?)"', texts[1])]
@@ -94,9 +94,9 @@ def test_transparent_paper_is_black_as_the_canvas_shows_it():
   assert not paths and program.render().max() == 0
 
 
-def test_centre_lines_are_in_millimetres_and_one_path_until_the_pen_lifts():
+def test_center_lines_are_in_millimeters_and_one_path_until_the_pen_lifts():
   black = _program(red=[0, 0, 0, 0])
-  text = black.to_svg(centre_lines=True, millimetres=200)
+  text = black.to_svg(center_lines=True, millimeters=200)
   root, paths = _paths(text)
   assert (root.get('width'), root.get('height')) == ('200mm', '200mm')
   assert root.get('viewBox') == '0 0 200 200'
@@ -107,12 +107,12 @@ def test_centre_lines_are_in_millimetres_and_one_path_until_the_pen_lifts():
   assert not list(root.iter(f'{_NAME}rect'))
   assert 'opacity' not in text
   assert len({path.get('stroke-width') for path in paths}) == 1
-  assert _paths(_program().to_svg(centre_lines=True))[0].get('width') == '100mm'
+  assert _paths(_program().to_svg(center_lines=True))[0].get('width') == '100mm'
 
 
 def test_a_plotter_changes_pens_between_paths():
   program = _program(red=[19, 0, 0, 19])
-  _, paths = _paths(program.to_svg(centre_lines=True))
+  _, paths = _paths(program.to_svg(center_lines=True))
   assert [path.get('stroke') for path in paths] == [
       '#ff0000',
       '#000000',
@@ -121,14 +121,14 @@ def test_a_plotter_changes_pens_between_paths():
 
 
 def test_physical_size_of_the_picture():
-  root, _ = _paths(_program().to_svg(millimetres=80.5))
+  root, _ = _paths(_program().to_svg(millimeters=80.5))
   assert (root.get('width'), root.get('viewBox')) == ('80.5mm', '0 0 50 50')
 
 
-@pytest.mark.parametrize('millimetres', [0, -1, float('nan'), float('inf')])
-def test_millimetres_out_of_range(millimetres):
-  with pytest.raises(ValueError, match=f'millimetres is {millimetres}'):
-    _program().to_svg(centre_lines=True, millimetres=millimetres)
+@pytest.mark.parametrize('millimeters', [0, -1, float('nan'), float('inf')])
+def test_millimeters_out_of_range(millimeters):
+  with pytest.raises(ValueError, match=f'millimeters is {millimeters}'):
+    _program().to_svg(center_lines=True, millimeters=millimeters)
 
 
 def test_every_golden_program_is_well_formed():
@@ -142,28 +142,28 @@ def test_every_golden_program_is_well_formed():
         for t, flag in enumerate(program.commands['flag'])
     ]
     assert sum(seen) <= len(strokes) <= count
-    lines = _paths(program.to_svg(centre_lines=True))[1]
+    lines = _paths(program.to_svg(center_lines=True))[1]
     assert sum(path.get('d').count('Q') for path in lines) == count
     assert not re.search(r'nan|inf|\de-', text)
 
 
 def test_a_browser_draws_what_a_pen_painted(page, tmp_path):
-  coloured = []
+  colored = []
   for program, canvases in golden.programs('classic/pen'):
     path = tmp_path / 'drawing.svg'
     path.write_text(program.to_svg())
     page.open(path)
     seen = page.screenshot()[:64, :64].astype(float)
-    if not program.settings.colour:
+    if not program.settings.color:
       seen = seen.mean(-1, keepdims=True)
 
     def alike(canvas, seen=seen):
       return np.corrcoef(seen.ravel(), canvas.ravel())[0, 1]
 
-    # Broad strokes in colour show every pixel of an edge that is elsewhere.
-    assert alike(canvases[-1]) >= (0.8 if program.settings.colour else 0.97)
+    # Broad strokes in color show every pixel of an edge that is elsewhere.
+    assert alike(canvases[-1]) >= (0.8 if program.settings.color else 0.97)
     # The same picture upside down is no such match.
     assert alike(canvases[-1][::-1]) < 0.8
-    coloured.append(program.settings.colour)
-  assert sum(coloured) >= 3 and len(coloured) - sum(coloured) >= 3
+    colored.append(program.settings.color)
+  assert sum(colored) >= 3 and len(colored) - sum(colored) >= 3
   assert not page.console

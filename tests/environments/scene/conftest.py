@@ -2,7 +2,7 @@ import pytest
 
 from environments import scene
 from environments.scene import gl as gl_lib
-from environments.scene import table as table_lib
+from environments.scene import sprites as sprites_lib
 
 
 @pytest.fixture(scope='package', autouse=True)
@@ -11,9 +11,9 @@ def cache_folder(tmp_path_factory):
   folder = tmp_path_factory.mktemp('cache')
   with pytest.MonkeyPatch.context() as patch:
     patch.setenv('XDG_CACHE_HOME', str(folder))
-    table_lib.load.cache_clear()
+    sprites_lib.load.cache_clear()
     yield folder
-    table_lib.load.cache_clear()
+    sprites_lib.load.cache_clear()
 
 
 @pytest.fixture(scope='package')

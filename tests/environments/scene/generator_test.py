@@ -102,7 +102,7 @@ def test_numbers_and_values_are_uniform():
 
 
 def test_later_objects_are_uniform_where_there_is_room():
-  # Two large spheres on a 3x3 grid: neighbours overlap, and diagonals do not.
+  # Two large spheres on a 3x3 grid: neighbors overlap, and diagonals do not.
   settings = scene.SceneSettings(
       grid_size=3, span=0.45, sizes=(0.28,), shades=2
   )

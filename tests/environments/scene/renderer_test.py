@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from environments import scene
-from environments.scene import live
+from environments.scene import mujoco_renderer
 from environments.scene import world
 
 pytestmark = pytest.mark.usefixtures('needs_gl')
@@ -52,7 +52,7 @@ def test_3000_programs_equal_mujocos_own_pictures():
   count, batches = 200, 15
   renderer = scene.SceneRenderer(settings, count)
   most = 0
-  with live.LiveRenderer(settings.canvas_size) as mujoco:
+  with mujoco_renderer.LiveRenderer(settings.canvas_size) as mujoco:
     for seed in range(batches):
       commands = programs(settings, 20, count, seed)
       if seed >= batches // 2:
@@ -74,7 +74,7 @@ def test_other_settings_equal_mujocos_own_pictures():
   commands = programs(SMALL, 12, 40, seed=0)
   canvases = play(scene.SceneRenderer(SMALL, 40), commands)
   assert canvases.shape[2:] == (37, 37, 3)
-  with live.LiveRenderer(37) as mujoco:
+  with mujoco_renderer.LiveRenderer(37) as mujoco:
     for n in range(40):
       np.testing.assert_array_equal(
           canvases[-1, n], draw_live(mujoco, SMALL, commands, n)
@@ -125,7 +125,7 @@ def test_parts_that_a_skip_ignores_change_nothing():
   other = programs(SMALL, 10, 8, seed=3)
   is_skip = commands['kind'] == scene.KINDS.index('skip')
   mixed = {
-      name: np.where(is_skip, other[name], values) if part.counts_if else values
+      name: np.where(is_skip, other[name], values) if part.active_if else values
       for (name, values), part in zip(
           commands.items(), SMALL.action_spec().values()
       )

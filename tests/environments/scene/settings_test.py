@@ -30,9 +30,9 @@ def test_a_skip_has_only_its_kind():
   for name, part in scene.SceneSettings().action_spec().items():
     assert part.grid_shape == ((16, 16) if name == 'location' else None)
     if name == 'kind':
-      assert part.counts_if is None
+      assert part.active_if is None
     else:
-      earlier, values = part.counts_if
+      earlier, values = part.active_if
       assert earlier == 'kind' and set(values) == {0, 1, 2} - {skip}
 
 
@@ -50,10 +50,10 @@ def test_places_go_along_rows_from_the_back_left():
   )
 
 
-def test_colours_go_in_equal_steps_from_nearly_black_to_full():
-  colours = scene.SceneSettings(shades=4).colours()
-  assert 0.0 < colours[0] < 0.1 and colours[-1] == 1.0
-  np.testing.assert_allclose(np.diff(colours), (1.0 - colours[0]) / 3)
+def test_colors_go_in_equal_steps_from_nearly_black_to_full():
+  colors = scene.SceneSettings(shades=4).colors()
+  assert 0.0 < colors[0] < 0.1 and colors[-1] == 1.0
+  np.testing.assert_allclose(np.diff(colors), (1.0 - colors[0]) / 3)
 
 
 def test_footprints_stay_on_the_platform():

@@ -31,14 +31,14 @@ def test_objects_stand_on_the_platform_in_their_footprint(object_, size):
   np.testing.assert_array_equal(geom.position[:2], settings.places()[37])
 
 
-def test_larger_sizes_are_larger_and_colours_are_red_green_blue():
+def test_larger_sizes_are_larger_and_colors_are_red_green_blue():
   settings = scene.SceneSettings()
   small, large = (
       world.geoms(settings, single(1, size=size, rgb=(3, 0, 1)))[0]
       for size in (0, 2)
   )
   np.testing.assert_allclose(large.size / small.size, 0.28 / 0.13)
-  shades = settings.colours()
+  shades = settings.colors()
   np.testing.assert_array_equal(
       small.rgba, [shades[3], shades[0], shades[1], 1.0]
   )

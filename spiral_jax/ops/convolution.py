@@ -16,7 +16,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from spiral_jax.networks import native
+from spiral_jax.ops import native
 
 
 def is_native(x: chex.Array, kernel: chex.Array, stride: int) -> bool:

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from spiral_jax.driver import periodic
+from spiral_jax.driver import checkpointer as checkpointer_lib
 from spiral_jax.driver import program as program_lib
 
 
@@ -37,8 +37,8 @@ class Memory:
 def test_threads_call_by_the_clock_and_stop_without_waiting_it_out():
   program = program_lib.Program()
   often, seldom = Counter(), Counter()
-  program.add(periodic.Periodic('often', often, every_seconds=0.01))
-  program.add(periodic.Periodic('seldom', seldom, every_seconds=1000))
+  program.add(checkpointer_lib.Periodic('often', often, every_seconds=0.01))
+  program.add(checkpointer_lib.Periodic('seldom', seldom, every_seconds=1000))
   start = time.monotonic()
   program_lib.launch(program, stop_when=lambda: often.value >= 5)
   assert time.monotonic() - start < 3
@@ -48,8 +48,8 @@ def test_threads_call_by_the_clock_and_stop_without_waiting_it_out():
 def test_with_rounds_only_threads_never_call():
   program = program_lib.Program()
   never, often = Counter(), Counter()
-  program.add(periodic.Periodic('never', never, every_rounds=1))
-  program.add(periodic.Periodic('often', often, every_seconds=0.01))
+  program.add(checkpointer_lib.Periodic('never', never, every_rounds=1))
+  program.add(checkpointer_lib.Periodic('often', often, every_seconds=0.01))
   program_lib.launch(program, stop_when=lambda: often.value >= 3)
   assert never.value == 0
 
@@ -57,7 +57,9 @@ def test_with_rounds_only_threads_never_call():
 def test_lockstep_calls_by_rounds():
   program = program_lib.Program()
   count, rounds = Counter(), []
-  program.add(periodic.Periodic('p', count, every_seconds=1e-9, every_rounds=3))
+  program.add(
+      checkpointer_lib.Periodic('p', count, every_seconds=1e-9, every_rounds=3)
+  )
 
   def on_round(number):
     rounds.append((number, count.value))
@@ -74,7 +76,7 @@ def test_lockstep_calls_by_rounds():
 def test_lockstep_by_the_clock_doesnt_wait():
   program = program_lib.Program()
   count, rounds = Counter(), []
-  program.add(periodic.Periodic('p', count, every_seconds=0.02))
+  program.add(checkpointer_lib.Periodic('p', count, every_seconds=0.02))
   program_lib.launch(
       program,
       lockstep=True,
@@ -86,7 +88,7 @@ def test_lockstep_by_the_clock_doesnt_wait():
 
 def test_checkpointer_saves_and_restores_all_parts():
   memory, one, two = Memory(), Counter(), Counter()
-  checkpointer = periodic.Checkpointer(
+  checkpointer = checkpointer_lib.Checkpointer(
       'c',
       memory,
       {'one': one, 'two': two},
@@ -104,7 +106,7 @@ def test_checkpointer_saves_and_restores_all_parts():
 def test_checkpointer_names_the_part_that_doesnt_fit():
   memory, one = Memory(), Counter()
   memory.save(7, {'one': {'value': 1}})
-  checkpointer = periodic.Checkpointer(
+  checkpointer = checkpointer_lib.Checkpointer(
       'c',
       memory,
       {'one': one, 'two': Counter()},
@@ -113,7 +115,7 @@ def test_checkpointer_names_the_part_that_doesnt_fit():
   )
   with pytest.raises(ValueError, match="checkpoint 7 has no state of 'two'"):
     checkpointer.restore()
-  checkpointer = periodic.Checkpointer(
+  checkpointer = checkpointer_lib.Checkpointer(
       'c',
       memory,
       {'one': one, 'two': Counter()},
@@ -126,4 +128,4 @@ def test_checkpointer_names_the_part_that_doesnt_fit():
 
 def test_a_period_is_needed():
   with pytest.raises(ValueError, match="'p' has every_seconds None"):
-    periodic.Periodic('p', lambda: None)
+    checkpointer_lib.Periodic('p', lambda: None)

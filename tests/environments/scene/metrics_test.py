@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 
-from spiral_jax import evaluation
-from spiral_jax.evaluation import objects
+from environments.scene import metrics
 
 GRID = (16, 16)
 PARTS = ('object', 'location', 'size', 'red', 'green', 'blue')
@@ -32,7 +31,7 @@ def scenes(*lists, places=4):
 
 def evaluate(predicted, true, **places):
   """Returns the figures of one scene."""
-  return evaluation.evaluate_objects(
+  return metrics.evaluate_objects(
       scenes(predicted, **places), scenes(true), grid_shape=GRID
   )
 
@@ -41,7 +40,7 @@ def test_a_perfect_scene_in_any_order():
   things = [thing(1, 2, 3, 2, (1, 2, 3)), thing(9, 9), thing(0, 15, 1)]
   for predicted in itertools.permutations(things):
     figures = evaluate(predicted, things, places=20)
-    assert figures == objects.ObjectAccuracy(
+    assert figures == metrics.ObjectAccuracy(
         scenes=1,
         right_count=1,
         count_error=0,
@@ -53,7 +52,7 @@ def test_a_perfect_scene_in_any_order():
         location=1,
         near=1,
         size=1,
-        colour=1,
+        color=1,
         shade=1,
     )
 
@@ -63,8 +62,8 @@ def test_each_part_has_its_own_figure():
   for change, wrong in (
       (dict(object_=2), {'kind': 0}),
       (dict(size=0), {'size': 0}),
-      (dict(rgb=(1, 2, 1)), {'colour': 0, 'shade': 2 / 3}),
-      (dict(rgb=(0, 2, 3)), {'colour': 0, 'shade': 0}),
+      (dict(rgb=(1, 2, 1)), {'color': 0, 'shade': 2 / 3}),
+      (dict(rgb=(0, 2, 3)), {'color': 0, 'shade': 0}),
   ):
     parts = dict(object_=1, size=1, rgb=(1, 1, 1)) | change
     figures = evaluate([thing(5, 5, **parts)], true)._asdict()
@@ -128,7 +127,7 @@ def test_nothing_predicted_or_nothing_there():
   assert np.isnan(figures[7:]).all()
   both = evaluate([], [])
   assert (both.right_count, both.exact) == (1, 1)
-  none = evaluation.evaluate_objects(scenes(), scenes(), grid_shape=GRID)
+  none = metrics.evaluate_objects(scenes(), scenes(), grid_shape=GRID)
   assert none.scenes == 0 and np.isnan(none.right_count)
 
 
@@ -140,7 +139,7 @@ def test_pairs_of_all_scenes_count_alike():
       [thing(2, 2), thing(3, 3)],
       places=6,
   )
-  figures = evaluation.evaluate_objects(predicted, true, grid_shape=GRID)
+  figures = metrics.evaluate_objects(predicted, true, grid_shape=GRID)
   assert (figures.scenes, figures.matched) == (3, 4)
   assert figures.right_count == pytest.approx(2 / 3)
   assert figures.count_error == pytest.approx(1 / 3)
@@ -158,7 +157,7 @@ def test_pairs_of_all_scenes_count_alike():
 def test_match_against_all_matchings(rows, columns, seed, values):
   # Of few values, so that ties are common.
   cost = np.random.default_rng(seed).integers(-3, values, (rows, columns))
-  i, j = objects.match(cost)
+  i, j = metrics.match(cost)
   assert len(i) == len(j) == min(rows, columns)
   assert len(set(i)) == len(i) and len(set(j)) == len(j)
   assert sorted(i) == list(i)
@@ -175,7 +174,7 @@ def test_match_of_many():
   order = rng.permutation(20)
   cost = rng.uniform(1, 2, (20, 20))
   cost[np.arange(20), order] = 0.01
-  rows, columns = objects.match(cost)
+  rows, columns = metrics.match(cost)
   np.testing.assert_array_equal(rows, np.arange(20))
   np.testing.assert_array_equal(columns, order)
 
@@ -183,24 +182,22 @@ def test_match_of_many():
 def test_refuses_what_are_no_scenes():
   good = scenes([thing(1, 1)])
   with pytest.raises(ValueError, match="predicted.* no part 'size' but"):
-    evaluation.evaluate_objects(
+    metrics.evaluate_objects(
         {k: v for k, v in good.items() if k != 'size'}, good, grid_shape=GRID
     )
   with pytest.raises(ValueError, match="'present' of true.*int64"):
-    evaluation.evaluate_objects(
+    metrics.evaluate_objects(
         good, good | {'present': np.ones((1, 4), int)}, grid_shape=GRID
     )
   with pytest.raises(ValueError, match=r"'red' of predicted.*\(1, 3\)"):
-    evaluation.evaluate_objects(
+    metrics.evaluate_objects(
         good | {'red': np.ones((1, 3), int)}, good, grid_shape=GRID
     )
   with pytest.raises(ValueError, match="'red' of predicted.*float64"):
-    evaluation.evaluate_objects(
+    metrics.evaluate_objects(
         good | {'red': np.ones((1, 4))}, good, grid_shape=GRID
     )
   with pytest.raises(ValueError, match='17 to 17.* 4 cells'):
-    evaluation.evaluate_objects(good, good, grid_shape=(2, 2))
+    metrics.evaluate_objects(good, good, grid_shape=(2, 2))
   with pytest.raises(ValueError, match='1 predicted scenes and 2 true'):
-    evaluation.evaluate_objects(
-        good, scenes([thing(1, 1)], []), grid_shape=GRID
-    )
+    metrics.evaluate_objects(good, scenes([thing(1, 1)], []), grid_shape=GRID)

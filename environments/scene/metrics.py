@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-COLOURS = ('red', 'green', 'blue')
-_PARTS = ('object', 'location', 'size', *COLOURS)
+COLORS = ('red', 'green', 'blue')
+_PARTS = ('object', 'location', 'size', *COLORS)
 
 
 class ObjectAccuracy(NamedTuple):
@@ -27,7 +27,7 @@ class ObjectAccuracy(NamedTuple):
   location: float  # At the very location.
   near: float  # Within one cell: in row, in column or in both.
   size: float  # Of the right size.
-  colour: float  # Right in red, green and blue.
+  color: float  # Right in red, green and blue.
   shade: float  # Of single channels that are right.
 
 
@@ -74,7 +74,7 @@ def evaluate_objects(
       - np.stack(np.divmod(true['location'][scene, second], grid_shape[1]))
   )
   is_near = (row <= 1) & (column <= 1)
-  shades = np.stack([is_right[name] for name in COLOURS], axis=-1)
+  shades = np.stack([is_right[name] for name in COLORS], axis=-1)
   wrong = np.bincount(
       scene,
       ~np.logical_and.reduce([*is_right.values()]),
@@ -93,7 +93,7 @@ def evaluate_objects(
       location=_share(is_right['location']),
       near=_share(is_near),
       size=_share(is_right['size']),
-      colour=_share(np.all(shades, axis=-1)),
+      color=_share(np.all(shades, axis=-1)),
       shade=_share(shades),
   )
 

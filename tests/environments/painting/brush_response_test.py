@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from environments import painting
+from environments.painting import brush_response
 from environments.painting import library
-from environments.painting import response
 
 
 def _brush(**settings):
@@ -28,7 +28,7 @@ def test_pressure_bends_radius_and_opacity():
       opaque=(0.8, []),
       opaque_multiply=(0.0, [[0, 0], [1, 1]]),
   )
-  found = response.read(brush).at(0.25, speed=0)
+  found = brush_response.read(brush).at(0.25, speed=0)
   assert found.radius == pytest.approx(np.exp(0.5))
   assert found.opacity == pytest.approx(0.2)
 
@@ -41,7 +41,7 @@ def test_dabs_that_overlap_add_up_unless_the_brush_corrects(linearize, opacity):
       dabs_per_actual_radius=(2.0, []),
       opaque_linearize=(linearize, []),
   )
-  found = response.read(brush).at(0.3, speed=0)
+  found = brush_response.read(brush).at(0.3, speed=0)
   assert found.opacity == pytest.approx(opacity)
 
 
@@ -61,7 +61,7 @@ def test_speeds_are_mapped_as_libmypaint_fixes_them():
           }
       }
   ).encode()
-  settings = response.read(brush)
+  settings = brush_response.read(brush)
   # At 45 pixels a second either is 0.5 and grows by 0.015 a pixel a second.
   assert np.log(settings.at(0.5, 45).radius) == pytest.approx(1.5)
   slope = np.log(settings.at(0.5, 45.01).radius / settings.at(0.5, 45).radius)
@@ -85,7 +85,7 @@ def _painted_and_expected(pressure):
   )
   ink = (255.0 - program.render()[:, 128, 0]) / 255
   _, curve = program.curves()
-  return ink, response.read(library.read_brush(settings.brush)).at(
+  return ink, brush_response.read(library.read_brush(settings.brush)).at(
       curve.pressure(0.5), curve.speed(0.5)
   )
 

@@ -1,6 +1,6 @@
 """All objects that there can be, drawn once by MuJoCo: a table of sprites.
 
-There are only as many single objects, but for their colour, as kinds times
+There are only as many single objects, but for their color, as kinds times
 locations times sizes. Without shadows a pixel of a scene is that of the nearest
 object there, so a scene is put together from sprites (see canvases.py), equal
 to MuJoCo's own picture bit for bit and hundreds of times faster.
@@ -22,10 +22,10 @@ import zlib
 
 import numpy as np
 
-from environments.scene import cache
+from environments import files
 from environments.scene import commands as commands_lib
 from environments.scene import gl as gl_lib
-from environments.scene import live
+from environments.scene import mujoco_renderer
 from environments.scene import settings as settings_lib
 from environments.scene import world
 
@@ -54,7 +54,7 @@ class Table(NamedTuple):
 def load(
     settings: settings_lib.SceneSettings, gl: gl_lib.Kind = 'auto'
 ) -> Table:
-  """Returns the table from the user's cache, or makes it and puts it there.
+  """Returns the table from the user's files, or makes it and puts it there.
 
   Args:
     settings: of the scenes.
@@ -69,7 +69,9 @@ def load(
   if table is None:
     table = build(settings, gl)
     try:
-      cache.write(path, lambda file: np.savez(file, **table._asdict()))
+      files.write_atomically(
+          path, lambda file: np.savez(file, **table._asdict())
+      )
     except OSError as error:
       logging.warning(
           'scenes: the table could not be kept in %s (%s); it is made again'
@@ -94,7 +96,7 @@ def cache_path(settings: settings_lib.SceneSettings) -> pathlib.Path:
       settings.shades,
   ]
   digest = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
-  return cache.directory() / 'scenes' / f'sprites-{digest}.npz'
+  return files.directory('scenes') / f'sprites-{digest}.npz'
 
 
 def build(
@@ -106,10 +108,10 @@ def build(
     NoOpenGLError: if there is no OpenGL here; says what to install.
   """
   size = settings.canvas_size
-  with live.LiveRenderer(size, gl=gl) as renderer:
+  with mujoco_renderer.LiveRenderer(size, gl=gl) as renderer:
     background, background_nearness = renderer.render_depth([])
   pixels, nearness, brightness = [], [], []
-  with live.LiveRenderer(size, gl=gl, platform=False) as renderer:
+  with mujoco_renderer.LiveRenderer(size, gl=gl, platform=False) as renderer:
     for sprite in range(num_sprites(settings)):
       near, bright = _draw(renderer, settings, sprite)
       shows = near > 0
@@ -145,7 +147,7 @@ def sprite_of(
 
 
 def _draw(
-    renderer: live.LiveRenderer,
+    renderer: mujoco_renderer.LiveRenderer,
     settings: settings_lib.SceneSettings,
     sprite: int,
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Distances of colours: closed forms, SciPy's, and what they must not see."""
+"""Distances of colors: closed forms, SciPy's, and what they must not see."""
 
 import functools
 
@@ -7,32 +7,32 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from spiral_jax.losses import colour
+from spiral_jax.losses import color
 
 
 def random(seed, *shape):
-  """Returns uint8 images of uneven colours as floats in [0, 1]."""
+  """Returns uint8 images of uneven colors as floats in [0, 1]."""
   rng = np.random.default_rng(seed)
   values = 255 * rng.beta(0.7, 1 + seed, size=shape)
   return values.astype(np.uint8).astype(np.float32) / 255
 
 
 def page(*shades, size=4):
-  """Returns a page of one colour, `[size, size, C]`."""
+  """Returns a page of one color, `[size, size, C]`."""
   return np.full((size, size, len(shades)), shades, np.float32)
 
 
 @pytest.mark.parametrize('bins', [2, 5, 16, 256])
 def test_black_and_white_are_one_apart(bins):
   black, white = page(0, 0, 0), page(1, 1, 1)
-  distance = functools.partial(colour.earth_movers_distance, bins=bins)
+  distance = functools.partial(color.earth_movers_distance, bins=bins)
   assert distance(black, white) == pytest.approx(1.0)
   assert distance(white, black) == pytest.approx(1.0)
   assert distance(white, white) == 0.0
 
 
 def test_one_channel_of_three_counts_for_a_third():
-  assert colour.earth_movers_distance(
+  assert color.earth_movers_distance(
       page(0, 1, 0), page(0, 0, 0)
   ) == pytest.approx(1 / 3)
 
@@ -41,18 +41,18 @@ def test_it_is_how_much_moves_times_how_far():
   # A quarter of a white page goes to 51 / 255.
   canvas = page(1)
   canvas[:2, :2] = 0.2
-  assert colour.earth_movers_distance(
+  assert color.earth_movers_distance(
       canvas, page(1), bins=256
   ) == pytest.approx(0.25 * 0.8)
   # Of five bins it goes from the last to the second: three of four steps.
-  assert colour.earth_movers_distance(
+  assert color.earth_movers_distance(
       canvas + 0.01, page(1), bins=5
   ) == pytest.approx(0.25 * 3 / 4)
 
 
 def test_it_grows_with_the_way_where_l1_of_histograms_would_not():
   near, far = (
-      colour.earth_movers_distance(page(shade), page(0)) for shade in (0.3, 0.9)
+      color.earth_movers_distance(page(shade), page(0)) for shade in (0.3, 0.9)
   )
   assert near == pytest.approx(0.3, abs=0.05)
   assert far == pytest.approx(0.9, abs=0.05)
@@ -76,7 +76,7 @@ def test_it_is_the_wasserstein_distance_of_scipy(bins):
     ]
     expected.append(stats.wasserstein_distance(places, places, *weights))
   assert np.ptp(expected) > 0
-  distance = colour.earth_movers_distance(canvas, target, bins=bins)
+  distance = color.earth_movers_distance(canvas, target, bins=bins)
   assert distance == pytest.approx(np.mean(expected), rel=1e-5)
 
 
@@ -84,25 +84,25 @@ def test_with_256_bins_it_is_that_of_the_pixels():
   # As many pixels in both: the least work moves them in their order.
   canvas, target = random(1, 9, 7, 3), random(2, 9, 7, 3)
   ordered = [np.sort(x.reshape(-1, 3), axis=0) for x in (canvas, target)]
-  assert colour.earth_movers_distance(
-      canvas, target, bins=256
-  ) == pytest.approx(np.abs(ordered[0] - ordered[1]).mean(), rel=1e-4)
+  assert color.earth_movers_distance(canvas, target, bins=256) == pytest.approx(
+      np.abs(ordered[0] - ordered[1]).mean(), rel=1e-4
+  )
 
 
 def test_every_value_of_uint8_has_a_bin_of_its_own():
   values = np.arange(256, dtype=np.float32).reshape(16, 16, 1) / 255
   np.testing.assert_allclose(
-      colour.histograms(values, 256), np.full((1, 256), 1 / 256)
+      color.histograms(values, 256), np.full((1, 256), 1 / 256)
   )
 
 
 def test_places_are_of_no_account_and_channels_are():
   image = random(1, 8, 8, 3)
   shuffled = np.random.default_rng(0).permutation(image.reshape(64, 3))
-  same = colour.earth_movers_distance(shuffled.reshape(4, 16, 3), image)
+  same = color.earth_movers_distance(shuffled.reshape(4, 16, 3), image)
   assert same == pytest.approx(0.0, abs=1e-6)
   image[..., 0] *= 0.1
-  assert colour.earth_movers_distance(image[..., ::-1], image) > 0.1
+  assert color.earth_movers_distance(image[..., ::-1], image) > 0.1
 
 
 def test_each_canvas_is_compared_with_its_own_target():
@@ -110,11 +110,11 @@ def test_each_canvas_is_compared_with_its_own_target():
   canvas = np.stack([target] * 5)  # [T, B, ...], every one perfect.
   canvas[2, 1, ..., 0] = 1 - canvas[2, 1, ..., 0]
   distance = np.array(
-      jax.jit(colour.earth_movers_distance)(canvas, jnp.asarray(target))
+      jax.jit(color.earth_movers_distance)(canvas, jnp.asarray(target))
   )
   assert distance.shape == (5, 3)
   assert distance[2, 1] == pytest.approx(
-      float(colour.earth_movers_distance(canvas[2, 1], target[1]))
+      float(color.earth_movers_distance(canvas[2, 1], target[1]))
   )
   assert distance[2, 1] > 0.05
   distance[2, 1] = 0.0
@@ -124,9 +124,9 @@ def test_each_canvas_is_compared_with_its_own_target():
 @pytest.mark.parametrize('bins', [1, 257])
 def test_bins_out_of_range_are_refused(bins):
   with pytest.raises(AssertionError):
-    colour.earth_movers_distance(page(0), page(1), bins=bins)
+    color.earth_movers_distance(page(0), page(1), bins=bins)
 
 
 def test_other_channels_are_refused():
   with pytest.raises(AssertionError):
-    colour.earth_movers_distance(page(0), page(1, 1, 1))
+    color.earth_movers_distance(page(0), page(1, 1, 1))

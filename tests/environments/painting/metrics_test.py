@@ -6,7 +6,7 @@ from hypothesis.extra import numpy as hnp
 import numpy as np
 import pytest
 
-from spiral_jax import evaluation
+from environments.painting import metrics
 
 
 def _canvases(*values) -> np.ndarray:
@@ -18,7 +18,7 @@ def _canvases(*values) -> np.ndarray:
 def _use(canvases, flag=None, **kwargs):
   """Returns the figures of one episode as numbers."""
   flag = [1] * (len(canvases) - 1) if flag is None else flag
-  use = evaluation.stroke_use(
+  use = metrics.stroke_use(
       canvases, {'flag': np.array(flag)[:, None]}, **kwargs
   )
   return [x.item() for x in use]
@@ -88,21 +88,21 @@ def test_least_visible_change():
 def test_episodes_are_apart():
   first = _canvases([255, 255], [0, 0], [0, 255])
   second = _canvases([255, 255], [255, 255], [0, 255])
-  use = evaluation.stroke_use(
+  use = metrics.stroke_use(
       np.concatenate([first, second], 1), {'flag': np.array([[1, 0], [1, 1]])}
   )
   np.testing.assert_array_equal(
       np.stack(use), [[2, 1], [2, 1], [3, 1], [1, 0], [1, 0]]
   )
-  summary = evaluation.summarise(use)
+  summary = metrics.summarize(use)
   assert summary == (1.5, 1.0, 2.0, 0.25, 0.25)
 
 
 def test_nothing_drawn():
-  use = evaluation.stroke_use(
+  use = metrics.stroke_use(
       np.full((4, 2, 3, 3, 1), 255, np.uint8), {'flag': np.zeros((3, 2), int)}
   )
-  summary = evaluation.summarise(use)
+  summary = metrics.summarize(use)
   assert summary.strokes == summary.ink == 0
   assert np.isnan(summary[1]) and np.isnan(summary[3])
 
@@ -131,8 +131,8 @@ def test_refuses_what_is_not_an_episode():
   canvases = np.zeros((3, 2, 4, 4, 1), np.uint8)
   flag = {'flag': np.ones((2, 2), int)}
   with pytest.raises(ValueError, match='float64'):
-    evaluation.stroke_use(canvases / 255, flag)
+    metrics.stroke_use(canvases / 255, flag)
   with pytest.raises(ValueError, match="no part 'flag' but kind, size"):
-    evaluation.stroke_use(canvases, {'kind': 0, 'size': 0})
+    metrics.stroke_use(canvases, {'kind': 0, 'size': 0})
   with pytest.raises(ValueError, match=r'\(2, 2\).*\(4, 2, 4, 4, 1\)'):
-    evaluation.stroke_use(np.zeros((4, 2, 4, 4, 1), np.uint8), flag)
+    metrics.stroke_use(np.zeros((4, 2, 4, 4, 1), np.uint8), flag)

@@ -1,6 +1,6 @@
-"""How far apart the colours of two images are: pure functions of arrays.
+"""How far apart the colors of two images are: pure functions of arrays.
 
-Axes: H height, W width, C channels.  Where a colour lies on the page is of no
+Axes: H height, W width, C channels.  Where a color lies on the page is of no
 account.
 """
 
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 def earth_movers_distance(
     canvas: chex.Array, target: chex.Array, *, bins: int = 32
 ) -> chex.Array:
-  """Returns the earth mover's distance between colour histograms, `[...]`.
+  """Returns the earth mover's distance between color histograms, `[...]`.
 
   The penalty of section 4.5 of Ganin et al. (arXiv:1804.01118).  On a line, the
   distance is exactly the l1 distance of the cumulative histograms; here it is
@@ -32,7 +32,7 @@ def earth_movers_distance(
   chex.assert_scalar_in(bins, 2, 256)
   chex.assert_equal(canvas.shape[-1], target.shape[-1])
   shares = [jnp.cumsum(histograms(x, bins), axis=-1) for x in (canvas, target)]
-  # Between neighbouring bins it is a way of 1 / (bins - 1); below the last bin
+  # Between neighboring bins it is a way of 1 / (bins - 1); below the last bin
   # there is no other.
   distance = jnp.abs(shares[0] - shares[1])[..., :-1]
   return jnp.mean(distance, axis=(-2, -1))

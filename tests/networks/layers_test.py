@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from spiral_jax.networks import conv_ops
-from spiral_jax.networks import convolution
+from spiral_jax.networks import layers
+from spiral_jax.ops import convolution as conv_ops
 
 
 def random(seed, *shape):
@@ -16,7 +16,7 @@ def random(seed, *shape):
 def test_space_to_depth_by_hand():
   x = jnp.arange(16).reshape(1, 4, 4, 1)  # Row by row.
   np.testing.assert_array_equal(
-      convolution.space_to_depth(x, 2)[0],
+      layers.space_to_depth(x, 2)[0],
       [
           [[0, 1, 4, 5], [2, 3, 6, 7]],
           [[8, 9, 12, 13], [10, 11, 14, 15]],
@@ -27,14 +27,14 @@ def test_space_to_depth_by_hand():
 def test_space_to_depth_keeps_channels_together():
   x = jnp.arange(2 * 2 * 3).reshape(1, 2, 2, 3)
   np.testing.assert_array_equal(
-      convolution.space_to_depth(x, 2)[0, 0, 0], np.arange(12)
+      layers.space_to_depth(x, 2)[0, 0, 0], np.arange(12)
   )
 
 
 def test_depth_to_space_by_hand():
   x = jnp.asarray([[[[0, 1, 4, 5], [2, 3, 6, 7]]]])  # Two cells side by side.
   np.testing.assert_array_equal(
-      convolution.depth_to_space(x, 2)[0, ..., 0], [[0, 1, 2, 3], [4, 5, 6, 7]]
+      layers.depth_to_space(x, 2)[0, ..., 0], [[0, 1, 2, 3], [4, 5, 6, 7]]
   )
 
 
@@ -43,7 +43,7 @@ def test_depth_to_space_by_hand():
 )
 def test_space_and_depth_undo_each_other(shape, size):
   x = random(0, *shape)
-  deep = convolution.space_to_depth(x, size)
+  deep = layers.space_to_depth(x, size)
   n, height, width, channels = shape
   assert deep.shape == (
       n,
@@ -52,7 +52,7 @@ def test_space_and_depth_undo_each_other(shape, size):
       size * size * channels,
   )
   if channels:
-    np.testing.assert_array_equal(convolution.depth_to_space(deep, size), x)
+    np.testing.assert_array_equal(layers.depth_to_space(deep, size), x)
 
 
 # What `HalvingConv` takes on a CPU without the extension.
@@ -71,7 +71,7 @@ def test_a_product_is_a_strided_convolution(shape, features):
     return jnp.sum(mix * jnp.tanh(layer.apply(params, x)))
 
   def through_ours(x, kernel):
-    return jnp.sum(mix * jnp.tanh(convolution._halve_as_product(x, kernel)))
+    return jnp.sum(mix * jnp.tanh(layers._halve_as_product(x, kernel)))
 
   values_and_gradients = [
       jax.jit(jax.value_and_grad(f, argnums=(0, 1)))(x, kernel)
@@ -93,7 +93,7 @@ def test_halving_layer_differentiates_twice():
 
   def through_layer(x, kernel):
     params = {'params': {'kernel': kernel, 'bias': jnp.zeros(3)}}
-    return convolution.HalvingConv(3).apply(params, x)
+    return layers.HalvingConv(3).apply(params, x)
 
   def plain(x, kernel):
     return conv_ops._plain_conv(x, kernel, 2)
@@ -108,7 +108,7 @@ def test_halving_layer_differentiates_twice():
 
 def test_residual_block_skips():
   x = random(0, 2, 4, 4, 3)
-  block = convolution.ResidualBlock()
+  block = layers.ResidualBlock()
   params = block.init(jax.random.PRNGKey(0), x)
   zeros = jax.tree.map(jnp.zeros_like, params)
   np.testing.assert_array_equal(block.apply(zeros, x), x)
@@ -119,7 +119,7 @@ def test_residual_block_skips():
 @pytest.mark.parametrize('shifted', [False, True])
 def test_a_dense_layer_of_pixels_is_one_of_flax(rectify, shifted):
   x, shift = random(0, 3, 4, 6, 5), random(1, 3, 7) if shifted else None
-  ours, flax = convolution.Dense(7, rectify=rectify), nn.Dense(7)
+  ours, flax = layers.Dense(7, rectify=rectify), nn.Dense(7)
   params = ours.init(jax.random.PRNGKey(0), x, shift)
   assert jax.tree.map(jnp.shape, params) == jax.tree.map(
       jnp.shape, flax.init(jax.random.PRNGKey(0), x)

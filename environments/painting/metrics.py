@@ -107,7 +107,7 @@ def stroke_use(
   return StrokeUse(paints.sum(0), visible, ink, ink - lasting, overdrawn)
 
 
-def summarise(use: StrokeUse) -> StrokeSummary:
+def summarize(use: StrokeUse) -> StrokeSummary:
   """Returns the figures of all episodes together."""
   ink = float(use.ink.sum())
   strokes = int(use.strokes.sum())

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from spiral_jax.networks import conv_ops
-from spiral_jax.networks import convolution
-from spiral_jax.networks import native
+from spiral_jax.networks import layers
+from spiral_jax.ops import convolution as conv_ops
+from spiral_jax.ops import native
 
 pytestmark = pytest.mark.skipif(
     not native.is_built(), reason='the native extension was not built'
@@ -220,12 +220,12 @@ def test_shapes_that_do_not_fit_are_an_error():
 
 
 LAYERS = [
-    (convolution.Conv(5, 3), nn.Conv(5, (3, 3))),
-    (convolution.Conv(5, 5), nn.Conv(5, (5, 5))),
-    (convolution.Conv(5, 4, stride=2), nn.Conv(5, (4, 4), strides=2)),
-    (convolution.HalvingConv(5), nn.Conv(5, (4, 4), strides=2)),
+    (layers.Conv(5, 3), nn.Conv(5, (3, 3))),
+    (layers.Conv(5, 5), nn.Conv(5, (5, 5))),
+    (layers.Conv(5, 4, stride=2), nn.Conv(5, (4, 4), strides=2)),
+    (layers.HalvingConv(5), nn.Conv(5, (4, 4), strides=2)),
     (
-        convolution.DoublingConv(5),
+        layers.DoublingConv(5),
         nn.ConvTranspose(5, (4, 4), strides=(2, 2)),
     ),
 ]
@@ -338,10 +338,10 @@ def test_layers_are_the_same_on_other_platforms(monkeypatch):
 @pytest.mark.parametrize(
     'layer',
     [
-        convolution.Conv(32, 3),
-        convolution.ResidualBlock(),
-        convolution.HalvingConv(32),
-        convolution.DoublingConv(32),
+        layers.Conv(32, 3),
+        layers.ResidualBlock(),
+        layers.HalvingConv(32),
+        layers.DoublingConv(32),
     ],
 )
 def test_which_convolutions_are_used_is_decided_when_lowered(layer):
@@ -369,7 +369,7 @@ def test_what_is_no_number_stays_so():
 
 def test_residual_blocks_use_it_and_are_those_of_flax():
   x = random(0, 3, 4, 4, 32)
-  block = convolution.ResidualBlock()
+  block = layers.ResidualBlock()
   params = block.init(jax.random.PRNGKey(0), x)
   text = jax.jit(block.apply).lower(params, x).as_text()
   assert text.count('custom_call @spiral_jax_relu_conv(') == 2
@@ -381,7 +381,7 @@ def test_residual_blocks_use_it_and_are_those_of_flax():
 
 def test_without_the_extension_it_is_the_plain_convolution(monkeypatch):
   x = random(0, 3, 4, 4, 32)
-  block = convolution.ResidualBlock()
+  block = layers.ResidualBlock()
   params = block.init(jax.random.PRNGKey(0), x)
   with_it = block.apply(params, x)
   monkeypatch.setattr(native, 'is_built', lambda: False)

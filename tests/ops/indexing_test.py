@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from spiral_jax.networks import cells
+from spiral_jax.ops import indexing
 
 _INDEX = np.array([2, 0, 3])
 
@@ -18,24 +18,24 @@ def _random(*shape):
 @pytest.mark.parametrize('rest', [(), (5,), (2, 3)])
 def test_pick_and_place(rest):
   x = _random(3, 4, *rest)
-  picked = cells.pick(x, _INDEX)
+  picked = indexing.pick(x, _INDEX)
   np.testing.assert_array_equal(picked, np.asarray(x)[range(3), _INDEX])
   expected = np.zeros(x.shape, np.float32)
   expected[range(3), _INDEX] = picked
-  np.testing.assert_array_equal(cells.place(picked, _INDEX, 4), expected)
+  np.testing.assert_array_equal(indexing.place(picked, _INDEX, 4), expected)
 
 
 def test_gradients_are_those_of_what_they_compute():
   x, weights = _random(3, 4, 5), _random(3, 5)
 
   def picked(x):
-    return jnp.sum(weights * jnp.sin(cells.pick(x, _INDEX)))
+    return jnp.sum(weights * jnp.sin(indexing.pick(x, _INDEX)))
 
   def picked_plainly(x):
     return jnp.sum(weights * jnp.sin(x[jnp.arange(3), _INDEX]))
 
   def placed(values):
-    return jnp.sum(x * jnp.sin(cells.place(values, _INDEX, 4)))
+    return jnp.sum(x * jnp.sin(indexing.place(values, _INDEX, 4)))
 
   def placed_plainly(values):
     zeros = jnp.zeros((3, 4, 5)).at[jnp.arange(3), _INDEX].set(values)
@@ -58,7 +58,7 @@ def test_gradients_are_those_of_what_they_compute():
 
 
 def test_no_scatter_in_the_gradient():
-  text = jax.jit(jax.grad(lambda x: cells.pick(x, _INDEX).sum())).lower(
+  text = jax.jit(jax.grad(lambda x: indexing.pick(x, _INDEX).sum())).lower(
       _random(3, 4, 5)
   )
   assert 'scatter' not in text.as_text()

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from environments.scene import canvases as canvases_lib
-from environments.scene import table as table_lib
+from environments.scene import compositor
+from environments.scene import sprites as sprites_lib
 
 SIZE, SHADES = 4, 3
 
@@ -17,7 +17,7 @@ def make_table(*sprites):
   starts = np.cumsum([0, *map(len, sprites), 0])
   rows = [(p, *what) for sprite in sprites for p, what in sprite.items()]
   pixels, nearness, brightness = map(np.array, zip(*rows))
-  return table_lib.Table(
+  return sprites_lib.Table(
       background=np.full((SIZE, SIZE, 3), 7, np.uint8),
       background_nearness=np.full((SIZE, SIZE), 0.25, np.float32),
       starts=starts.astype(np.int32),
@@ -37,10 +37,10 @@ TABLE = make_table(NEAR, FAR, AS_NEAR, BEHIND)
 
 
 class Single:
-  """One canvas, on which objects are grey of shade 0."""
+  """One canvas, on which objects are gray of shade 0."""
 
   def __init__(self):
-    self._canvases = canvases_lib.Canvases(TABLE, 1)
+    self._canvases = compositor.Canvases(TABLE, 1)
 
   def add(self, sprite, levels=(0, 0, 0)):
     return self._draw(True, False, sprite, levels)
@@ -63,7 +63,7 @@ class Single:
     return canvas[0].reshape(-1, 3)
 
 
-def greys(canvas):
+def grays(canvas):
   """Returns the first six pixels, whose channels must be equal."""
   assert (canvas == canvas[:, :1]).all()
   return canvas[:6, 0].tolist()
@@ -74,18 +74,18 @@ def test_the_nearest_shows_in_either_order():
     single = Single()
     for sprite in order:
       canvas = single.add(sprite)
-    assert greys(canvas) == [100, 110, 130, 7, 7, 7]
+    assert grays(canvas) == [100, 110, 130, 7, 7, 7]
 
 
 def test_of_two_equally_near_the_later_shows():
   single = Single()
   single.add(0)
-  assert greys(single.add(2)) == [100, 140, 7, 150, 7, 7]
-  assert greys(single.add(0)) == [100, 110, 7, 150, 7, 7]
+  assert grays(single.add(2)) == [100, 140, 7, 150, 7, 7]
+  assert grays(single.add(0)) == [100, 110, 7, 150, 7, 7]
 
 
 def test_what_is_behind_the_platform_does_not_show():
-  assert greys(Single().add(3)) == [7] * 6
+  assert grays(Single().add(3)) == [7] * 6
 
 
 def test_each_channel_has_its_own_shade():
@@ -96,11 +96,11 @@ def test_each_channel_has_its_own_shade():
 def test_replacing_brings_back_what_was_behind():
   single = Single()
   single.add(1)
-  assert greys(single.add(0)) == [100, 110, 130, 7, 7, 7]
-  assert greys(single.replace(3)) == [7, 120, 130, 7, 7, 7]
-  assert greys(single.replace(2)) == [7, 140, 130, 150, 7, 7]
-  assert greys(single.nothing()) == [7, 140, 130, 150, 7, 7]
-  assert greys(single.replace(0)) == [100, 110, 130, 7, 7, 7]
+  assert grays(single.add(0)) == [100, 110, 130, 7, 7, 7]
+  assert grays(single.replace(3)) == [7, 120, 130, 7, 7, 7]
+  assert grays(single.replace(2)) == [7, 140, 130, 150, 7, 7]
+  assert grays(single.nothing()) == [7, 140, 130, 150, 7, 7]
+  assert grays(single.replace(0)) == [100, 110, 130, 7, 7, 7]
 
 
 def test_only_the_latest_is_replaced():
@@ -108,13 +108,13 @@ def test_only_the_latest_is_replaced():
   single.add(0)
   single.add(1)
   single.add(2)
-  assert greys(single.replace(1)) == [100, 110, 130, 7, 7, 7]
+  assert grays(single.replace(1)) == [100, 110, 130, 7, 7, 7]
   single.add(2)
-  assert greys(single.replace(3)) == [100, 110, 130, 7, 7, 7]
+  assert grays(single.replace(3)) == [100, 110, 130, 7, 7, 7]
 
 
 def test_reset_clears_and_forgets():
-  canvases = canvases_lib.Canvases(TABLE, 2)
+  canvases = compositor.Canvases(TABLE, 2)
   assert not canvases.has_object().any()
   yes, no = np.ones(2, bool), np.zeros(2, bool)
   levels = np.zeros((2, 3), int)
@@ -124,11 +124,11 @@ def test_reset_clears_and_forgets():
   assert (canvases.picture() == 7).all()
   assert not canvases.has_object().any()
   canvases.draw(yes, no, np.array([1, 1]), levels)
-  assert greys(canvases.picture()[1].reshape(-1, 3)) == [7, 120, 130, 7, 7, 7]
+  assert grays(canvases.picture()[1].reshape(-1, 3)) == [7, 120, 130, 7, 7, 7]
 
 
 def test_results_are_the_callers_own():
-  canvases = canvases_lib.Canvases(TABLE, 1)
+  canvases = compositor.Canvases(TABLE, 1)
   canvases.picture()[:] = 0
   assert (canvases.picture() == 7).all()
 
@@ -146,7 +146,7 @@ def test_against_one_pixel_at_a_time(seed):
   ]
   table = make_table(*sprites)
   count = 6
-  canvases = canvases_lib.Canvases(table, count)
+  canvases = compositor.Canvases(table, count)
   scenes = [[] for _ in range(count)]
   for _ in range(30):
     kinds = rng.integers(0, 3, count)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from environments.scene import table as table_lib
+from environments.scene import sprites as sprites_lib
 
 # One pixel, so that red, green and blue move together, which is faster.
 _PIXEL = np.dtype('V3')
@@ -30,8 +30,8 @@ class Canvases:
   Of two objects equally near at a pixel, the later one shows.
   """
 
-  def __init__(self, table: table_lib.Table, count: int):
-    """Initialises N = `count` empty platforms."""
+  def __init__(self, table: sprites_lib.Table, count: int):
+    """Initializes N = `count` empty platforms."""
     self._table = table
     self._count = count
     self._no_object = len(table.starts) - 2

@@ -5,7 +5,7 @@ import threading
 import time
 from typing import Any, Protocol
 
-from spiral_jax.driver import state as state_lib
+from spiral_jax.driver import serialization
 
 
 class Periodic:
@@ -91,7 +91,7 @@ class Checkpointer(Periodic):
       self,
       name: str,
       checkpoints: Checkpoints,
-      parts: Mapping[str, state_lib.Stateful],
+      parts: Mapping[str, serialization.Stateful],
       step: Callable[[], int],
       *,
       may_be_new: Collection[str] = (),
@@ -127,7 +127,7 @@ class Checkpointer(Periodic):
     self._checkpoints.save(
         step,
         {
-            name: state_lib.to_plain(part.get_state())
+            name: serialization.to_plain(part.get_state())
             for name, part in self._parts.items()
         },
     )

@@ -11,7 +11,7 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
-from spiral_jax.networks import conv_ops
+from spiral_jax.ops import convolution as conv_ops
 
 
 class Conv(nn.Module):

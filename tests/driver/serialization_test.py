@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from spiral_jax.driver import state
+from spiral_jax.driver import serialization
 
 
 class Pair(NamedTuple):
@@ -43,8 +43,8 @@ def trees():
 
 @given(trees())
 def test_round_trip(tree):
-  plain = state.to_plain(tree)
-  result = state.from_plain(tree, plain)
+  plain = serialization.to_plain(tree)
+  result = serialization.from_plain(tree, plain)
   assert jax.tree.structure(result) == jax.tree.structure(tree)
   for one, two in zip(jax.tree.leaves(tree), jax.tree.leaves(result)):
     assert type(one) is type(two)
@@ -53,7 +53,9 @@ def test_round_trip(tree):
 
 def test_plain_is_nested_dicts_of_copies():
   array = np.zeros(2)
-  plain = state.to_plain(Pair((array, 3), {'b': jnp.ones(1, jnp.bfloat16)}))
+  plain = serialization.to_plain(
+      Pair((array, 3), {'b': jnp.ones(1, jnp.bfloat16)})
+  )
   array[:] = 1
   assert plain['left']['1'] == 3
   np.testing.assert_array_equal(plain['left']['0'], [0, 0])
@@ -66,7 +68,7 @@ def test_jax_arrays_come_back_as_such_and_may_be_donated():
   buffer = np.zeros(4096 + 64, np.uint8)
   start = -buffer.ctypes.data % 64
   saved = buffer[start : start + 4096].view(np.float32)
-  restored = state.from_plain({'w': jnp.zeros(1024)}, {'w': saved})
+  restored = serialization.from_plain({'w': jnp.zeros(1024)}, {'w': saved})
   assert isinstance(restored['w'], jax.Array)
   assert restored['w'].unsafe_buffer_pointer() != saved.ctypes.data
   jax.jit(lambda w: w + 1, donate_argnums=0)(restored['w'])
@@ -90,12 +92,12 @@ def test_jax_arrays_come_back_as_such_and_may_be_donated():
 )
 def test_misfits_are_named(plain, message):
   with pytest.raises(ValueError, match=message):
-    state.from_plain({'a': {'b': jnp.zeros(2)}}, plain)
+    serialization.from_plain({'a': {'b': jnp.zeros(2)}}, plain)
 
 
 def test_other_leaves_are_refused():
   with pytest.raises(TypeError, match="'a/0' is a str"):
-    state.to_plain({'a': ['text']})
+    serialization.to_plain({'a': ['text']})
 
 
 @given(st.integers(0, 2**32), st.integers(0, 5))
@@ -103,13 +105,13 @@ def test_rng_round_trip(seed, draws):
   rng = np.random.default_rng(seed)
   for _ in range(draws):
     rng.integers(5, dtype=np.uint32)  # Leaves half of a 64-bit draw behind.
-  array = state.rng_to_array(rng)
+  array = serialization.rng_to_array(rng)
   assert array.dtype == np.uint64 and array.shape == (6,)
-  again = state.rng_from_array(array)
+  again = serialization.rng_from_array(array)
   assert again.bit_generator.state == rng.bit_generator.state
   np.testing.assert_array_equal(rng.normal(size=5), again.normal(size=5))
 
 
 def test_other_generators_are_refused():
   with pytest.raises(ValueError, match='MT19937'):
-    state.rng_to_array(np.random.Generator(np.random.MT19937(0)))
+    serialization.rng_to_array(np.random.Generator(np.random.MT19937(0)))

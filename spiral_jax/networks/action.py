@@ -7,22 +7,22 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
-from spiral_jax.networks import convolution
+from spiral_jax.networks import layers
 
 
-class Part(NamedTuple):
+class ActionPart(NamedTuple):
   """One part of a command.  Hashable, so that a module can hold it."""
 
   name: str
   num_values: int
   grid_shape: tuple[int, int] | None = None  # (height, width) of a location.
-  counts_if: tuple[str, tuple[int, ...]] | None = None
+  active_if: tuple[str, tuple[int, ...]] | None = None
 
 
 class PartEmbedding(nn.Module):
   """Embeds a value of one part; no value yet (-1) embeds as zeros."""
 
-  part: Part
+  part: ActionPart
   size: int = 16
 
   @nn.compact
@@ -30,7 +30,7 @@ class PartEmbedding(nn.Module):
     """Maps values `[N]` to embeddings `[N, size]`."""
     if self.part.grid_shape is None:
       code = jax.nn.one_hot(value, self.part.num_values)
-    else:  # A row and a column generalise better than one of 1,024 names.
+    else:  # A row and a column generalize better than one of 1,024 names.
       height, width = self.part.grid_shape
       rows = jnp.where(value >= 0, value // width, -1)
       columns = jnp.where(value >= 0, value % width, -1)
@@ -41,7 +41,7 @@ class PartEmbedding(nn.Module):
 
 
 def locate(
-    part: Part, value: chex.Array, map_size: int
+    part: ActionPart, value: chex.Array, map_size: int
 ) -> tuple[chex.Array, chex.Array, int]:
   """Returns where on a feature map locations are.
 
@@ -61,7 +61,9 @@ def locate(
   return cell, row % rows * columns + column % columns, rows * columns
 
 
-def location_planes(part: Part, value: chex.Array, map_size: int) -> chex.Array:
+def location_planes(
+    part: ActionPart, value: chex.Array, map_size: int
+) -> chex.Array:
   """Marks a location on a feature map, exact to the grid's cell.
 
   Args:
@@ -76,17 +78,17 @@ def location_planes(part: Part, value: chex.Array, map_size: int) -> chex.Array:
   height, width = part.grid_shape
   plane = jax.nn.one_hot(value, height * width)
   plane = plane.reshape(-1, height, width, 1)
-  return convolution.space_to_depth(plane, height // map_size)
+  return layers.space_to_depth(plane, height // map_size)
 
 
-def counts(parts: tuple[Part, ...], action: dict) -> chex.Array:
+def is_active(parts: tuple[ActionPart, ...], action: dict) -> chex.Array:
   """Returns where each part has a meaning, `[..., P]`, 1.0 or 0.0."""
   columns = []
   for part in parts:
     like = action[part.name]
-    if part.counts_if is None:
+    if part.active_if is None:
       columns.append(jnp.ones(like.shape))
     else:
-      name, values = part.counts_if
+      name, values = part.active_if
       columns.append(jnp.isin(action[name], jnp.array(values)))
   return jnp.stack(columns, axis=-1).astype(jnp.float32)

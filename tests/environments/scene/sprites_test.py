@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from environments import scene
-from environments.scene import table as table_lib
+from environments.scene import sprites as sprites_lib
 
 SETTINGS = scene.SceneSettings(canvas_size=16, grid_size=2, sizes=(0.2,))
 
@@ -16,22 +16,22 @@ SETTINGS = scene.SceneSettings(canvas_size=16, grid_size=2, sizes=(0.2,))
 @pytest.fixture(autouse=True)
 def empty_cache(tmp_path, monkeypatch):
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
-  table_lib.load.cache_clear()
+  sprites_lib.load.cache_clear()
   yield tmp_path
-  table_lib.load.cache_clear()
+  sprites_lib.load.cache_clear()
 
 
 @pytest.fixture
 def builds(monkeypatch):
   """Counts how often a table is made."""
   made = []
-  build = table_lib.build
+  build = sprites_lib.build
 
   def counted(*arguments):
     made.append(arguments)
     return build(*arguments)
 
-  monkeypatch.setattr(table_lib, 'build', counted)
+  monkeypatch.setattr(sprites_lib, 'build', counted)
   return made
 
 
@@ -42,15 +42,15 @@ def assert_equal(one, other):
 
 
 def load_as_another_process():
-  table_lib.load.cache_clear()
-  return table_lib.load(SETTINGS)
+  sprites_lib.load.cache_clear()
+  return sprites_lib.load(SETTINGS)
 
 
 @pytest.mark.usefixtures('needs_gl')
 def test_made_once_and_kept(builds, empty_cache):
-  first = table_lib.load(SETTINGS)
-  assert table_lib.load(SETTINGS) is first
-  path = table_lib.cache_path(SETTINGS)
+  first = sprites_lib.load(SETTINGS)
+  assert sprites_lib.load(SETTINGS) is first
+  path = sprites_lib.cache_path(SETTINGS)
   assert path.is_relative_to(empty_cache / 'spiral_jax')
   assert [p.name for p in path.parent.iterdir()] == [path.name]
   assert_equal(load_as_another_process(), first)
@@ -61,8 +61,8 @@ def test_made_once_and_kept(builds, empty_cache):
 
 @pytest.mark.usefixtures('needs_gl')
 def test_table_holds_what_it_says():
-  table = table_lib.load(SETTINGS)
-  num_sprites = table_lib.num_sprites(SETTINGS)
+  table = sprites_lib.load(SETTINGS)
+  num_sprites = sprites_lib.num_sprites(SETTINGS)
   assert num_sprites == 4 * 4
   lengths = np.diff(table.starts)
   assert lengths.shape == (num_sprites + 1,)
@@ -75,11 +75,11 @@ def test_table_holds_what_it_says():
 @pytest.mark.usefixtures('needs_gl')
 @pytest.mark.parametrize('fault', ['empty', 'cut', 'flipped', 'other'])
 def test_a_damaged_file_is_made_again(fault, builds):
-  first = table_lib.load(SETTINGS)
-  path = table_lib.cache_path(SETTINGS)
+  first = sprites_lib.load(SETTINGS)
+  path = sprites_lib.cache_path(SETTINGS)
   whole = path.read_bytes()
   if fault == 'other':
-    other = table_lib.build(dataclasses.replace(SETTINGS, grid_size=3))
+    other = sprites_lib.build(dataclasses.replace(SETTINGS, grid_size=3))
     np.savez(path, **other._asdict())
     builds.clear()
     builds.append('the first one')
@@ -101,9 +101,9 @@ def test_a_damaged_file_is_made_again(fault, builds):
 
 @pytest.mark.usefixtures('needs_gl')
 def test_pickles_are_not_loaded(builds):
-  first = table_lib.load(SETTINGS)
+  first = sprites_lib.load(SETTINGS)
   arrays = first._asdict() | {'pixels': np.array([Bomb()], object)}
-  np.savez(table_lib.cache_path(SETTINGS), **arrays)
+  np.savez(sprites_lib.cache_path(SETTINGS), **arrays)
   assert_equal(load_as_another_process(), first)
   assert len(builds) == 2
 
@@ -122,7 +122,7 @@ def test_a_cache_that_cannot_be_written_is_no_obstacle(empty_cache, caplog):
 
 
 def test_the_name_tells_what_decides_on_the_table():
-  path = table_lib.cache_path(SETTINGS)
+  path = sprites_lib.cache_path(SETTINGS)
   names = {path}
   for change in (
       {'canvas_size': 17},
@@ -132,10 +132,10 @@ def test_the_name_tells_what_decides_on_the_table():
       {'shades': 5},
       {'sizes': (0.2, 0.1)},
   ):
-    names.add(table_lib.cache_path(dataclasses.replace(SETTINGS, **change)))
+    names.add(sprites_lib.cache_path(dataclasses.replace(SETTINGS, **change)))
   assert len(names) == 7
   longer = dataclasses.replace(SETTINGS, episode_length=3)
-  assert table_lib.cache_path(longer) == path
+  assert sprites_lib.cache_path(longer) == path
 
 
 @pytest.mark.usefixtures('no_gl')
@@ -159,7 +159,7 @@ def test_without_opengl_a_table_in_the_cache_will_do(request):
   expected = scene.make_batch(2, canvas_size=16, grid_size=2, sizes=(0.2,))
   canvas = expected.reset().observation['canvas']
   request.getfixturevalue('no_gl')
-  table_lib.load.cache_clear()
+  sprites_lib.load.cache_clear()
   again = scene.make_batch(2, canvas_size=16, grid_size=2, sizes=(0.2,))
   np.testing.assert_array_equal(again.reset().observation['canvas'], canvas)
 
@@ -168,5 +168,5 @@ def test_the_cache_is_at_home_unless_told(monkeypatch):
   home = pathlib.Path.home()
   for value in ('', 'not/absolute'):
     monkeypatch.setitem(os.environ, 'XDG_CACHE_HOME', value)
-    path = table_lib.cache_path(SETTINGS)
+    path = sprites_lib.cache_path(SETTINGS)
     assert path.is_relative_to(home / '.cache' / 'spiral_jax')

@@ -12,7 +12,7 @@ import pytest
 
 from environments import scene
 from environments.scene import gl as gl_lib
-from environments.scene import live
+from environments.scene import mujoco_renderer
 from environments.scene import world
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -44,7 +44,7 @@ def test_importing_loads_no_mujoco_and_leaves_the_environment_alone():
 import os, sys
 before = dict(os.environ)
 from environments import scene
-from environments.scene import live
+from environments.scene import mujoco_renderer
 scene.SceneSettings().action_spec()
 assert not {'mujoco', 'OpenGL', 'glfw'} & set(sys.modules)
 assert dict(os.environ) == before
@@ -58,8 +58,8 @@ def test_drawing_leaves_the_environment_alone():
   code = """
 import os, sys
 before = dict(os.environ)
-from environments.scene import live
-live.LiveRenderer(8).render([])
+from environments.scene import mujoco_renderer
+mujoco_renderer.LiveRenderer(8).render([])
 assert 'mujoco' in sys.modules
 assert dict(os.environ) == before
 print('drew')
@@ -97,9 +97,9 @@ else:
 def test_one_kind_in_a_process():
   (used,) = gl_lib._used
   other = {'egl': 'osmesa', 'osmesa': 'egl'}[used]
-  live.LiveRenderer(8, gl=used).close()
+  mujoco_renderer.LiveRenderer(8, gl=used).close()
   with pytest.raises(ValueError, match=f'{other!r}.*{used!r} already'):
-    live.LiveRenderer(8, gl=other)
+    mujoco_renderer.LiveRenderer(8, gl=other)
 
 
 def test_the_environment_variable_chooses(no_gl, monkeypatch):
@@ -115,8 +115,8 @@ def test_the_environment_variable_chooses(no_gl, monkeypatch):
 @pytest.mark.usefixtures('needs_gl')
 def test_shadows_darken_what_is_beside_objects():
   with (
-      live.LiveRenderer(64) as plain,
-      live.LiveRenderer(64, shadows=True) as shaded,
+      mujoco_renderer.LiveRenderer(64) as plain,
+      mujoco_renderer.LiveRenderer(64, shadows=True) as shaded,
   ):
     geoms = first_scene()
     # They take turns: each draws in its own context.
@@ -134,7 +134,7 @@ def test_shadows_darken_what_is_beside_objects():
 
 @pytest.mark.usefixtures('needs_gl')
 def test_nearness_goes_up_towards_the_camera():
-  with live.LiveRenderer(64) as renderer:
+  with mujoco_renderer.LiveRenderer(64) as renderer:
     _, empty = renderer.render_depth([])
     picture, near = renderer.render_depth(first_scene())
     np.testing.assert_array_equal(picture, renderer.render(first_scene()))
@@ -145,7 +145,7 @@ def test_nearness_goes_up_towards_the_camera():
 
 @pytest.mark.usefixtures('needs_gl')
 def test_misuse_is_told():
-  renderer = live.LiveRenderer(16, max_objects=1)
+  renderer = mujoco_renderer.LiveRenderer(16, max_objects=1)
   with pytest.raises(ValueError, match='2 objects; max_objects is 1'):
     renderer.render(2 * first_scene()[:1])
   errors = []
@@ -166,4 +166,4 @@ def test_misuse_is_told():
     renderer.render([])
   for size in (0, 5000):
     with pytest.raises(ValueError, match=f'size is {size}'):
-      live.LiveRenderer(size)
+      mujoco_renderer.LiveRenderer(size)
