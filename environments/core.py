@@ -3,13 +3,15 @@
 A renderer owns N canvases and draws one command on each. `RenderEnvironment`
 makes a dm_env environment of a renderer of one canvas, `BatchedEnvironment`
 one of N canvases that stay in step, since every episode has the same length.
+A `Task` is all that training needs to know of a renderer.
 
 Axes: N canvases, H height, W width, C channels.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+import dataclasses
 import math
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 import dm_env
 from dm_env import specs
@@ -118,6 +120,94 @@ class Renderer(Protocol):
 
   def step(self, command: Mapping[str, np.ndarray]) -> np.ndarray:
     """Draws one command, int `[N]` a part; returns as `reset` does."""
+
+
+class Settings(Protocol):
+  """Settings of an environment: a frozen dataclass with these as well.
+
+  Its fields become flags; its docstring describes them under `Attributes:`.
+  """
+
+  @property
+  def canvas_size(self) -> int:
+    """Height and width of the canvas, in pixels."""
+
+  @property
+  def channels(self) -> int:
+    """Channels of the canvas: 1 or 3."""
+
+  @property
+  def episode_length(self) -> int:
+    """Commands in an episode."""
+
+  def action_spec(self) -> dict[str, Part]:
+    """Returns the parts of a command, in the order of decision."""
+
+
+class Images(NamedTuple):
+  """Images to learn from."""
+
+  images: np.ndarray  # uint8 `[n, H, W, C]`, 0 to 255.
+  labels: np.ndarray | None = None  # int32 `[n]`, if they have classes.
+  # What the images were drawn by, arrays `[n, ...]` by name, if it is known.
+  programs: Mapping[str, np.ndarray] | None = None
+
+
+class ActionCost(NamedTuple):
+  """A command that may cost something: one whose `part` has `value`."""
+
+  part: str
+  value: int
+  description: str  # As in "cost of ...".
+  only_starts: bool = False  # Only if the command before did not have it.
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+  """All that training needs to know of an environment.
+
+  A module offers one under the name `TASK`, and is then found by its dotted
+  name, as `--task=my_package.rectangles`.
+
+  Attributes:
+    name: dotted name of the module, `__name__`.
+    settings: class of the settings, see `Settings`.
+    make_renderer: (settings, count, num_threads) -> renderer of `count`
+      canvases.
+    make_images: (settings, data, split, seed) -> images, uint8
+      `[n, H, W, C]` or `Images`, of split 'train' or 'test'; None if images
+      come from data sets alone.
+    dataset: name of the data set that `make_images` stands for.
+    data: class of the configuration of `make_images`, a frozen dataclass; None
+      if it has none.
+    read_programs: (canvas, action), uint8 `[T + 1, B, H, W, C]` and int32
+      `[T, B]` a part, -> a NamedTuple of arrays `[B, ...]`; None if there is
+      nothing to measure.
+    summarize_programs: (settings, programs, true programs or None), with
+      arrays `[N, ...]`, -> figures by name, in groups by name.
+    costs: commands that may cost something, by name; training gives weights.
+  """
+
+  name: str
+  settings: type[Any]
+  make_renderer: Callable[[Any, int, int], Renderer]
+  make_images: Callable[[Any, Any, str, int], np.ndarray | Images] | None = None
+  dataset: str = ''
+  data: type[Any] | None = None
+  read_programs: (
+      Callable[[np.ndarray, Mapping[str, np.ndarray]], Any] | None
+  ) = None
+  summarize_programs: (
+      Callable[[Any, Any, Any], dict[str, dict[str, Any]]] | None
+  ) = None
+  costs: Mapping[str, ActionCost] = dataclasses.field(default_factory=dict)
+
+  def make_batch(
+      self, settings: Settings, count: int, num_threads: int = 1
+  ) -> 'BatchedEnvironment':
+    """Returns an environment of `count` canvases, observed as uint8."""
+    renderer = self.make_renderer(settings, count, num_threads)
+    return BatchedEnvironment(renderer, settings.episode_length, np.uint8)
 
 
 class RenderEnvironment(dm_env.Environment):

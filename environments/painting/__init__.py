@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from environments import core
+from environments.painting import metrics
 from environments.painting import program as program_lib
 from environments.painting import renderer as renderer_lib
 from environments.painting import settings as settings_lib
@@ -18,6 +19,32 @@ from environments.painting import settings as settings_lib
 PaintingRenderer = renderer_lib.PaintingRenderer
 PaintingSettings = settings_lib.PaintingSettings
 Program = program_lib.Program
+
+
+def _summarize(
+    settings: PaintingSettings, strokes: metrics.StrokeUse, true: Any
+) -> dict[str, dict[str, Any]]:
+  del settings, true
+  return {'strokes': metrics.summarize(strokes)._asdict()}
+
+
+TASK = core.Task(
+    name=__name__,
+    settings=PaintingSettings,
+    make_renderer=lambda settings, count, num_threads: PaintingRenderer(
+        settings, count, num_threads=num_threads
+    ),
+    read_programs=metrics.stroke_use,
+    summarize_programs=_summarize,
+    costs={
+        'stroke_start': core.ActionCost(
+            'flag',
+            settings_lib.PAINT,
+            'starting a continuous sequence of strokes',
+            only_starts=True,
+        )
+    },
+)
 
 
 def make(**settings: Any) -> core.RenderEnvironment:

@@ -3,7 +3,7 @@
 ```json
 {
   "format": "spiral_jax painting program",
-  "version": 1,
+  "version": 2,
   "settings": {"canvas_size": 64, "brush": "classic/pen", ...},
   "commands": [
     {"flag": 0, "end": 130, "control": 0, "size": 0, "pressure": 0},
@@ -26,7 +26,8 @@ import numpy as np
 from environments.painting import settings as settings_lib
 
 FORMAT = 'spiral_jax painting program'
-VERSION = 1
+VERSION = 2
+_OLD_NAMES = {'colour': 'color'}  # Of version 1.
 
 _TYPES = typing.get_type_hints(settings_lib.PaintingSettings)
 
@@ -75,16 +76,24 @@ def load(
         " that a program's to_json wrote"
     )
   version = record.get('version')
-  if type(version) is not int or version != VERSION:
+  if type(version) is not int or version not in (1, VERSION):
     raise ValueError(
         f'version of the program is {_short(version)}, this library reads'
-        f' {VERSION}; update spiral_jax, or write the program again'
+        f' 1 to {VERSION}; update spiral_jax, or write the program again'
     )
   _check_names(
       'the program', record, ('format', 'version', 'settings', 'commands')
   )
+  record['settings'] = _current_names(record['settings'], version)
   settings = _settings(record['settings'])
   return settings, _commands(record['commands'], settings)
+
+
+def _current_names(settings: Any, version: int) -> Any:
+  """Returns settings under the names of this version."""
+  if version == VERSION or not isinstance(settings, dict):
+    return settings
+  return {_OLD_NAMES.get(k, k): value for k, value in settings.items()}
 
 
 def _settings(record: Any) -> settings_lib.PaintingSettings:
@@ -99,7 +108,10 @@ def _settings(record: Any) -> settings_lib.PaintingSettings:
         )
       value = tuple(value)
     else:
-      kinds = typing.get_args(_TYPES[name]) or (_TYPES[name],)
+      hint = _TYPES[name]
+      kinds = typing.get_args(hint) or (hint,)
+      if typing.get_origin(hint) is typing.Literal:
+        kinds = (str,)
       # JSON's true is no int, and its 64.0 none either.
       if type(value) not in kinds:
         raise ValueError(

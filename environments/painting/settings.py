@@ -1,7 +1,8 @@
-"""What a painting environment can be told, and the commands it then takes."""
+"""Settings of a painting environment, and the commands it takes."""
 
 import dataclasses
 import math
+from typing import Literal
 
 from environments import core
 
@@ -16,20 +17,20 @@ class PaintingSettings:
   """Settings of a painting environment.
 
   Attributes:
-    canvas_size: height and width of the canvas, pixels.
-    grid_size: locations in a row and in a column; location (y, x) lies at
-      pixel `canvas_size / grid_size * (y, x)`.
-    brush: name of a libmypaint brush, its path below the brushes folder
-      without `.myb`.
-    brush_sizes: radii that a command can choose from, pixels. With only one,
-      commands have no part `size`.
-    color: whether commands choose red, green and blue, and the canvas has
-      three channels; otherwise ink is black and the canvas has one.
-    pressure: whether commands choose a pressure; otherwise it is full.
-    episode_length: commands in an episode.
-    background: 'white', or 'transparent', which is seen as black and on which
-      ink keeps its full color however thin it is.
-    brushes_path: folder of the brushes, or None to look in the usual places.
+    canvas_size: height and width of the canvas, in pixels.
+    grid_size: number of locations in a row and in a column; location (y, x)
+      lies at pixel `canvas_size / grid_size * (y, x)`.
+    brush: name of a libmypaint brush, its path below the brushes folder without
+      `.myb`.
+    brush_sizes: radii that a command can choose from, in pixels. A single one
+      leaves part `size` out of commands.
+    color: lets commands choose red, green and blue, on a canvas of three
+      channels; otherwise ink is black and the canvas has one channel.
+    pressure: lets commands choose a pressure; otherwise it is full.
+    episode_length: number of commands in an episode.
+    background: 'white'; or 'transparent', which looks black and on which ink
+      keeps its full color however thin it is.
+    brushes_path: folder of the brushes; empty looks in the usual places.
   """
 
   canvas_size: int = 64
@@ -39,7 +40,7 @@ class PaintingSettings:
   color: bool = False
   pressure: bool = True
   episode_length: int = 20
-  background: str = 'white'
+  background: Literal['white', 'transparent'] = 'white'
   brushes_path: str | None = None
 
   def __post_init__(self) -> None:
@@ -100,3 +101,17 @@ class PaintingSettings:
       for name in ('red', 'green', 'blue'):
         spec[name] = core.Part(NUM_SHADES, active_if=ink, name=name)
     return spec
+
+
+def check_is_painting(settings: object) -> PaintingSettings:
+  """Returns `settings` if they are those of a painting environment.
+
+  Raises:
+    ValueError: if they are of another environment.
+  """
+  if isinstance(settings, PaintingSettings):
+    return settings
+  raise ValueError(
+      f'the agent does not paint, its settings are {type(settings).__name__}; '
+      'name a run or weights of an agent that paints'
+  )

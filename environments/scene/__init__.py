@@ -12,8 +12,10 @@ import numpy.typing as npt
 
 from environments import core
 from environments.scene import commands as commands_lib
+from environments.scene import dataset
 from environments.scene import generator
 from environments.scene import gl as gl_lib
+from environments.scene import metrics
 from environments.scene import program as program_lib
 from environments.scene import renderer as renderer_lib
 from environments.scene import settings as settings_lib
@@ -24,11 +26,58 @@ OBJECTS = settings_lib.OBJECTS
 NoOpenGLError = gl_lib.NoOpenGLError
 Objects = commands_lib.Objects
 Program = program_lib.Program
+SceneData = dataset.SceneData
 SceneRenderer = renderer_lib.SceneRenderer
 SceneSettings = settings_lib.SceneSettings
 generate = generator.generate
 place = commands_lib.place
 to_commands = commands_lib.to_commands
+
+
+def _summarize(
+    settings: SceneSettings, objects: Objects, true: Objects | None
+) -> dict[str, dict[str, Any]]:
+  """Returns how many objects there are, and what is right about them."""
+  if true is None:
+    return {'objects': {'objects': float(objects.present.sum(1).mean())}}
+
+  def accuracy(chosen: np.ndarray) -> dict[str, Any]:
+    predicted, right = (
+        {part: np.asarray(side[part])[chosen] for part in Objects._fields}
+        for side in (objects._asdict(), true._asdict())
+    )
+    shape = settings.grid_size, settings.grid_size
+    return metrics.evaluate_objects(
+        predicted, right, grid_shape=shape
+    )._asdict()
+
+  num_true = true.present.sum(1)
+  figures = {'objects': accuracy(num_true > 0)}
+  if 0 < np.mean(num_true <= 2) < 1:
+    figures['objects, scenes of 1 or 2'] = accuracy(num_true <= 2)
+  return figures
+
+
+TASK = core.Task(
+    name=__name__,
+    settings=SceneSettings,
+    # Scenes are drawn by NumPy, in one thread.
+    make_renderer=lambda settings, count, num_threads: SceneRenderer(
+        settings, count
+    ),
+    make_images=dataset.make_images,
+    dataset='scenes',
+    data=SceneData,
+    read_programs=lambda canvas, action: place(action),
+    summarize_programs=_summarize,
+    costs={
+        # Without it, another object on top of the last mends it as well as a
+        # change does.
+        'object': core.ActionCost(
+            'kind', settings_lib.ADD, 'adding an object to a scene'
+        )
+    },
+)
 
 
 def make(

@@ -1,4 +1,4 @@
-"""What a scene environment can be told, and the commands it then takes."""
+"""Settings of a scene environment, and the commands it takes."""
 
 import dataclasses
 import math
@@ -28,13 +28,15 @@ class SceneSettings:
   Lengths are in units of half the platform's side.
 
   Attributes:
-    canvas_size: height and width of the canvas, pixels.
-    grid_size: locations in a row and in a column.
-    span: how far the outer locations lie from the platform's middle.
-    sizes: that a command can choose from: a sphere's radius. Other objects are
-      a little narrower.
-    shades: levels of red, of green and of blue that a command can choose from.
-    episode_length: commands in an episode.
+    canvas_size: height and width of the canvas, in pixels.
+    grid_size: number of locations in a row and in a column.
+    span: distance of the outer locations from the platform's middle, in units
+      of half the platform's side.
+    sizes: sizes that a command can choose from, a sphere's radius in units of
+      half the platform's side; other objects are a little narrower.
+    shades: number of levels of red, green and blue that a command can choose
+      from.
+    episode_length: number of commands in an episode.
   """
 
   canvas_size: int = 64

@@ -20,19 +20,17 @@ from spiral_jax.datasets import omniglot
 from spiral_jax.datasets import scenes
 from spiral_jax.datasets.batches import Batch
 from spiral_jax.datasets.batches import Batches
-from spiral_jax.datasets.scenes import SceneDataset
-from spiral_jax.datasets.scenes import load_scenes
+from spiral_jax.datasets.batches import ImageStream
 from spiral_jax.datasets.types import ImageDataset
 
 __all__ = (
     'Batch',
     'Batches',
     'ImageDataset',
+    'ImageStream',
     'NAMES',
-    'SceneDataset',
     'WITH_CLASSES',
     'load',
-    'load_scenes',
 )
 
 NAMES = ('mnist', 'omniglot', 'celeba', 'folder', 'scenes')

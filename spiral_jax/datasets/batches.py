@@ -115,3 +115,19 @@ class Batches(Iterator[Batch]):
     key = np.array([self._seed, self._epoch], np.uint64)
     noise = np.random.Philox(key=key).random_raw(len(self._dataset.images))
     return np.argsort(noise, kind='stable').astype(np.int32)
+
+
+class ImageStream:
+  """Returns the images of an endless stream's next batch, when called."""
+
+  def __init__(
+      self, dataset: types.ImageDataset, batch_size: int, *, seed: int = 0
+  ):
+    """Stands at the beginning of the first epoch; see `Batches`."""
+    self._batches = Batches(dataset, batch_size, seed=seed)
+    self.get_state = self._batches.get_state
+    self.set_state = self._batches.set_state
+
+  def __call__(self) -> np.ndarray:
+    """Returns uint8 `[B, H, W, C]`."""
+    return next(self._batches).images

@@ -1,4 +1,4 @@
-"""Scenes of primitives with their programs, as make_scenes.py makes them.
+"""Scenes of primitives with their programs: files that make_scenes.py makes.
 
 A split is one `.npz` file with a `.sha256` beside it, in the format of
 `sha256sum`. Axes: n scenes, M places for objects, H height, W width.
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import hashlib
 import json
 import pathlib
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 import zipfile
 
 import numpy as np
@@ -19,49 +19,23 @@ from spiral_jax.datasets import types
 SPLITS = ('train', 'test')
 PARTS = ('object', 'location', 'size', 'red', 'green', 'blue')
 _VERSION = 1
-_MAKE = 'make it again with `python experiments/make_scenes.py`'
-
-
-class SceneDataset(NamedTuple):
-  """Pictures of scenes, and the programs that made them."""
-
-  images: np.ndarray  # uint8 [n, H, W, 3], 0..255.
-  objects: dict[str, np.ndarray]  # 'present', bool [n, M], and int32 [n, M]
-  # for each of PARTS, in the order in which
-  # they were added; 0 where not present.
-  settings: dict[str, Any]  # Of the scenes' environment.
+_MAKE = 'make it again with `python experiments/tools/make_scenes.py`'
 
 
 def load(
     split: str, *, data_dir: str | None = None, size: int | None = None
 ) -> types.ImageDataset:
-  """Returns the pictures of a split.
+  """Returns the pictures of a split, with their programs and settings.
 
   Args:
     split: 'train' or 'test'.
-    data_dir: folder that make_scenes.py wrote; None, its usual one.
-    size: height and width that the pictures must have, pixels; None, any.
+    data_dir: folder that make_scenes.py wrote; None for its usual one.
+    size: height and width that the pictures must have, in pixels; None for any.
 
   Returns:
-    Images uint8 `[n, H, W, 3]`, no labels.
-
-  Raises:
-    As `load_scenes` does.
-  """
-  return types.ImageDataset(
-      load_scenes(split, data_dir=data_dir, size=size).images, None
-  )
-
-
-def load_scenes(
-    split: str, *, data_dir: str | None = None, size: int | None = None
-) -> SceneDataset:
-  """Returns the pictures of a split with their programs.
-
-  Args:
-    split: 'train' or 'test'.
-    data_dir: folder that make_scenes.py wrote; None, its usual one.
-    size: height and width that the pictures must have, pixels; None, any.
+    Images uint8 `[n, H, W, 3]`, no labels. Programs are 'present', bool
+    `[n, M]`, and int32 `[n, M]` for each of `PARTS`, objects in the order in
+    which they were added; 0 where not present.
 
   Raises:
     FileNotFoundError: if a file is missing.
@@ -97,7 +71,7 @@ def load_scenes(
         f'{path} has pictures of {height}x{width} pixels, not '
         f'{size}x{size}; {_MAKE} --canvas_size={size}'
     )
-  return SceneDataset(images, objects, settings)
+  return types.ImageDataset(images, None, objects, settings)
 
 
 def save(
@@ -115,7 +89,7 @@ def save(
     count: of scenes, n.
     images: uint8 `[some, H, W, 3]` one after another, n together; so that not
       all of them need to be in memory.
-    objects: as `SceneDataset` has them.
+    objects: programs as `load` returns them.
     settings: of the scenes' environment; what JSON can hold.
 
   Raises:

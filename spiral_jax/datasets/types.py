@@ -1,6 +1,7 @@
-"""What a dataset is here. Axes: n images, H height, W width, C channels."""
+"""The type of all data sets. Axes: n images, H height, W width, C channels."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -9,7 +10,11 @@ class ImageDataset(NamedTuple):
   """Images in memory, dark ink on white paper where they show ink."""
 
   images: np.ndarray  # uint8 [n, H, W, C], 0..255.
-  labels: np.ndarray | None  # int32 [n]; None where there are none.
+  labels: np.ndarray | None = None  # int32 [n]; None without classes.
+  # What the images were drawn by, arrays [n, ...] by name; None if unknown.
+  programs: Mapping[str, np.ndarray] | None = None
+  # Settings of the environment that drew them; None if unknown.
+  settings: Mapping[str, Any] | None = None
 
   def spread(self, count: int) -> 'ImageDataset':
     """Returns `count` of them, evenly spaced; some repeat where n is less.
@@ -18,5 +23,9 @@ class ImageDataset(NamedTuple):
     a few classes alone.
     """
     chosen = np.linspace(0, len(self.images) - 1, count).astype(int)
-    labels = None if self.labels is None else self.labels[chosen]
-    return ImageDataset(self.images[chosen], labels)
+    labels, programs = self.labels, self.programs
+    return self._replace(
+        images=self.images[chosen],
+        labels=None if labels is None else labels[chosen],
+        programs=programs and {k: v[chosen] for k, v in programs.items()},
+    )

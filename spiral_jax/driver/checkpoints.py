@@ -5,7 +5,7 @@ any moment leaves its latest complete checkpoint. Importing this module doesn't
 import orbax, which takes a second; saving and loading do.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 import json
 import logging
 import os
@@ -35,7 +35,6 @@ class Checkpoints:
       config: Mapping[str, Any] | None = None,
       *,
       max_to_keep: int = 3,
-      may_change: tuple[str, ...] = (),
   ):
     """Creates the folder if it isn't there.
 
@@ -43,12 +42,9 @@ class Checkpoints:
       path: the folder.
       config: the run's configuration, kept in each checkpoint: anything JSON.
       max_to_keep: older checkpoints are removed.
-      may_change: fields of `config` that may differ from those of a checkpoint
-        that is restored; dotted where nested.
     """
     self.path = pathlib.Path(path).absolute()
     self._config = _as_json(config or {})
-    self._may_change = may_change
     ocp = _orbax()
     self._manager = ocp.CheckpointManager(
         self.path,
@@ -88,17 +84,12 @@ class Checkpoints:
     )
 
   def restore(self, step: int | None = None) -> tuple[int, dict[str, Any]]:
-    """Returns (step, state) of a checkpoint of the same configuration.
-
-    Args:
-      step: the latest by default.
+    """Returns (step, state) of a checkpoint, by default the latest.
 
     Raises:
-      FileNotFoundError: as `load`.
-      ValueError: as `load` and `check_config`.
+      FileNotFoundError, ValueError: as `load`.
     """
     checkpoint = load(self.path, step)
-    check_config(checkpoint.config, self._config, ignore=self._may_change)
     return checkpoint.step, checkpoint.state
 
 
@@ -109,6 +100,33 @@ def load(path: str | os.PathLike[str], step: int | None = None) -> Checkpoint:
     FileNotFoundError: if there is none.
     ValueError: if its files are damaged.
   """
+  ocp = _orbax()
+  step, restored = _load(
+      path,
+      step,
+      state=ocp.args.StandardRestore(),
+      notes=ocp.args.JsonRestore(),
+  )
+  state = _with_empty(restored['state'], restored['notes']['empty'])
+  return Checkpoint(step, state, restored['notes']['config'])
+
+
+def load_config(
+    path: str | os.PathLike[str], step: int | None = None
+) -> dict[str, Any]:
+  """Returns the configuration of one checkpoint, by default the latest.
+
+  Raises:
+    FileNotFoundError, ValueError: as `load`.
+  """
+  _, restored = _load(path, step, notes=_orbax().args.JsonRestore())
+  return restored['notes']['config']
+
+
+def _load(
+    path: str | os.PathLike[str], step: int | None, **args: Any
+) -> tuple[int, Any]:
+  """Returns the step of a checkpoint, and the items that `args` name."""
   path = pathlib.Path(path).absolute()
   if not path.is_dir():
     raise FileNotFoundError(
@@ -127,47 +145,13 @@ def load(path: str | os.PathLike[str], step: int | None = None) -> Checkpoint:
     )
   step = steps[-1] if step is None else step
   try:
-    restored = manager.restore(
-        step,
-        args=ocp.args.Composite(
-            state=ocp.args.StandardRestore(), notes=ocp.args.JsonRestore()
-        ),
-    )
+    return step, manager.restore(step, args=ocp.args.Composite(**args))
   except Exception as error:
     raise ValueError(
         f'checkpoint {path / str(step)} is damaged '
         f'({type(error).__name__}); delete it to use an earlier one: '
         f'{steps[: steps.index(step)] or "none"}'
     ) from error
-  state = _with_empty(restored['state'], restored['notes']['empty'])
-  return Checkpoint(step, state, restored['notes']['config'])
-
-
-def check_config(
-    saved: Mapping[str, Any],
-    current: Mapping[str, Any],
-    *,
-    ignore: tuple[str, ...] = (),
-) -> None:
-  """Checks that a checkpoint is one of this configuration.
-
-  Args:
-    saved: a checkpoint's configuration.
-    current: that of the program, which may hold what JSON makes of it or not.
-    ignore: names of fields, dotted where nested, that may differ.
-
-  Raises:
-    ValueError: naming the first field that differs and both values.
-  """
-  before = dict(_fields(_as_json(saved)))
-  now = dict(_fields(_as_json(current)))
-  for name in sorted(before.keys() | now.keys()):
-    if name in ignore or before.get(name) == now.get(name):
-      continue
-    raise ValueError(
-        f'checkpoint was saved with {name}={before.get(name, "(unset)")}, now '
-        f'it is {now.get(name, "(unset)")}; set it back, or use another folder'
-    )
 
 
 def _orbax() -> Any:
@@ -185,17 +169,6 @@ def _not_orbax_info(record: logging.LogRecord) -> bool:
 
 def _as_json(config: Mapping[str, Any]) -> dict[str, Any]:
   return json.loads(json.dumps(config))
-
-
-def _fields(
-    config: Mapping[str, Any], prefix: str = ''
-) -> Iterator[tuple[str, Any]]:
-  """Yields (dotted name, value)."""
-  for name, value in config.items():
-    if isinstance(value, Mapping):
-      yield from _fields(value, f'{prefix}{name}.')
-    else:
-      yield prefix + name, value
 
 
 def _without_empty(

@@ -4,9 +4,9 @@ A handed function that also has `get_state` and `set_state` (keys, a place in a
 data set) is saved with its node.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import threading
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,7 @@ class Writer(Protocol):
     """Writes `values`, of update `step`."""
 
 
-class Rollout(Protocol):
+class RolloutFn(Protocol):
   """Acts for some commands: `rollout(params, version) -> Trajectory`.
 
   If it has state (see the top), another thread may ask for it meanwhile. If it
@@ -46,7 +46,7 @@ class Actor:
       self,
       name: str,
       *,
-      rollout: Rollout,
+      rollout: RolloutFn,
       params: params_lib.ParamsStore | params_lib.LagBound,
       trajectories: channel_lib.Channel[Any],
       replay: replay_lib.Replay | None = None,
@@ -95,26 +95,36 @@ class Actor:
       self._rollout.close()
 
 
+class PolicyUpdate(NamedTuple):
+  """One update of a policy, for those who look on."""
+
+  step: int  # Number of updates so far.
+  frames: int  # Commands learned from so far.
+  trajectory: Any  # That was learned from; see `types.Trajectory`.
+  logs: Logs  # Reading them waits for the update to be computed.
+
+
 class PolicyLearner:
   """Updates the policy on each trajectory and publishes it.
 
-  Version v of the parameters is that after v updates; version 0 is published
-  at once. What it logs beside the update's own logs: `frames`, commands that
-  the learner has seen, and `lag`, how many updates older than the learner's the
-  parameters were that acted. Of updates on pieces that end no episode these two
-  are all, as there are no results.
+  Version v of the parameters is that after v updates; version 0 is published at
+  once. Besides the update's own logs, writes `frames` (commands learned from)
+  and `lag` (updates since the acting parameters were published). Updates on
+  partial episodes write only these two.
   """
 
   def __init__(
       self,
       name: str,
       *,
-      update: Callable[[Any, Any, Any], tuple[Any, Logs]],
+      update: Callable[..., tuple[Any, Logs]],
       state: Any,
       params_of: Callable[[Any], Any],
       trajectories: channel_lib.Channel[Any],
       published: params_lib.ParamsStore,
       score_params: params_lib.ParamsStore | None = None,
+      progress: Callable[[], float | None] | None = None,
+      on_update: Callable[[PolicyUpdate], object] | None = None,
       metrics: Writer | None = None,
       log_every: int = 1,
       max_updates: int | None = None,
@@ -124,24 +134,32 @@ class PolicyLearner:
 
     Args:
       name: unique in its program; prefix of its metrics.
-      update: `(state, trajectory, score_params) -> (state, logs)`; may donate
-        `state`, so the caller must not use the one handed in any more.
+      update: `(state, trajectory, score_params) -> (state, logs)`, or with
+        `progress` as a fourth argument; may donate `state`, so the caller must
+        not use the one handed in any more.
       state: learner state, a pytree of arrays.
-      params_of: the part of a state that is published; it is copied.
-      trajectories: where trajectories come from.
-      published: where the policy's parameters go.
-      score_params: where the discriminator's come from; None hands None on.
-      metrics: where logs go.
-      log_every: in updates; reading logs waits for the update to be computed.
+      params_of: returns the part of a state that is published; it is copied.
+      trajectories: channel of trajectories to learn from.
+      published: store of the policy's parameters.
+      score_params: store of the discriminator's parameters; None hands None on.
+      progress: returns how much of the run is over, for `update`.
+      on_update: called after each update, in this node's thread; it may raise
+        `program.StopProgram`.
+      metrics: writer of logs.
+      log_every: period of logs, in updates; reading logs waits for the update
+        to be computed.
       max_updates: updates after which there is no more work.
       max_frames: commands after which there is no more work.
     """
     self.name = name
+    self.latest: Any = None  # Trajectory that ended its episodes, or None.
     self._learner = _Learner(
         name, update, state, params_of, published, metrics, log_every
     )
     self._trajectories = trajectories
     self._score_params = score_params
+    self._progress = progress
+    self._on_update = on_update
     self._max_updates = max_updates
     self._max_frames = max_frames
     self._frames = 0
@@ -164,18 +182,27 @@ class PolicyLearner:
     """
     self._stop_if_done()
     trajectory = self._trajectories.get()
-    score_params = None
+    batch = [trajectory, None]
     if self._score_params is not None:
-      score_params, _ = self._score_params.latest()
+      batch[1], _ = self._score_params.latest()
+    if self._progress is not None:
+      batch.append(self._progress())
+    ends_episodes = np.any(trajectory.is_last)
+    if ends_episodes:
+      self.latest = trajectory
     with self._learner.lock:
       lag = self.version - int(trajectory.params_version)
-      logs = self._learner.update(trajectory, score_params)
+      logs = self._learner.learn(*batch)
       self._frames += int(np.prod(trajectory.is_last.shape))
     progress = dict(frames=self._frames, lag=lag)
-    if np.any(trajectory.is_last):
+    if ends_episodes:
       self._learner.log({**progress, **logs})
     else:
       self._learner.log_progress(progress)
+    if self._on_update is not None:
+      self._on_update(
+          PolicyUpdate(self.version, self._frames, trajectory, logs)
+      )
     self._stop_if_done()
 
   def get_state(self) -> Any:
@@ -203,11 +230,11 @@ class DiscriminatorLearner:
       self,
       name: str,
       *,
-      update: Callable[[Any, Any, Any], tuple[Any, Logs]],
+      update: Callable[..., tuple[Any, Logs]],
       state: Any,
       params_of: Callable[[Any], Any],
       replay: replay_lib.Replay,
-      make_batch: Callable[[replay_lib.Examples], tuple[Any, Any]],
+      make_batch: Callable[[replay_lib.Examples], Sequence[Any]],
       published: params_lib.ParamsStore,
       metrics: Writer | None = None,
       log_every: int = 1,
@@ -216,14 +243,15 @@ class DiscriminatorLearner:
 
     Args:
       name: unique in its program; prefix of its metrics.
-      update: `(state, real, fake) -> (state, logs)`; may donate `state`.
+      update: `(state, *batch) -> (state, logs)`; may donate `state`.
       state: learner state, a pytree of arrays.
-      params_of: the part of a state that is published; it is copied.
-      replay: where the agents' final canvases come from.
-      make_batch: `examples -> (real, fake)`: adds real images to a sample.
-      published: where the score's parameters go.
-      metrics: where logs go.
-      log_every: in updates.
+      params_of: returns the part of a state that is published; it is copied.
+      replay: replay of the agents' final canvases.
+      make_batch: `rows of the replay -> batch`, as (real, fake): adds real
+        images to a sample.
+      published: store of the score's parameters.
+      metrics: writer of logs.
+      log_every: period of logs, in updates.
     """
     self.name = name
     self._learner = _Learner(
@@ -239,10 +267,9 @@ class DiscriminatorLearner:
 
   def step(self) -> None:
     """Learns from one sample."""
-    examples = self._replay.sample()
+    rows = self._replay.sample()
     with self._learner.lock:
-      real, fake = self._make_batch(examples)
-      logs = self._learner.update(real, fake)
+      logs = self._learner.learn(*self._make_batch(rows))
     self._learner.log(logs)
 
   def get_state(self) -> Any:
@@ -260,7 +287,7 @@ class DiscriminatorLearner:
 
 
 class _Learner:
-  """What learners share: state under a lock, versions, publishing, logs."""
+  """Common base of learners: state under a lock, versions, publishing, logs."""
 
   def __init__(
       self,
@@ -289,7 +316,7 @@ class _Learner:
     self._due = self._progress_due = log_every
     self._publish()
 
-  def update(self, *batch: Any) -> Logs:
+  def learn(self, *batch: Any) -> Logs:
     """Makes one update and publishes; the caller holds the lock."""
     self._state, logs = self._update(self._state, *batch)
     self.version += 1

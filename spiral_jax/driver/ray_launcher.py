@@ -129,7 +129,7 @@ class Cluster:
     )
 
   def rollout(
-      self, name: str, make: Callable[[], nodes.Rollout]
+      self, name: str, make: Callable[[], nodes.RolloutFn]
   ) -> 'RemoteRollout':
     """Returns a rollout that plays in a process of its own.
 
@@ -213,13 +213,13 @@ class Cluster:
 
 
 class RemoteRollout:
-  """Is a `nodes.Rollout` whose episodes are played in another process.
+  """Is a `nodes.RolloutFn` whose episodes are played in another process.
 
   One that dies is replaced, with what it knew after its last trajectory.
   """
 
   def __init__(
-      self, cluster: Cluster, name: str, make: Callable[[], nodes.Rollout]
+      self, cluster: Cluster, name: str, make: Callable[[], nodes.RolloutFn]
   ):
     self._cluster = cluster
     self._name = name
@@ -357,7 +357,7 @@ class _Player:
     self._rollout: Any = None
     self._params: tuple[int, Any] = (-1, None)
 
-  def make(self, make: Callable[[], nodes.Rollout]) -> None:
+  def make(self, make: Callable[[], nodes.RolloutFn]) -> None:
     """Makes the rollout; a place in the cluster is found before."""
     self._rollout = make()
 

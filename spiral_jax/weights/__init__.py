@@ -87,9 +87,11 @@ def load(
   if folder.name not in names() or folder.parent != FOLDER:
     folder = pathlib.Path(name).expanduser()
     if (folder / 'checkpoints').is_dir():
-      from spiral_jax.training import restore  # Late: it knows this module.
+      from spiral_jax.training import (
+          trained_agent,  # Late: it knows this module.
+      )
 
-      return restore.restore(folder, torso=torso).pretrained()
+      return trained_agent.restore(folder, torso=torso).pretrained()
     if not (folder / 'weights.npz').is_file():
       raise ValueError(
           f'no weights named {str(name)!r} come with the package, and no run '

@@ -1,4 +1,4 @@
-"""What a classifier says of drawings: what they read as, how far they are.
+"""Classifier-based metrics: recognition accuracy and Frechet distance.
 
 Axes: N images, H height, W width, C channels.  Images are uint8.
 """
@@ -9,36 +9,36 @@ from typing import Any
 
 import numpy as np
 
-import run_setup
 from spiral_jax import datasets
 from spiral_jax import evaluation
+from spiral_jax.training import experiment as experiment_lib
 
 # (canvases, their targets or None), `[N, H, W, C]` each -> figures by name.
-Reader = Callable[[np.ndarray, np.ndarray | None], dict[str, Any]]
+ClassifierMetrics = Callable[[np.ndarray, np.ndarray | None], dict[str, Any]]
 
 
-def make_reader(
-    setup: run_setup.Setup, test: datasets.ImageDataset
-) -> Reader | None:
-  """Trains a classifier; returns what it says, None where it can say nothing.
+def make_classifier_metrics(
+    experiment: experiment_lib.Experiment, test: datasets.ImageDataset
+) -> ClassifierMetrics | None:
+  """Trains a classifier; returns its metrics, None where it has none.
 
-  Where the data set has classes, it is one of these. Samples of other gray
-  pictures are compared in the features of one of digits.
+  It is one of the data set's classes, if there are any. Samples of other gray
+  pictures are compared in the features of a classifier of digits.
 
   Args:
-    setup: of the agent that draws, and of its data.
+    experiment: configuration of the agent that draws, and of its data.
     test: held-out images; the targets, if there are any.
   """
-  if setup.dataset in datasets.WITH_CLASSES:
-    train = run_setup.load_dataset(setup, 'train')
+  if experiment.dataset in datasets.WITH_CLASSES:
+    train = experiment.load_images('train')
     assert train.labels is not None
     classifier = evaluation.train_classifier(train.images, train.labels)
     return functools.partial(_read, classifier, train, test)
-  is_gray = run_setup.canvas_shape(setup)[-1] == 1
+  is_gray = experiment.canvas_shape[-1] == 1
   # A spread needs two.
-  if is_gray and not setup.agent.conditional and len(test.images) > 1:
-    classifier = _classifier_of_digits(setup)
-    train = run_setup.load_dataset(setup, 'train')
+  if is_gray and not experiment.agent.conditional and len(test.images) > 1:
+    classifier = _classifier_of_digits(experiment)
+    train = experiment.load_images('train')
     return functools.partial(_compare, classifier, train, test)
   return None
 
@@ -50,7 +50,7 @@ def _read(
     canvas: np.ndarray,
     targets: np.ndarray | None,
 ) -> dict[str, Any]:
-  """Returns what a classifier of the data set's images says of drawings."""
+  """Returns metrics by a classifier of the data set's own classes."""
   count = len(canvas)
   if targets is not None:
     assert test.labels is not None
@@ -65,8 +65,10 @@ def _read(
   return _report(classifier, train, test.images[:count], canvas, fields)
 
 
-def _classifier_of_digits(setup: run_setup.Setup) -> evaluation.Classifier:
-  size = run_setup.canvas_shape(setup)[0]
+def _classifier_of_digits(
+    experiment: experiment_lib.Experiment,
+) -> evaluation.Classifier:
+  size = experiment.canvas_shape[0]
   digits = datasets.load('mnist', 'train', size=size)
   assert digits.labels is not None
   return evaluation.train_classifier(digits.images, digits.labels)

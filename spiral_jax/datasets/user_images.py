@@ -7,7 +7,6 @@ import pathlib
 
 import numpy as np
 
-from environments import painting
 from spiral_jax.datasets import folder as folder_lib
 
 CHOICES = ('auto', 'yes', 'no')
@@ -25,8 +24,9 @@ _GLANCE = 64  # Pixels that show whether an image is a drawing.
 
 def read(
     path: pathlib.Path,
-    settings: painting.PaintingSettings,
     *,
+    size: int,
+    channels: int,
     invert: str = 'auto',
     contrast: str = 'auto',
     fit: str = 'crop',
@@ -35,7 +35,8 @@ def read(
 
   Args:
     path: of an image, or of a folder of them.
-    settings: of the agent's canvas.
+    size: height and width of the agent's canvas, in pixels.
+    channels: channels of the agent's canvas, 1 or 3.
     invert: 'yes' and 'no' make black of white or not; 'auto' does if the canvas
       is gray and the image is light ink on black, or on nothing (transparent).
     contrast: 'yes' and 'no' make paper white and the darkest ink black or not;
@@ -52,7 +53,7 @@ def read(
     ValueError: if an image cannot be read.
   """
   paths = _find(path)
-  images = [_read(p, settings, invert, contrast, fit) for p in paths]
+  images = [_read(p, size, channels, invert, contrast, fit) for p in paths]
   return _names(path, paths), np.stack(images)
 
 
@@ -104,26 +105,25 @@ def _names(path: pathlib.Path, paths: list[pathlib.Path]) -> list[str]:
 
 def _read(
     path: pathlib.Path,
-    settings: painting.PaintingSettings,
+    size: int,
+    channels: int,
     invert: str,
     contrast: str,
     fit: str,
 ) -> np.ndarray:
   """Returns one image, `[H, W, C]`."""
 
-  def read_on(
-      paper: int, fit: str, channels: int = settings.channels
-  ) -> np.ndarray:
+  def read_on(paper: int, fit: str, channels: int = channels) -> np.ndarray:
     return folder_lib.read(
         path,
-        size=settings.canvas_size,
+        size=size,
         channels=channels,
         fit=fit,
         paper=paper,
     )
 
   is_light = invert == 'yes'
-  if invert == 'auto' and settings.channels == 1:
+  if invert == 'auto' and channels == 1:
     # Without the paper that is added, whose shade is to be found out.
     middle = read_on(255, 'crop')
     if middle.min() > 128:  # Below light ink there may be nothing.
@@ -135,7 +135,7 @@ def _read(
     image = 255 - image
   if contrast == 'auto':
     is_stretched = (
-        settings.channels == 1
+        channels == 1
         and _has_ink(image)
         and _share_of_paper(read_on(paper, fit, channels=3)) > _PAPER
     )

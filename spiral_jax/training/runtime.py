@@ -19,16 +19,18 @@ _MIB = 1 << 20
 def prepare() -> None:
   """Caches compilations and, on a CPU, keeps freed memory.
 
-  To be called before JAX first computes.
+  To be called before JAX first computes. A compilation cache that is set
+  already (JAX_COMPILATION_CACHE_DIR) stays.
   """
-  jax.config.update('jax_compilation_cache_dir', str(files.directory('xla')))
-  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
+  if not jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
+    jax.config.update('jax_compilation_cache_dir', str(files.directory('xla')))
+    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
   if not _has_accelerator():
     _keep_freed_memory()
 
 
 def _has_accelerator() -> bool:
-  """Whether JAX has a plugin for an accelerator, and may use it.
+  """Returns True if JAX has a plugin for an accelerator, and may use it.
 
   It is not asked for its devices: then it would start threads, and allocate.
   On a machine that has the plugin alone, JAX_PLATFORMS=cpu tells.

@@ -1,17 +1,22 @@
-"""Setups of runs that take seconds, and their flags."""
+"""Experiments that take seconds, and their flags."""
 
+import contextlib
+import io
 import os
 import pathlib
+import runpy
 import subprocess
 import sys
+from typing import NamedTuple
+
+from absl import flags as absl_flags
 
 from environments import painting
 from environments import scene
-import run_setup
-import scene_data
 from spiral_jax import agents
+from spiral_jax import training
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 AGENT = dict(
     torso='patches',
@@ -31,42 +36,43 @@ RUN = dict(
     lockstep=True,
     picture_seconds=0,  # But at the end, however slow the machine.
 )
-
-
 SCENES = dict(
     canvas_size=16, grid_size=8, sizes=(0.2,), shades=2, episode_length=3
 )
 SCENE_DATA = dict(train_scenes=40, held_out=20, max_objects=3)
 
 
-def setup(run_dir, *, run=(), learner=(), **agent):
+def experiment(run_dir, *, run=(), learner=(), costs=(), **agent):
   """Returns a run of three updates: 3 commands by 8 episodes each."""
   if not agent.get('conditional'):
     agent.setdefault('noise_size', 3)
-  return run_setup.Setup(
+  return training.Experiment(
+      task='environments.painting',
       dataset='mnist',
-      run=run_setup.RunConfig(run_dir=str(run_dir), **{**RUN, **dict(run)}),
+      run=training.RunConfig(run_dir=str(run_dir), **{**RUN, **dict(run)}),
       environment=painting.PaintingSettings(
           canvas_size=16, grid_size=8, episode_length=3
       ),
       agent=agents.AgentConfig(**AGENT, **agent),
       learner=agents.LearnerConfig(**dict(learner)),
       discriminator=agents.DiscriminatorConfig(channels=(4, 4), patch_size=2),
+      costs=dict(costs),
   )
 
 
-def scene_setup(run_dir, **kwargs):
+def scene_experiment(run_dir, *, costs=(), **kwargs):
   """Returns the same run on scenes, of a conditional agent by default."""
-  painting_run = setup(run_dir, **{'conditional': True, **kwargs})
-  return painting_run._replace(
+  return experiment(run_dir, **{'conditional': True, **kwargs}).replace(
+      task='environments.scene',
       dataset='scenes',
       environment=scene.SceneSettings(**SCENES),
-      data=scene_data.SceneData(**SCENE_DATA),
+      data=scene.SceneData(**SCENE_DATA),
+      costs=dict(costs),
   )
 
 
 def flags(run_dir):
-  """Returns flags of the run that `setup` returns."""
+  """Returns flags of the run that `experiment` returns."""
   return _flags(
       **AGENT,
       **RUN,
@@ -81,7 +87,7 @@ def flags(run_dir):
 
 
 def scene_flags(run_dir):
-  """Returns flags of the run that `scene_setup` returns."""
+  """Returns flags of the run that `scene_experiment` returns."""
   return _flags(
       **AGENT,
       **RUN,
@@ -98,8 +104,46 @@ def _flags(**values):
   return [f'--{name}={value}' for name, value in values.items()]
 
 
-def script(name, *arguments, **kwargs):
-  """Starts a script of experiments/."""
+class Result(NamedTuple):
+  """What a program left."""
+
+  code: int
+  stdout: str
+  stderr: str
+
+
+def run_program(name, *arguments):
+  """Runs the `main` of a program of experiments/ in this process.
+
+  Its flags are forgotten afterwards, so that another program may define them.
+  """
+  values = absl_flags.FLAGS
+  known = set(values)
+  argv, sys.argv = sys.argv, [
+      str(ROOT / 'experiments' / name),
+      *map(str, arguments),
+  ]
+  stdout, stderr = io.StringIO(), io.StringIO()
+  hook, code = sys.unraisablehook, 0
+  try:
+    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+      runpy.run_path(sys.argv[0], run_name='__main__')
+  except SystemExit as exit_:
+    code = exit_.code or 0
+    if isinstance(code, str):
+      stderr.write(code + '\n')
+      code = 1
+  finally:
+    sys.argv = argv
+    sys.unraisablehook = hook
+    for flag in set(values) - known:
+      delattr(values, flag)
+    values.unparse_flags()
+  return Result(code, stdout.getvalue(), stderr.getvalue())
+
+
+def start_program(name, *arguments, **kwargs):
+  """Starts a program of experiments/ in a process of its own."""
   environment = {**os.environ, 'JAX_PLATFORMS': 'cpu', 'COLUMNS': '100'}
   return subprocess.Popen(
       [sys.executable, str(ROOT / 'experiments' / name), *map(str, arguments)],

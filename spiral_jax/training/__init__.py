@@ -1,0 +1,57 @@
+"""Training: the layer above agents and driver, for any renderer.
+
+For example, digits drawn from noise, for ten minutes:
+
+```python
+from spiral_jax import agents
+from spiral_jax import training
+
+experiment = training.Experiment(
+    task='environments.painting',
+    dataset='mnist',
+    run=training.RunConfig(run_dir='runs/mine', minutes=10),
+    agent=agents.AgentConfig(noise_size=10, torso='patches'),
+)
+run_dir = training.train(experiment, on_update=lambda u: print(u.step))
+figures = training.evaluate(run_dir)
+```
+
+A `Task` is all that is needed of an environment: `environments.core.Task`.
+Nothing here defines a flag on import; `define_flags` does so when it is called.
+"""
+
+from spiral_jax.driver.nodes import PolicyUpdate
+from spiral_jax.driver.program import StopProgram
+from spiral_jax.training.evaluator import evaluate
+from spiral_jax.training.evaluator import evaluate_agent
+from spiral_jax.training.experiment import Experiment
+from spiral_jax.training.experiment import RunConfig
+from spiral_jax.training.flags import define_flags
+from spiral_jax.training.runner import train
+from spiral_jax.training.task import Task
+from spiral_jax.training.task import find_task
+from spiral_jax.training.trained_agent import TrainedAgent
+from spiral_jax.training.trained_agent import episodes
+from spiral_jax.training.trained_agent import make_score
+from spiral_jax.training.trained_agent import restore
+from spiral_jax.training.wiring import build_program
+from spiral_jax.training.wiring import make_parts
+
+__all__ = [
+    'Experiment',
+    'PolicyUpdate',
+    'RunConfig',
+    'StopProgram',
+    'Task',
+    'TrainedAgent',
+    'build_program',
+    'define_flags',
+    'episodes',
+    'evaluate',
+    'evaluate_agent',
+    'find_task',
+    'make_parts',
+    'make_score',
+    'restore',
+    'train',
+]

@@ -1,0 +1,90 @@
+"""Actors' rollouts, in this process or in one of Ray's.
+
+Axes: B batch, H height, W width, C channels.
+"""
+
+import sys
+from typing import TYPE_CHECKING
+
+from flax import linen as nn
+import jax
+
+from spiral_jax import agents
+from spiral_jax import datasets
+from spiral_jax.driver import rollout
+from spiral_jax.training import experiment as experiment_lib
+from spiral_jax.training import runtime
+
+if TYPE_CHECKING:
+  from spiral_jax.driver import ray_launcher
+
+
+def make_rollout(
+    experiment: experiment_lib.Experiment,
+    index: int,
+    agent: agents.Agent,
+    step: agents.Step,
+    images: datasets.ImageDataset,
+) -> rollout.Rollout:
+  """Returns the rollout of an actor in this process.
+
+  Args:
+    experiment: configuration of the run.
+    index: number of the actor.
+    agent: the agent that acts.
+    step: the agent's step, jitted.
+    images: targets of a conditional agent.
+  """
+  run = experiment.run
+  seed = run.seed * 1000 + index
+  targets = None
+  if experiment.agent.conditional:
+    targets = datasets.ImageStream(images, run.batch_size, seed=seed)
+  return rollout.Rollout(
+      experiment.make_environment(run.batch_size),
+      step,
+      agent.initial_state(run.batch_size),
+      noise_size=experiment.agent.noise_size,
+      targets=targets,
+      seed=seed,
+      unroll_length=run.unroll_length,
+  )
+
+
+def make_remote_rollout(
+    experiment: experiment_lib.Experiment,
+    index: int,
+    torso: nn.Module | None = None,
+) -> rollout.Rollout:
+  """Returns the same in a process of its own."""
+  runtime.prepare()
+  agent = experiment.make_agent(torso)
+  step = jax.jit(agent.step, static_argnames='greedy')
+  images = experiment.load_images('train')
+  return make_rollout(experiment, index, agent, step, images)
+
+
+def connect(
+    run: experiment_lib.RunConfig,
+) -> 'ray_launcher.Cluster | None':
+  """Returns a connection to Ray if actors are to be there, else None.
+
+  Raises:
+    ImportError: if Ray is missing.
+    ValueError: if no head answers, or none is to be asked.
+  """
+  if run.launcher != 'ray':
+    if run.ray_address:
+      raise ValueError(
+          f'--ray_address={run.ray_address} needs --launcher=ray; add it, or '
+          'leave the address out'
+      )
+    return None
+  try:
+    from spiral_jax.driver import ray_launcher  # Late: Ray is optional.
+  except ImportError as error:
+    raise ImportError(
+        f'--launcher=ray needs Ray ({error}); install it by: {sys.executable} '
+        '-m pip install ray'
+    ) from error
+  return ray_launcher.Cluster(run.ray_address, run.num_actors)

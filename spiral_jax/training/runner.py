@@ -1,0 +1,188 @@
+"""Trains an agent: actors, both learners, replay, checkpoints, pictures."""
+
+from collections.abc import Callable, Collection
+import contextlib
+import functools
+import json
+import pathlib
+
+from flax import linen as nn
+import optax
+import rich.console
+
+from spiral_jax.driver import checkpointer as checkpointer_lib
+from spiral_jax.driver import checkpoints
+from spiral_jax.driver import metrics
+from spiral_jax.driver import nodes
+from spiral_jax.driver import program as program_lib
+from spiral_jax.driver import progress as progress_lib
+from spiral_jax.training import actors
+from spiral_jax.training import experiment as experiment_lib
+from spiral_jax.training import plots
+from spiral_jax.training import run_dir as run_dir_lib
+from spiral_jax.training import trained_agent as trained_agent_lib
+from spiral_jax.training import wiring as wiring_lib
+
+
+def train(
+    experiment: experiment_lib.Experiment,
+    *,
+    on_update: Callable[[nodes.PolicyUpdate], object] | None = None,
+    optimizer: optax.GradientTransformation | None = None,
+    torso: nn.Module | None = None,
+    may_change: Collection[str] = (),
+) -> pathlib.Path:
+  """Trains until the end that the experiment names, or Ctrl-C.
+
+  Args:
+    experiment: configuration of the run.
+    on_update: called after each update of the policy, in its thread, with a
+      `nodes.PolicyUpdate`; it ends the run by raising `StopProgram`.
+    optimizer: replaces the policy's, as for `agents.make_learner`. To be given
+      again when the run is resumed.
+    torso: replaces the policy's, as for `agents.make_agent`. To be given again
+      when the run is resumed or restored.
+    may_change: dotted fields of the experiment in which a resumed run may
+      differ from its checkpoint, besides `run_dir.MAY_CHANGE`.
+
+  Returns:
+    The run's folder, which holds a checkpoint of the end.
+
+  Raises:
+    ValueError, OSError: in one line, about what the user can mend.
+    KeyboardInterrupt: after Ctrl-C, once all is saved.
+    program.NodeError: if a node failed.
+  """
+  run = experiment.run
+  run_dir = run_dir_lib.claim(
+      experiment, {*run_dir_lib.MAY_CHANGE, *may_change}
+  )
+  experiment_lib.check_fit(experiment)
+  initial_params = None
+  if run.init_from and not run.resume:
+    initial_params = trained_agent_lib.initial_params(experiment, torso)
+  with contextlib.ExitStack() as at_end:
+    cluster = actors.connect(run)
+    if cluster is not None:
+      at_end.callback(cluster.close)
+    # Mistakes are found before anything is written: a typo leaves no folder.
+    parts = wiring_lib.make_parts(
+        experiment,
+        optimizer=optimizer,
+        torso=torso,
+        initial_params=initial_params,
+    )
+    clock = run_dir_lib.Clock()
+    lines = metrics.JsonLines(run_dir / 'metrics.jsonl')
+    writer = metrics.Fanout(
+        lines,
+        metrics.TensorBoard(run_dir / 'tensorboard'),
+        _make_progress(experiment, clock),
+    )
+    at_end.callback(writer.close)
+    wiring = wiring_lib.build_program(
+        parts, writer, clock, cluster=cluster, on_update=on_update
+    )
+    stopped = _run(wiring, experiment, run_dir, lines, clock)
+  if stopped is program_lib.Stopped.INTERRUPTED:
+    _print(
+        f'stopped at frame {wiring.policy.frames:,}; the checkpoint is in '
+        f'{run_dir}/checkpoints\nresume with: {run_dir_lib.resume_command()}'
+    )
+    raise KeyboardInterrupt
+  return run_dir
+
+
+def _run(
+    wiring: wiring_lib.Wiring,
+    experiment: experiment_lib.Experiment,
+    run_dir: pathlib.Path,
+    lines: metrics.JsonLines,
+    clock: run_dir_lib.Clock,
+) -> program_lib.Stopped:
+  """Trains, as `train` says; returns why it ended."""
+  program, policy, run = wiring.program, wiring.policy, experiment.run
+  config = experiment.to_json()
+  parts = {**program.stateful(), 'metrics': lines, 'clock': clock}
+  checkpointer = checkpointer_lib.Checkpointer(
+      'checkpoints',
+      checkpoints.Checkpoints(run_dir / 'checkpoints', config),
+      parts,
+      step=lambda: policy.version,
+      may_be_new=[name for name in parts if name.startswith('actor ')],
+      every_seconds=60 * run.checkpoint_minutes,
+      every_rounds=run.checkpoint_rounds or None,
+  )
+  if run.resume:
+    checkpointer.restore()
+    _print(f'resuming from frame {policy.frames:,} of {run_dir}')
+  else:
+    # A run that died before its first checkpoint has left some.
+    lines.set_state({'length': 0, 'seconds': 0.0})
+  (run_dir / 'config.json').write_text(json.dumps(config, indent=2) + '\n')
+  save_picture = functools.partial(_save_picture, wiring, run_dir)
+  if run.picture_seconds > 0:
+    program.add(
+        checkpointer_lib.Periodic(
+            'pictures', save_picture, every_seconds=run.picture_seconds
+        )
+    )
+  program.add(checkpointer)
+
+  def is_over() -> bool:
+    return 0 < 60 * run.minutes <= clock.seconds
+
+  def at_end(stopped: program_lib.Stopped) -> None:
+    del stopped
+    checkpointer.save()
+    save_picture()
+
+  _print(f'training in {run_dir}; Ctrl-C stops and keeps everything')
+  try:
+    return program_lib.launch(
+        program,
+        stop_when=is_over,
+        lockstep=run.lockstep,
+        on_stop=at_end,
+    )
+  except program_lib.NodeError as error:
+    if isinstance(error.__cause__, (ChildProcessError, ConnectionError)):
+      raise error.__cause__ from None  # No defect of ours.
+    raise
+
+
+def _save_picture(wiring: wiring_lib.Wiring, run_dir: pathlib.Path) -> None:
+  """Writes a grid of what the agent draws."""
+  trajectory = wiring.draw()
+  if trajectory is not None:
+    grid = plots.grid(trajectory.canvas[-1], trajectory.target)
+    folder = run_dir / 'samples'
+    plots.save(grid, folder / f'{wiring.policy.frames:09d}.png')
+    plots.save(grid, run_dir / 'samples.png')
+
+
+def _make_progress(
+    experiment: experiment_lib.Experiment, clock: run_dir_lib.Clock
+) -> progress_lib.Progress:
+  """Returns the display of a run in the terminal."""
+  run = experiment.run
+  columns = {}
+  if experiment.agent.conditional:
+    columns['l2'] = 'policy/l2'
+  if experiment.learner.reward == 'discriminator':
+    columns['score'] = 'policy/score'
+    columns['distance'] = 'discriminator/discriminator_distance'
+  columns['entropy'] = 'policy/entropy'
+  if run.launcher == 'ray':
+    columns |= {'actors': 'actors/alive', 'lag': 'policy/lag'}
+  return progress_lib.Progress(
+      'policy/frames',
+      columns,
+      total_frames=run.frames or None,
+      total_seconds=60 * run.minutes or None,
+      elapsed=lambda: clock.seconds,
+  )
+
+
+def _print(text: str) -> None:
+  rich.console.Console(highlight=False).print(text, soft_wrap=True)

@@ -1,0 +1,239 @@
+"""Loads a trained agent from a run or from weights, and samples episodes.
+
+Axes: N images, T time (commands), B batch, H height, W width, C channels.
+"""
+
+from collections.abc import Callable, Iterator
+import functools
+import math
+import os
+import pathlib
+from typing import Any, NamedTuple
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from spiral_jax import agents
+from spiral_jax import types
+from spiral_jax import weights
+from spiral_jax.driver import checkpoints
+from spiral_jax.driver import rollout
+from spiral_jax.driver import serialization
+from spiral_jax.training import experiment as experiment_lib
+from spiral_jax.training import task as task_lib
+
+# Limits on the canvases that are drawn at once, in number and in bytes: an
+# episode keeps those after each command.
+_BATCH = 250
+_BYTES = 1 << 30
+
+
+class TrainedAgent(NamedTuple):
+  """An agent of a run or of saved weights.
+
+  Attributes:
+    experiment: configuration of the run.
+    agent: pure functions of `params`.
+    params: parameters of the policy.
+    step: number of updates made.
+    state: what the checkpoint holds besides; empty for saved weights.
+  """
+
+  experiment: experiment_lib.Experiment
+  agent: agents.Agent
+  params: types.Params
+  step: int
+  state: dict[str, Any]
+
+  def pretrained(self) -> weights.Pretrained:
+    """Returns the agent as `agents.load` does; `agents.save` takes it."""
+    experiment = self.experiment
+    config = experiment.to_json()
+    environment: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in config['environment'].items()
+    }
+    return weights.Pretrained(
+        self.agent,
+        self.params,
+        experiment.agent,
+        experiment.environment.action_spec(),
+        experiment.canvas_shape,
+        environment=environment,
+        experiment=config,
+        figures={'step': self.step},
+    )
+
+
+def restore(
+    name: str | os.PathLike[str],
+    step: int | None = None,
+    *,
+    task: 'str | task_lib.Task | None' = None,
+    torso: nn.Module | None = None,
+) -> TrainedAgent:
+  """Returns a trained agent.
+
+  Args:
+    name: folder of a run; or what `agents.load` takes.
+    step: step of the run's checkpoint; None means the latest.
+    task: the run's task, where it is not in the module that was saved.
+    torso: the torso that the run was trained with, if it was given one.
+
+  Raises:
+    FileNotFoundError: if there is no such checkpoint.
+    ValueError: if it is damaged, or not one of a training run.
+  """
+  run_dir = pathlib.Path(name).expanduser()
+  if (run_dir / 'checkpoints').is_dir():
+    return _restore_run(run_dir, step, task, torso)
+  if len(run_dir.parts) > 1 and not (run_dir / 'weights.npz').is_file():
+    raise FileNotFoundError(
+        f'{run_dir} holds no checkpoint; name the folder of a run'
+    )
+  loaded = weights.load(name, torso=torso)
+  if not loaded.experiment:
+    raise ValueError(
+        f'{name} says nothing of its environment; save it with the experiment '
+        'of its run'
+    )
+  experiment = experiment_lib.Experiment.from_json(loaded.experiment, task)
+  return TrainedAgent(
+      experiment, loaded.agent, loaded.params, loaded.figures['step'], {}
+  )
+
+
+def _restore_run(
+    run_dir: pathlib.Path,
+    step: int | None,
+    task: 'str | task_lib.Task | None',
+    torso: nn.Module | None,
+) -> TrainedAgent:
+  """Returns the agent of a checkpoint."""
+  checkpoint = checkpoints.load(run_dir / 'checkpoints', step)
+  experiment = experiment_lib.Experiment.from_json(checkpoint.config, task)
+  agent = experiment.make_agent(torso)
+  template = jax.eval_shape(agent.init, jax.random.key(0))
+  try:
+    params = serialization.from_plain(
+        template, checkpoint.state['policy']['learner']['params']
+    )
+  except ValueError as error:
+    raise ValueError(
+        f'the checkpoint in {run_dir} is of another action space or network '
+        'than its settings, or of another version of this package; name '
+        f'another run, or train it again ({error})'
+    ) from error
+  return TrainedAgent(
+      experiment, agent, params, checkpoint.step, checkpoint.state
+  )
+
+
+def initial_params(
+    experiment: experiment_lib.Experiment, torso: nn.Module | None = None
+) -> types.Params:
+  """Returns the parameters that `run.init_from` names.
+
+  Raises:
+    FileNotFoundError, ValueError: as `restore`; or if they are of another
+      network than the experiment's.
+  """
+  name = experiment.run.init_from
+  params = weights.load(name, torso=torso).params
+  agent = experiment.make_agent(torso)
+  template = jax.eval_shape(agent.init, jax.random.key(0))
+  expected, found = (
+      {
+          jax.tree_util.keystr(keys, simple=True, separator='/'): leaf.shape
+          for keys, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]
+      }
+      for tree in (template, params)
+  )
+  for path in expected | found:
+    if expected.get(path) != found.get(path):
+      raise ValueError(
+          f'--init_from={name} is of another action space or network: {path} '
+          f'has shape {found.get(path)}, here it is {expected.get(path)}; give '
+          'the flags of the agent and the environment that it was trained with'
+      )
+  return params
+
+
+def check_conditional(trained: TrainedAgent) -> None:
+  """Raises ValueError if an agent takes no targets."""
+  if not trained.experiment.agent.conditional:
+    raise ValueError(
+        'this agent draws from noise, not from images; name a run that was '
+        'trained with --conditional, or other weights'
+    )
+
+
+def make_score(
+    trained: TrainedAgent,
+) -> Callable[[np.ndarray, np.ndarray], np.ndarray] | None:
+  """Returns the score of the run's discriminator, None if there is none.
+
+  It takes canvases and targets, uint8 `[B, H, W, C]`, and returns scores
+  `[B]`, float32, higher for images closer to the data.
+  """
+  if 'discriminator' not in trained.state:
+    return None
+  discriminator = trained.experiment.make_discriminator()
+  template = jax.eval_shape(discriminator.init, jax.random.key(0))
+  params = serialization.from_plain(
+      template, trained.state['discriminator']['learner']['params']
+  )
+
+  @jax.jit
+  def score(params: Any, canvas: jax.Array, target: jax.Array) -> jax.Array:
+    return discriminator.score(
+        params,
+        canvas.astype(jnp.float32) / 255,
+        target.astype(jnp.float32) / 255,
+    )
+
+  return lambda canvas, target: np.asarray(score(params, canvas, target))
+
+
+def episodes(
+    trained: TrainedAgent,
+    count: int,
+    targets: np.ndarray | None = None,
+    *,
+    seed: int | None = None,
+    greedy: bool = False,
+) -> Iterator[agents.Trajectory]:
+  """Yields trajectories of equally many episodes until there are `count`.
+
+  Args:
+    trained: the agent.
+    count: number of episodes; the last trajectory may have more, which are to
+      be left out.
+    targets: uint8 `[N, H, W, C]`, one an episode, in turn; the first follows
+      the last. None if the agent takes none.
+    seed: seed of sampled commands and noise; None for one that belongs to the
+      run.
+    greedy: decides for the likeliest value of each part instead of sampling.
+  """
+  experiment = trained.experiment
+  pixels = math.prod(experiment.canvas_shape)
+  length = experiment.environment.episode_length + 1
+  batch = min(_BATCH, count, max(1, _BYTES // (length * pixels)))
+  stream = None
+  if targets is not None:
+    order = np.arange(-(-count // batch) * batch) % len(targets)
+    stream = map(targets.__getitem__, order.reshape(-1, batch)).__next__
+  if seed is None:
+    seed = experiment.run.seed + 1_000_003
+  act = rollout.Rollout(
+      experiment.make_environment(batch),
+      jax.jit(functools.partial(trained.agent.step, greedy=greedy)),
+      trained.agent.initial_state(batch),
+      noise_size=experiment.agent.noise_size,
+      targets=stream,
+      seed=seed,
+  )
+  for _ in range(-(-count // batch)):
+    yield act(trained.params, 0)

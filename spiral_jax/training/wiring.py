@@ -1,0 +1,374 @@
+"""The wiring of a run, on one page: a function a node, as in the picture.
+
+params (latest version wins)
++--------------------------------------------------+
+v                                                  |
+actor 0..N  -- trajectories [T,B] -->  policy learner --+
+(policy + renderers)                       ^   |
+score params |   | final canvases
+|   v
+dataset -- real images --> discriminator learner <-- replay
+"""
+
+from collections.abc import Callable
+import functools
+import threading
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from flax import linen as nn
+import jax
+import optax
+
+from spiral_jax import agents
+from spiral_jax import datasets
+from spiral_jax import evaluation
+from spiral_jax import types
+from spiral_jax.driver import channel as channel_lib
+from spiral_jax.driver import checkpointer
+from spiral_jax.driver import metrics as metrics_lib
+from spiral_jax.driver import nodes
+from spiral_jax.driver import params as params_lib
+from spiral_jax.driver import program as program_lib
+from spiral_jax.driver import replay as replay_lib
+from spiral_jax.driver import rollout
+from spiral_jax.training import actors
+from spiral_jax.training import discriminator_batches
+from spiral_jax.training import experiment as experiment_lib
+from spiral_jax.training import run_dir as run_dir_lib
+
+if TYPE_CHECKING:
+  from spiral_jax.driver import ray_launcher
+
+
+class Parts(NamedTuple):
+  """Everything that the nodes of a run are made from."""
+
+  experiment: experiment_lib.Experiment
+  agent: agents.Agent
+  learner: agents.Learner
+  discriminator_learner: agents.DiscriminatorLearner | None
+  train: datasets.ImageDataset
+  held_out: datasets.ImageDataset
+  spare: Any  # A batched environment that no actor owns.
+  initial_params: types.Params | None
+  torso: nn.Module | None
+  mesh: jax.sharding.Mesh | None
+
+
+class Wiring(NamedTuple):
+  """A program ready to run, and what is looked at from outside."""
+
+  program: program_lib.Program
+  policy: nodes.PolicyLearner
+  draw: Callable[[], agents.Trajectory | None]
+
+
+class _Channels(NamedTuple):
+  """What nodes share."""
+
+  trajectories: channel_lib.Channel[agents.Trajectory]
+  params: params_lib.ParamsStore
+  replay: replay_lib.Replay | None
+  score_params: params_lib.ParamsStore | None
+
+
+def make_parts(
+    experiment: experiment_lib.Experiment,
+    *,
+    optimizer: optax.GradientTransformation | None = None,
+    torso: nn.Module | None = None,
+    initial_params: types.Params | None = None,
+) -> Parts:
+  """Makes what may fail for a user's mistake; starts and writes nothing.
+
+  Args:
+    experiment: configuration of the run.
+    optimizer: the policy's, as for `agents.make_learner`.
+    torso: the policy's, as for `agents.make_agent`.
+    initial_params: parameters that the policy begins with; None for random
+      ones.
+
+  Raises:
+    ValueError: if parts or data do not fit each other.
+    OSError: if data or the renderer's library are missing.
+  """
+  agent = experiment.make_agent(torso)
+  mesh = agents.make_mesh(experiment.run.devices)
+  score = discriminator_learner = None
+  if experiment.learner.reward == 'discriminator':
+    discriminator = experiment.make_discriminator()
+    score = discriminator.score
+    discriminator_learner = agents.make_discriminator_learner(
+        discriminator, experiment.discriminator, mesh=mesh
+    )
+  spare = experiment.make_environment(experiment.run.batch_size)
+  learner = agents.make_learner(
+      agent,
+      score,
+      experiment.learner,
+      blank_page=spare.reset().observation['canvas'][0],
+      action_costs=experiment.action_costs(),
+      optimizer=optimizer,
+      mesh=mesh,
+  )
+  held_out = experiment.load_images('test')
+  return Parts(
+      experiment=experiment,
+      agent=agent,
+      learner=learner,
+      discriminator_learner=discriminator_learner,
+      train=experiment.load_images('train'),
+      held_out=held_out,
+      spare=spare,
+      initial_params=initial_params,
+      torso=torso,
+      mesh=mesh,
+  )
+
+
+def build_program(
+    parts: Parts,
+    writer: metrics_lib.Writer,
+    clock: run_dir_lib.Clock,
+    *,
+    cluster: 'ray_launcher.Cluster | None' = None,
+    on_update: Callable[[nodes.PolicyUpdate], object] | None = None,
+) -> Wiring:
+  """Returns the program of the picture above.
+
+  Args:
+    parts: what `make_parts` returned.
+    writer: writer of all metrics.
+    clock: seconds of the run.
+    cluster: Ray's, on which actors play; None for threads.
+    on_update: called after each update of the policy, in its thread.
+  """
+  program = program_lib.Program()
+  step = jax.jit(parts.agent.step, static_argnames='greedy')
+  channels = _add_channels(program, parts)
+  _add_actors(program, parts, channels, step, cluster)
+  # Raw keys: checkpoints hold arrays.
+  keys = jax.random.key_data(
+      jax.random.split(jax.random.key(parts.experiment.run.seed))
+  )
+  one_at_a_time = _one_at_a_time(parts.mesh)
+  if parts.discriminator_learner is not None:
+    _add_discriminator(program, parts, channels, writer, keys[0], one_at_a_time)
+  policy = _add_policy(
+      program, parts, channels, writer, clock, keys[1], one_at_a_time, on_update
+  )
+  if cluster is not None:
+    _add_watch(program, cluster, writer, policy)
+  draw = _make_draw(parts, channels, step, writer, policy)
+  return Wiring(program, policy, draw)
+
+
+def _add_channels(program: program_lib.Program, parts: Parts) -> _Channels:
+  run = parts.experiment.run
+  # In lockstep each round is of whole episodes, so that it has results.
+  capacity = parts.experiment.num_pieces if run.lockstep else 1
+  trajectories = program.channel('trajectories', capacity)
+  params = program.params('policy params')
+  if parts.discriminator_learner is None:
+    return _Channels(trajectories, params, None, None)
+  replay = program.replay(
+      run.replay_batches,
+      run.batch_size,
+      samples_per_insert=run.discriminator_updates,
+      seed=run.seed,
+  )
+  return _Channels(trajectories, params, replay, program.params('score params'))
+
+
+def _add_actors(
+    program: program_lib.Program,
+    parts: Parts,
+    channels: _Channels,
+    step: Any,
+    cluster: 'ray_launcher.Cluster | None',
+) -> None:
+  experiment = parts.experiment
+  run = experiment.run
+  newest: params_lib.ParamsStore | params_lib.LagBound = channels.params
+  if run.max_lag >= 0 and not run.lockstep:
+    newest = params_lib.LagBound(channels.params, run.max_lag)
+  for index in range(run.num_actors):
+    name = f'actor {index}'
+    if cluster is None:
+      play: nodes.RolloutFn = actors.make_rollout(
+          experiment, index, parts.agent, step, parts.train
+      )
+    else:
+      make = functools.partial(
+          actors.make_remote_rollout, experiment, index, parts.torso
+      )
+      play = cluster.rollout(name, make)
+    actor = nodes.Actor(
+        name,
+        rollout=play,
+        params=newest,
+        trajectories=channels.trajectories,
+        replay=channels.replay,
+        final_examples=functools.partial(
+            discriminator_batches.from_trajectory,
+            unfinished_share=run.unfinished_share,
+        ),
+    )
+    program.add(actor, steps_per_round=experiment.num_pieces)
+
+
+def _add_discriminator(
+    program: program_lib.Program,
+    parts: Parts,
+    channels: _Channels,
+    writer: metrics_lib.Writer,
+    key: jax.Array,
+    one_at_a_time: Callable[[Any], Any],
+) -> None:
+  run = parts.experiment.run
+  learner, replay = parts.discriminator_learner, channels.replay
+  assert learner is not None and replay is not None
+  assert channels.score_params is not None
+  make_batch: Any = discriminator_batches.with_target
+  if not parts.experiment.agent.conditional:
+    make_batch = discriminator_batches.WithDataImages(
+        datasets.ImageStream(
+            parts.train, run.batch_size, seed=run.seed * 1000 + 999
+        )
+    )
+  node = nodes.DiscriminatorLearner(
+      'discriminator',
+      update=one_at_a_time(learner.update),
+      state=learner.init(key),
+      params_of=lambda state: state.params,
+      replay=replay,
+      make_batch=make_batch,
+      published=channels.score_params,
+      metrics=writer,
+      log_every=run.log_every,
+  )
+  program.add(node, steps_per_round=max(1, int(run.discriminator_updates)))
+
+
+def _add_policy(
+    program: program_lib.Program,
+    parts: Parts,
+    channels: _Channels,
+    writer: metrics_lib.Writer,
+    clock: run_dir_lib.Clock,
+    key: jax.Array,
+    one_at_a_time: Callable[[Any], Any],
+    on_update: Callable[[nodes.PolicyUpdate], object] | None,
+) -> nodes.PolicyLearner:
+  run = parts.experiment.run
+
+  def progress() -> float:
+    minutes = run.decay_minutes or run.minutes
+    return min(clock.seconds / (60 * minutes), 1.0)
+
+  node = nodes.PolicyLearner(
+      'policy',
+      update=one_at_a_time(parts.learner.update),
+      state=parts.learner.init(key, parts.initial_params),
+      params_of=lambda state: agents.on_one_device(state.params),
+      trajectories=channels.trajectories,
+      published=channels.params,
+      score_params=channels.score_params,
+      progress=progress if run.decay_by_clock else None,
+      on_update=on_update,
+      metrics=writer,
+      log_every=run.log_every,
+      max_frames=run.frames or None,
+  )
+  return program.add(node, steps_per_round=parts.experiment.num_pieces)
+
+
+def _add_watch(
+    program: program_lib.Program,
+    cluster: 'ray_launcher.Cluster',
+    writer: metrics_lib.Writer,
+    policy: nodes.PolicyLearner,
+) -> None:
+  """Adds a node that fails with the cluster, and counts its actors."""
+  written: dict[str, int] = {}
+
+  def watch() -> None:
+    cluster.check()
+    counts = cluster.counts()
+    if counts != written:
+      written.update(counts)
+      writer.write(policy.version, counts)
+
+  program.add(checkpointer.Periodic('ray', watch, every_seconds=1))
+
+
+def _make_draw(
+    parts: Parts,
+    channels: _Channels,
+    step: Any,
+    writer: metrics_lib.Writer,
+    policy: nodes.PolicyLearner,
+) -> Callable[[], agents.Trajectory | None]:
+  """Returns a function that returns what there is to look at, or None.
+
+  For an unconditional agent, the samples that were learned from last. For a
+  conditional one, the same held-out targets each time, whose error is written
+  to the metrics as `held_out/l2`.
+  """
+  experiment = parts.experiment
+  if not experiment.agent.conditional:
+    return lambda: policy.latest
+  targets = parts.held_out.spread(experiment.run.batch_size).images
+  reconstruct = rollout.Rollout(
+      parts.spare,
+      step,
+      parts.agent.initial_state(experiment.run.batch_size),
+      noise_size=experiment.agent.noise_size,
+      targets=lambda: targets,
+      seed=experiment.run.seed + 1_000_003,
+      unroll_length=experiment.run.unroll_length,
+  )
+
+  def draw() -> agents.Trajectory:
+    params, version = channels.params.peek()
+    trajectory = reconstruct(params, version)
+    while not trajectory.is_last.any():
+      trajectory = reconstruct(params, version)
+    assert trajectory.target is not None
+    error = evaluation.reconstruction_error(
+        trajectory.canvas[-1], trajectory.target
+    )
+    writer.write(
+        policy.version,
+        {'held_out/l2': error.mean(), 'held_out/frames': policy.frames},
+    )
+    return trajectory
+
+  return draw
+
+
+def _one_at_a_time(
+    mesh: jax.sharding.Mesh | None,
+) -> Callable[[Any], Any]:
+  """Returns a decorator of both learners' updates.
+
+  All devices must begin two updates in the same order, or each learner waits
+  for devices that wait for the other (see `sharding.shard_learner`).
+  Accelerators have queues; CPU devices take programs as they come, so one has
+  to end first.
+  """
+  if mesh is None:
+    return lambda update: update
+  lock = threading.Lock()
+
+  def decorate(update: Any) -> Any:
+    def locked(*args: Any) -> Any:
+      with lock:
+        updated = update(*args)
+        if jax.default_backend() == 'cpu':
+          jax.block_until_ready(updated)
+        return updated
+
+    return locked
+
+  return decorate
