@@ -2,6 +2,7 @@
 
 import glob
 import os
+import re
 
 import setuptools
 from setuptools.command import build_ext
@@ -31,7 +32,7 @@ _TRAIN = [
 ]
 
 # What several machines, and populations of runs, are run by.
-_DISTRIBUTED = ['ray[tune]>=2.60.0']
+_DISTRIBUTED = ['ray>=2.60.0']
 
 # What benchmarks compare with.
 _BENCHMARK = ['torch>=2.13.0']
@@ -45,6 +46,14 @@ _TEST = [
     'ruff>=0.14.0',
     'setuptools>=77.0.3',  # Runs setup.py in a test.
 ]
+
+
+def _version() -> str:
+  """Returns `spiral_jax.__version__`, without importing anything."""
+  with open('spiral_jax/__init__.py', encoding='utf-8') as file:
+    match = re.search(r"^__version__ = '(.*)'$", file.read(), re.MULTILINE)
+  assert match is not None
+  return match[1]
 
 
 def _extension(package: str, *flags: str) -> setuptools.Extension:
@@ -95,11 +104,13 @@ class BuildSharedLibrary(build_ext.build_ext):
 
 setuptools.setup(
     name='spiral_jax',
-    version='0.1.0',
+    version=_version(),
     description='Agents that draw: SPIRAL (Ganin et al., 2018) in JAX.',
     license='Apache-2.0',
     license_files=['LICENSE'],
     python_requires='>=3.11',
+    # So that an editable install finds experiments from any folder, too.
+    package_dir={'': '.'},
     packages=setuptools.find_packages(
         include=['spiral_jax', 'spiral_jax.*', 'environments', 'environments.*']
     ),

@@ -1,18 +1,28 @@
-"""Trains an agent to paint faces in color (CelebA), then evaluates it.
+"""Trains SPIRAL on CelebA (Ganin et al., 2018, section 4.5).
 
-  python experiments/celeba.py --flagfile=<one of these two>
+For example, on two CPU cores:
 
-experiments/flags/celeba.flags is the paper's run and
-experiments/flags/celeba_cpu.flags one for two CPU cores.  --reward is the
-discriminator or l2; --color_cost adds a penalty for other colors than the
-target's, wherever they are.
+  python experiments/celeba.py --flagfile=experiments/flags/celeba_cpu.flags
 
 --data_dir names a folder with img_align_celeba.zip, or with that archive
 unpacked, and with list_eval_partition.txt; faces are decoded once, into the
-user's cache.  Without it, portraits that come with the package are painted.
+user's cache. Without it, portraits that come with the package are painted.
 """
 
-import experiment
+from collections.abc import Sequence
+
+from spiral_jax import training
+from spiral_jax.training import cli
+
+_EXPERIMENT = training.define_flags('environments.painting', dataset='celeba')
+
+
+def main(argv: Sequence[str]) -> None:
+  """Trains and evaluates as the flags say."""
+  del argv
+  run_dir = training.train(_EXPERIMENT.value)
+  training.evaluate(run_dir)
+
 
 if __name__ == '__main__':
-  experiment.run('celeba')
+  cli.run(main)

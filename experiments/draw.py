@@ -27,15 +27,71 @@ import rich.console
 import rich.progress
 import rich.table
 
-import cli
 from environments import painting
-import pictures
-import process
-import restored as restored_lib
 from spiral_jax import evaluation
 from spiral_jax import files
+from spiral_jax import training
 from spiral_jax.datasets import folder as folder_lib
-import target_images
+from spiral_jax.datasets import user_images
+from spiral_jax.training import cli
+from spiral_jax.training import plots
+
+_IMAGE = flags.DEFINE_string(
+    'image', None, 'an image, or a folder of images', required=True
+)
+_WEIGHTS = flags.DEFINE_string(
+    'weights',
+    '',
+    'that come with the package, whose agent draws; empty, those that fit '
+    'the images',
+)
+_CHECKPOINT = flags.DEFINE_string(
+    'checkpoint', '', 'folder of the run whose agent draws instead'
+)
+_STEP = flags.DEFINE_integer(
+    'step', None, 'of --checkpoint; the latest if none'
+)
+_OUT = flags.DEFINE_string('out', 'out', 'folder to write to')
+_SAMPLES = flags.DEFINE_integer(
+    'samples',
+    64,
+    'drawings of each image, of which one is kept',
+    lower_bound=1,
+)
+_BY = flags.DEFINE_enum(
+    'by',
+    'l2',
+    ['l2', 'score'],
+    'what is best: the distance from the image, or the discriminator',
+)
+_INVERT = flags.DEFINE_enum(
+    'invert',
+    'auto',
+    user_images.CHOICES,
+    'make black of white; auto, of images that are light ink on black or on '
+    'nothing, if the agent paints in gray',
+)
+_CONTRAST = flags.DEFINE_enum(
+    'contrast',
+    'auto',
+    user_images.CHOICES,
+    'make paper white and ink black; auto, of drawings in lines, if the '
+    'agent paints in gray',
+)
+_FIT = flags.DEFINE_enum(
+    'fit',
+    'crop',
+    list(folder_lib.FITS),
+    'how an image becomes square: by its middle, or by more paper',
+)
+_SIZES = flags.DEFINE_list('sizes', '64,256,1024', 'of pictures, pixels')
+_OTHER_BRUSH = flags.DEFINE_string(
+    'other_brush', 'classic/dry_brush', 'brush of the other pictures'
+)
+_MILLIMETERS = flags.DEFINE_float(
+    'millimeters', 100.0, 'height and width of lines.svg, for plotters'
+)
+_SEED = flags.DEFINE_integer('seed', 0, 'of what is sampled', lower_bound=0)
 
 _COLUMNS = 12  # Of the overview of a folder.
 _FILM_SIZE = 512  # Pixels of films, the page and the trace.
@@ -52,7 +108,7 @@ class Drawing(NamedTuple):
 
 
 def draw(
-    restored: restored_lib.Restored,
+    restored: training.TrainedAgent,
     targets: np.ndarray,
     *,
     samples: int,
@@ -73,7 +129,7 @@ def draw(
   """
   settings = restored.setup.painting
   restored_lib.check_conditional(restored)
-  score = restored_lib.make_score(restored) if by == 'score' else None
+  score = training.make_score(restored) if by == 'score' else None
   if by == 'score' and score is None:
     raise ValueError('there is no discriminator with this agent; use --by=l2')
   count = len(targets) * samples
@@ -84,7 +140,7 @@ def draw(
   best: dict[int, tuple[float, painting.Program]] = {}
   start = 0
   repeated = np.repeat(targets, samples, axis=0)
-  for trajectory in restored_lib.episodes(restored, count, repeated, seed=seed):
+  for trajectory in training.episodes(restored, count, repeated, seed=seed):
     canvas, target = trajectory.canvas[-1], np.asarray(trajectory.target)
     shown = tasks[start : start + len(canvas)]
     now = slice(start, start + len(shown))
@@ -138,7 +194,7 @@ def write(
   images |= {'trace.png': program.trace(_FILM_SIZE), 'target.png': target}
   _write(out / 'program.json', program.to_json().encode())
   for name, image in images.items():
-    pictures.save(image, out / name)
+    plots.save(image, out / name)
   makers: dict[str, Callable[[], str | bytes]] = {
       'drawing.svg': program.to_svg,
       'lines.svg': lambda: lines,
@@ -158,20 +214,20 @@ def _write(path: pathlib.Path, content: bytes) -> None:
   files.write_atomically(path, lambda stream: stream.write(content))
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> None:
   """Draws as the flags say."""
-  process.prepare()
+  del argv
   console = rich.console.Console(highlight=False)
   sizes = [_size(text) for text in _SIZES.value]
   path = pathlib.Path(_IMAGE.value).expanduser()
   out = pathlib.Path(_OUT.value).expanduser()
   weights = _WEIGHTS.value
   if not (weights or _CHECKPOINT.value):
-    weights = _LINES if target_images.are_drawings(path) else _COLORS
+    weights = _LINES if user_images.are_drawings(path) else _COLORS
     console.print(f'drawn by the agent of --weights={weights}')
   restored = restored_lib.load_either(_CHECKPOINT.value, _STEP.value, weights)
   _check(restored, out, sizes, _OTHER_BRUSH.value, _MILLIMETERS.value)
-  names, targets = target_images.read(
+  names, targets = user_images.read(
       path,
       restored.setup.painting,
       invert=_INVERT.value,
@@ -200,7 +256,7 @@ def main() -> None:
   _show(console, names, drawings)
   if path.is_dir():
     canvas = np.stack([drawing.program.render() for drawing in drawings])
-    pictures.save(_overview(canvas, targets), out / 'result.png')
+    plots.save(_overview(canvas, targets), out / 'result.png')
     console.print(
         f'drawings in {out}, a folder each, whose drawing.html is for a '
         'browser; all of them in result.png'
@@ -210,7 +266,7 @@ def main() -> None:
 
 
 def _check(
-    restored: restored_lib.Restored,
+    restored: training.TrainedAgent,
     out: pathlib.Path,
     sizes: Sequence[int],
     other_brush: str,
@@ -234,7 +290,7 @@ def _overview(canvas: np.ndarray, target: np.ndarray) -> np.ndarray:
   padding = ((0, -len(canvas) % columns), (0, 0), (0, 0), (0, 0))
   canvas = np.pad(canvas, padding, constant_values=255)
   target = np.pad(target, padding, constant_values=255)
-  return pictures.grid(
+  return plots.grid(
       canvas, target, rows=len(canvas) // columns, columns=columns
   )
 
@@ -271,60 +327,4 @@ def _figures(best: float, mean: float) -> tuple[str, str, str]:
 
 
 if __name__ == '__main__':
-  _IMAGE = flags.DEFINE_string(
-      'image', None, 'an image, or a folder of images', required=True
-  )
-  _WEIGHTS = flags.DEFINE_string(
-      'weights',
-      '',
-      'that come with the package, whose agent draws; empty, those that fit '
-      'the images',
-  )
-  _CHECKPOINT = flags.DEFINE_string(
-      'checkpoint', '', 'folder of the run whose agent draws instead'
-  )
-  _STEP = flags.DEFINE_integer(
-      'step', None, 'of --checkpoint; the latest if none'
-  )
-  _OUT = flags.DEFINE_string('out', 'out', 'folder to write to')
-  _SAMPLES = flags.DEFINE_integer(
-      'samples',
-      64,
-      'drawings of each image, of which one is kept',
-      lower_bound=1,
-  )
-  _BY = flags.DEFINE_enum(
-      'by',
-      'l2',
-      ['l2', 'score'],
-      'what is best: the distance from the image, or the discriminator',
-  )
-  _INVERT = flags.DEFINE_enum(
-      'invert',
-      'auto',
-      target_images.CHOICES,
-      'make black of white; auto, of images that are light ink on black or on '
-      'nothing, if the agent paints in gray',
-  )
-  _CONTRAST = flags.DEFINE_enum(
-      'contrast',
-      'auto',
-      target_images.CHOICES,
-      'make paper white and ink black; auto, of drawings in lines, if the '
-      'agent paints in gray',
-  )
-  _FIT = flags.DEFINE_enum(
-      'fit',
-      'crop',
-      list(folder_lib.FITS),
-      'how an image becomes square: by its middle, or by more paper',
-  )
-  _SIZES = flags.DEFINE_list('sizes', '64,256,1024', 'of pictures, pixels')
-  _OTHER_BRUSH = flags.DEFINE_string(
-      'other_brush', 'classic/dry_brush', 'brush of the other pictures'
-  )
-  _MILLIMETERS = flags.DEFINE_float(
-      'millimeters', 100.0, 'height and width of lines.svg, for plotters'
-  )
-  _SEED = flags.DEFINE_integer('seed', 0, 'of what is sampled', lower_bound=0)
   cli.run(main)

@@ -1,14 +1,28 @@
-"""Trains an agent to read pictures of scenes into objects, then evaluates it.
+"""Trains SPIRAL on MuJoCo Scenes (Ganin et al., 2018, section 4.6).
 
-  python experiments/mujoco_scenes.py --flagfile=<one of these two>
+For example, on two CPU cores:
 
-experiments/flags/mujoco_scenes.flags is the paper's run and
-experiments/flags/mujoco_scenes_cpu.flags one for two CPU cores.  The scenes are
-made when a run starts, unless --data_dir names the folder of those that
-make_scenes.py wrote.
+  python experiments/mujoco_scenes.py \
+      --flagfile=experiments/flags/mujoco_scenes_cpu.flags
+
+The scenes are made when a run starts, unless --data_dir names the folder of
+those that tools/make_scenes.py wrote.
 """
 
-import experiment
+from collections.abc import Sequence
+
+from spiral_jax import training
+from spiral_jax.training import cli
+
+_EXPERIMENT = training.define_flags('environments.scene', dataset='scenes')
+
+
+def main(argv: Sequence[str]) -> None:
+  """Trains and evaluates as the flags say."""
+  del argv
+  run_dir = training.train(_EXPERIMENT.value)
+  training.evaluate(run_dir)
+
 
 if __name__ == '__main__':
-  experiment.run('scenes', 'scene')
+  cli.run(main)

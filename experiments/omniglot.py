@@ -1,21 +1,30 @@
-"""Trains an agent to draw handwritten characters (Omniglot), then evaluates it.
+"""Trains SPIRAL on Omniglot (Ganin et al., 2018, section 4.4).
 
-  python experiments/omniglot.py --flagfile=<one of these four>
+It learns from the background set alone and is evaluated on the evaluation set,
+whose alphabets it never saw. For example, on two CPU cores:
 
-In experiments/flags, omniglot.flags and omniglot_unconditional.flags are the
-paper's runs, omniglot_cpu.flags and omniglot_unconditional_cpu.flags those for
-two CPU cores.  It learns from the background set alone and is evaluated on the
-evaluation set, whose alphabets it never saw.
+  python experiments/omniglot.py \
+      --flagfile=experiments/flags/omniglot_cpu.flags
 
 --data_dir names a folder with images_background.zip and images_evaluation.zip,
 or with these archives unpacked; without it, a subset that comes with the
-package is drawn.  What the agent makes of other line drawings:
-
-  python experiments/evaluate.py --run_dir=runs/omniglot_cpu --dataset=mnist
-  python experiments/draw.py --image=sketches/ --checkpoint=runs/omniglot_cpu
+package is drawn.
 """
 
-import experiment
+from collections.abc import Sequence
+
+from spiral_jax import training
+from spiral_jax.training import cli
+
+_EXPERIMENT = training.define_flags('environments.painting', dataset='omniglot')
+
+
+def main(argv: Sequence[str]) -> None:
+  """Trains and evaluates as the flags say."""
+  del argv
+  run_dir = training.train(_EXPERIMENT.value)
+  training.evaluate(run_dir)
+
 
 if __name__ == '__main__':
-  experiment.run('omniglot')
+  cli.run(main)

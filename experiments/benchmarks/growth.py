@@ -9,12 +9,11 @@ are a command's, so that growth in proportion is a level line.
       --flagfile=experiments/flags/mnist_cpu.flags --out_dir=runs/growth
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent import futures
 import dataclasses
 import json
 import pathlib
-import sys
 from typing import Any, NamedTuple
 
 from absl import flags
@@ -23,15 +22,28 @@ from matplotlib import figure
 from matplotlib import ticker
 import numpy as np
 
-sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
-
-import cli
-import measuring
-import pictures
-import process
-import run_setup
 from spiral_jax import agents
+from spiral_jax import training
 from spiral_jax.driver import rollout
+from spiral_jax.training import cli
+from spiral_jax.training import plots
+from spiral_jax.training import profiling
+
+run_setup.define_flags()
+_TURNS = flags.DEFINE_integer('turns', 5, 'times each is measured', 1)
+_BATCH_SIZES = flags.DEFINE_list(
+    'batch_sizes', '16,32,64,128,256', 'episodes a batch'
+)
+_EPISODE_LENGTHS = flags.DEFINE_list(
+    'episode_lengths', '5,10,20,50,100', 'commands an episode'
+)
+_CANVAS_SIZES = flags.DEFINE_list(
+    'canvas_sizes', '32,64,128,256', 'pixels each way'
+)
+_ACTORS = flags.DEFINE_list('actors', '1,2,4', 'threads that draw')
+_OUT_DIR = flags.DEFINE_string(
+    'out_dir', 'runs/growth', 'folder of plot and table'
+)
 
 
 class Cost(NamedTuple):
@@ -41,9 +53,9 @@ class Cost(NamedTuple):
   update: float
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> None:
   """Prints a line for each size, and draws them all."""
-  process.prepare()
+  del argv
   setup = run_setup.read_flags('mnist')
   setup = setup._replace(
       learner=dataclasses.replace(
@@ -80,7 +92,9 @@ def main() -> None:
   print(f'growth.png and growth.json in {out}')
 
 
-def _with(setup: run_setup.Setup, axis: str, size: int) -> run_setup.Setup:
+def _with(
+    setup: training.Experiment, axis: str, size: int
+) -> training.Experiment:
   if axis == 'episodes a batch':
     return setup._replace(run=dataclasses.replace(setup.run, batch_size=size))
   fields = {
@@ -93,7 +107,7 @@ def _with(setup: run_setup.Setup, axis: str, size: int) -> run_setup.Setup:
   )
 
 
-def measure(setup: run_setup.Setup) -> Cost:
+def measure(setup: training.Experiment) -> Cost:
   """Returns what a command costs."""
   agent = run_setup.make_agent(setup)
   learner = agents.make_learner(agent, None, setup.learner)
@@ -112,7 +126,7 @@ def measure(setup: run_setup.Setup) -> Cost:
   return Cost(1e6 * drawing / commands, 1e6 * updating / commands)
 
 
-def measure_actors(setup: run_setup.Setup, count: int) -> float:
+def measure_actors(setup: training.Experiment, count: int) -> float:
   """Returns what a command costs that `count` threads draw at once."""
   agent = run_setup.make_agent(setup)
   params = agent.init(jax.random.PRNGKey(0))
@@ -128,7 +142,7 @@ def measure_actors(setup: run_setup.Setup, count: int) -> float:
 
 
 def _rollout(
-    setup: run_setup.Setup, agent: agents.Agent, seed: int
+    setup: training.Experiment, agent: agents.Agent, seed: int
 ) -> rollout.Rollout:
   batch = setup.run.batch_size
   shape = batch, *run_setup.canvas_shape(setup)
@@ -145,7 +159,7 @@ def _rollout(
 
 def _medians(functions: list[Callable[[], Any]]) -> list[float]:
   """Returns median seconds of each."""
-  times = measuring.in_turns(functions, _TURNS.value, warm_up=1)
+  times = profiling.in_turns(functions, _TURNS.value, warm_up=1)
   return [float(np.median(row)) for row in times]
 
 
@@ -171,23 +185,8 @@ def plot(
   axes[0].yaxis.set_major_formatter(ticker.ScalarFormatter())
   axes[0].set_ylabel('microseconds a command')
   axes[0].legend(['drawing', 'policy update'], frameon=False)
-  pictures.save_plot(canvas, path)
+  plots.save_plot(canvas, path)
 
 
 if __name__ == '__main__':
-  run_setup.define_flags()
-  _TURNS = flags.DEFINE_integer('turns', 5, 'times each is measured', 1)
-  _BATCH_SIZES = flags.DEFINE_list(
-      'batch_sizes', '16,32,64,128,256', 'episodes a batch'
-  )
-  _EPISODE_LENGTHS = flags.DEFINE_list(
-      'episode_lengths', '5,10,20,50,100', 'commands an episode'
-  )
-  _CANVAS_SIZES = flags.DEFINE_list(
-      'canvas_sizes', '32,64,128,256', 'pixels each way'
-  )
-  _ACTORS = flags.DEFINE_list('actors', '1,2,4', 'threads that draw')
-  _OUT_DIR = flags.DEFINE_string(
-      'out_dir', 'runs/growth', 'folder of plot and table'
-  )
   cli.run(main)

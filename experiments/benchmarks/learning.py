@@ -18,10 +18,9 @@ operation by operation, for https://ui.perfetto.dev; which kinds of operations
 took longest is printed. ffi_call are those in C.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import dataclasses
 import pathlib
-import sys
 
 from absl import flags
 import jax
@@ -29,23 +28,27 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 
-sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
-
-import cli
-import measuring
-import process
-import run_setup
 from spiral_jax import agents
+from spiral_jax.baselines import torch_agent
 from spiral_jax.driver import rollout
-import torch_agent
+from spiral_jax.training import cli
+from spiral_jax.training import profiling
+
+run_setup.define_flags()
+_TURNS = flags.DEFINE_integer('turns', 9, 'times each is measured', 1)
+_TRACE_DIR = flags.DEFINE_string(
+    'trace_dir',
+    '',
+    'folder of traces of an update and of acting; empty, none',
+)
 
 _ACTING = 64  # Canvases.
 _SHOWN = 10  # Kinds of operations.
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> None:
   """Prints a table."""
-  process.prepare()
+  del argv
   _use_the_same_device()
   setup = run_setup.read_flags('mnist')
   episodes = setup.run.batch_size // setup.learner.minibatches
@@ -63,7 +66,7 @@ def main() -> None:
   )
   agent = run_setup.make_agent(setup)
   trajectory = _trajectory(setup, agent, episodes)
-  rate = 2 * 2048**3 / np.median(measuring.in_turns([_product()], _TURNS.value))
+  rate = 2 * 2048**3 / np.median(profiling.in_turns([_product()], _TURNS.value))
   print(f'matrix products: {rate / 1e9:.0f} GFLOP/s')
   ours, flops = _policy_update(setup, agent, trajectory)
   _trace('update', ours, calls=1)
@@ -76,7 +79,7 @@ def main() -> None:
       f'  {flops / 1e9:.1f} GFLOP: {flops / median / 1e9:.0f} GFLOP/s, '
       f'{flops / median / rate:.0%} of the rate of matrix products'
   )
-  measuring.record(
+  profiling.record(
       'policy update, share of the rate of matrix products',
       flops / median / rate,
       '%',
@@ -94,14 +97,14 @@ def main() -> None:
 
 def _compare(name: str, ours: Callable, theirs: Callable) -> float:
   """Prints both and their ratio; returns our median in seconds."""
-  times = 1e3 * np.array(measuring.in_turns([ours, theirs], _TURNS.value))
+  times = 1e3 * np.array(profiling.in_turns([ours, theirs], _TURNS.value))
   for label, row in zip(('ours', 'PyTorch'), times):
     low, median, high = np.percentile(row, [25, 50, 75])
     print(f'{name:36}{label:8} {median:9.1f} ({low:.1f} to {high:.1f})')
   low, ratio, high = np.percentile(times[1] / times[0], [25, 50, 75])
   print(f'{"":36}{ratio:.2f}x as fast ({low:.2f} to {high:.2f})', flush=True)
   ours_ms, theirs_ms = np.median(times, axis=1)
-  measuring.record(
+  profiling.record(
       name, ours_ms, 'ms', theirs_ms, 'PyTorch', ratio, (low, high)
   )
   return float(ours_ms) / 1e3
@@ -112,7 +115,7 @@ def _trace(name: str, function: Callable, calls: int) -> None:
   if not _TRACE_DIR.value:
     return
   function()  # Compiles.
-  kinds = measuring.trace(function, pathlib.Path(_TRACE_DIR.value, name), calls)
+  kinds = profiling.trace(function, pathlib.Path(_TRACE_DIR.value, name), calls)
   total = sum(kinds.values())
   print(f'  traced, {1e3 * total:.1f} ms in operations:')
   for kind, seconds in list(kinds.items())[:_SHOWN]:
@@ -173,7 +176,7 @@ def _policy_update(setup, agent, trajectory) -> tuple[Callable, float]:
     state, _ = learner.update(state, trajectory, None)
     jax.block_until_ready(state)
 
-  return update, measuring.gradient_flops(agent, state.params, trajectory)
+  return update, profiling.gradient_flops(agent, state.params, trajectory)
 
 
 def _torch_policy_update(setup, agent, trajectory) -> Callable:
@@ -305,11 +308,4 @@ def _torch_acting(setup, agent) -> Callable:
 
 
 if __name__ == '__main__':
-  run_setup.define_flags()
-  _TURNS = flags.DEFINE_integer('turns', 9, 'times each is measured', 1)
-  _TRACE_DIR = flags.DEFINE_string(
-      'trace_dir',
-      '',
-      'folder of traces of an update and of acting; empty, none',
-  )
   cli.run(main)

@@ -8,20 +8,16 @@ of them alike, and prints the median over the turns with the quartiles.
 """
 
 from collections.abc import Mapping, Sequence
-import pathlib
-import sys
 import time
 from typing import Literal, NamedTuple
 
 from absl import flags
 import numpy as np
 
-sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
-
-import cli
 from environments import painting
 from environments.painting import native
-import measuring
+from spiral_jax.training import cli
+from spiral_jax.training import profiling
 
 _BRUSH = flags.DEFINE_string('brush', 'classic/pen', 'Brush to paint with.')
 _COLOR = flags.DEFINE_bool('color', False, 'Whether to paint in color.')
@@ -74,8 +70,9 @@ def time_commands(
   return 1e6 * seconds / (len(program) * renderer.count)
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> None:
   """Prints a table and the two ratios that the project promises."""
+  del argv
   settings = painting.PaintingSettings(
       brush=_BRUSH.value,
       color=_COLOR.value,
@@ -120,7 +117,7 @@ def _compare(fast: Way, slow: Way, times: Mapping[Way, list[float]]) -> None:
       f'{fast.name} against {slow.name}: {median:.2f}x'
       f' ({low:.2f} to {high:.2f})'
   )
-  measuring.record(
+  profiling.record(
       f'a command on a canvas, {fast.name}',
       float(np.median(times[fast])),
       'us',

@@ -28,18 +28,14 @@ import tempfile
 import time
 from typing import IO, Any, NamedTuple
 
-from absl import flags
 import jax
 import numpy as np
 
-sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
-
-import cli
-import measuring
-import process
-import run_setup
 from spiral_jax import agents
+from spiral_jax import training
 from spiral_jax.driver import rollout
+from spiral_jax.training import cli
+from spiral_jax.training import profiling
 
 _SCRIPT = pathlib.Path(__file__).resolve().parents[1] / 'mnist.py'
 
@@ -57,6 +53,21 @@ _OWN = (
 _PLAIN = """
 import runpy, sys
 from spiral_jax.ops import native
+
+run_setup.define_flags()
+_TURNS = flags.DEFINE_integer('turns', 7, 'times each part is measured', 1)
+_SECONDS = flags.DEFINE_float(
+    'seconds', 120, 'of training, after its first update', 1
+)
+_PLAIN_TOO = flags.DEFINE_boolean(
+    'plain', True, 'train once more with the convolutions of XLA'
+)
+_LEARN_MINUTES = flags.DEFINE_float(
+    'learn_minutes',
+    0,
+    'of training, with either, whose errors are compared',
+    0,
+)
 native.is_built = lambda: False
 sys.argv = sys.argv[1:]
 sys.path.insert(0, sys.argv[0].rpartition('/')[0])
@@ -81,9 +92,9 @@ class _Progress(NamedTuple):
   discriminator_updates: int
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> None:
   """Prints the figures."""
-  process.prepare()
+  del argv
   setup = run_setup.read_flags('mnist')
   if _LEARN_MINUTES.value and not setup.agent.conditional:
     raise ValueError(
@@ -100,7 +111,7 @@ def main() -> None:
     _compare_rates(setup)
 
 
-def _compare_rates(setup: run_setup.Setup) -> None:
+def _compare_rates(setup: training.Experiment) -> None:
   """Prints how soon and how fast it trains, beside its parts."""
   with tempfile.TemporaryDirectory() as folder:
     cache = pathlib.Path(folder, 'cache')
@@ -116,9 +127,9 @@ def _compare_rates(setup: run_setup.Setup) -> None:
           seconds=_SECONDS.value,
           program=['-c', _PLAIN],
       )
-  measuring.record('start to first update, empty cache', cold.start, 's')
-  measuring.record('start to first update, from the cache', run.start, 's')
-  measuring.record('most memory', run.memory, 'MiB')
+  profiling.record('start to first update, empty cache', cold.start, 's')
+  profiling.record('start to first update, from the cache', run.start, 's')
+  profiling.record('most memory', run.memory, 'MiB')
   frames = setup.run.batch_size * setup.painting.episode_length // setup.pieces
   seconds = parts(setup, _TURNS.value, run.discriminator_updates * frames)
   total = sum(seconds.values())
@@ -129,7 +140,7 @@ def _compare_rates(setup: run_setup.Setup) -> None:
       f'training does, over {_SECONDS.value:3.0f} s             {run.rate:8.1f}'
       f' /s, {run.rate * total / frames:.0%}'
   )
-  measuring.record(
+  profiling.record(
       'training',
       run.rate,
       'commands/s',
@@ -143,7 +154,7 @@ def _compare_rates(setup: run_setup.Setup) -> None:
         f'with convolutions of XLA               {plain.rate:8.1f} /s: '
         f'{ratio:.2f}x as fast'
     )
-    measuring.record(
+    profiling.record(
         'training',
         run.rate,
         'commands/s',
@@ -244,7 +255,7 @@ def _compare_learning(minutes: float) -> None:
           f"page's; {frames[name]:,} commands",
           flush=True,
       )
-  measuring.record(
+  profiling.record(
       f"held-out l2 after {minutes:g} minutes, of a blank page's",
       shares['native'],
       '%',
@@ -252,7 +263,7 @@ def _compare_learning(minutes: float) -> None:
       'convolutions of XLA',
       shares['XLA'] / shares['native'],
   )
-  measuring.record(
+  profiling.record(
       'commands in these minutes',
       frames['native'],
       '',
@@ -308,7 +319,7 @@ def _resident(pid: int) -> float:
 
 
 def parts(
-    setup: run_setup.Setup, turns: int, discriminator_updates: float
+    setup: training.Experiment, turns: int, discriminator_updates: float
 ) -> dict[str, float]:
   """Returns seconds a batch, of episodes or pieces, of each part, medians.
 
@@ -367,7 +378,7 @@ def parts(
         update_discriminator,
     )
   work['policy update'] = 1.0, update_policy
-  times = measuring.in_turns([function for _, function in work.values()], turns)
+  times = profiling.in_turns([function for _, function in work.values()], turns)
   return {
       name: count * float(np.median(row))
       for (name, (count, _)), row in zip(work.items(), times)
@@ -375,18 +386,4 @@ def parts(
 
 
 if __name__ == '__main__':
-  run_setup.define_flags()
-  _TURNS = flags.DEFINE_integer('turns', 7, 'times each part is measured', 1)
-  _SECONDS = flags.DEFINE_float(
-      'seconds', 120, 'of training, after its first update', 1
-  )
-  _PLAIN_TOO = flags.DEFINE_boolean(
-      'plain', True, 'train once more with the convolutions of XLA'
-  )
-  _LEARN_MINUTES = flags.DEFINE_float(
-      'learn_minutes',
-      0,
-      'of training, with either, whose errors are compared',
-      0,
-  )
   cli.run(main)

@@ -8,10 +8,9 @@ direction of the gradient by its parameters.
   python experiments/benchmarks/precision.py --weights=digits
 """
 
+from collections.abc import Sequence
 import dataclasses
 import functools
-import pathlib
-import sys
 from typing import Any, NamedTuple
 
 from absl import flags
@@ -19,14 +18,13 @@ import jax
 import numpy as np
 import optax
 
-sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
-
-import cli
-import process
-import restored as restored_lib
-import run_setup
 from spiral_jax import agents
 from spiral_jax import evaluation
+from spiral_jax import training
+from spiral_jax.training import cli
+
+_WEIGHTS = flags.DEFINE_string('weights', 'digits', 'that come with us')
+_COUNT = flags.DEFINE_integer('count', 500, 'held-out images', lower_bound=1)
 
 
 class Precision(NamedTuple):
@@ -37,14 +35,14 @@ class Precision(NamedTuple):
   gradient: Any  # Of their sum by the parameters.
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> None:
   """Prints the figures."""
-  process.prepare()
+  del argv
   restored = restored_lib.load_weights(_WEIGHTS.value)
   restored_lib.check_conditional(restored)
   targets = run_setup.load_dataset(restored.setup, 'test')
   targets = targets.spread(_COUNT.value)
-  drawn = next(restored_lib.episodes(restored, _COUNT.value, targets.images))
+  drawn = next(training.episodes(restored, _COUNT.value, targets.images))
   full, half = (
       measure(_computed_in(restored, dtype), targets.images, drawn)
       for dtype in ('float32', 'bfloat16')
@@ -63,8 +61,8 @@ def main() -> None:
 
 
 def _computed_in(
-    restored: restored_lib.Restored, dtype: str
-) -> restored_lib.Restored:
+    restored: training.TrainedAgent, dtype: str
+) -> training.TrainedAgent:
   setup = restored.setup
   setup = setup._replace(
       agent=dataclasses.replace(setup.agent, compute_dtype=dtype)
@@ -73,14 +71,14 @@ def _computed_in(
 
 
 def measure(
-    restored: restored_lib.Restored,
+    restored: training.TrainedAgent,
     targets: np.ndarray,
     drawn: agents.Trajectory,
 ) -> Precision:
   """Returns what the agent makes of targets `[N, H, W, C]` and commands."""
   canvases = [
       trajectory.canvas[-1]
-      for trajectory in restored_lib.episodes(
+      for trajectory in training.episodes(
           restored, len(targets), targets, greedy=True
       )
   ]
@@ -101,6 +99,4 @@ def measure(
 
 
 if __name__ == '__main__':
-  _WEIGHTS = flags.DEFINE_string('weights', 'digits', 'that come with us')
-  _COUNT = flags.DEFINE_integer('count', 500, 'held-out images', lower_bound=1)
   cli.run(main)

@@ -6,20 +6,18 @@ means over blocks of the larger picture, and prints the correlation of pixels.
   python experiments/benchmarks/resolution.py --size=512
 """
 
+from collections.abc import Sequence
 import dataclasses
 import json
 import pathlib
-import sys
 
 from absl import flags
 import numpy as np
 import rich.console
 import rich.table
 
-sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
-
-import cli
 from environments import painting
+from spiral_jax.training import cli
 
 _SIZE = flags.DEFINE_integer(
     'size',
@@ -37,8 +35,9 @@ _PROGRAMS = flags.DEFINE_string(
 )
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> None:
   """Prints a row a brush."""
+  del argv
   rows: dict[str, list[tuple[float, float]]] = {}
   with np.load(_PROGRAMS.value) as data:
     record = json.loads(str(data['json']))

@@ -8,10 +8,8 @@ machine hardly changes; bytes are those of arrays as they are sent.
       --flagfile=experiments/flags/mnist.flags
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import dataclasses
-import pathlib
-import sys
 import time
 from typing import NamedTuple
 
@@ -19,14 +17,18 @@ from absl import flags
 import jax
 import numpy as np
 
-sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
-
-import cli
-import measuring
-import process
-import run_setup
 from spiral_jax import agents
+from spiral_jax import training
 from spiral_jax.driver import rollout
+from spiral_jax.training import cli
+from spiral_jax.training import profiling
+
+run_setup.define_flags()
+_EPISODES = flags.DEFINE_integer('episodes', 8, 'that are measured', 1)
+_TURNS = flags.DEFINE_integer('turns', 3, 'times each is measured', 1)
+_ACTORS_PER_MACHINE = flags.DEFINE_integer(
+    'actors_per_machine', 32, 'that share what their machine fetches', 1
+)
 
 
 class Costs(NamedTuple):
@@ -56,9 +58,9 @@ class Costs(NamedTuple):
   updates: float
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> None:
   """Prints costs and what they make of many actors."""
-  process.prepare()
+  del argv
   setup = run_setup.read_flags('mnist')
   costs = measure(setup, _EPISODES.value, _TURNS.value)
   print(f'a trajectory: {costs.frames:,} frames, {costs.trajectory:,} bytes')
@@ -116,7 +118,7 @@ def load(costs: Costs, actors: int, actors_per_machine: int) -> Load:
   )
 
 
-def measure(setup: run_setup.Setup, episodes: int, turns: int) -> Costs:
+def measure(setup: training.Experiment, episodes: int, turns: int) -> Costs:
   """Returns the costs of a run of `setup`.
 
   Args:
@@ -162,7 +164,7 @@ def measure(setup: run_setup.Setup, episodes: int, turns: int) -> Costs:
   )
   state = learner.init(jax.random.PRNGKey(0))
   trajectory = act(state.params, 0)  # Compiles.
-  flop = measuring.gradient_flops(agent, state.params, trajectory)
+  flop = profiling.gradient_flops(agent, state.params, trajectory)
   painting = 0.0
   playing = _median(lambda: act(state.params, 0), turns)
   painted = painting / turns
@@ -214,7 +216,7 @@ def _median(function: Callable[[], object], turns: int) -> float:
   """Returns the core-seconds of a call."""
   return float(
       np.median(
-          measuring.in_turns(
+          profiling.in_turns(
               [function], turns, warm_up=0, clock=time.process_time
           )
       )
@@ -226,10 +228,4 @@ def _bytes(tree) -> int:
 
 
 if __name__ == '__main__':
-  run_setup.define_flags()
-  _EPISODES = flags.DEFINE_integer('episodes', 8, 'that are measured', 1)
-  _TURNS = flags.DEFINE_integer('turns', 3, 'times each is measured', 1)
-  _ACTORS_PER_MACHINE = flags.DEFINE_integer(
-      'actors_per_machine', 32, 'that share what their machine fetches', 1
-  )
   cli.run(main)

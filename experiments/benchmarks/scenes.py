@@ -10,22 +10,18 @@ them alike; printed are medians over the turns with the quartiles.
 
 from collections.abc import Callable, Sequence
 import os
-import pathlib
-import sys
 import time
 from typing import cast
 
 from absl import flags
 import numpy as np
 
-sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
-
-import cli
 from environments import scene
 from environments.scene import gl as gl_lib
 from environments.scene import mujoco_renderer
 from environments.scene import world
-import measuring
+from spiral_jax.training import cli
+from spiral_jax.training import profiling
 
 _CANVASES = flags.DEFINE_integer('canvases', 64, 'Scenes a batch.', 1)
 _TURNS = flags.DEFINE_integer('turns', 9, 'Episodes of each way.', 1)
@@ -85,8 +81,9 @@ def rebuild(xml: str, size: int) -> np.ndarray:
     return renderer.render()
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> None:
   """Prints a table and the two ratios that the project promises."""
+  del argv
   # MuJoCo's own renderer wants it before MuJoCo is imported.
   os.environ['MUJOCO_GL'] = _GL.value
   gl = cast(gl_lib.Kind, _GL.value)
@@ -132,7 +129,7 @@ def main() -> None:
     ratios = np.array(rates[_ENVIRONMENT]) / np.array(rates[name])
     low, median, high = np.percentile(ratios, [25, 50, 75])
     print(f'against {name:24} {median:,.1f}x  ({low:,.1f} to {high:,.1f})')
-    measuring.record(
+    profiling.record(
         'scenes',
         float(np.median(rates[_ENVIRONMENT])),
         'steps/s',

@@ -22,11 +22,19 @@ from absl import flags
 from matplotlib import figure
 import numpy as np
 
-sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+from spiral_jax.training import cli
+from spiral_jax.training import plots
+from spiral_jax.training import profiling
 
-import cli
-import measuring
-import pictures
+_OUT_DIR = flags.DEFINE_string(
+    'out_dir', 'runs/speed', 'folder of table and plot'
+)
+_ONLY = flags.DEFINE_multi_enum(
+    'only', [], list(_SECTIONS), 'sections; none, all; repeated'
+)
+_EXTRA = flags.DEFINE_multi_string(
+    'extra', [], 'flag that each benchmark is given as well; repeated'
+)
 
 _FOLDER = pathlib.Path(__file__).resolve().parent
 _SMALL = f'--flagfile={_FOLDER.parent}/flags/mnist_cpu.flags'
@@ -48,8 +56,9 @@ _SECTIONS: dict[str, tuple[str, Sequence[str]]] = {
 }
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> None:
   """Runs, prints and writes."""
+  del argv
   out = pathlib.Path(_OUT_DIR.value).expanduser()
   out.mkdir(parents=True, exist_ok=True)
   sections = {name: _run(name) for name in _ONLY.value or _SECTIONS}
@@ -58,7 +67,7 @@ def main() -> None:
   print(f'speed.md and speed.png in {out}')
 
 
-def _run(name: str) -> list[measuring.Figure]:
+def _run(name: str) -> list[profiling.Figure]:
   """Returns the figures of a section."""
   script, arguments = _SECTIONS[name]
   print(f'-- {name}', flush=True)
@@ -76,10 +85,10 @@ def _run(name: str) -> list[measuring.Figure]:
       raise KeyboardInterrupt
     if code:
       raise ValueError(f'{script}.py failed for {name!r}; see above')
-    return measuring.read_figures(path)
+    return profiling.read_figures(path)
 
 
-def table(sections: dict[str, list[measuring.Figure]]) -> str:
+def table(sections: dict[str, list[profiling.Figure]]) -> str:
   """Returns all figures as Markdown."""
   lines = [
       f'{os.cpu_count()} cores, {_processor()}, Python '
@@ -120,7 +129,7 @@ def _number(value: float, unit: str) -> str:
 
 
 def plot(
-    sections: dict[str, list[measuring.Figure]], path: pathlib.Path
+    sections: dict[str, list[profiling.Figure]], path: pathlib.Path
 ) -> None:
   """Draws how many times better ours is than each reference."""
   rows = [
@@ -146,17 +155,8 @@ def plot(
   ax.invert_yaxis()
   ax.tick_params(labelsize=7)
   ax.set_xlabel('times as fast; quartiles of turns')
-  pictures.save_plot(canvas, path)
+  plots.save_plot(canvas, path)
 
 
 if __name__ == '__main__':
-  _OUT_DIR = flags.DEFINE_string(
-      'out_dir', 'runs/speed', 'folder of table and plot'
-  )
-  _ONLY = flags.DEFINE_multi_enum(
-      'only', [], list(_SECTIONS), 'sections; none, all; repeated'
-  )
-  _EXTRA = flags.DEFINE_multi_string(
-      'extra', [], 'flag that each benchmark is given as well; repeated'
-  )
   cli.run(main)

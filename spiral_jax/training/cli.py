@@ -59,7 +59,8 @@ def _help() -> str:
       name = f'--[no]{flag.name}' if flag.boolean else f'--{flag.name}'
       if choices := getattr(flag.parser, 'enum_values', None):
         name += f'=<{"|".join(choices)}>'
-      help_text = flag.help
+      # Absl puts the choices of an enumeration before its help.
+      help_text = flag.help.partition('>: ')[2] if choices else flag.help
       if '(default: ' not in help_text and flag.default not in (None, ''):
         help_text += f' (default: {_as_text(flag.default)})'
       text.append(flags.text_wrap(f'{name}: {help_text}', 80, '      ', '  '))

@@ -18,7 +18,7 @@ Wasserstein distance, which here is the l2 norm again, and with --steps=2000
 the score forgets what does not help to tell pictures apart.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import pathlib
 from typing import Any, NamedTuple
 
@@ -29,16 +29,54 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pictures as pictures_lib
 import rich.console
 import rich.progress
 import rich.table
 
-import cli
-import pictures as pictures_lib
-import process
 from spiral_jax import types
+from spiral_jax.evaluation import surfaces
 from spiral_jax.losses import wgan
-import surfaces
+from spiral_jax.training import cli
+
+_OUT_DIR = flags.DEFINE_string(
+    'out_dir', 'runs/circles', 'folder of the picture'
+)
+_SIZE = flags.DEFINE_integer(
+    'size', 32, 'height and width of a picture, pixels', lower_bound=1
+)
+_RADIUS = flags.DEFINE_integer(
+    'radius', 4, 'of the circle, pixels', lower_bound=1
+)
+_TARGETS = flags.DEFINE_integer(
+    'targets', 200, 'to measure with, at most all', lower_bound=1
+)
+_NETWORK = flags.DEFINE_enum(
+    'network',
+    'coordinates',
+    ['coordinates', 'pixels'],
+    'what the discriminator is made of',
+)
+_LOSS = flags.DEFINE_enum(
+    'loss', Training().loss, ['logistic', 'wgan'], 'of the discriminator'
+)
+_STEPS = flags.DEFINE_integer(
+    'steps', Training().steps, 'of training', lower_bound=1
+)
+_BATCH_SIZE = flags.DEFINE_integer(
+    'batch_size', Training().batch_size, 'targets a step', lower_bound=1
+)
+_LEARNING_RATE = flags.DEFINE_float(
+    'learning_rate', Training().learning_rate, 'at first', lower_bound=0.0
+)
+_AVERAGE = flags.DEFINE_float(
+    'average',
+    Training().average,
+    'of parameters: what remains of the mean in a step',
+    lower_bound=0.0,
+    upper_bound=1.0,
+)
+_SEED = flags.DEFINE_integer('seed', 0, 'of everything random', lower_bound=0)
 
 _SHOWN = 5  # Pictures of the data set, in a row and in a column.
 _ARROWS = 2  # Locations from one arrow to the next.
@@ -261,9 +299,9 @@ def plot(
   pictures_lib.save_plot(fig, path)
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> None:
   """Trains, measures and plots as the flags say."""
-  process.prepare()
+  del argv
   images = circles(_SIZE.value, _RADIUS.value)
   training = Training(
       _LOSS.value,
@@ -297,42 +335,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  _OUT_DIR = flags.DEFINE_string(
-      'out_dir', 'runs/circles', 'folder of the picture'
-  )
-  _SIZE = flags.DEFINE_integer(
-      'size', 32, 'height and width of a picture, pixels', lower_bound=1
-  )
-  _RADIUS = flags.DEFINE_integer(
-      'radius', 4, 'of the circle, pixels', lower_bound=1
-  )
-  _TARGETS = flags.DEFINE_integer(
-      'targets', 200, 'to measure with, at most all', lower_bound=1
-  )
-  _NETWORK = flags.DEFINE_enum(
-      'network',
-      'coordinates',
-      ['coordinates', 'pixels'],
-      'what the discriminator is made of',
-  )
-  _LOSS = flags.DEFINE_enum(
-      'loss', Training().loss, ['logistic', 'wgan'], 'of the discriminator'
-  )
-  _STEPS = flags.DEFINE_integer(
-      'steps', Training().steps, 'of training', lower_bound=1
-  )
-  _BATCH_SIZE = flags.DEFINE_integer(
-      'batch_size', Training().batch_size, 'targets a step', lower_bound=1
-  )
-  _LEARNING_RATE = flags.DEFINE_float(
-      'learning_rate', Training().learning_rate, 'at first', lower_bound=0.0
-  )
-  _AVERAGE = flags.DEFINE_float(
-      'average',
-      Training().average,
-      'of parameters: what remains of the mean in a step',
-      lower_bound=0.0,
-      upper_bound=1.0,
-  )
-  _SEED = flags.DEFINE_integer('seed', 0, 'of everything random', lower_bound=0)
   cli.run(main)

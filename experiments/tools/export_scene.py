@@ -9,6 +9,7 @@ targets), a folder with `program.json`, `scene.xml` for MuJoCo, `scene.png` of
   python -m mujoco.viewer --mjcf=runs/mujoco_scenes_cpu/scenes/000/scene.xml
 """
 
+from collections.abc import Sequence
 import dataclasses
 import pathlib
 
@@ -16,12 +17,31 @@ from absl import flags
 import numpy as np
 import rich.console
 
-import cli
 from environments import scene
-import pictures
-import process
-import restored
-import run_setup
+from spiral_jax import training
+from spiral_jax.training import cli
+from spiral_jax.training import plots
+
+_RUN_DIR = flags.DEFINE_string(
+    'run_dir', None, 'folder of a run of scenes', required=True
+)
+_OUT_DIR = flags.DEFINE_string(
+    'out_dir', '', 'folder to write to; empty, `scenes` in that of the run'
+)
+_COUNT = flags.DEFINE_integer('count', 8, 'programs', 1)
+_SIZE = flags.DEFINE_integer(
+    'size', 512, 'height and width of the large picture, pixels', 1, 4096
+)
+_SHADOWS = flags.DEFINE_boolean(
+    'shadows', True, 'whether the large picture has shadows'
+)
+_GREEDY = flags.DEFINE_boolean(
+    'greedy', True, 'the likeliest commands, instead of sampled ones'
+)
+_DATA_DIR = flags.DEFINE_string(
+    'data_dir', '', 'folder of the scenes; empty, as in training'
+)
+_STEP = flags.DEFINE_integer('step', None, 'checkpoint; the latest if none')
 
 
 def export(
@@ -68,7 +88,7 @@ def export(
     targets = run_setup.load_dataset(setup, 'test').images[:count]
     count = len(targets)
   actions: list[dict[str, np.ndarray]] = []
-  for trajectory in restored.episodes(agent, count, targets, greedy=greedy):
+  for trajectory in training.episodes(agent, count, targets, greedy=greedy):
     batch = trajectory.action
     actions += [
         {name: np.asarray(values)[:, b] for name, values in batch.items()}
@@ -79,19 +99,19 @@ def export(
     folder = out_dir / f'{index:03d}'
     # First what may fail: a machine without OpenGL is left no half of it.
     picture = program.render(size, shadows=shadows)
-    pictures.save(picture, folder / 'scene.png')
+    plots.save(picture, folder / 'scene.png')
     (folder / 'program.json').write_text(program.to_json())
     (folder / 'scene.xml').write_text(
         program.to_mjcf(size=size, shadows=shadows)
     )
     if targets is not None:
-      pictures.save(targets[index], folder / 'target.png')
+      plots.save(targets[index], folder / 'target.png')
   return programs
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> None:
   """Writes what the flags say."""
-  process.prepare()
+  del argv
   run_dir = pathlib.Path(_RUN_DIR.value).expanduser()
   out_dir = run_dir / 'scenes'
   if _OUT_DIR.value:
@@ -114,24 +134,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  _RUN_DIR = flags.DEFINE_string(
-      'run_dir', None, 'folder of a run of scenes', required=True
-  )
-  _OUT_DIR = flags.DEFINE_string(
-      'out_dir', '', 'folder to write to; empty, `scenes` in that of the run'
-  )
-  _COUNT = flags.DEFINE_integer('count', 8, 'programs', 1)
-  _SIZE = flags.DEFINE_integer(
-      'size', 512, 'height and width of the large picture, pixels', 1, 4096
-  )
-  _SHADOWS = flags.DEFINE_boolean(
-      'shadows', True, 'whether the large picture has shadows'
-  )
-  _GREEDY = flags.DEFINE_boolean(
-      'greedy', True, 'the likeliest commands, instead of sampled ones'
-  )
-  _DATA_DIR = flags.DEFINE_string(
-      'data_dir', '', 'folder of the scenes; empty, as in training'
-  )
-  _STEP = flags.DEFINE_integer('step', None, 'checkpoint; the latest if none')
   cli.run(main)

@@ -9,6 +9,7 @@ samples. For example, of a run, or with weights that come with the package:
   python experiments/figure6.py --weights=characters --out_dir=out
 """
 
+from collections.abc import Sequence
 import pathlib
 
 from absl import flags
@@ -16,17 +17,36 @@ import numpy as np
 import rich.console
 import rich.progress
 
-import cli
 from environments import painting
-import pictures
-import process
-import restored as restored_lib
-import run_setup
 from spiral_jax import agents
+from spiral_jax import training
+from spiral_jax.training import cli
+from spiral_jax.training import plots
+
+_RUN_DIR = flags.DEFINE_string(
+    'run_dir', '', 'folder of the run of a conditional agent'
+)
+_STEP = flags.DEFINE_integer('step', None, 'checkpoint; the latest if none')
+_WEIGHTS = flags.DEFINE_string(
+    'weights',
+    'characters',
+    'that come with the package, if there is no run_dir',
+)
+_OUT_DIR = flags.DEFINE_string(
+    'out_dir', '', 'folder of the picture; empty, run_dir, or out without one'
+)
+_COUNT = flags.DEFINE_integer('count', 8, 'images', lower_bound=1)
+_SAMPLES = flags.DEFINE_integer(
+    'samples', 100, 'drawings of each image for its trace', lower_bound=1
+)
+_SIZE = flags.DEFINE_integer(
+    'size', 256, 'of each panel, pixels', lower_bound=1
+)
+_SEED = flags.DEFINE_integer('seed', 0, 'of what is sampled', lower_bound=0)
 
 
 def figure6(
-    restored: restored_lib.Restored,
+    restored: training.TrainedAgent,
     targets: np.ndarray,
     *,
     samples: int,
@@ -67,9 +87,7 @@ def figure6(
   ) as progress:
     task = progress.add_task('drawing', total=total)
     # Image after image, then again from the first.
-    for trajectory in restored_lib.episodes(
-        restored, total, targets, seed=seed
-    ):
+    for trajectory in training.episodes(restored, total, targets, seed=seed):
       for program in _programs(settings, trajectory)[: total - drawn]:
         if drawn < count:
           first.append(program)
@@ -82,7 +100,7 @@ def figure6(
       np.stack([_enlarged(program.render(size), size) for program in first]),
       np.rint(traces / samples).astype(np.uint8),
   ]
-  return pictures.tile(lines)
+  return plots.tile(lines)
 
 
 def _programs(
@@ -102,9 +120,9 @@ def _enlarged(image: np.ndarray, size: int) -> np.ndarray:
   return np.broadcast_to(image[index][:, index], (size, size, 3))
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> None:
   """Makes the figure as the flags say."""
-  process.prepare()
+  del argv
   restored = restored_lib.load_either(
       _RUN_DIR.value, _STEP.value, _WEIGHTS.value
   )
@@ -118,31 +136,11 @@ def main() -> None:
   )
   out = pathlib.Path(_OUT_DIR.value or _RUN_DIR.value or 'out').expanduser()
   path = out / 'figure6.png'
-  pictures.save(figure, path)
+  plots.save(figure, path)
   rich.console.Console(highlight=False).print(
       f'picture in {path}', soft_wrap=True
   )
 
 
 if __name__ == '__main__':
-  _RUN_DIR = flags.DEFINE_string(
-      'run_dir', '', 'folder of the run of a conditional agent'
-  )
-  _STEP = flags.DEFINE_integer('step', None, 'checkpoint; the latest if none')
-  _WEIGHTS = flags.DEFINE_string(
-      'weights',
-      'characters',
-      'that come with the package, if there is no run_dir',
-  )
-  _OUT_DIR = flags.DEFINE_string(
-      'out_dir', '', 'folder of the picture; empty, run_dir, or out without one'
-  )
-  _COUNT = flags.DEFINE_integer('count', 8, 'images', lower_bound=1)
-  _SAMPLES = flags.DEFINE_integer(
-      'samples', 100, 'drawings of each image for its trace', lower_bound=1
-  )
-  _SIZE = flags.DEFINE_integer(
-      'size', 256, 'of each panel, pixels', lower_bound=1
-  )
-  _SEED = flags.DEFINE_integer('seed', 0, 'of what is sampled', lower_bound=0)
   cli.run(main)

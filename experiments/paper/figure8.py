@@ -26,9 +26,32 @@ from absl import flags
 import rich.console
 import rich.table
 
-import cli
-import pictures
-import run_folder
+from spiral_jax.training import cli
+from spiral_jax.training import plots
+from spiral_jax.training import run_dir as run_dir_lib
+
+_OUT_DIR = flags.DEFINE_string(
+    'out_dir', 'runs/figure8', 'folder of the runs and of the picture'
+)
+_EXPERIMENT = flags.DEFINE_enum(
+    'experiment',
+    'mnist',
+    ['mnist', 'omniglot', 'celeba', 'mujoco_scenes'],
+    'script that trains',
+)
+_BASE = flags.DEFINE_string(
+    'base',
+    '',
+    'flag file of a conditional agent, with what the runs have in common; '
+    'empty, the one of --experiment for two CPU cores',
+)
+_REWARD_AT = flags.DEFINE_multi_enum(
+    'reward_at', list(_WHEN), list(_WHEN), 'when there are rewards; repeated'
+)
+_BLIND = flags.DEFINE_boolean('blind', True, 'train a blind agent as well')
+_MINUTES = flags.DEFINE_float(
+    'minutes', 30.0, 'of each run; 0, as --base says', lower_bound=0.0
+)
 
 _EXPERIMENTS = pathlib.Path(__file__).resolve().parent
 
@@ -87,7 +110,7 @@ def figure8(out_dir: pathlib.Path, figure: Figure) -> None:
     )
   _show({name: _figures(run_dir) for name, run_dir in runs.items()})
   path = out_dir / 'figure8.png'
-  pictures.compare(
+  plots.compare(
       {name: run_dir / 'metrics.jsonl' for name, run_dir in runs.items()},
       'held_out/l2',
       path,
@@ -113,7 +136,7 @@ def _train(
   ]
   if figure.minutes:
     command.append(f'--minutes={figure.minutes}')
-  if run_folder.has_checkpoint(run_dir):
+  if run_dir_lib.has_checkpoint(run_dir):
     command.append('--resume')
   print(f'{name}:', flush=True)
   code = subprocess.run(command, check=False).returncode
@@ -157,8 +180,9 @@ def _show(figures: dict[str, dict]) -> None:
   rich.console.Console(highlight=False).print(table)
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> None:
   """Trains and plots as the flags say."""
+  del argv
   base = _BASE.value or str(
       _EXPERIMENTS / 'flags' / f'{_EXPERIMENT.value}_cpu.flags'
   )
@@ -175,26 +199,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  _OUT_DIR = flags.DEFINE_string(
-      'out_dir', 'runs/figure8', 'folder of the runs and of the picture'
-  )
-  _EXPERIMENT = flags.DEFINE_enum(
-      'experiment',
-      'mnist',
-      ['mnist', 'omniglot', 'celeba', 'mujoco_scenes'],
-      'script that trains',
-  )
-  _BASE = flags.DEFINE_string(
-      'base',
-      '',
-      'flag file of a conditional agent, with what the runs have in common; '
-      'empty, the one of --experiment for two CPU cores',
-  )
-  _REWARD_AT = flags.DEFINE_multi_enum(
-      'reward_at', list(_WHEN), list(_WHEN), 'when there are rewards; repeated'
-  )
-  _BLIND = flags.DEFINE_boolean('blind', True, 'train a blind agent as well')
-  _MINUTES = flags.DEFINE_float(
-      'minutes', 30.0, 'of each run; 0, as --base says', lower_bound=0.0
-  )
   cli.run(main)

@@ -7,7 +7,7 @@ error in a single pass is shown beside, on the same pictures:
   python experiments/mcmc.py --run_dir=runs/mujoco_scenes_cpu
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import dataclasses
 import json
 import pathlib
@@ -20,16 +20,39 @@ import rich.console
 import rich.progress
 import rich.table
 
-import cli
-import config_flags
 from environments import scene
-import pictures
-import process
-import restored
-import run_setup
-import scene_data
+from environments.scene import dataset as dataset_lib
 from spiral_jax import evaluation
+from spiral_jax import training
 from spiral_jax.baselines import metropolis_hastings
+from spiral_jax.training import cli
+from spiral_jax.training import flags as flags_lib
+from spiral_jax.training import plots
+
+_RUN_DIR = flags.DEFINE_string(
+    'run_dir', '', 'run of an agent to compare with, and its scenes'
+)
+_OUT_DIR = flags.DEFINE_string(
+    'out_dir', 'runs/mcmc', 'folder of figure and pictures'
+)
+_DATA_DIR = flags.DEFINE_string(
+    'data_dir', '', "folder of make_scenes.py's files; empty, scenes are made"
+)
+_IMAGES = flags.DEFINE_integer('images', 100, 'held-out pictures', 1)
+_EVALUATIONS = flags.DEFINE_integer(
+    'evaluations', 2000, 'of the renderer, by each chain', 2
+)
+_OBJECTS = flags.DEFINE_integer(
+    'objects', 20, 'that a chain may place, each present or not', 1
+)
+_MAX_OBJECTS = flags.DEFINE_integer(
+    'max_objects', 5, 'objects in a scene that is made, at most', 1, 20
+)
+_COVARIANCE = flags.DEFINE_float(
+    'covariance', 0.25, 'of the likelihood, of a pixel in [0, 1]'
+)
+_SEED = flags.DEFINE_integer('seed', 0, 'of chains, and scenes made', 0)
+flags_lib.define(scene.SceneSettings)
 
 _PICTURES = 10  # Shown of each kind.
 
@@ -43,7 +66,7 @@ class Problem(NamedTuple):
 
 
 def pose_to_agent(
-    agent: restored.Restored, images: int, data_dir: str = ''
+    agent: training.TrainedAgent, images: int, data_dir: str = ''
 ) -> Problem:
   """Returns the first held-out pictures of a run, and what its agent makes.
 
@@ -70,7 +93,7 @@ def pose_to_agent(
   target = _first(run_setup.load_dataset(setup, 'test').images, images)
 
   def draw(greedy: bool) -> np.ndarray:
-    episodes = restored.episodes(agent, images, target, greedy=greedy)
+    episodes = training.episodes(agent, images, target, greedy=greedy)
     return np.concatenate([e.canvas[-1] for e in episodes])[:images]
 
   return Problem(
@@ -101,8 +124,8 @@ def pose(
     ValueError: if there are fewer pictures, or they do not fit the settings.
   """
   # There is nothing to train, so nothing to be held out from.
-  data = scene_data.SceneData(1, images, max_objects)
-  found = scene_data.load(settings, data, 'test', data_dir=data_dir, seed=seed)
+  data = dataset_lib.SceneData(1, images, max_objects)
+  found = dataset_lib.load(settings, data, 'test', data_dir=data_dir, seed=seed)
   return Problem(settings, _first(found.images, images), {})
 
 
@@ -219,14 +242,14 @@ def mcmc(
   }
   out_dir.mkdir(parents=True, exist_ok=True)
   (out_dir / 'mcmc.json').write_text(json.dumps(figures, indent=2) + '\n')
-  pictures.search(
+  plots.search(
       chains.error,
       out_dir / 'figure9.png',
       lines={**errors, 'empty platform': platform},
   )
   columns = slice(min(_PICTURES, len(problem.target)))
-  pictures.save(
-      pictures.tile(
+  plots.save(
+      plots.tile(
           [
               images[columns]
               for images in (
@@ -271,9 +294,9 @@ def _show(
   )
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> None:
   """Searches as the flags say."""
-  process.prepare()
+  del argv
   if _RUN_DIR.value:
     given = [
         field.name
@@ -291,7 +314,7 @@ def main() -> None:
     )
   else:
     problem = pose(
-        config_flags.read(scene.SceneSettings),
+        flags_lib.read(scene.SceneSettings),
         _IMAGES.value,
         max_objects=_MAX_OBJECTS.value,
         data_dir=_DATA_DIR.value,
@@ -308,28 +331,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  _RUN_DIR = flags.DEFINE_string(
-      'run_dir', '', 'run of an agent to compare with, and its scenes'
-  )
-  _OUT_DIR = flags.DEFINE_string(
-      'out_dir', 'runs/mcmc', 'folder of figure and pictures'
-  )
-  _DATA_DIR = flags.DEFINE_string(
-      'data_dir', '', "folder of make_scenes.py's files; empty, scenes are made"
-  )
-  _IMAGES = flags.DEFINE_integer('images', 100, 'held-out pictures', 1)
-  _EVALUATIONS = flags.DEFINE_integer(
-      'evaluations', 2000, 'of the renderer, by each chain', 2
-  )
-  _OBJECTS = flags.DEFINE_integer(
-      'objects', 20, 'that a chain may place, each present or not', 1
-  )
-  _MAX_OBJECTS = flags.DEFINE_integer(
-      'max_objects', 5, 'objects in a scene that is made, at most', 1, 20
-  )
-  _COVARIANCE = flags.DEFINE_float(
-      'covariance', 0.25, 'of the likelihood, of a pixel in [0, 1]'
-  )
-  _SEED = flags.DEFINE_integer('seed', 0, 'of chains, and scenes made', 0)
-  config_flags.define(scene.SceneSettings)
   cli.run(main)

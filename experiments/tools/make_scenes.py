@@ -7,7 +7,7 @@
 The files are loaded by `spiral_jax.datasets`, as dataset 'scenes'.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 import dataclasses
 import pathlib
 
@@ -16,12 +16,23 @@ import numpy as np
 import rich.console
 import rich.progress
 
-import cli
-import config_flags
 from environments import scene
-import pictures
-import scene_data
+from environments.scene import dataset as dataset_lib
 from spiral_jax.datasets import scenes as scenes_lib
+from spiral_jax.training import cli
+from spiral_jax.training import flags as flags_lib
+from spiral_jax.training import plots
+
+_OUT_DIR = flags.DEFINE_string(
+    'out_dir', '', "folder to write to; empty, the user's cache"
+)
+_COUNT = flags.DEFINE_integer('count', 50_000, 'scenes to train on', 1)
+_HELD_OUT = flags.DEFINE_integer('held_out', 2_000, 'scenes to test on', 1)
+_MAX_OBJECTS = flags.DEFINE_integer(
+    'max_objects', 5, 'objects in a scene, at most', 1, 20
+)
+_SEED = flags.DEFINE_integer('seed', 0, 'of the scenes', 0)
+flags_lib.define(scene.SceneSettings)
 
 _SHEET = 72  # Scenes on the contact sheet.
 
@@ -53,7 +64,7 @@ def make_scenes(
     ValueError: if an argument is out of range, or there are too few different
       scenes.
   """
-  splits = scene_data.Splits(settings, count, held_out, max_objects, seed)
+  splits = dataset_lib.Splits(settings, count, held_out, max_objects, seed)
   console = rich.console.Console(highlight=False)
   columns: list[str | rich.progress.ProgressColumn] = [
       '{task.description}',
@@ -92,9 +103,9 @@ def make_scenes(
     paths = [save('train', splits.train, splits.draw_train())]
     test = splits.test()
     paths.append(save('test', test, splits.draw(test)))
-  pictures.save(
+  plots.save(
       np.kron(
-          pictures.grid(np.concatenate(sheet)[:_SHEET]),
+          plots.grid(np.concatenate(sheet)[:_SHEET]),
           np.ones((2, 2, 1), np.uint8),
       ),
       folder / 'contact_sheet.png',
@@ -105,10 +116,11 @@ def make_scenes(
   console.print(f'a look at them: {folder}/contact_sheet.png', soft_wrap=True)
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> None:
   """Makes what the flags say."""
+  del argv
   make_scenes(
-      config_flags.read(scene.SceneSettings),
+      flags_lib.read(scene.SceneSettings),
       scenes_lib.directory(_OUT_DIR.value),
       count=_COUNT.value,
       held_out=_HELD_OUT.value,
@@ -118,14 +130,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  _OUT_DIR = flags.DEFINE_string(
-      'out_dir', '', "folder to write to; empty, the user's cache"
-  )
-  _COUNT = flags.DEFINE_integer('count', 50_000, 'scenes to train on', 1)
-  _HELD_OUT = flags.DEFINE_integer('held_out', 2_000, 'scenes to test on', 1)
-  _MAX_OBJECTS = flags.DEFINE_integer(
-      'max_objects', 5, 'objects in a scene, at most', 1, 20
-  )
-  _SEED = flags.DEFINE_integer('seed', 0, 'of the scenes', 0)
-  config_flags.define(scene.SceneSettings)
   cli.run(main)

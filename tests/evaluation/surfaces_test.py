@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-import surfaces
+from spiral_jax.evaluation import surfaces
 
 P, Q = 7, 9
 HOME = 2 * Q + 6

@@ -11,7 +11,7 @@ run's evaluation.json files (evaluate.py), or, if there is none of this
 checkpoint, of an evaluation now.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 import json
 import pathlib
 import shutil
@@ -22,15 +22,33 @@ from absl import flags
 import numpy as np
 import rich.console
 
-import cli
-import evaluate
-import process
-import renderers
-import restored as restored_lib
-import run_folder
-import run_setup
 from spiral_jax import datasets
+from spiral_jax import training
 from spiral_jax import weights
+from spiral_jax.training import cli
+from spiral_jax.training import run_dir as run_dir_lib
+
+_RUN_DIR = flags.DEFINE_string(
+    'run_dir', None, 'folder of the run to export', required=True
+)
+_NAME = flags.DEFINE_string(
+    'name', None, 'of the weights, for agents.load', required=True
+)
+_FAILURES = flags.DEFINE_string(
+    'failures', None, 'what is known to go wrong, for the card', required=True
+)
+_FLAG_FILE = flags.DEFINE_string(
+    'flag_file',
+    '',
+    'that the run was told; empty, that of experiments/flags with the name '
+    'of the folder of the run',
+)
+_DATA_TEXT = flags.DEFINE_string(
+    'data', '', 'what the run learned from, for the card, if it is not known'
+)
+_LICENSE = flags.DEFINE_string('license', '', 'of that data')
+_STEP = flags.DEFINE_integer('step', None, 'checkpoint; the latest if none')
+_FOLDER = flags.DEFINE_string('folder', str(weights.FOLDER), 'of all weights')
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _PORTRAITS = 'portraits'
@@ -136,7 +154,7 @@ def export(
   return target
 
 
-def _changes(setup: run_setup.Setup, flag_file: pathlib.Path) -> list[str]:
+def _changes(setup: training.Experiment, flag_file: pathlib.Path) -> list[str]:
   """Returns the flags by which a run differs from its flag file."""
   if not flag_file.is_file():
     raise FileNotFoundError(
@@ -155,7 +173,7 @@ def _changes(setup: run_setup.Setup, flag_file: pathlib.Path) -> list[str]:
   for part, saved in run_setup.to_json(setup).items():
     prefix = 'discriminator_' if part == 'discriminator' else ''
     for field, value in saved.items() if isinstance(saved, dict) else ():
-      may_change = f'{part}.{field}' in run_folder.MAY_CHANGE
+      may_change = f'{part}.{field}' in run_dir_lib.MAY_CHANGE
       if not may_change and value != plain[part][field]:
         if isinstance(value, tuple):
           value = ','.join(map(str, value))
@@ -199,7 +217,7 @@ def _shown(path: pathlib.Path) -> str:
 
 def _card(
     name: str,
-    setup: run_setup.Setup,
+    setup: training.Experiment,
     facts: list[tuple[str, str]],
     figures: dict[str, Any],
     failures: str,
@@ -299,9 +317,9 @@ def _write(
     raise
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> None:
   """Exports as the flags say."""
-  process.prepare()
+  del argv
   run_dir = pathlib.Path(_RUN_DIR.value).expanduser()
   flag_file = _FLAG_FILE.value or str(
       _ROOT / 'experiments' / 'flags' / f'{run_dir.resolve().name}.flags'
@@ -323,25 +341,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  _RUN_DIR = flags.DEFINE_string(
-      'run_dir', None, 'folder of the run to export', required=True
-  )
-  _NAME = flags.DEFINE_string(
-      'name', None, 'of the weights, for agents.load', required=True
-  )
-  _FAILURES = flags.DEFINE_string(
-      'failures', None, 'what is known to go wrong, for the card', required=True
-  )
-  _FLAG_FILE = flags.DEFINE_string(
-      'flag_file',
-      '',
-      'that the run was told; empty, that of experiments/flags with the name '
-      'of the folder of the run',
-  )
-  _DATA_TEXT = flags.DEFINE_string(
-      'data', '', 'what the run learned from, for the card, if it is not known'
-  )
-  _LICENSE = flags.DEFINE_string('license', '', 'of that data')
-  _STEP = flags.DEFINE_integer('step', None, 'checkpoint; the latest if none')
-  _FOLDER = flags.DEFINE_string('folder', str(weights.FOLDER), 'of all weights')
   cli.run(main)
