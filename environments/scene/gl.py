@@ -18,7 +18,7 @@ _INSTALL = (
 
 
 class NoOpenGLError(OSError):
-  """The machine has no OpenGL that can draw without a display."""
+  """Raised if no OpenGL can draw on this machine without a display."""
 
 
 class Context(Protocol):
