@@ -1,4 +1,4 @@
-"""Libraries that only some functions need, imported where they are used."""
+"""Late imports of libraries that only some functions need."""
 
 import importlib
 from typing import Any
@@ -8,12 +8,12 @@ def load(module: str, library: str, purpose: str) -> Any:
   """Returns a module of a library that comes with the extra `train`.
 
   Args:
-    module: dotted name.
-    library: as it is called where one installs it.
-    purpose: what is not possible without it, as 'a GIF'.
+    module: dotted name of the module.
+    library: name of the library on PyPI.
+    purpose: output that needs the library, such as 'a GIF', for the message.
 
   Raises:
-    ImportError: that says how to install the library.
+    ImportError: if the library is missing; the message says how to install it.
   """
   try:
     return importlib.import_module(module)

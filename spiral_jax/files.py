@@ -8,13 +8,13 @@ from typing import BinaryIO
 
 
 def directory(*parts: str) -> pathlib.Path:
-  """Returns a folder of this library in the user's cache; does not make it.
+  """Returns a folder of this library in the user's cache; does not create it.
 
   Follows the XDG base directory specification: `$XDG_CACHE_HOME/spiral_jax`,
-  or `~/.cache/spiral_jax` where the variable is unset or not absolute.
+  or `~/.cache/spiral_jax` if the variable is unset or not absolute.
 
   Args:
-    *parts: names below that folder.
+    *parts: names of nested folders below it.
   """
   root = pathlib.Path(os.environ.get('XDG_CACHE_HOME', ''))
   if not root.is_absolute():
@@ -25,14 +25,14 @@ def directory(*parts: str) -> pathlib.Path:
 def write_atomically(
     path: pathlib.Path, write: Callable[[BinaryIO], object]
 ) -> None:
-  """Makes the file `path` with what `write` puts into a stream.
+  """Writes a file so that it appears complete or not at all.
 
-  Other processes see the old file or the complete new one; when `write`
-  raises, nothing is left behind.
+  Other processes see the old file or the complete new one. If `write` raises,
+  nothing is left behind.
 
   Args:
-    path: the file; its folder is made where missing.
-    write: called once with a stream open for binary writing.
+    path: file to write; its folder is created if missing.
+    write: function called once with a stream open for binary writing.
   """
   path.parent.mkdir(parents=True, exist_ok=True)
   descriptor, temporary = tempfile.mkstemp(
@@ -43,7 +43,7 @@ def write_atomically(
       write(stream)
       stream.flush()
       os.fsync(stream.fileno())
-    # mkstemp grants the owner alone; give what an ordinary open() would.
+    # mkstemp lets only the owner read; set the mode of an ordinary open().
     mask = os.umask(0)
     os.umask(mask)
     os.chmod(temporary, 0o666 & ~mask)

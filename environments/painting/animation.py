@@ -1,4 +1,4 @@
-"""Canvases one after another as a film: GIF and MP4.
+"""Films of canvases, as GIF and MP4, and single images as PNG.
 
 Axes: T frames, H height, W width, C channels (1 or 3).
 """
@@ -9,7 +9,7 @@ import numpy as np
 
 from environments import optional
 
-_FRAMES_PER_SECOND = 24  # Of a film; players stumble over much less.
+_FRAMES_PER_SECOND = 24  # Players stumble over much lower rates.
 
 
 def gif(
@@ -21,10 +21,10 @@ def gif(
   """Returns an animated GIF that repeats.
 
   Args:
-    frames: uint8 `[T, H, W, C]`. Gray is kept as it is; in color each frame
-      has the 256 colors that suit it.
-    seconds_per_frame: rounded to hundredths, which is what a GIF counts in.
-    last_seconds: that the last frame is shown.
+    frames: uint8 `[T, H, W, C]`. Gray levels are kept; a color frame is reduced
+      to a palette of its own 256 colors.
+    seconds_per_frame: duration of a frame, rounded to 0.01 s, a GIF's unit.
+    last_seconds: duration of the last frame, also rounded.
 
   Raises:
     ImportError: if Pillow is missing.
@@ -56,10 +56,10 @@ def mp4(
   """Returns an MP4 film (H.264) that browsers and players show.
 
   Args:
-    frames: uint8 `[T, H, W, C]`; an odd height or width loses a pixel, which
-      the format cannot have.
-    seconds_per_frame: rounded to 1/24.
-    last_seconds: that the last frame is shown.
+    frames: uint8 `[T, H, W, C]`. The format needs an even height and width, so
+      an odd one loses a pixel.
+    seconds_per_frame: duration of a frame, rounded to 1/24 s.
+    last_seconds: duration of the last frame, also rounded.
 
   Raises:
     ImportError: if PyAV is missing.
@@ -86,7 +86,7 @@ def mp4(
           np.ascontiguousarray(pixels), format='rgb24'
       )
       for _ in range(max(1, round(_FRAMES_PER_SECOND * seconds))):
-        # Times are the encoder's to give.
+        # The encoder assigns the timestamps.
         shown.pts = None
         film.mux(video.encode(shown))
     film.mux(video.encode())
@@ -106,7 +106,7 @@ def png(image: np.ndarray) -> bytes:
 
 
 def _flat(image: np.ndarray) -> np.ndarray:
-  """Returns a gray image without its axis of one channel."""
+  """Returns an image without its channel axis if it is gray."""
   return image[..., 0] if image.shape[-1] == 1 else image
 
 

@@ -1,45 +1,44 @@
-"""What a brush makes of its radius, by its own settings."""
+"""Radius and opacity of a libmypaint brush, predicted from its settings."""
 
 import functools
 import json
 import math
 from typing import Any, NamedTuple
 
-# Where libmypaint fixes how it maps speeds, in pixels a second: a brush's input
-# is `_MAPPED` at `_SPEED`, and grows there by `_SLOPE` a unit.
+# libmypaint's map from speeds, in pixels per second, to a brush's input: the
+# input is `_MAPPED` at `_SPEED`, with slope `_SLOPE` there.
 _SPEED = 45.0
 _MAPPED = 0.5
 _SLOPE = 0.015
 
 
 class Response(NamedTuple):
-  """How a brush paints in one place, as far as an even stroke shows it."""
+  """Radius and opacity of a brush in one place of a stroke, on average."""
 
-  radius: float  # What the radius that is set is multiplied by.
-  opacity: float  # Of a stroke, in [0, 1].
+  radius: float  # Factor on the radius that the command sets.
+  opacity: float  # Opacity of a stroke, in [0, 1].
 
 
 class BrushSettings:
-  """Those of one brush of libmypaint, by its own names."""
+  """Settings of one libmypaint brush, under libmypaint's names."""
 
   def __init__(self, settings: dict[str, Any]):
     self._settings = settings
 
   def base(self, name: str) -> float:
-    """Returns what a setting is without any input; 0 if the brush has none."""
+    """Returns a setting's base value; 0 if the brush does not set it."""
     return self._settings.get(name, {}).get('base_value', 0.0)
 
   def value(self, name: str, pressure: float, speed: float) -> float:
-    """Returns what a setting is at a pressure and a speed.
+    """Returns a setting's value at a pressure and a speed.
 
-    Of the inputs to which brushes react these two count here; all others
-    (direction, chance, how far a stroke has come) do not, nor how long a brush
-    takes to notice that its speed changed.
+    Ignores the other inputs to which brushes react (direction, chance, distance
+    along the stroke) and the delay with which a brush follows its speed.
 
     Args:
-      name: of the setting.
-      pressure: in [0, 1].
-      speed: pixels a second.
+      name: name of the setting.
+      pressure: pressure, in [0, 1].
+      speed: speed, in pixels per second.
     """
     curves = self._settings.get(name, {}).get('inputs', {})
     inputs = {
@@ -54,12 +53,12 @@ class BrushSettings:
     )
 
   def at(self, pressure: float, speed: float) -> Response:
-    """Returns how the brush paints; arguments are as `value` has them."""
+    """Returns radius and opacity at a pressure and speed; see `value`."""
     value = functools.partial(self.value, pressure=pressure, speed=speed)
     dab = max(value('opaque'), 0.0) * value('opaque_multiply')
     dab = min(max(dab, 0.0), 1.0)
-    # Dabs overlap. libmypaint makes each so much fainter that together they
-    # are as opaque as told, to the degree that the brush asks for.
+    # Dabs overlap. libmypaint makes each one fainter, so that together they
+    # reach the requested opacity; opaque_linearize says how far it does so.
     dabs = 2 * (
         self.base('dabs_per_actual_radius') + self.base('dabs_per_basic_radius')
     )
@@ -85,7 +84,7 @@ def _map_speed(speed: float, log_gamma: float) -> float:
 
 
 def _follow(points: list[tuple[float, float]], x: float) -> float:
-  """Returns y at x; the first and the last line go on beyond their ends."""
+  """Interpolates linearly; extends the first and last segments outwards."""
   last = next(
       (i for i in range(1, len(points) - 1) if x <= points[i][0]),
       len(points) - 1,

@@ -1,4 +1,4 @@
-"""Colors as libmypaint's brushes take them."""
+"""Conversion of colors to the HSV values that libmypaint's brushes take."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ def rgb_to_hsv(rgb: np.ndarray) -> np.ndarray:
   """Returns hue, saturation and value of colors.
 
   Args:
-    rgb: `[..., 3]`, in [0, 1].
+    rgb: red, green and blue `[..., 3]`, in [0, 1].
 
   Returns:
     HSV `[..., 3]`, in [0, 1]; grays have hue and saturation 0.

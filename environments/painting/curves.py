@@ -1,4 +1,4 @@
-"""What the commands of a program mean, as curves, without painting them."""
+"""Curves that a program's commands draw, computed without painting."""
 
 from collections.abc import Mapping
 import math
@@ -17,14 +17,14 @@ _SECONDS_PER_STROKE = strokes.STEPS_PER_STROKE * strokes.SECONDS_PER_POINT
 class Curve(NamedTuple):
   """One command: a quadratic Bézier curve, or a move along a line."""
 
-  is_paint: bool  # Otherwise a move, whose control point means nothing.
-  is_jump: bool  # No stroke came right before: the brush was lifted.
+  is_paint: bool  # If false, a move; its control point has no meaning.
+  is_jump: bool  # The brush was lifted: no stroke came right before.
   start: Point
   control: Point
   end: Point
-  radius: float  # As it is set, pixels; brushes make more or less of it.
-  first_pressure: float  # At the start, in [0, 1].
-  last_pressure: float  # At the end.
+  radius: float  # Radius that the command sets, pixels; brushes scale it.
+  first_pressure: float  # Pressure at the start, in [0, 1].
+  last_pressure: float  # Pressure at the end, in [0, 1].
   color: tuple[float, float, float]  # Red, green, blue, in [0, 1].
 
   def place(self, t: float) -> Point:
@@ -32,11 +32,11 @@ class Curve(NamedTuple):
     return self._blossom(t, t)
 
   def pressure(self, t: float) -> float:
-    """Returns that at a time in [0, 1]."""
+    """Returns the pressure at a time in [0, 1]."""
     return (1 - t) * self.first_pressure + t * self.last_pressure
 
   def speed(self, t: float) -> float:
-    """Returns that at a time in [0, 1], in pixels a second."""
+    """Returns the speed at a time in [0, 1], in pixels per second."""
     along = (
         2 * (1 - t) * (control - start) + 2 * t * (end - control)
         for start, control, end in zip(self.start, self.control, self.end)
@@ -66,10 +66,10 @@ class Curve(NamedTuple):
 def curves(
     settings: settings_lib.PaintingSettings, commands: Mapping[str, np.ndarray]
 ) -> list[Curve]:
-  """Returns what T commands draw, in their order.
+  """Returns the curves of T commands, in order.
 
   Args:
-    settings: of the canvas.
+    settings: settings of the canvas.
     commands: int `[T]` for each part of the settings' action spec.
   """
   is_paint = commands['flag'] == settings_lib.PAINT

@@ -1,9 +1,9 @@
-"""How far along its curve a brush paints, by libmypaint's own rules.
+"""Extent of the painted part of a curve, by libmypaint's own rules.
 
-A brush is a row of dabs, and the next one comes only when the brush has gone
-far enough. It also follows the hand at a distance. So what it paints begins
-after the start of a curve and ends before its end: not to be seen of thin
-lines, by half a radius and more of broad ones.
+A stroke is a row of dabs: the next one is painted only once the brush has moved
+far enough, and the brush lags behind the hand. So paint begins after the start
+of a curve and ends before its end. For thin lines this is invisible; for broad
+ones it is half a radius or more.
 """
 
 from collections.abc import Sequence
@@ -17,27 +17,27 @@ from environments.painting import curves as curves_lib
 from environments.painting import strokes
 
 _TIMES = np.linspace(0.0, 1.0, strokes.STEPS_PER_STROKE + 1)
-_FINER = 8  # Straight lines between two points by which lengths are measured.
-_SLOW = 100.0  # slow_tracking counts hundredths of a second.
-_AT_ONCE = 0.99  # Of a distance, within a step.
+_FINER = 8  # Line segments between two points when measuring lengths.
+_SLOW = 100.0  # slow_tracking is in hundredths of a second.
+_AT_ONCE = 0.99  # Share of a distance covered in one step that counts as all.
 _MIN_RADIUS, _MAX_RADIUS = 0.2, 1000.0  # libmypaint's bounds, pixels.
 
 
 def reach(
     curves: Sequence[curves_lib.Curve], brush: bytes
 ) -> list[tuple[float, float] | None]:
-  """Returns, of each curve, where its first and its last dab are.
+  """Returns the times of the first and the last dab on each curve.
 
-  That a brush cuts corners is left out. Brushes that are slow in time begin a
-  stroke where they were before, and have all of the curve here.
+  Ignores that brushes cut corners. Brushes that lag in time (slow_tracking)
+  start a stroke where they were before; for these the whole curve is returned.
 
   Args:
-    curves: what the commands draw, in order.
+    curves: curves that the commands draw, in order.
     brush: JSON text of the libmypaint brush.
 
   Returns:
-    Two parameters of the curve, in [0, 1] and in order; None if there is no
-    dab, as on moves.
+    For each curve two parameters in [0, 1], in order; None if it has no dab,
+    as for moves.
   """
   settings = brush_response.read(brush)
   step = _SLOW * strokes.SECONDS_PER_POINT
@@ -69,22 +69,22 @@ def reach(
 
 
 class _Row:
-  """Dabs along a line. Places are pixels from the start of the curve."""
+  """Dabs along a line. Positions are in pixels from the curve's start."""
 
   def __init__(self, settings: brush_response.BrushSettings):
     self._per_second = settings.base('dabs_per_second')
     self._lag = settings.base('slow_tracking_per_dab')
-    self._x = 0.0  # Where the hand is.
-    self._brush_x = 0.0  # Where the brush is, which follows it.
-    self._dabs = 0.0  # Since the last one; below 1.
+    self._x = 0.0  # Position of the hand.
+    self._brush_x = 0.0  # Position of the brush, which follows the hand.
+    self._dabs = 0.0  # Fraction of a dab due since the last one; below 1.
 
   def shift(self, length: float) -> None:
-    """Goes on to the next curve, which begins where one so long ends."""
+    """Moves the origin to the next curve; `length` is that of this one."""
     self._x -= length
     self._brush_x -= length
 
   def move(self, x: float, dabs_a_pixel: float) -> list[float]:
-    """Moves to the next point; returns where dabs are painted."""
+    """Moves to the next point; returns the positions of the dabs painted."""
     seconds = strokes.SECONDS_PER_POINT
     found: list[float] = []
     while True:
@@ -107,7 +107,7 @@ class _Row:
 
 
 def _share(step: float, lag: float) -> float:
-  """Returns how much of a distance is made up for in a step."""
+  """Returns the share of its distance that a lagging brush covers in a step."""
   return 1.0 - math.exp(-step / lag) if lag > 0 else 1.0
 
 
@@ -117,7 +117,7 @@ def _dabs_a_pixel(
     before: float,
     t: float,
 ) -> float:
-  """Returns how close dabs are on the way from one time to another."""
+  """Returns the number of dabs per pixel between two times."""
   pressure, speed = curve.pressure(t), curve.speed(t)
   radius = curve.radius * settings.at(pressure, speed).radius
   radius = min(max(radius, _MIN_RADIUS), _MAX_RADIUS)
@@ -125,7 +125,7 @@ def _dabs_a_pixel(
       settings.base('dabs_per_actual_radius') / radius
       + settings.base('dabs_per_basic_radius') / curve.radius
   )
-  # Across a dab that is longer than wide, a pixel counts for more.
+  # Across an elongated dab, libmypaint counts a pixel as `ratio` pixels.
   ratio = settings.value('elliptical_dab_ratio', pressure, speed)
   (x0, y0), (x1, y1) = curve.place(before), curve.place(t)
   dx, dy = x1 - x0, y1 - y0
@@ -138,7 +138,7 @@ def _dabs_a_pixel(
 
 
 def _lengths(curve: curves_lib.Curve) -> np.ndarray:
-  """Returns the length of the curve up to each of its points, pixels."""
+  """Returns the length of the curve up to each of its points, in pixels."""
   t = np.linspace(0.0, 1.0, _FINER * (len(_TIMES) - 1) + 1)
   places = np.array([curve.place(time) for time in t])
   steps = np.hypot(*np.diff(places, axis=0).T)

@@ -1,11 +1,10 @@
-"""The same picture on a larger canvas.
+"""Settings and brushes that paint the same picture on a larger canvas.
 
-A canvas and radii of f times the size put strokes in the right place, but
-libmypaint's brushes also look at how fast and how far they go, in pixels. So
-that they do what they did on the small canvas, a stroke takes f times as long
-(speeds are then what they were) and every time and length among a brush's
-settings is multiplied by f. What is left to differ is detail: dabs have edges
-a pixel wide, whatever the size.
+Scaling the canvas and the radii by f puts strokes in the right place, but
+libmypaint's brushes also react to speeds and lengths in pixels. To preserve
+their behavior, a stroke takes f times as long, which keeps its speed, and every
+time and length among a brush's settings is multiplied by f. Only detail
+differs: the edges of dabs are a pixel wide at any size.
 """
 
 from collections.abc import Callable
@@ -17,16 +16,16 @@ from typing import NamedTuple
 from environments.painting import settings as settings_lib
 from environments.painting import strokes as strokes_lib
 
-# libmypaint takes a point that comes 5 seconds after the one before for the
-# start of another stroke.
+# libmypaint starts another stroke at a point that comes 5 seconds or more after
+# the one before.
 _MAX_SECONDS_PER_POINT = 4.0
 
 
 class Enlarged(NamedTuple):
-  """What to paint with, so that the canvas shows the same picture."""
+  """Settings, brush and timing that paint the same picture, enlarged."""
 
-  settings: settings_lib.PaintingSettings  # Of the larger canvas.
-  brush: bytes  # JSON text.
+  settings: settings_lib.PaintingSettings  # Settings of the larger canvas.
+  brush: bytes  # JSON text of the brush.
   steps_per_stroke: int
   seconds_per_point: float
 
@@ -34,13 +33,13 @@ class Enlarged(NamedTuple):
 def enlarge(
     settings: settings_lib.PaintingSettings, brush: bytes, size: int
 ) -> Enlarged:
-  """Returns what paints, at `size`, what `settings` and `brush` paint.
+  """Returns what paints at `size` the picture of `settings` and `brush`.
 
   Args:
-    settings: of the picture as it is.
+    settings: settings of the original canvas.
     brush: JSON text of a libmypaint brush.
-    size: height and width of the larger canvas, pixels; with the canvas's own
-      size nothing changes, to the last bit.
+    size: height and width of the larger canvas, pixels. At the original size
+      nothing changes, to the last bit.
 
   Raises:
     ValueError: if `size` is below that of the canvas, or above 8192.
@@ -74,14 +73,14 @@ def _enlarge_brush(brush: bytes, factor: float) -> bytes:
       if setting is not None:
         base = setting['base_value']
         setting['base_value'] = enlarged(base)
-        # Inputs add to the base. Those to lengths grow with them; those to
-        # logarithms of lengths (no classic brush has any) stay.
+        # Inputs add to the base value. They scale for settings that are lengths
+        # or times, but not for logarithms (no classic brush has such inputs).
         if name in _LINEAR:
           for curve in setting.get('inputs', {}).values():
             for point in curve:
               point[1] *= factor
   except (ValueError, KeyError, TypeError, AttributeError):
-    return brush  # libmypaint refuses it, in the same words as ever.
+    return brush  # libmypaint rejects it with its usual error.
   return json.dumps(record).encode()
 
 
@@ -94,17 +93,17 @@ _LINEAR = (
 
 
 def _settings(factor: float) -> dict[str, Callable[[float], float]]:
-  """Returns how settings change, in the units of libmypaint's brush files."""
+  """Returns a function for each setting that changes, in brush files' units."""
 
   def log_of_length(unit: float) -> Callable[[float], float]:
-    # libmypaint's filters work over a length of exp(unit * value) - 1.
+    # libmypaint's filters act over a length of exp(unit * value) - 1.
     return lambda value: math.log1p(factor * math.expm1(unit * value)) / unit
 
   return {
       **dict.fromkeys(_LINEAR, lambda value: factor * value),
       'dabs_per_second': lambda value: value / factor,
-      # Edges fade over this many pixels at least. One keeps them from showing
-      # pixels as stairs, whatever their size; more is the brush's softness.
+      # Edges fade over at least this many pixels. The first one is
+      # antialiasing, needed at any size; only the rest is the brush's softness.
       'anti_aliasing': lambda value: value + (factor - 1) * max(value - 1, 0),
       'stroke_duration_logarithmic': lambda value: value + math.log(factor),
       'direction_filter': log_of_length(0.5),

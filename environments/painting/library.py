@@ -1,4 +1,4 @@
-"""Where libmypaint and its brushes are on this machine."""
+"""Search for libmypaint and its brushes on this machine."""
 
 import ctypes
 import ctypes.util
@@ -12,8 +12,8 @@ _INSTALL = (
     ' (Debian, Ubuntu) or `brew install libmypaint mypaint-brushes` (macOS)'
 )
 
-# The library's file names where the dynamic linker knows its folder. The
-# number counts incompatible interfaces: libmypaint 1.6 is libmypaint-1.5.so.1.
+# Names under which the dynamic linker may know the library. The number counts
+# incompatible interfaces: libmypaint 1.6 is libmypaint-1.5.so.1.
 _SONAMES = (
     'libmypaint-1.5.so.1',
     'libmypaint.so.0',
@@ -44,7 +44,7 @@ def find_libmypaint() -> str:
   """Returns a name by which the dynamic linker finds libmypaint.
 
   Raises:
-    ImportError: if it does not, with the command that installs libmypaint.
+    ImportError: if libmypaint is missing; names the command that installs it.
   """
   for name in _candidates():
     try:
@@ -59,10 +59,10 @@ def find_brushes() -> pathlib.Path:
   """Returns the folder of the brushes that come with MyPaint.
 
   Raises:
-    FileNotFoundError: if there is none, with the command that installs one.
+    FileNotFoundError: if there is none; names the command that installs it.
   """
   for data in _DATA_FOLDERS:
-    # Version 1.0 first: classic brushes of 2.0 mix pigments, and differ.
+    # Version 1.0 first: the classic brushes of 2.0 mix pigments and so differ.
     for version in ('1.0', '2.0'):
       folder = pathlib.Path(data, 'mypaint-data', version, 'brushes')
       if folder.is_dir():
@@ -78,11 +78,11 @@ def read_brush(name: str, brushes_path: str | None = None) -> bytes:
 
   Args:
     name: path of the brush below the folder, without `.myb`.
-    brushes_path: the folder, or None to look for the one of MyPaint.
+    brushes_path: folder of brushes; None searches for MyPaint's.
 
   Raises:
     FileNotFoundError: if there is no such folder.
-    ValueError: if there is no such brush in it, with close names.
+    ValueError: if it has no such brush; suggests close names.
   """
   folder = pathlib.Path(brushes_path) if brushes_path else find_brushes()
   if not folder.is_dir():

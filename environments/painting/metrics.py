@@ -1,22 +1,23 @@
-"""What strokes did to the canvas: which showed, and how much ink was wasted.
+"""Stroke metrics: how many strokes are visible, and how much ink is wasted.
 
-Measured on the canvases alone, so for any renderer. Axes: T commands, B
-episodes, H height, W width, C channels.
+Computed from the canvases alone, so they hold for any renderer. Axes: T
+commands, B episodes, H height, W width, C channels.
 
-The ink of a stroke is the change that it made: the sum over pixels of how far
-each went, as a share of the way from black to white, averaged over channels.
-(Black ink on black paper is no ink in this sense: such strokes do not show.)
+The ink of a stroke is the change that it made: the absolute change of each
+pixel, as a share of the range from black to white, averaged over channels and
+summed over pixels. Black ink on black paper is not ink in this sense: such
+strokes are invisible.
 
-Ink is *wasted* where later strokes undid it. A stroke takes a value from a to
-b through all levels between; the part that lasts is the levels that no later
-canvas crosses back. So when red is painted over with blue, half of the red's
-ink is wasted (in the channel blue; green stays dark and is not); all ink is
-under an eraser, while the eraser's own change lasts; and where dark ink is
-laid on dark ink nothing is wasted.
+Ink is *wasted* where later strokes undo it. A stroke takes a value from a to b
+through all levels in between; the levels that no later canvas crosses back are
+the part that lasts. When red is painted over with blue, half of the red ink is
+wasted: that in the blue channel, while green stays dark. Under an eraser all
+ink is wasted, while the eraser's own change lasts. Dark ink on dark ink wastes
+nothing.
 
-Ink is *overdrawn* where a later stroke changed the same pixel again in any
-direction. What is wasted is overdrawn; with a single ink, which only darkens,
-nothing is wasted and this is the figure to look at.
+Ink is *overdrawn* where a later stroke changes the same pixel again, in any
+direction. Wasted ink is always overdrawn. A single ink that only darkens never
+wastes any; there, overdrawn ink is the informative metric.
 """
 
 from collections.abc import Mapping
@@ -24,27 +25,27 @@ from typing import NamedTuple
 
 import numpy as np
 
-PAINT = 1  # The value of part 'flag' that paints.
+PAINT = 1  # Value of part 'flag' that paints.
 
 
 class StrokeUse(NamedTuple):
-  """Figures by episode, `[B]`."""
+  """Metrics of each episode, `[B]`."""
 
-  strokes: np.ndarray  # int64, painting commands.
-  visible: np.ndarray  # int64, those that changed the canvas.
-  ink: np.ndarray  # float64, pixels taken from white to black.
-  wasted: np.ndarray  # float64, the part of `ink` that was undone.
-  overdrawn: np.ndarray  # float64, the part of `ink` that was changed again.
+  strokes: np.ndarray  # int64, number of painting commands.
+  visible: np.ndarray  # int64, number of strokes that changed the canvas.
+  ink: np.ndarray  # float64, in pixels taken from white to black.
+  wasted: np.ndarray  # float64, part of `ink` that was undone.
+  overdrawn: np.ndarray  # float64, part of `ink` that was changed again.
 
 
 class StrokeSummary(NamedTuple):
-  """The same over many episodes; shares are of totals, NaN of nothing."""
+  """Metrics over many episodes; shares are of totals, NaN if these are 0."""
 
-  strokes: float  # An episode.
-  visible_share: float  # Of strokes.
-  ink: float  # An episode, pixels taken from white to black.
-  wasted_share: float  # Of ink.
-  overdrawn_share: float  # Of ink.
+  strokes: float  # Mean number per episode.
+  visible_share: float  # Share of strokes.
+  ink: float  # Mean per episode, in pixels taken from white to black.
+  wasted_share: float  # Share of ink.
+  overdrawn_share: float  # Share of ink.
 
 
 def stroke_use(
@@ -53,16 +54,16 @@ def stroke_use(
     *,
     min_change: int = 1,
 ) -> StrokeUse:
-  """Returns what the strokes of whole episodes did.
+  """Returns the metrics of each of B whole episodes.
 
-  What commands that do not paint change (none do in the painting environment)
-  is no ink, but it can undo ink.
+  A change by a command that does not paint is not counted as ink, but can undo
+  ink. (In the painting environment only strokes change the canvas.)
 
   Args:
     canvases: uint8 `[T+1, B, H, W, C]`, the first before the first command.
-    actions: by part, integers `[T, B]`; of these 'flag' is used: 1 paints.
-    min_change: how many of 255 levels some pixel must change for a stroke to
-      be visible.
+    actions: integers `[T, B]` for each part; only 'flag' is used (1 paints).
+    min_change: change in some pixel, of 255 levels, from which a stroke counts
+      as visible.
 
   Raises:
     ValueError: if a shape or type is wrong, or there is no 'flag'.
@@ -108,7 +109,7 @@ def stroke_use(
 
 
 def summarize(use: StrokeUse) -> StrokeSummary:
-  """Returns the figures of all episodes together."""
+  """Returns the metrics of all episodes together."""
   ink = float(use.ink.sum())
   strokes = int(use.strokes.sum())
   return StrokeSummary(
@@ -121,7 +122,7 @@ def summarize(use: StrokeUse) -> StrokeSummary:
 
 
 def _total(change: np.ndarray) -> np.ndarray:
-  """Returns levels `[B, H, W, C]` as pixels from white to black, `[B]`."""
+  """Converts changes `[B, H, W, C]`, in levels, to pixels of ink `[B]`."""
   return change.sum((1, 2, 3), dtype=np.int64) / (255 * change.shape[-1])
 
 

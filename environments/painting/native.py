@@ -1,4 +1,4 @@
-"""Canvases painted by the native step: see csrc/painter.c."""
+"""Canvases painted by the native extension; see csrc/painter.c."""
 
 import ctypes
 import functools
@@ -13,12 +13,12 @@ _EXTENSION = pathlib.Path(__file__).with_name('_native.so')
 
 
 def is_built() -> bool:
-  """Whether the extension was built, which needs a C compiler."""
+  """Returns true if the extension was built, which needs a C compiler."""
   return _EXTENSION.is_file()
 
 
 class NativeCanvases:
-  """N canvases; draws a batch of commands in one call without Python's lock.
+  """N canvases; draws a batch of commands in one call, without the GIL.
 
   Implements `renderer.Canvases`.
   """
@@ -37,12 +37,12 @@ class NativeCanvases:
 
     Args:
       brush: JSON text of a libmypaint brush.
-      count: N.
+      count: number of canvases, N.
       size: height and width, pixels.
-      channels: 1 or 3.
-      is_white: whether a clear canvas is white, otherwise transparent.
-      seconds_per_point: between two points of a stroke.
-      num_threads: that share the canvases of a call.
+      channels: number of channels, 1 or 3.
+      is_white: whether a clear canvas is white; otherwise it is transparent.
+      seconds_per_point: time between two points of a stroke.
+      num_threads: number of threads that share the canvases.
 
     Raises:
       ImportError: if libmypaint is missing or does not load.
@@ -76,7 +76,7 @@ class NativeCanvases:
       self._painter = None
 
   def reset(self, log_radius: float) -> np.ndarray:
-    """Clears all canvases and takes new brushes.
+    """Clears all canvases and creates new brushes.
 
     Args:
       log_radius: natural logarithm of the brushes' radius in pixels.
@@ -85,7 +85,7 @@ class NativeCanvases:
       Canvases, uint8 `[N, H, W, C]`.
 
     Raises:
-      ValueError: if libmypaint does not take the brush.
+      ValueError: if libmypaint does not accept the brush.
     """
     pixels = np.empty(self._shape, np.uint8)
     if self._functions.painter_reset(
@@ -117,7 +117,7 @@ def _pointer(array: np.ndarray) -> int:
 
 @functools.cache
 def _functions() -> ctypes.CDLL:
-  """Loads the extension and declares what it takes and returns."""
+  """Loads the extension and declares the types of its functions."""
   functions = ctypes.CDLL(str(_EXTENSION))
   pointer, integer, real = ctypes.c_void_p, ctypes.c_int, ctypes.c_float
   text = ctypes.c_char_p

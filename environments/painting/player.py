@@ -1,6 +1,6 @@
-"""A program as one web page that plays it, with nothing to load from a network.
+"""Web page that plays a program and loads nothing from the network.
 
-The page itself is player.html; this file puts a program's data into it.
+The page itself is player.html; this module inserts a program's data.
 """
 
 import base64
@@ -26,14 +26,14 @@ def page(
     canvas_size: int,
     title: str,
 ) -> str:
-  """Returns the page.
+  """Returns the HTML of the page.
 
   Args:
     frames: uint8 `[T + 1, size, size, C]`, the canvas before the first command
       and after each; the page shows these pixels.
-    curves: what the T commands draw.
+    curves: curves that the T commands draw.
     canvas_size: height and width of the canvas in the curves' pixels.
-    title: of the page, plain text.
+    title: title of the page, plain text.
 
   Raises:
     ImportError: if Pillow is missing.
@@ -45,7 +45,7 @@ def page(
       'commands': [_command(curve) for curve in curves],
   }
   text = _PAGE.read_text(encoding='utf-8')
-  # No text of the data can then end the element that holds it.
+  # Escaped, so that no text in the data can close the element that holds it.
   embedded = json.dumps(data, separators=(',', ':')).replace('<', '\\u003c')
   return text.replace('{{title}}', html.escape(title)).replace(
       '{{program}}', embedded
@@ -58,7 +58,7 @@ def _data_uri(frame: np.ndarray) -> str:
 
 
 def _command(curve: curves_lib.Curve) -> dict[str, Any]:
-  """Returns what the page shows of a command."""
+  """Returns the data from which the page shows a command."""
   if not curve.is_paint:
     return {
         'kind': 'move',

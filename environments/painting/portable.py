@@ -1,7 +1,7 @@
-"""Canvases painted without a compiler: libmypaint's own surface, by ctypes.
+"""Canvases on libmypaint's own surface, through ctypes: needs no compiler.
 
-Slower than native.py, for machines on which the extension was not built. The
-pixels are the same.
+Slower than native.py, with the same pixels; for machines on which the extension
+was not built.
 """
 
 import ctypes
@@ -74,11 +74,11 @@ class PortableCanvases:
 
     Args:
       brush: JSON text of a libmypaint brush.
-      count: N.
+      count: number of canvases, N.
       size: height and width, pixels.
-      channels: 1 or 3.
-      is_white: whether a clear canvas is white, otherwise transparent.
-      seconds_per_point: between two points of a stroke.
+      channels: number of channels, 1 or 3.
+      is_white: whether a clear canvas is white; otherwise it is transparent.
+      seconds_per_point: time between two points of a stroke.
 
     Raises:
       ImportError: if libmypaint is missing.
@@ -102,7 +102,7 @@ class PortableCanvases:
     self._canvases.clear()
 
   def reset(self, log_radius: float) -> np.ndarray:
-    """Clears all canvases and takes new brushes.
+    """Clears all canvases and creates new brushes.
 
     Args:
       log_radius: natural logarithm of the brushes' radius in pixels.
@@ -111,7 +111,7 @@ class PortableCanvases:
       Canvases, uint8 `[N, H, W, C]`.
 
     Raises:
-      ValueError: if libmypaint does not take the brush.
+      ValueError: if libmypaint does not accept the brush.
     """
     self._tiles[:] = self._background
     for canvas in self._canvases:
@@ -129,8 +129,8 @@ class PortableCanvases:
         continue
       hsv = None if strokes.hsv is None else strokes.hsv[index].tolist()
       canvas.set_brush(float(strokes.log_radius[index]), hsv)
-      # After a jump the start point is drawn to as well, so that libmypaint
-      # takes the stroke's first pressure from there.
+      # After a jump, also draw to the start point: libmypaint takes the
+      # stroke's first pressure from there.
       canvas.draw(points if strokes.is_jump[index] else points[1:])
     return self._read()
 
@@ -147,7 +147,7 @@ class PortableCanvases:
 
 
 class _Canvas:
-  """One of libmypaint's tiled surfaces and the brush that draws on it."""
+  """A tiled surface of libmypaint and the brush that draws on it."""
 
   def __init__(
       self, tiles: np.ndarray, background: int, seconds_per_point: float
@@ -157,7 +157,7 @@ class _Canvas:
     self._brush: int | None = None
     self._surface_pointer: int | None = None
     self._library = _library()
-    # Both held here: libmypaint keeps their addresses.
+    # libmypaint keeps the addresses of both, so they must stay alive.
     self._surface = _TiledSurface()
     self._tile_functions = _tile_functions(tiles, background)
     self._surface_pointer = ctypes.addressof(self._surface)
@@ -177,7 +177,7 @@ class _Canvas:
       self._surface_pointer = None
 
   def take_new_brush(self, json: bytes) -> None:
-    """A brush's random generator and slow tracking outlive its reset."""
+    """Replaces the brush: its random generator and lag outlive a reset."""
     if self._brush:
       self._library.mypaint_brush_unref(self._brush)
     self._brush = self._library.mypaint_brush_new()
@@ -207,9 +207,9 @@ class _Canvas:
 
 
 def _tile_functions(tiles: np.ndarray, background: int):
-  """Returns what libmypaint calls before and after it uses a tile.
+  """Returns the functions that libmypaint calls before and after using a tile.
 
-  Not methods of the canvas: it would hold itself alive through them.
+  They are not methods of the canvas: it would keep itself alive through them.
   """
   across = len(tiles)
   beyond = np.full(tiles.shape[2:], background, np.uint16)
@@ -226,8 +226,8 @@ def _tile_functions(tiles: np.ndarray, background: int):
 
   @_TileFunction
   def end(unused_surface, request):
-    # What was drawn beyond the canvas is forgotten: brushes that pick up
-    # color find background there.
+    # Erase what was drawn beyond the canvas: brushes that pick up color must
+    # find the background there.
     if request.contents.buffer == beyond_address:
       beyond.fill(background)
 
@@ -236,7 +236,7 @@ def _tile_functions(tiles: np.ndarray, background: int):
 
 @functools.cache
 def _library() -> ctypes.CDLL:
-  """Loads libmypaint and declares what its functions take and return."""
+  """Loads libmypaint and declares the types of its functions."""
   functions = ctypes.CDLL(library.find_libmypaint())
   pointer, integer, real = ctypes.c_void_p, ctypes.c_int, ctypes.c_float
   for name, restype, argtypes in (

@@ -1,6 +1,6 @@
-"""Programs that people can take away: settings, and commands to paint.
+"""Painting programs: settings and commands, to save, replay and export.
 
-For example, of an agent's actions, int `[T, B]` a part:
+Example, from an agent's actions, int `[T, B]` for each part:
 
 ```python
 program = painting.Program(settings, {k: v[:, 0] for k, v in actions.items()})
@@ -26,21 +26,21 @@ from environments.painting import settings as settings_lib
 from environments.painting import svg
 from environments.painting import trace as trace_lib
 
-_MILLIMETERS = 100.0  # Side of a plotter's picture.
+_MILLIMETERS = 100.0  # Default size of a plotter's picture.
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Program:
-  """One episode's commands and the settings that give them a meaning.
+  """Commands of one episode, and the settings that give them a meaning.
 
-  Sizes are height and width of square pictures in pixels; None means the
-  canvas's own, `settings.canvas_size`. At that size pictures are what the
-  environment shows, to the last bit. Larger ones are painted anew and show
-  the same picture in more detail (see enlargement.py); smaller ones are scaled
-  down. `brush` paints the same commands with another brush.
+  In the methods, `size` is the height and width of a square picture in pixels;
+  None means `settings.canvas_size`. At that size pictures equal those of the
+  environment to the last bit. Larger ones are painted anew with more detail
+  (see enlargement.py); smaller ones are scaled down. `brush` names another
+  brush for the same commands.
 
   Attributes:
-    settings: of the canvas and its commands.
+    settings: settings of the canvas and its commands.
     commands: int32 `[T]`, read-only, for each part of the settings' action
       spec, in its order. T may differ from `settings.episode_length`.
   """
@@ -49,7 +49,7 @@ class Program:
   commands: Mapping[str, np.ndarray]
 
   def __post_init__(self) -> None:
-    """Checks the commands and takes a copy of them.
+    """Checks and copies the commands.
 
     Raises:
       ValueError: if a part is missing, unknown, not `[T]` ints or out of range,
@@ -93,21 +93,21 @@ class Program:
   # As text.
 
   def to_json(self) -> str:
-    """Returns the program as JSON, which `from_json` takes."""
+    """Returns the program as JSON, for `from_json`."""
     return program_json.dump(self.settings, self.commands)
 
   @classmethod
   def from_json(cls, text: str) -> 'Program':
-    """Returns the program that `to_json` made a text of.
+    """Returns the program that `to_json` wrote.
 
     Raises:
-      ValueError: if this is no program, or one of another version, or if a
-        setting or a command is out of range; in one line that says which.
+      ValueError: if the text is not a program, or of another version, or a
+        setting or command is out of range; one line names the fault.
     """
     return cls(*program_json.load(text))
 
   def curves(self) -> list[curves_lib.Curve]:
-    """Returns what each command draws, in pixels of the canvas."""
+    """Returns the curve of each command, in pixels of the canvas."""
     return curves_lib.curves(self.settings, self.commands)
 
   def to_svg(
@@ -119,18 +119,18 @@ class Program:
   ) -> str:
     """Returns the strokes as SVG paths: quadratic Bézier curves.
 
-    A stroke is as long as the brush paints it, and in several paths if its
-    width changes; one too short for the brush to paint anything is left out.
+    Each stroke covers the part of its curve that the brush paints, in several
+    paths if its width changes. A stroke too short to leave paint is omitted.
 
     Args:
-      center_lines: for plotters: only the lines along which the brush goes, one
-        path until it is lifted, no paper, no widths, no opacities.
-      millimeters: height and width on paper; None means no physical size, and
+      center_lines: whether to write only center lines, for plotters: one path
+        until the brush is lifted, without paper, widths or opacities.
+      millimeters: height and width on paper. None means no physical size, but
         100 with `center_lines`.
-      brush: another brush, by name.
+      brush: name of another brush.
 
     Raises:
-      ValueError: if `millimeters` is out of range, or the brush unknown.
+      ValueError: if `millimeters` is out of range or the brush is unknown.
       FileNotFoundError: if there is no folder of brushes.
     """
     if millimeters is not None and not 0 < millimeters <= 1e5:
@@ -160,9 +160,9 @@ class Program:
       brush: str | None = None,
       title: str = 'A painting program',
   ) -> str:
-    """Returns a web page, complete in itself, that plays the program.
+    """Returns a self-contained web page that plays the program.
 
-    Its canvas shows the very pixels of `frames(size, brush)`.
+    Its canvas shows the exact pixels of `frames(size, brush)`.
 
     Raises:
       ImportError: if Pillow is missing, or as `frames` does.
@@ -185,7 +185,7 @@ class Program:
     Raises:
       ImportError: if libmypaint is missing.
       FileNotFoundError: if there is no folder of brushes.
-      ValueError: if the size is out of range or the brush unknown.
+      ValueError: if the size is out of range or the brush is unknown.
     """
     *_, canvas = self._paint(size, brush)
     return canvas
@@ -193,13 +193,13 @@ class Program:
   def frames(
       self, size: int | None = None, brush: str | None = None
   ) -> np.ndarray:
-    """Returns the canvas at first and after each command.
+    """Returns the canvas before the first command and after each one.
 
     Returns:
       uint8 `[T + 1, size, size, C]`.
 
     Raises:
-      As `render` does.
+      The same errors as `render`.
     """
     return np.stack(list(self._paint(size, brush)))
 
@@ -209,10 +209,10 @@ class Program:
       brush: str | None = None,
       moves: bool = True,
   ) -> np.ndarray:
-    """Returns the picture with each stroke in a color of its own.
+    """Returns the picture with strokes colored by time.
 
-    From the first stroke to the last, colors go from dark blue over red to
-    orange; a faint dashed line shows each move, unless `moves` is false.
+    From the first stroke to the last, colors go from dark blue through red to
+    orange. A faint dashed line shows each move, unless `moves` is false.
 
     Returns:
       uint8 `[size, size, 3]`, on white paper.
@@ -242,7 +242,7 @@ class Program:
       brush: str | None = None,
       seconds_per_command: float = 0.2,
   ) -> bytes:
-    """Returns an animated GIF of the program painting, over and over.
+    """Returns an animated GIF of the program painting, in a loop.
 
     Raises:
       ImportError: if Pillow is missing, or as `frames` does.
@@ -258,7 +258,7 @@ class Program:
       brush: str | None = None,
       seconds_per_command: float = 0.2,
   ) -> bytes:
-    """Returns a film of the program painting, MP4 with H.264.
+    """Returns an MP4 film (H.264) of the program painting.
 
     Raises:
       ImportError: if PyAV is missing, or as `frames` does.
@@ -269,7 +269,7 @@ class Program:
     )
 
   def _paint(self, size: int | None, brush: str | None) -> Iterator[np.ndarray]:
-    """Yields the canvas at first and after each command."""
+    """Yields the canvas before the first command and after each one."""
     settings = self.settings
     if brush is not None:
       settings = dataclasses.replace(settings, brush=brush)
@@ -297,7 +297,7 @@ def _reduce(image: np.ndarray, size: int) -> np.ndarray:
   """Returns an image `[s, s, C]` scaled down to `[size, size, C]` by area."""
   if len(image) == size:
     return image
-  # How much of each of the image's pixels lies in each of the result's.
+  # Overlap of each of the image's pixels with each of the result's.
   edges = np.arange(size + 1) * (len(image) / size)
   pixels = np.arange(len(image))
   inside = np.clip(

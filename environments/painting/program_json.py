@@ -1,4 +1,4 @@
-"""Programs as JSON: a version, settings by name, a command a line.
+"""Programs as JSON: a version, named settings, and one command per line.
 
 ```json
 {
@@ -38,8 +38,8 @@ def dump(
   """Returns a program as text that ends with a newline.
 
   Args:
-    settings: of the program.
-    commands: int `[T]` a part.
+    settings: settings of the program.
+    commands: int `[T]` for each part.
   """
   rows = zip(*(array.tolist() for array in commands.values()))
   lines = ',\n'.join(
@@ -58,10 +58,11 @@ def dump(
 def load(
     text: str,
 ) -> tuple[settings_lib.PaintingSettings, dict[str, np.ndarray]]:
-  """Returns settings and commands, int32 `[T]` a part, of what `dump` made.
+  """Returns the settings and commands, int32 `[T]` for each part, of a text.
 
   Raises:
-    ValueError: in one line that names what is wrong, its value and the remedy.
+    ValueError: if `dump` did not write the text; one line names the fault, its
+      value and the remedy.
   """
   try:
     record = json.loads(text)
@@ -112,7 +113,7 @@ def _settings(record: Any) -> settings_lib.PaintingSettings:
       kinds = typing.get_args(hint) or (hint,)
       if typing.get_origin(hint) is typing.Literal:
         kinds = (str,)
-      # JSON's true is no int, and its 64.0 none either.
+      # Exact types: JSON's true and 64.0 are not ints.
       if type(value) not in kinds:
         raise ValueError(
             f'setting {name} is {_short(value)}, must be of type'
@@ -146,7 +147,7 @@ def _commands(
 
 
 def _check_names(what: str, record: Any, names: tuple[str, ...]) -> None:
-  """Raises ValueError unless a record is a dict that has exactly `names`."""
+  """Raises ValueError unless a record is a dict with exactly these names."""
   if not isinstance(record, dict):
     raise ValueError(
         f'{what} is {_short(record)}, must be an object with'

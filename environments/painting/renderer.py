@@ -1,4 +1,4 @@
-"""A renderer of brush strokes, on libmypaint."""
+"""Renderer of brush strokes, on libmypaint."""
 
 from collections.abc import Mapping
 from typing import Literal, Protocol
@@ -18,10 +18,10 @@ Backend = Literal['auto', 'native', 'ctypes']
 
 
 class Canvases(Protocol):
-  """Owns N canvases, each with a brush; one class for each way to paint."""
+  """N canvases, each with a brush; there is one class per backend."""
 
   def reset(self, log_radius: float) -> np.ndarray:
-    """Clears all canvases, takes new brushes; returns uint8 `[N, H, W, C]`."""
+    """Clears all canvases, renews brushes; returns uint8 `[N, H, W, C]`."""
 
   def draw(self, strokes: strokes_lib.Strokes) -> np.ndarray:
     """Draws one command on each canvas; returns as `reset` does."""
@@ -34,12 +34,12 @@ class PaintingRenderer:
   """Draws brush strokes: a `core.Renderer` of N canvases.
 
   A command moves the brush to `end` without ink (flag 0), or paints along the
-  quadratic Bézier curve that `control` bends (flag 1). The pressure goes
-  evenly from that of the stroke before to the command's own; after a move it
-  is the command's own from the start. Episodes start at the top left corner.
+  quadratic Bézier curve with control point `control` (flag 1). The pressure
+  changes linearly from that of the preceding stroke to the command's own; after
+  a move it is the command's own throughout. Episodes start at the top left.
 
-  Every episode is exactly reproducible from its commands, whatever was
-  painted before, on one thread or several, in a batch or alone.
+  Every episode is exactly reproducible from its commands: earlier episodes,
+  threads and the batch size do not matter.
   """
 
   def __init__(
@@ -53,17 +53,17 @@ class PaintingRenderer:
     """Initializes N = `count` canvases.
 
     Args:
-      settings: of the canvases and their commands.
+      settings: settings of the canvases and their commands.
       count: number of canvases.
-      backend: 'native', the compiled step; 'ctypes', slower, the same pixels,
-        needs no compiler; or 'auto', native where it was built.
-      num_threads: that share a batch; the native step only.
-      size: height and width to paint at, pixels, where the same picture is
-        wanted in more detail than `settings.canvas_size` holds.
+      backend: 'native' for the compiled extension; 'ctypes' for a slower one
+        with the same pixels that needs no compiler; 'auto' for native if built.
+      num_threads: number of threads that share a batch, if native.
+      size: height and width of the canvas in pixels, to paint the same picture
+        in more detail; None means `settings.canvas_size`.
 
     Raises:
-      ImportError: if libmypaint is missing, with the command that installs
-        it; or if the native step is asked for and was not built.
+      ImportError: if libmypaint is missing, with the command that installs it;
+        or if `backend` is 'native' and the extension was not built.
       FileNotFoundError: if there is no folder of brushes.
       ValueError: if the brush is unknown, or an argument is out of range.
     """
@@ -121,7 +121,7 @@ class PaintingRenderer:
 
     Raises:
       RuntimeError: if the renderer is closed.
-      ValueError: if libmypaint does not take the brush.
+      ValueError: if libmypaint does not accept the brush.
     """
     if self._is_closed:
       raise RuntimeError('the renderer is closed; make another one')
@@ -130,10 +130,10 @@ class PaintingRenderer:
     return self._canvases.reset(self._strokes.initial_log_radius)
 
   def step(self, command: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Draws one command, int `[N]` a part; returns as `reset` does.
+    """Draws one command, int `[N]` for each part; returns as `reset` does.
 
     Raises:
-      RuntimeError: if no `reset` came first, or the renderer is closed.
+      RuntimeError: if `reset` was not called, or the renderer is closed.
     """
     if self._is_closed or not self._is_started:
       raise RuntimeError(
@@ -144,6 +144,6 @@ class PaintingRenderer:
     return self._canvases.draw(self._strokes.make(command))
 
   def close(self) -> None:
-    """Frees the canvases; the renderer is of no use afterwards."""
+    """Frees the canvases; the renderer is unusable afterwards."""
     self._is_closed = True
     self._canvases.close()

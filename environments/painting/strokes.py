@@ -1,9 +1,9 @@
-"""What commands mean: each becomes points, pressures and brush settings.
+"""Translation of commands into points, pressures and brush settings.
 
-Both ways of painting (native.py, portable.py) draw what this file computes.
-The conventions are those of DeepMind's environment of 2019, whose episodes
-are reproduced bit for bit, but for one mistake: there, a move left its y in
-both coordinates.
+Both backends (native.py, portable.py) draw what this module computes. The
+conventions are those of DeepMind's environment of 2019. Its episodes are
+reproduced bit for bit, except for one bug: there, a move left its y in both
+coordinates.
 """
 
 from collections.abc import Mapping
@@ -15,33 +15,33 @@ from environments.painting import bezier
 from environments.painting import colors
 from environments.painting import settings as settings_lib
 
-# Points after the first on a stroke. Halving them saves little time, most of
-# which goes into dabs, and changes pixels.
+# Points of a stroke after the first. Halving their number would change pixels
+# and save little time, as most of it goes into dabs.
 STEPS_PER_STROKE = 50
-# Between two points. It went through a C float in the environment that this
-# one matches, which makes it greater than 0.1 and so, in libmypaint, a pen
-# that was lifted.
+# Seconds between two points. The original environment passed 0.1 through a C
+# float, which makes it greater than 0.1: libmypaint then takes it for a lifted
+# pen.
 SECONDS_PER_POINT = float(np.float32(0.1))
 
-# What the parts of a command choose from, in [0, 1].
+# Values that the parts of a command choose from, in [0, 1].
 PRESSURES = np.linspace(0.1, 1.0, settings_lib.NUM_PRESSURES)
 SHADES = np.linspace(0.0, 1.0, settings_lib.NUM_SHADES)
 
 
 class Strokes(NamedTuple):
-  """One command on each of N canvases; C-contiguous arrays."""
+  """One command on each of N canvases, as C-contiguous arrays."""
 
-  is_paint: np.ndarray  # bool [N]; otherwise a move without ink.
-  is_jump: np.ndarray  # bool [N]; whether no stroke came right before.
+  is_paint: np.ndarray  # bool [N]; if false, a move without ink.
+  is_jump: np.ndarray  # bool [N]; true if no stroke came right before.
   log_radius: np.ndarray  # float32 [N], natural logarithm of pixels.
   hsv: np.ndarray | None  # float32 [N, 3] in [0, 1]; None if ink is black.
-  # float32 [N, steps + 1, 3]: x and y in pixels, pressure in [0, 1]. A move
-  # goes to the last point.
+  # float32 [N, steps + 1, 3]: x and y in pixels, pressure in [0, 1]. Of a move,
+  # only the last point is used.
   points: np.ndarray
 
 
 class StrokeMaker:
-  """Turns commands into strokes, from where those before left the brushes."""
+  """Turns commands into strokes; keeps the brushes' positions and pressures."""
 
   def __init__(
       self,
@@ -52,9 +52,9 @@ class StrokeMaker:
     """Initializes N = `count` brushes at the top left corner.
 
     Args:
-      settings: of the canvas and its commands.
+      settings: settings of the canvas and its commands.
       count: number of brushes.
-      steps: points after the first on a stroke.
+      steps: number of points of a stroke after the first.
     """
     self._settings = settings
     self._steps = steps
@@ -68,17 +68,17 @@ class StrokeMaker:
 
   @property
   def initial_log_radius(self) -> float:
-    """The brushes' radius as an episode starts, natural log of pixels."""
+    """Brush radius at the start of an episode, natural log of pixels."""
     return float(self._log_radii[0])
 
   def reset(self) -> None:
-    """Starts an episode: all brushes lifted, at the top left corner."""
+    """Starts an episode with all brushes lifted, at the top left corner."""
     self._position[:] = 0.0
     self._was_paint[:] = False
 
   def make(self, command: Mapping[str, np.ndarray]) -> Strokes:
-    """Returns the strokes of one command, int `[N]` a part, on each canvas."""
-    # Filled in place: a part of another length must not get to native code.
+    """Returns the strokes of one command, int `[N]` for each part."""
+    # Filled in place: a part of the wrong length must not reach native code.
     count = len(self._was_paint)
     num_points = self._steps + 1
     strokes = Strokes(
@@ -101,7 +101,7 @@ class StrokeMaker:
     strokes.points[..., 0] = path[..., 1]
     strokes.points[..., 1] = path[..., 0]
 
-    # From the end of the last stroke; after a jump, even.
+    # Linear from the last stroke's pressure; constant after a jump.
     last = PRESSURES[command.get('pressure', -1)]
     first = np.where(strokes.is_jump, last, self._pressure)
     share = np.arange(num_points)[:, np.newaxis] / self._steps
@@ -116,7 +116,7 @@ class StrokeMaker:
 def locate(
     settings: settings_lib.PaintingSettings, location: np.ndarray
 ) -> np.ndarray:
-  """Returns pixels `[N, 2]`, (y, x), of locations `[N]`."""
+  """Returns the pixel coordinates (y, x), `[N, 2]`, of locations `[N]`."""
   grid = settings.grid_size
   y, x = np.divmod(location, grid)
   size = float(settings.canvas_size)

@@ -1,4 +1,4 @@
-"""Programs as SVG: strokes are quadratic Bézier curves."""
+"""Programs as SVG; strokes are quadratic Bézier curves."""
 
 from collections.abc import Sequence
 import itertools
@@ -10,13 +10,13 @@ from environments.painting import brush_response
 from environments.painting import curves as curves_lib
 from environments.painting import dabs
 
-# Width of a plotter's line in a viewer. Plotters do not look at it.
+# Line width of a plot when it is viewed on a screen. Plotters ignore it.
 _PEN_MILLIMETERS = 0.3
 
-# A stroke is in as many pieces as it takes to get from its narrowest to its
-# widest place by such a factor each.
+# Largest ratio of the widths of adjacent pieces: a stroke is split into as many
+# pieces as this needs.
 _RATIO = 1.1
-_TRIED = 9  # Places along a stroke where its width is looked at.
+_TRIED = 9  # Number of points along a stroke where its width is evaluated.
 
 
 def picture(
@@ -27,19 +27,20 @@ def picture(
     background: str,
     millimeters: float | None = None,
 ) -> str:
-  """Returns the picture: of each stroke its curve, width, opacity and color.
+  """Returns the picture: curve, width, opacity and color of each stroke.
 
-  A path has one width, and a brush's depends on pressure and speed. A stroke
-  whose width changes is a group of paths, which are pieces of its curve. It
-  goes from the brush's first dab to its last; without any, it is left out.
-  What else brushes react to (direction, chance, ...) is not there.
+  An SVG path has one width, while a brush's width depends on pressure and
+  speed. A stroke of changing width is therefore a group of paths, each a piece
+  of its curve. It extends from the brush's first dab to its last; a stroke
+  without dabs is omitted. Other inputs of brushes (direction, chance, ...) are
+  ignored.
 
   Args:
-    curves: what the commands draw, in order.
+    curves: curves that the commands draw, in order.
     brush: JSON text of the libmypaint brush.
     canvas_size: height and width of the picture in the curves' pixels.
-    background: 'white', or 'transparent', which is seen as black.
-    millimeters: height and width on paper; None, `canvas_size` pixels.
+    background: 'white' or 'transparent'; the latter is drawn as black.
+    millimeters: height and width on paper; None means `canvas_size` pixels.
   """
   paper = '#ffffff' if background == 'white' else '#000000'
   lines = [
@@ -56,7 +57,7 @@ def picture(
 def _stroke(
     curve: curves_lib.Curve, first: float, last: float, brush: bytes
 ) -> list[str]:
-  """Returns the lines of a stroke, from one time on its curve to another."""
+  """Returns the SVG elements of a stroke between two times on its curve."""
 
   def look(t: float) -> brush_response.Response:
     return brush_response.read(brush).at(curve.pressure(t), curve.speed(t))
@@ -76,7 +77,7 @@ def _stroke(
   color = f'stroke="{hexadecimal(curve.color)}"'
   if count == 1:
     return [f'<path {paths[0]} {color} stroke-opacity="{opacity}"/>']
-  # Pieces overlap, so that only together they are as opaque as told.
+  # Pieces overlap, so the opacity must apply to the group as a whole.
   return [
       f'<g {color} opacity="{opacity}">',
       *(f'  <path {path}/>' for path in paths),
@@ -90,19 +91,19 @@ def center_lines(
     canvas_size: int,
     millimeters: float,
 ) -> str:
-  """Returns lines for a plotter, which has one pen: a path until it lifts.
+  """Returns center lines for a pen plotter: one path until the pen lifts.
 
   Args:
-    curves: what the commands draw, in order.
+    curves: curves that the commands draw, in order.
     canvas_size: height and width of the picture in the curves' pixels.
-    millimeters: height and width on paper, which is the unit of the paths.
+    millimeters: height and width on paper; paths are in millimeters.
   """
   scale = millimeters / canvas_size
   paths: list[list[curves_lib.Curve]] = []
   for curve in curves:
     if not curve.is_paint:
       continue
-    # A plotter changes pens between paths: one color each.
+    # A plotter changes pens between paths, so each path has one color.
     is_new = not paths or curve.is_jump or curve.color != paths[-1][-1].color
     if is_new:
       paths.append([])

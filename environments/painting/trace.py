@@ -1,4 +1,4 @@
-"""What makes the order of strokes visible: colors by time, lines for moves."""
+"""Visualization of the order of strokes: colors by time, lines for moves."""
 
 from collections.abc import Sequence
 
@@ -7,22 +7,22 @@ import numpy as np
 from environments import optional
 from environments.painting import curves as curves_lib
 
-# Perceptually even, and its last tenth is too light for white paper.
+# Perceptually uniform; its last tenth is too light for white paper.
 _COLOR_MAP, _LATEST = 'plasma', 0.9
 _MOVE_OPACITY = 0.35
-_MOVE_WIDTH = 1 / 200  # Shares of the canvas.
+_MOVE_WIDTH = 1 / 200  # As a share of the canvas size, like _MOVE_DASH.
 _MOVE_DASH = 1 / 40
 
 
 def colors(is_paint: np.ndarray) -> np.ndarray:
-  """Returns a color for each command, by when it comes among the strokes.
+  """Returns a color for each command, by its rank among the strokes.
 
   Args:
-    is_paint: bool `[T]`.
+    is_paint: bool `[T]`, true for strokes, false for moves.
 
   Returns:
-    Red, green, blue `[T, 3]`, in [0, 1]; moves have the color of the stroke
-    before.
+    Red, green, blue `[T, 3]`, in [0, 1]. A move has the color of the preceding
+    stroke.
 
   Raises:
     ImportError: if matplotlib is missing.
@@ -39,8 +39,8 @@ def with_moves(
 
   Args:
     image: uint8 `[size, size, C]`.
-    curves: of the program, in the pixels of its canvas.
-    scale: size of the image, in sizes of the canvas.
+    curves: curves of the program, in pixels of its canvas.
+    scale: size of the image relative to that of the canvas.
   """
   size = len(image)
   ink = np.zeros((size, size))
@@ -53,10 +53,10 @@ def with_moves(
 
 
 def _dashes(size: int, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-  """Returns how much of each pixel a dashed line covers, `[size, size]`."""
+  """Returns a dashed line's share of each pixel, `[size, size]`."""
   y, x = np.mgrid[:size, :size] + 0.5
   along = (end - start) / np.hypot(*(end - start))
-  # Pixels along the line from its start, and away from it.
+  # Distances in pixels: along the line from its start, and to the line.
   traveled = (x - start[0]) * along[0] + (y - start[1]) * along[1]
   nearest = np.clip(traveled, 0.0, np.hypot(*(end - start)))
   away = np.hypot(

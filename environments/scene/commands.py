@@ -1,4 +1,4 @@
-"""What commands mean: the objects that a program leaves on the platform.
+"""Translation between commands and the objects on the platform.
 
 Axes: T commands, N scenes, M objects.
 """
@@ -12,9 +12,10 @@ from environments.scene import settings as settings_lib
 
 
 class Objects(NamedTuple):
-  """Objects in the order in which they came; int32, the values of the parts.
+  """Objects in order of arrival; int32 `[..., M]` unless noted.
 
-  Where `present` is false, the others have no meaning (and are 0).
+  The fields are values of the parts of a command. Where `present` is false, the
+  others are 0 and have no meaning.
   """
 
   present: np.ndarray  # bool [..., M].
@@ -29,11 +30,10 @@ class Objects(NamedTuple):
 def place(commands: Mapping[str, np.ndarray]) -> Objects:
   """Returns the objects of whole programs, `[N, T]` each.
 
-  A change with no object before it does as a skip does. (The paper is silent
-  about it.)
+  A change without a preceding object acts as a skip. (The paper does not say.)
 
   Args:
-    commands: int `[T, N]` a part.
+    commands: int `[T, N]` for each part.
   """
   num_commands, count = commands['kind'].shape
   objects = Objects(
@@ -53,9 +53,9 @@ def place(commands: Mapping[str, np.ndarray]) -> Objects:
 
 
 def to_commands(objects: Objects) -> dict[str, np.ndarray]:
-  """Returns programs that add these objects, skips elsewhere; int32 `[M, N]`.
+  """Returns programs that add these objects and otherwise skip.
 
-  The inverse of `place`, for objects `[N, M]`.
+  The inverse of `place`: objects `[N, M]` become int32 `[M, N]` for each part.
   """
   kind = np.where(objects.present, settings_lib.ADD, settings_lib.SKIP)
   commands = {'kind': kind.T.astype(np.int32)}

@@ -1,9 +1,9 @@
-"""Scenes put together from a table's sprites, many at a time, in NumPy.
+"""Composition of scenes from a table's sprites, in batches, in NumPy.
 
-Sprites have different numbers of pixels. Those of all N scenes are treated as
-one long row, in which each scene has a stretch.
+Sprites have different numbers of pixels. The pixels of all N scenes form one
+long row, in which each scene has a contiguous stretch.
 
-Axes: N scenes, H height, W width, K pixels of the sprites at hand, together.
+Axes: N scenes, H height, W width, K pixels in the row.
 """
 
 from typing import NamedTuple
@@ -12,22 +12,22 @@ import numpy as np
 
 from environments.scene import sprites as sprites_lib
 
-# One pixel, so that red, green and blue move together, which is faster.
+# One pixel as a single item: copying its three bytes together is faster.
 _PIXEL = np.dtype('V3')
 
 
 class _Run(NamedTuple):
   """The pixels of one sprite in each of N scenes."""
 
-  lengths: np.ndarray  # int [N], of each scene's stretch.
-  source: np.ndarray  # int [K], places in the table.
-  target: np.ndarray  # int [K], places on the N canvases, one after another.
+  lengths: np.ndarray  # int [N], length of each scene's stretch.
+  source: np.ndarray  # int [K], indices into the table.
+  target: np.ndarray  # int [K], indices into the N canvases, flattened.
 
 
 class Canvases:
-  """N canvases on which objects are put, of which the latest can be replaced.
+  """N canvases to which objects are added; the latest one can be replaced.
 
-  Of two objects equally near at a pixel, the later one shows.
+  Where two objects are equally near, the later one is visible.
   """
 
   def __init__(self, table: sprites_lib.Table, count: int):
@@ -37,8 +37,8 @@ class Canvases:
     self._no_object = len(table.starts) - 2
     self._num_pixels = table.background_nearness.size
     self._brightness = table.brightness.ravel()
-    # The canvases, and below them what they were before their latest object.
-    # The two differ only where that object's sprite lies.
+    # Layer 0 holds the canvases, layer 1 the canvases without their latest
+    # object. The two differ only within that object's sprite.
     layers = (2, count, self._num_pixels)
     self._rgb = np.empty((*layers, 3), np.uint8)
     self._nearness = np.empty(layers, np.float32)
@@ -53,12 +53,12 @@ class Canvases:
     self._latest[:] = self._no_object
 
   def picture(self) -> np.ndarray:
-    """Returns the canvases, a fresh uint8 `[N, H, W, 3]`."""
+    """Returns a copy of the canvases, uint8 `[N, H, W, 3]`."""
     shape = (self._count, *self._table.background.shape)
     return self._rgb[0].reshape(shape).copy()
 
   def has_object(self) -> np.ndarray:
-    """Returns where there is an object that can be replaced, bool `[N]`."""
+    """Returns true where there is an object to replace, bool `[N]`."""
     return self._latest != self._no_object
 
   def draw(
@@ -68,17 +68,18 @@ class Canvases:
       sprite: np.ndarray,
       levels: np.ndarray,
   ) -> None:
-    """Puts an object on some canvases.
+    """Draws an object on some canvases.
 
     Args:
-      adds: bool `[N]`, where to put it beside what is there.
-      replaces: bool `[N]`, where instead of the latest object; nowhere both.
-      sprite: int `[N]`, of the object.
-      levels: int `[N, 3]`, of its red, green and blue.
+      adds: bool `[N]`, canvases to which the object is added.
+      replaces: bool `[N]`, canvases whose latest object it replaces; must not
+        overlap `adds`.
+      sprite: int `[N]`, sprite of the object.
+      levels: int `[N, 3]`, levels of its red, green and blue.
     """
     acts = adds | replaces
-    # First, the two layers become equal under the latest object: as the upper
-    # one is, where it stays, and as the lower one, where it goes.
+    # First, make the two layers equal under the latest object: as layer 0 where
+    # it stays, as layer 1 where it is replaced.
     run = self._run(np.where(acts, self._latest, self._no_object))
     stretches = np.repeat(np.where(adds, 0, 1), run.lengths)
     depth = self._count * self._num_pixels
@@ -94,7 +95,7 @@ class Canvases:
     nearness[target] = nearness.take(source)
 
   def _put(self, run: _Run, levels: np.ndarray) -> None:
-    """Draws sprites where they are nearest; `levels` are `[N, 3]`."""
+    """Draws sprites where they are nearest, with color levels `[N, 3]`."""
     nearness = self._nearness.reshape(-1)
     near = self._table.nearness.take(run.source)
     shows = np.flatnonzero(near >= nearness.take(run.target))
@@ -110,11 +111,11 @@ class Canvases:
     self._pixels[target] = rgb.view(_PIXEL).ravel()
 
   def _run(self, sprite: np.ndarray) -> _Run:
-    """Returns the pixels of sprites `[N]`, one for each scene."""
+    """Returns the pixels of sprites `[N]`, one sprite per scene."""
     starts = self._table.starts.take(sprite).astype(np.int64)
     lengths = self._table.starts.take(sprite + 1) - starts
     ends = np.cumsum(lengths)
-    # A stretch's places in the table, less its place in the row.
+    # Index in the row, plus each stretch's offset between table and row.
     source = np.arange(ends[-1])
     source += np.repeat(starts - (ends - lengths), lengths)
     target = self._table.pixels.take(source).astype(np.int64)

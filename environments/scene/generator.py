@@ -1,4 +1,4 @@
-"""Random scenes whose objects do not overlap: what there is to reconstruct.
+"""Random scenes without overlapping objects, as targets to reconstruct.
 
 Axes: N scenes, M objects, L locations, F footprints (object and size).
 """
@@ -10,7 +10,7 @@ import numpy as np
 from environments.scene import commands as commands_lib
 from environments.scene import settings as settings_lib
 
-_CHUNK = 4096  # Scenes at a time: memory stays small.
+_CHUNK = 4096  # Scenes generated at a time, to limit memory.
 
 
 def generate(
@@ -20,19 +20,19 @@ def generate(
     seed: int,
     max_objects: int = 5,
 ) -> commands_lib.Objects:
-  """Returns random scenes on the agent's own grid, `[N, max_objects]` each.
+  """Returns random scenes on the agent's grid, `[N, max_objects]` each.
 
-  The number of objects is uniform from 1 to `max_objects`, and so are kind,
-  size and color of each. Objects come one after another, each at a location
-  that is uniform among those where its footprint overlaps no other; a scene
-  with no such location begins again. An object may hide another from the
-  camera, wholly if need be.
+  The number of objects is uniform from 1 to `max_objects`. Kind, size and color
+  of each object are uniform. Objects are placed one after another, each at a
+  location drawn uniformly from those where its footprint overlaps no other; a
+  scene that has no such location is redrawn. An object may hide another one
+  from the camera, even completely.
 
   Args:
-    settings: of the scenes.
-    count: of scenes, N.
-    seed: the same gives the same scenes.
-    max_objects: in a scene.
+    settings: settings of the scenes.
+    count: number of scenes, N.
+    seed: random seed; the same seed gives the same scenes.
+    max_objects: largest number of objects in a scene, 1 to 20.
 
   Raises:
     ValueError: if an argument is out of range.
@@ -56,9 +56,9 @@ def generate(
 def overlap(
     settings: settings_lib.SceneSettings, objects: commands_lib.Objects
 ) -> np.ndarray:
-  """Returns which objects of a scene overlap, bool `[N, M, M]`.
+  """Returns which pairs of objects overlap, bool `[N, M, M]`.
 
-  From above: footprints that only touch do not overlap.
+  Compares footprints, seen from above. Those that only touch do not overlap.
   """
   places = settings.places()[objects.location]
   half, radius = (
@@ -80,7 +80,7 @@ def _generate(
     max_objects: int,
     rng: np.random.Generator,
 ) -> commands_lib.Objects:
-  """Returns `count` scenes, less those that had no room for an object."""
+  """Returns `count` scenes, except those that ran out of free locations."""
   shape = (count, max_objects)
   num_objects = rng.integers(1, max_objects + 1, count)
   present = np.arange(max_objects) < num_objects[:, np.newaxis]
@@ -103,7 +103,7 @@ def _generate(
       is_free &= ~blocked[footprint[:, i], footprint[:, j], y, x]
     num_free = is_free.sum((1, 2))
     has_room &= (num_free > 0) | ~present[:, i]
-    # The location is the n-th of those that are free.
+    # The object goes to the n-th free location.
     n = rng.integers(0, np.maximum(num_free, 1))
     location[:, i] = np.argmax(
         np.cumsum(is_free.reshape(count, -1), axis=1) > n[:, np.newaxis], axis=1
@@ -116,11 +116,11 @@ def _generate(
 
 @functools.lru_cache(maxsize=4)
 def _blocked(settings: settings_lib.SceneSettings) -> np.ndarray:
-  """Returns where a footprint overlaps another, by the way between them.
+  """Returns a table of overlapping footprints, by the offset between them.
 
   Returns:
-    bool `[F, F, 2 G - 1, 2 G - 1]` for a grid of G locations a side; at the
-    last two indices, the way in rows and columns plus G - 1.
+    bool `[F, F, 2 G - 1, 2 G - 1]` for a grid of G x G locations. The last two
+    indices are the offset in rows and in columns, plus G - 1.
   """
   size = settings.grid_size
   half, radius = (values.ravel() for values in settings.footprints())
@@ -141,17 +141,17 @@ def _blocked(settings: settings_lib.SceneSettings) -> np.ndarray:
 def _overlaps(
     distance: np.ndarray, half: np.ndarray, radius: np.ndarray | float
 ) -> np.ndarray:
-  """Returns whether rounded squares overlap, bool `[...]`.
+  """Returns true where rounded squares overlap, bool `[...]`.
 
-  The sum (Minkowski's) of two rounded squares is one, too: they overlap if the
-  middle of one is inside the sum around the other.
+  The Minkowski sum of two rounded squares is a rounded square. They overlap if
+  the center of one lies within the sum, placed around the center of the other.
 
   Args:
-    distance: of the middles, along x and along y, `[..., 2]`.
-    half: half the side, before rounding, of both squares together, `[...]`.
-    radius: of the corners of both together, `[...]`.
+    distance: distances of the centers along x and along y, `[..., 2]`.
+    half: sum of the half sides before rounding, `[...]`.
+    radius: sum of the corner radii, `[...]`.
   """
-  # What touches is no overlap, however the sums were rounded.
+  # Touching is not overlapping, whatever the rounding errors of the sums.
   slack = 1e-9
   outside = np.maximum(distance - np.expand_dims(half, -1), 0.0)
   is_near = np.hypot(outside[..., 0], outside[..., 1]) < radius - slack

@@ -1,8 +1,7 @@
-"""OpenGL without a display: a context of EGL or of OSMesa.
+"""OpenGL without a display, through a context of EGL or OSMesa.
 
-Both are opened through ctypes. The modules that MuJoCo has for it want one of
-them to be chosen for the whole process, by an environment variable, before the
-first import.
+Opens both through ctypes, since MuJoCo's own modules need the choice to be made
+by an environment variable before the first import.
 """
 
 from collections.abc import Callable
@@ -19,32 +18,33 @@ _INSTALL = (
 
 
 class NoOpenGLError(OSError):
-  """No way to draw on this machine."""
+  """Raised if no OpenGL can draw on this machine without a display."""
 
 
 class Context(Protocol):
-  """What OpenGL draws in. To be made, used and freed on one thread."""
+  """OpenGL context. Create, use and free it on a single thread."""
 
   def make_current(self) -> None:
-    """Has OpenGL draw here, on this thread."""
+    """Makes this the context in which the current thread draws."""
 
   def free(self) -> None:
-    """Frees it; it is of no use afterwards."""
+    """Frees the context; it is unusable afterwards."""
 
 
 def open_context(kind: Kind, size: int) -> Context:
   """Returns a context that is current on this thread.
 
-  MuJoCo looks up OpenGL's functions once in a process, so whichever kind comes
-  first is the only one from then on.
+  MuJoCo looks up OpenGL's functions once per process, so the first kind that is
+  opened is the only one from then on.
 
   Args:
-    kind: 'egl', 'osmesa', or 'auto': what the process uses already, or what
-      the environment variable MUJOCO_GL says, or the first that works.
+    kind: 'egl', 'osmesa' or 'auto'. The last means the kind that the process
+      uses already, else that of the environment variable MUJOCO_GL, else the
+      first that works.
     size: height and width of pictures, pixels.
 
   Raises:
-    NoOpenGLError: if there is none, with the command that installs it.
+    NoOpenGLError: if there is none; names the command that installs it.
     ValueError: if `kind` is unknown, or not the one that the process uses.
   """
   if kind not in ('auto', *_OPENERS):
@@ -75,14 +75,14 @@ def open_context(kind: Kind, size: int) -> Context:
   )
 
 
-# The kind that this process draws through, once there is one.
+# Kind that this process uses; empty before the first context.
 _used: list[str] = []
 
 _pointer, _int, _uint = ctypes.c_void_p, ctypes.c_int, ctypes.c_uint
 
 
 class _EglContext:
-  """A context without a surface: MuJoCo draws in buffers of its own."""
+  """EGL context without a surface: MuJoCo draws into its own buffers."""
 
   # From EGL/egl.h and eglext.h.
   _PLATFORM_DEVICE = 0x313F
@@ -142,7 +142,7 @@ class _EglContext:
   def _initialize_display(self) -> int:
     """Returns the first display that works.
 
-    Software comes before hardware, so that pictures are the same on all
+    Tries software rendering before hardware, for the same pictures on all
     machines.
     """
     get_display = self._extension(
@@ -184,7 +184,7 @@ class _EglContext:
 
 
 class _OSMesaContext:
-  """A context in memory. Mesa 25.1 and later no longer have it."""
+  """OSMesa context, in memory. Mesa 25.1 and later no longer have it."""
 
   # From GL/gl.h.
   _RGBA = 0x1908
@@ -204,7 +204,7 @@ class _OSMesaContext:
         _int,
     ]
     self._mesa.OSMesaDestroyContext.argtypes = [_pointer]
-    # Bits of depth, stencil and accumulation.
+    # The numbers are the bits of depth, stencil and accumulation buffers.
     self._context = create(self._RGBA, 24, 8, 0, None)
     if not self._context:
       raise OSError('it gives no context')
@@ -235,9 +235,9 @@ _OPENERS: dict[str, Callable[[int], Context]] = {
 
 
 def _load(*names: str) -> ctypes.CDLL:
-  """Returns the first library that there is.
+  """Returns the first library that loads.
 
-  MuJoCo finds OpenGL's functions among what is loaded for all to see.
+  Loads it globally: MuJoCo looks up OpenGL's functions among global symbols.
   """
   for name in names:
     try:

@@ -1,7 +1,7 @@
-"""What a reconstructed scene got right, object by object.
+"""Object-level accuracy of reconstructed scenes.
 
-Objects are matched first, then compared. Axes: B scenes, M objects (places for
-them; predicted and true scenes may have different numbers of places).
+Objects are first matched, then compared. Axes: B scenes, M slots for objects
+(predicted and true scenes may differ in M).
 """
 
 from collections.abc import Mapping
@@ -14,21 +14,21 @@ _PARTS = ('object', 'location', 'size', *COLORS)
 
 
 class ObjectAccuracy(NamedTuple):
-  """Shares in [0, 1] over a set of scenes; NaN where there is nothing."""
+  """Shares in [0, 1] over a set of scenes; NaN if the total is 0."""
 
-  scenes: int  # B.
-  right_count: float  # Of scenes with the right number of objects.
-  count_error: float  # Mean difference of the numbers, objects, no sign.
-  exact: float  # Of scenes in which everything is right.
-  recall: float  # Of true objects matched within one cell.
-  precision: float  # Of predicted objects matched within one cell.
-  matched: int  # Pairs; the shares below are of these.
-  kind: float  # Of the right kind: sphere, box, ...
-  location: float  # At the very location.
-  near: float  # Within one cell: in row, in column or in both.
-  size: float  # Of the right size.
-  color: float  # Right in red, green and blue.
-  shade: float  # Of single channels that are right.
+  scenes: int  # Number of scenes, B.
+  right_count: float  # Scenes with the right number of objects.
+  count_error: float  # Mean absolute error of the number of objects.
+  exact: float  # Scenes in which everything is right.
+  recall: float  # True objects matched within one cell.
+  precision: float  # Predicted objects matched within one cell.
+  matched: int  # Number of pairs; the shares below are of these.
+  kind: float  # Pairs of the same kind: sphere, box, ...
+  location: float  # Pairs at exactly the same location.
+  near: float  # Pairs at most one row and one column apart.
+  size: float  # Pairs of the same size.
+  color: float  # Pairs with the same red, green and blue.
+  shade: float  # Single color channels that are the same.
 
 
 def evaluate_objects(
@@ -37,19 +37,18 @@ def evaluate_objects(
     *,
     grid_shape: tuple[int, int],
 ) -> ObjectAccuracy:
-  """Returns how much of true scenes is in predicted ones.
+  """Returns the accuracy of predicted scenes, object by object.
 
-  In each scene as many pairs are matched as there are objects of the side that
-  has fewer. Of all such matchings that one is taken in which the objects of
-  pairs lie nearest to each other, by the sum of their distances on the grid;
-  of several, the one with most other parts right.
+  In each scene, every object of the side that has fewer is matched. The
+  matching minimizes the sum of the distances of pairs on the grid; ties go to
+  the matching with more other parts right.
 
   Args:
     predicted: 'present', bool `[B, M]`, and int `[B, M]` for 'object' (its
       kind), 'location' (`row * width + column`), 'size', 'red', 'green' and
       'blue'; these have no meaning where 'present' is false.
-    true: likewise; M may differ.
-    grid_shape: (height, width) of the locations.
+    true: true objects in the same form; M may differ.
+    grid_shape: height and width of the grid of locations.
 
   Raises:
     ValueError: if a part is missing, of a wrong shape, or off the grid.
@@ -101,14 +100,14 @@ def evaluate_objects(
 def match(cost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   """Returns the pairs of rows and columns whose costs have the least sum.
 
-  By shortest augmenting paths (Jonker and Volgenant, 1987), for matrices of
+  Uses shortest augmenting paths (Jonker and Volgenant, 1987), for matrices of
   some tens of rows.
 
   Args:
-    cost: finite, `[R, C]`.
+    cost: finite costs `[R, C]`.
 
   Returns:
-    Rows and columns, int `[min(R, C)]` each, in the order of the rows.
+    Rows and columns, int `[min(R, C)]` each, ordered by row.
   """
   cost = np.asarray(cost, np.float64)
   if cost.shape[0] > cost.shape[1]:
@@ -117,10 +116,10 @@ def match(cost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return rows[order], columns[order]
   num_rows, num_columns = cost.shape
   row_price, column_price = np.zeros(num_rows), np.zeros(num_columns)
-  row_of = np.full(num_columns, -1)  # The row that a column is matched with.
+  row_of = np.full(num_columns, -1)  # Row matched with a column, or -1.
   for start in range(num_rows):
     distance = np.full(num_columns, np.inf)
-    before = np.full(num_columns, -1)  # Columns on the way; -1 is the start.
+    before = np.full(num_columns, -1)  # Previous column; -1 is the start.
     is_done = np.zeros(num_columns, bool)
     row, column, so_far = start, -1, 0.0
     while row >= 0:
@@ -132,7 +131,7 @@ def match(cost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
       so_far = distance[column]
       is_done[column] = True
       row = row_of[column]
-    # Prices stay such that no reduced cost is negative.
+    # Update the prices so that no reduced cost is negative.
     reached = is_done & (row_of >= 0)
     row_price[row_of[reached]] += so_far - distance[reached]
     column_price[is_done] -= so_far - distance[is_done]
@@ -151,7 +150,7 @@ def _pairs(
     true: Mapping[str, np.ndarray],
     width: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """Returns scenes, places of predicted and of true objects, int `[pairs]`."""
+  """Returns scene, predicted slot and true slot of each pair, int `[pairs]`."""
   parts = []
   for b in range(len(true['present'])):
     first = np.flatnonzero(predicted['present'][b])
@@ -167,7 +166,7 @@ def _pairs(
         predicted[name][b, first][:, None] != true[name][b, second]
         for name in _PARTS
     )
-    # Far below the least difference of two sums of distances that matters.
+    # Breaks ties: far below any relevant difference of two sums of distances.
     i, j = match(np.hypot(rows, columns) + 1e-6 * wrong)
     parts.append((np.full(len(i), b), first[i], second[j]))
   if not parts:

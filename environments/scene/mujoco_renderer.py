@@ -1,7 +1,7 @@
-"""Scenes drawn by MuJoCo itself: any size, with shadows if wanted.
+"""Renderer of scenes by MuJoCo itself, at any size, optionally with shadows.
 
-The environment draws from a table (table.py) that is made with this, and its
-pictures are equal to these bit for bit.
+It makes the table of sprites (sprites.py) from which the environment draws. The
+environment's pictures equal MuJoCo's bit for bit.
 """
 
 import threading
@@ -14,9 +14,9 @@ from environments.scene import world
 
 
 class LiveRenderer:
-  """Draws scenes through OpenGL, one after another.
+  """Draws scenes through OpenGL, one at a time.
 
-  To be made, used and closed on one thread. Use it in a `with` statement, or
+  Create, use and close it on a single thread. Use it in a `with` statement, or
   call `close`.
   """
 
@@ -34,17 +34,16 @@ class LiveRenderer:
 
     Args:
       size: height and width of pictures, pixels.
-      max_objects: that a scene may have.
-      quality: how finely to draw.
-      shadows: whether the lamp casts them.
-      platform: whether platform and ground are drawn, or only objects.
-      gl: 'egl', 'osmesa', or 'auto'; see `gl.open_context`.
+      max_objects: largest number of objects in a scene.
+      quality: level of detail of the drawing.
+      shadows: whether the lamp casts shadows.
+      platform: whether to draw platform and ground besides the objects.
+      gl: 'egl', 'osmesa' or 'auto'; see `gl.open_context`.
 
     Raises:
-      NoOpenGLError: if the machine has neither, with the command that
-        installs it.
-      ValueError: if an argument is out of range, or the process draws through
-        another kind of OpenGL already.
+      NoOpenGLError: if there is no OpenGL; names the command that installs it.
+      ValueError: if an argument is out of range, or the process already uses
+        another kind of OpenGL.
     """
     self._mjr: Any = None
     if not 1 <= size <= 4096:
@@ -80,7 +79,7 @@ class LiveRenderer:
     self._num_fixed = self._scene.ngeom
     self._mjr = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_50)
     mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._mjr)
-    # As it is in OpenGL's buffer: reading it the other way round would round.
+    # As in OpenGL's buffer: the reverse order would lose precision.
     self._mjr.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
     self._viewport = mujoco.MjrRect(0, 0, size, size)
 
@@ -94,10 +93,10 @@ class LiveRenderer:
     """Returns a picture of a scene, uint8 `[size, size, 3]`.
 
     Args:
-      objects: on the platform.
+      objects: objects on the platform.
 
     Raises:
-      RuntimeError: if closed, or on another thread than it was made on.
+      RuntimeError: if the renderer is closed or was made on another thread.
       ValueError: if there are more objects than `max_objects`.
     """
     self._draw(objects)
@@ -108,17 +107,17 @@ class LiveRenderer:
   def render_depth(
       self, objects: list[world.Geom]
   ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns a picture as `render` does, and how near each of its pixels is.
+    """Returns a picture of a scene and the nearness of each pixel.
 
     Args:
-      objects: on the platform.
+      objects: objects on the platform.
 
     Returns:
-      uint8 `[size, size, 3]`, and float32 `[size, size]` from 0, nothing at
-      all, to 1, the nearest.
+      The picture, uint8 `[size, size, 3]`, and the nearness, float32
+      `[size, size]`, from 0 (empty) to 1 (nearest).
 
     Raises:
-      As `render` does.
+      The same errors as `render`.
     """
     self._draw(objects)
     pixels = np.empty((self._size, self._size, 3), np.uint8)
@@ -127,7 +126,7 @@ class LiveRenderer:
     return pixels[::-1].copy(), nearness[::-1].copy()
 
   def close(self) -> None:
-    """Frees what it holds; it is of no use afterwards."""
+    """Frees the renderer's resources; it is unusable afterwards."""
     if self._mjr is not None:
       self._check_thread()
       self._context.make_current()
@@ -151,7 +150,7 @@ class LiveRenderer:
     self._mujoco.mjr_render(self._viewport, self._scene, self._mjr)
 
   def _append(self, geom: world.Geom) -> None:
-    """Appends what MuJoCo makes of such a geom in a model."""
+    """Appends a geom as MuJoCo would for a geom of the model."""
     slot = self._scene.geoms[self._scene.ngeom]
     self._mujoco.mjv_initGeom(
         slot,
@@ -161,7 +160,7 @@ class LiveRenderer:
         _UPRIGHT,
         geom.rgba.astype(np.float32),
     )
-    # mjv_initGeom leaves these as they were. Decoration casts no shadow.
+    # mjv_initGeom keeps their old values, and decoration casts no shadow.
     slot.objtype, slot.objid = self._mujoco.mjtObj.mjOBJ_UNKNOWN, -1
     slot.category = self._mujoco.mjtCatBit.mjCAT_DYNAMIC
     slot.specular = world.SPECULAR

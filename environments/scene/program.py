@@ -1,4 +1,4 @@
-"""Programs for scenes: to be saved, opened in MuJoCo, and rendered."""
+"""Scene programs: settings and commands, to save, render and open in MuJoCo."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -16,7 +16,7 @@ from environments.scene import world
 
 _FORMAT = 'spiral_jax scene program'
 _VERSION = 1
-# Parts that are written as words.
+# Parts whose values are written as words.
 _WORDS = {'kind': settings_lib.KINDS, 'object': settings_lib.OBJECTS}
 
 
@@ -31,11 +31,11 @@ class Program:
     """Initializes a program of T commands.
 
     Args:
-      settings: of the environment that the commands are for.
-      commands: int `[T]` a part, as the environment takes them one by one.
+      settings: settings of the environment of these commands.
+      commands: int `[T]` for each part, in the order in which they are run.
 
     Raises:
-      ValueError: that names the part, its value and its range.
+      ValueError: if a part is out of range; names it, its value and its range.
     """
     length = np.shape(next(iter(commands.values()), ()))[:1]
     checked = core.check_command(settings.action_spec(), commands, length)
@@ -53,21 +53,21 @@ class Program:
   __hash__ = None  # type: ignore[assignment]
 
   def __len__(self) -> int:
-    """Number of commands, T."""
+    """Returns the number of commands, T."""
     return len(self._commands['kind'])
 
   @property
   def settings(self) -> settings_lib.SceneSettings:
-    """Settings of the environment that the commands are for."""
+    """Settings of the environment of these commands."""
     return self._settings
 
   @property
   def commands(self) -> dict[str, np.ndarray]:
-    """The commands, int32 `[T]` a part; the caller's own."""
+    """Copy of the commands, int32 `[T]` for each part."""
     return {name: values.copy() for name, values in self._commands.items()}
 
   def objects(self) -> commands_lib.Objects:
-    """Returns the objects that are there in the end, `[M]` each."""
+    """Returns the objects of the final scene, `[M]` each."""
     placed = commands_lib.place(
         {name: values[:, None] for name, values in self._commands.items()}
     )
@@ -75,7 +75,7 @@ class Program:
     return commands_lib.Objects(*(values[0, present] for values in placed))
 
   def to_json(self) -> str:
-    """Returns the program as text, one command a line."""
+    """Returns the program as JSON, one command per line."""
     rows = [
         {
             name: _WORDS[name][value] if name in _WORDS else int(value)
@@ -98,7 +98,7 @@ class Program:
     """Returns the program that `to_json` wrote.
 
     Raises:
-      ValueError: if it is not one, with what is wrong with it.
+      ValueError: if the text is not a program; says what is wrong with it.
     """
     try:
       data = json.loads(text)
@@ -119,13 +119,13 @@ class Program:
   def to_mjcf(self, *, size: int | None = None, shadows: bool = False) -> str:
     """Returns the final scene as MuJoCo's XML.
 
-    Its camera is named 'camera'. Without shadows, MuJoCo's picture through it
-    at the canvas's size is equal to the environment's.
+    The camera is named 'camera'. At the canvas's size and without shadows,
+    MuJoCo's picture from it equals the environment's.
 
     Args:
-      size: height and width of the largest picture that MuJoCo can then take,
-        pixels; None, the canvas's.
-      shadows: whether the lamp casts them.
+      size: height and width of the largest picture that MuJoCo can take of the
+        scene, pixels; None means the canvas's size.
+      shadows: whether the lamp casts shadows.
     """
     return world.mjcf(
         self._geoms(), size or self._settings.canvas_size, shadows=shadows
@@ -138,16 +138,18 @@ class Program:
       shadows: bool = False,
       gl: gl_lib.Kind = 'auto',
   ) -> np.ndarray:
-    """Returns a picture of the final scene, by MuJoCo, uint8 `[H, W, 3]`.
+    """Returns MuJoCo's picture of the final scene, uint8 `[H, W, 3]`.
+
+    At the canvas's size and without shadows the picture equals the
+    environment's; any other is drawn in finer detail.
 
     Args:
-      size: height and width, pixels; None, the canvas's.
-      shadows: whether there are any. Without them and at the canvas's size the
-        picture is the environment's; any other is drawn more finely.
+      size: height and width, pixels; None means the canvas's size.
+      shadows: whether the lamp casts shadows.
       gl: 'egl', 'osmesa' or 'auto'; see `gl.open_context`.
 
     Raises:
-      NoOpenGLError: if there is no OpenGL here; says what to install.
+      NoOpenGLError: if there is no OpenGL; names the command that installs it.
       ValueError: if an argument is out of range.
     """
     canvas_size = self._settings.canvas_size
@@ -183,7 +185,7 @@ def _read_settings(fields: object) -> settings_lib.SceneSettings:
 def _read_commands(
     settings: settings_lib.SceneSettings, rows: object
 ) -> dict[str, np.ndarray]:
-  """Returns commands, int `[T]` a part, whose ranges are not checked yet."""
+  """Returns the commands, int32 `[T]` for each part of the action spec."""
   if not isinstance(rows, list):
     raise ValueError("the program lacks 'commands', a list")
   spec = settings.action_spec()

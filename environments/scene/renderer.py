@@ -1,4 +1,4 @@
-"""A renderer of scenes, from a table that MuJoCo made."""
+"""Renderer of scenes, from a table of sprites that MuJoCo made."""
 
 from collections.abc import Mapping
 import functools
@@ -17,10 +17,10 @@ from environments.scene import sprites as sprites_lib
 class SceneRenderer:
   """Puts objects on a platform: a `core.Renderer` of N canvases.
 
-  A command adds an object, does nothing (skip), or changes the latest object
-  into another one (which, where there is none yet, does nothing). Objects may
-  overlap; there are no physics and no shadows. Pictures are equal to MuJoCo's
-  own bit for bit.
+  A command adds an object, changes the latest object into another one, or does
+  nothing (skip). A change without an object does nothing either. Objects may
+  overlap; there are no physics and no shadows. Pictures equal MuJoCo's own bit
+  for bit.
   """
 
   def __init__(
@@ -32,14 +32,14 @@ class SceneRenderer:
     """Initializes N = `count` canvases.
 
     Args:
-      settings: of the scenes and their commands.
+      settings: settings of the scenes and their commands.
       count: number of canvases.
-      gl: 'egl', 'osmesa' or 'auto': how to draw the table of all objects,
-        where it is not in the user's cache yet.
+      gl: 'egl', 'osmesa' or 'auto', the OpenGL that draws the table of sprites
+        if it is not in the user's cache yet; see `gl.open_context`.
 
     Raises:
-      NoOpenGLError: if it is not, and there is no OpenGL; says what to
-        install.
+      NoOpenGLError: if the table is not cached and there is no OpenGL; names
+        the command that installs it.
       ValueError: if an argument is out of range.
     """
     if count < 1:
@@ -69,7 +69,7 @@ class SceneRenderer:
     return self._canvases.picture()
 
   def step(self, command: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Obeys one command, int `[N]` a part; returns as `reset` does."""
+    """Draws one command, int `[N]` for each part; returns as `reset` does."""
     kind = np.asarray(command['kind'])
     is_change = kind == settings_lib.CHANGE
     self._canvases.draw(
@@ -82,10 +82,10 @@ class SceneRenderer:
   def render(self, objects: commands_lib.Objects) -> np.ndarray:
     """Returns pictures of whole scenes, uint8 `[N, H, W, 3]`.
 
-    Leaves what is drawn step by step alone.
+    Does not affect the canvases of `step`.
 
     Args:
-      objects: `[N, M]` each.
+      objects: objects of the scenes, `[N, M]` each.
     """
     canvases = self._whole_scenes
     canvases.reset()
@@ -102,7 +102,7 @@ class SceneRenderer:
   def _sprite(
       self, values: Mapping[str, np.ndarray]
   ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns sprites int `[N]`, and their colors' levels int `[N, 3]`."""
+    """Returns sprites, int `[N]`, and levels of their colors, int `[N, 3]`."""
     sprite = sprites_lib.sprite_of(
         self._settings, values['object'], values['location'], values['size']
     )

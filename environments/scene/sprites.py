@@ -1,13 +1,12 @@
-"""All objects that there can be, drawn once by MuJoCo: a table of sprites.
+"""Table of sprites: all possible objects, each drawn once by MuJoCo.
 
-There are only as many single objects, but for their color, as kinds times
-locations times sizes. Without shadows a pixel of a scene is that of the nearest
-object there, so a scene is put together from sprites (see canvases.py), equal
-to MuJoCo's own picture bit for bit and hundreds of times faster.
+Apart from color, there are only kinds x locations x sizes different objects.
+Without shadows, a pixel of a scene is that of the nearest object. So a scene
+can be composed from sprites (see compositor.py), equal to MuJoCo's own picture
+bit for bit and hundreds of times faster.
 
-All light is white, so a pixel's red depends on the object's red alone, and as
-its green and blue do on theirs: each pixel of a sprite is one brightness for
-each shade.
+All light is white, so each channel of a pixel depends only on that channel of
+the object's color. A pixel of a sprite is therefore one brightness per shade.
 """
 
 import functools
@@ -29,17 +28,16 @@ from environments.scene import mujoco_renderer
 from environments.scene import settings as settings_lib
 from environments.scene import world
 
-_VERSION = 1  # Of the table; to be raised when what it holds changes.
+_VERSION = 1  # Raise it when the content of the table changes.
 
 
 class Table(NamedTuple):
   """Sprites, and the empty platform behind them.
 
   Axes: H height, W width of the canvas, S sprites, P pixels of all sprites.
-  Sprite `(object * L + location) * sizes + size` has the pixels from
-  `starts[sprite]` to `starts[sprite + 1]`; the last sprite, `S`, is of no
-  object and has none. The nearness of a pixel goes from 0, nothing at all, to
-  1, the nearest.
+  Sprite `(object * L + location) * sizes + size`, with L locations, has the
+  pixels from `starts[sprite]` to `starts[sprite + 1]`. Sprite `S` stands for no
+  object and has no pixels. Nearness goes from 0 (empty) to 1 (nearest).
   """
 
   background: np.ndarray  # uint8 [H, W, 3].
@@ -54,15 +52,15 @@ class Table(NamedTuple):
 def load(
     settings: settings_lib.SceneSettings, gl: gl_lib.Kind = 'auto'
 ) -> Table:
-  """Returns the table from the user's files, or makes it and puts it there.
+  """Returns the table from the user's cache, or builds and caches it.
 
   Args:
-    settings: of the scenes.
-    gl: with what to make it; see `gl.open_context`.
+    settings: settings of the scenes.
+    gl: kind of OpenGL to build the table with; see `gl.open_context`.
 
   Raises:
-    NoOpenGLError: if it is not in the cache and cannot be made here; says what
-      to install.
+    NoOpenGLError: if the table is not cached and there is no OpenGL; names the
+      command that installs it.
   """
   path = cache_path(settings)
   table = _read(path, settings)
@@ -85,7 +83,7 @@ def load(
 
 
 def cache_path(settings: settings_lib.SceneSettings) -> pathlib.Path:
-  """Returns the table's file; its name holds a hash of what decides on it."""
+  """Returns the table's file, named by a hash of all that determines it."""
   what = [
       _VERSION,
       importlib.metadata.version('mujoco'),
@@ -105,7 +103,7 @@ def build(
   """Returns the table, drawn by MuJoCo.
 
   Raises:
-    NoOpenGLError: if there is no OpenGL here; says what to install.
+    NoOpenGLError: if there is no OpenGL; names the command that installs it.
   """
   size = settings.canvas_size
   with mujoco_renderer.LiveRenderer(size, gl=gl) as renderer:
@@ -130,7 +128,7 @@ def build(
 
 
 def num_sprites(settings: settings_lib.SceneSettings) -> int:
-  """Returns how many sprites a table has, S."""
+  """Returns the number of sprites in a table, S."""
   num_objects = len(settings_lib.OBJECTS)
   return num_objects * settings.grid_size**2 * len(settings.sizes)
 
@@ -155,7 +153,7 @@ def _draw(
   brightness = []
   nearness = np.empty(0)
   for first in range(0, settings.shades, 3):
-    # Three shades in one picture, one in each channel.
+    # Draws three shades at once, one in each channel.
     levels = np.minimum(np.arange(first, first + 3), settings.shades - 1)
     picture, nearness = renderer.render_depth(
         world.geoms(settings, _single(settings, sprite, levels))
@@ -168,7 +166,7 @@ def _draw(
 def _single(
     settings: settings_lib.SceneSettings, sprite: int, levels: np.ndarray
 ) -> commands_lib.Objects:
-  """Returns a scene `[1]` of one object."""
+  """Returns the single object of a sprite, `[1]` each."""
   at, size = divmod(sprite, len(settings.sizes))
   object_, location = divmod(at, settings.grid_size**2)
   values = [object_, location, size, *levels]
@@ -178,7 +176,7 @@ def _single(
 
 
 def _samples(settings: settings_lib.SceneSettings) -> list[world.Geom]:
-  """Returns one object of each kind: shapes and places go into the hash."""
+  """Returns one object of each kind, so that the hash covers their shapes."""
   per_kind = settings.grid_size**2 * len(settings.sizes)
   black = np.zeros(3, int)
   return [
@@ -190,9 +188,9 @@ def _samples(settings: settings_lib.SceneSettings) -> list[world.Geom]:
 def _read(
     path: pathlib.Path, settings: settings_lib.SceneSettings
 ) -> Table | None:
-  """Returns the table in a file, or None if there is none or it is damaged.
+  """Returns the table in a file, or None if it is missing or damaged.
 
-  Damage shows in the checksums that the archive has of its members.
+  The archive's checksums reveal damage.
   """
   try:
     with np.load(path, allow_pickle=False) as data:

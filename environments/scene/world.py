@@ -1,8 +1,8 @@
-"""The scene as MuJoCo has it: a lit platform, seen from above, and primitives.
+"""MuJoCo model of the scene: a lit platform seen from above, and primitives.
 
-Here stand the camera, the lights, the colors and the shapes. Nothing here
-needs MuJoCo itself. Lengths are in units of half the platform's side; x points
-right, y to the back, z up; the platform's top is at z = 0.
+Defines the camera, the lights, the colors and the shapes, without needing
+MuJoCo itself. Lengths are in units of half the platform's side; x points right,
+y to the back, z up; the platform's top is at z = 0.
 """
 
 from typing import NamedTuple
@@ -16,17 +16,17 @@ CAMERA = 'camera'
 
 _EYE = np.array([0.0, -4.15, 4.75])
 _TARGET = np.array([0.0, 0.06, 0.06])
-_FIELD_OF_VIEW = 22.0  # Of the picture's height, degrees.
+_FIELD_OF_VIEW = 22.0  # Vertical, degrees.
 
-SPECULAR = 0.25  # Of objects.
+SPECULAR = 0.25  # Material of objects.
 SHININESS = 0.5
 
 
 class Shape(NamedTuple):
-  """One kind of object of size 1."""
+  """Shape of one kind of object, at size 1."""
 
-  half_sizes: tuple[float, float, float]  # As MJCF's `geom` has them.
-  height: float  # Of its middle above the platform.
+  half_sizes: tuple[float, float, float]  # The `size` of MJCF's `geom`.
+  height: float  # Height of the center above the platform.
 
 
 _SHAPES = {
@@ -38,19 +38,19 @@ _SHAPES = {
 
 
 class Quality(NamedTuple):
-  """How finely MuJoCo draws; see `visual/quality` in its XML reference."""
+  """Level of detail; see `visual/quality` in MuJoCo's XML reference."""
 
-  slices: int = 28  # Around a round object.
-  stacks: int = 16  # From its bottom to its top.
-  samples: int = 0  # Of a pixel.
-  shadow_size: int = 1024  # Of the map of shadows, pixels.
+  slices: int = 28  # Subdivisions around a round object.
+  stacks: int = 16  # Subdivisions from its bottom to its top.
+  samples: int = 0  # Samples per pixel.
+  shadow_size: int = 1024  # Size of the shadow map, pixels.
 
 
 FINE = Quality(slices=64, stacks=48, samples=4, shadow_size=4096)
 
 
 class Geom(NamedTuple):
-  """One object, as MJCF's `geom` has it."""
+  """One object, with the attributes of MJCF's `geom`."""
 
   shape: str
   size: np.ndarray  # float64 [3].
@@ -61,11 +61,11 @@ class Geom(NamedTuple):
 def geoms(
     settings: settings_lib.SceneSettings, objects: commands_lib.Objects
 ) -> list[Geom]:
-  """Returns the objects of one scene, in the order in which they came.
+  """Returns the objects of one scene, in order of arrival.
 
   Args:
-    settings: of the scene.
-    objects: `[M]` each; only those that are present.
+    settings: settings of the scene.
+    objects: objects of the scene, `[M]` each; absent ones are skipped.
   """
   places = settings.places()
   shades = settings.colors()
@@ -97,13 +97,13 @@ def mjcf(
   """Returns MuJoCo's XML of a scene, with a camera named `camera`.
 
   Args:
-    objects: on the platform.
-    size: height and width of the pictures to be taken, pixels.
-    quality: how finely to draw.
-    shadows: whether the lamp casts them.
+    objects: objects on the platform.
+    size: height and width of the largest picture to be taken, pixels.
+    quality: level of detail of the drawing.
+    shadows: whether the lamp casts shadows.
   """
-  # All light is white, so that red, green and blue of an object's pixel depend
-  # each on its own level alone: table.py counts on it.
+  # All light is white, so that each channel of a pixel depends only on that
+  # channel of the object's color. sprites.py relies on it.
   forward = _unit(_TARGET - _EYE)
   right = _unit(np.cross(forward, [0.0, 0.0, 1.0]))
   up = np.cross(right, forward)
@@ -147,5 +147,5 @@ def _unit(vector: np.ndarray) -> np.ndarray:
 
 
 def _text(values: np.ndarray) -> str:
-  # As many digits as tell one float32 from another.
+  # Nine digits distinguish any two float32 values.
   return ' '.join(f'{value:.9g}' for value in values)

@@ -1,14 +1,14 @@
-"""Blocked Metropolis-Hastings: search for the program of a picture.
+"""Blocked Metropolis-Hastings search for the program of a picture.
 
-Section 4.6 of Ganin et al. (arXiv:1804.01118). A state has M blocks; a block
+Section 4.6 of Ganin et al. (arXiv:1804.01118). A state has M blocks. A block
 has a value for each part: all attributes of one object, and whether the object
-is there. One block at a time is replaced by one that is drawn uniformly. With
-the uniform prior over states and the likelihood `Normal(target; picture,
-covariance)` of each pixel, a proposal is accepted with the probability that is
-the ratio of the two likelihoods, or 1 if that is more.
+is present. A proposal replaces one block by a uniformly drawn one. The prior
+over states is uniform, and the likelihood of each pixel is `Normal(target;
+picture, covariance)`. So a proposal is accepted with probability min(1, ratio
+of the likelihoods).
 
-All chains are in step, so that a renderer draws them together. Axes: N chains,
-M blocks, S steps; pictures are uint8, `[N, ...]`.
+All chains are in step, so that a renderer draws them in one batch. Axes: N
+chains, M blocks, S steps; pictures are uint8, `[N, ...]`.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,20 +18,20 @@ import numpy as np
 
 # Values of each part, int64 `[N, M]`.
 State = dict[str, np.ndarray]
-# Draws the pictures, uint8 `[N, ...]`, of a state.
+# Draws the pictures of a state, uint8 `[N, ...]`.
 Render = Callable[[State], np.ndarray]
 
 _SCALE = 255.0  # Pictures are compared as floats in [0, 1].
 
 
 class Chains(NamedTuple):
-  """What N chains did."""
+  """History and final state of N chains."""
 
-  error: np.ndarray  # float64 [S + 1, N], mean squared error a pixel and
-  # channel of the chain's state; first the initial one.
-  accepted: np.ndarray  # bool [S, N].
-  state: State  # The last.
-  picture: np.ndarray  # uint8 [N, ...], of the last state.
+  error: np.ndarray  # float64 [S + 1, N], mean squared error per pixel and
+  # channel of the chain's state, starting with the initial one.
+  accepted: np.ndarray  # bool [S, N], true where a proposal was accepted.
+  state: State  # Final state.
+  picture: np.ndarray  # uint8 [N, ...], pictures of the final state.
 
 
 def sample(
@@ -45,21 +45,22 @@ def sample(
     seed: int = 0,
     on_step: Callable[[int], None] = lambda step: None,
 ) -> Chains:
-  """Runs a chain for each target, from a state that is drawn uniformly.
+  """Runs a chain for each target, from a uniformly drawn state.
 
   Args:
-    render: draws all N chains; evaluated `steps + 1` times.
-    num_values: of each part, which takes values from 0 up; a part of the name
-      'present', say, has 2.
-    target: uint8 `[N, ...]`, as `render` draws.
-    num_blocks: M.
-    steps: S.
-    covariance: of each pixel, in [0, 1], and channel.
-    seed: the same gives the same chains.
+    render: draws all N chains; called `steps + 1` times.
+    num_values: number of values of each part, which start at 0; 2 for a part
+      'present', for example.
+    target: target pictures, uint8 `[N, ...]`, of the shape that `render` draws.
+    num_blocks: number of blocks, M.
+    steps: number of steps, S.
+    covariance: variance of each pixel and channel, whose values are in [0, 1].
+    seed: random seed; the same seed gives the same chains.
     on_step: called with the number of steps done.
 
   Raises:
-    ValueError: if a number is out of range, or pictures do not fit.
+    ValueError: if a number is out of range, or pictures and targets differ in
+      shape.
   """
   if num_blocks < 1 or steps < 1:
     raise ValueError(
@@ -75,7 +76,7 @@ def sample(
   rng = np.random.default_rng(seed)
   count = len(target)
   flat_target = target.reshape(count, -1) / _SCALE
-  # The sum over pixels of the exponent's part that differs between pictures.
+  # Factor from a mean squared error to minus the log-likelihood.
   precision = flat_target.shape[1] / (2 * covariance)
 
   def evaluate(state: State) -> tuple[np.ndarray, np.ndarray]:
@@ -117,12 +118,12 @@ def sample(
 
 
 def accept(log_ratio: np.ndarray, uniform: np.ndarray) -> np.ndarray:
-  """Returns which proposals are taken, bool `[N]`: Metropolis' rule.
+  """Returns the accepted proposals, bool `[N]`, by Metropolis' rule.
 
-  Proposals are as likely as their reverse, so their ratio is 1.
+  Proposals are symmetric, so the ratio of their probabilities is 1.
 
   Args:
-    log_ratio: of the posterior at the proposal to that at the state, `[N]`.
-    uniform: random, in [0, 1), `[N]`.
+    log_ratio: log of the posterior ratio of proposal to state, `[N]`.
+    uniform: uniform random numbers in [0, 1), `[N]`.
   """
   return uniform < np.exp(np.minimum(log_ratio, 0.0))

@@ -1,4 +1,4 @@
-"""Official archives: how they are told from damaged ones, fetched, and read."""
+"""Verification, download and reading of official dataset archives."""
 
 from collections.abc import Callable, Iterator, Sequence
 import contextlib
@@ -13,7 +13,7 @@ import zlib
 
 from spiral_jax import files
 
-_TIMEOUT = 30.0  # Seconds without an answer from a mirror.
+_TIMEOUT = 30.0  # Seconds to wait for an answer of a mirror.
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -26,18 +26,18 @@ _DAMAGE = (
 
 
 class Official(NamedTuple):
-  """What an official archive must be."""
+  """Checksum and size of an official archive."""
 
   md5: str
   size: int  # Bytes.
 
 
 def fault(stream: io.BufferedReader, official: Official) -> str | None:
-  """Returns what is wrong with an archive, None if it is the official one.
+  """Returns the fault of an archive, or None if it is the official one.
 
   Args:
-    stream: at the beginning of the archive.
-    official: what it must be.
+    stream: archive, open at its beginning.
+    official: expected checksum and size.
 
   Returns:
     A clause such as 'truncated: md5 ..., expected ...'.
@@ -59,9 +59,9 @@ def verify(path: pathlib.Path, official: Official, own: str) -> None:
   """Raises ValueError unless a file is the official archive.
 
   Args:
-    path: the file.
-    official: what it must be.
-    own: what to do with data of one's own in the same format.
+    path: file to check.
+    official: expected checksum and size.
+    own: advice for data of one's own in the same format, for the message.
   """
   with path.open('rb') as stream:
     wrong = fault(stream, official)
@@ -75,19 +75,19 @@ def verify(path: pathlib.Path, official: Official, own: str) -> None:
 def download(
     name: str, official: Official, mirrors: Sequence[str], folder: pathlib.Path
 ) -> pathlib.Path:
-  """Fetches an official archive into a folder from the first mirror that can.
+  """Downloads an official archive from the first mirror that provides it.
 
   Args:
-    name: of the archive, on the mirror and in the folder.
-    official: what it must be.
-    mirrors: addresses that end in `/`.
-    folder: made where missing.
+    name: file name of the archive, on the mirror and in the folder.
+    official: expected checksum and size.
+    mirrors: URLs that end in `/`.
+    folder: folder to write to; created if missing.
 
   Returns:
-    The path of the archive, which is there whole.
+    The path of the complete archive.
 
   Raises:
-    ConnectionError: if no mirror gave it; nothing is left behind.
+    ConnectionError: if no mirror provides it; nothing is left behind.
   """
   faults = []
   for mirror in mirrors:
@@ -99,7 +99,7 @@ def download(
   else:
     raise ConnectionError(
         f'could not download {name} ({" | ".join(faults)}): fetch it by hand '
-        f'into {folder} and point --data_dir there'
+        f'into {folder} and set data_dir to that folder'
     )
   files.write_atomically(folder / name, lambda out: out.write(content))
   return folder / name
@@ -116,13 +116,13 @@ def _fetch(url: str, official: Official) -> bytes:
 
 
 class Tree:
-  """The files of a folder, or of a zip as if it was unpacked.
+  """Files of a folder, or of a zip as if it were unpacked.
 
-  Hidden files are passed over, and so is what macOS adds to archives.
+  Skips hidden files and those that macOS adds to archives.
 
   Attributes:
-    path: the folder or the zip.
-    names: of the files, with `/` and sorted.
+    path: path of the folder or zip.
+    names: names of the files relative to it, with `/`, sorted.
   """
 
   def __init__(self, path: pathlib.Path, archive: zipfile.ZipFile | None):
@@ -163,7 +163,7 @@ class Tree:
       ) from error
 
   def place(self, name: str) -> str:
-    """Returns how to speak of a file."""
+    """Returns a description of a file's location, for messages."""
     if self._archive is None:
       return str(self.path / name)
     return f'{name} in {self.path}'
@@ -174,7 +174,7 @@ def open_tree(path: pathlib.Path) -> Iterator[Tree]:
   """Opens a folder or a zip.
 
   Raises:
-    ValueError: if it is neither, or the zip is damaged.
+    ValueError: if the path is neither, or the zip is damaged.
   """
   if path.is_dir():
     yield Tree(path, None)
@@ -196,13 +196,13 @@ def find(
     names: Sequence[str],
     is_wanted: Callable[[pathlib.Path], bool] = pathlib.Path.is_file,
 ) -> pathlib.Path | None:
-  """Returns the first file, or whatever is wanted; None if there is none.
+  """Returns the first path found under one of several names, or None.
 
   Args:
-    folder: to look in.
-    subfolders: of it, in which to look in this order; '.' for itself.
-    names: of what is looked for, the best first.
-    is_wanted: whether a path will do.
+    folder: folder to search.
+    subfolders: its subfolders to search, in this order; '.' is the folder.
+    names: names to look for, the preferred one first.
+    is_wanted: predicate that a path must satisfy.
   """
   for name in names:
     for subfolder in subfolders:
@@ -215,16 +215,17 @@ def find(
 def data_folder(
     data_dir: str | None, name: str, *, download: bool | None = None
 ) -> pathlib.Path:
-  """Returns the folder to look for a dataset in.
+  """Returns the folder that holds a dataset.
 
   Args:
-    data_dir: as the user gave it; None, the user's cache.
-    name: of the dataset, in the cache.
-    download: whether files are fetched, so that a missing folder will do; None,
-      of a dataset whose files never are.
+    data_dir: folder that the user chose; None means the user's cache.
+    name: name of the dataset, also of its folder in the cache.
+    download: whether files are downloaded, so that the folder may be missing;
+      None means that this dataset cannot be downloaded.
 
   Raises:
-    FileNotFoundError, ValueError: if it is missing or a file.
+    FileNotFoundError: if the folder is missing.
+    ValueError: if it is a file.
   """
   folder = (
       files.directory(name)
@@ -238,10 +239,10 @@ def data_folder(
   if not folder.exists() and not download:
     others = [
         'leave it out for the embedded subset',
-        'allow the download by --download',
+        'set download=True',
     ]
     raise FileNotFoundError(
-        f'data directory {folder} does not exist: point --data_dir to a '
+        f'data directory {folder} does not exist: set data_dir to a '
         f'folder with the files of {name}, or '
         + ', or '.join(others[:1] if download is None else others)
     )
@@ -249,7 +250,7 @@ def data_folder(
 
 
 def check(name: str, split: str, splits: Sequence[str], size: int) -> None:
-  """Raises ValueError where a split or a size is out of range."""
+  """Raises ValueError if a split is unknown or a size is out of range."""
   if split not in splits:
     raise ValueError(
         f"{name} has no split '{split}': choose one of " f'{", ".join(splits)}'

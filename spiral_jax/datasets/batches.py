@@ -1,4 +1,4 @@
-"""An endless shuffled stream of batches that can be stopped and resumed.
+"""Endless shuffled stream of batches that can be saved and resumed.
 
 Axes: B batch, H height, W width, C channels.
 """
@@ -14,7 +14,7 @@ State = dict[str, np.ndarray]
 
 
 class Batch(NamedTuple):
-  """Some images of a dataset, the caller's own copies."""
+  """Copies of some images of a dataset."""
 
   images: np.ndarray  # uint8 [B, H, W, C].
   indices: np.ndarray  # int32 [B], positions in the dataset.
@@ -24,25 +24,26 @@ class Batch(NamedTuple):
 class Batches(Iterator[Batch]):
   """Draws batches without replacement, epoch after epoch.
 
-  Within an epoch each image comes exactly once. A batch may begin in one epoch
-  and end in the next, so all have the same size and no image is left out.
+  Each image appears exactly once per epoch. A batch may begin in one epoch and
+  end in the next, so all batches have the same size and no image is dropped.
 
-  The order of an epoch is a function of seed and epoch alone, so the position
-  in the stream is three integers. It comes from raw Philox output, which NumPy
-  keeps stable between versions, unlike `Generator.permutation`.
+  The order of an epoch depends only on the seed and the epoch, so three
+  integers describe the position in the stream. It is computed from raw Philox
+  output, which NumPy keeps stable between versions, unlike
+  `Generator.permutation`.
 
-  Not thread-safe: give each consumer its own, with its own seed.
+  Not thread-safe: give each consumer its own stream, with its own seed.
   """
 
   def __init__(
       self, dataset: types.ImageDataset, batch_size: int, seed: int = 0
   ):
-    """Stands at the beginning of the first epoch.
+    """Initializes a stream at the beginning of the first epoch.
 
     Args:
-      dataset: not copied.
-      batch_size: B; may exceed the number of images.
-      seed: of the order, 0 to 2**63 - 1.
+      dataset: images to draw; not copied.
+      batch_size: images per batch, B; may exceed the size of the dataset.
+      seed: random seed of the order, 0 to 2**63 - 1.
 
     Raises:
       ValueError: if the dataset is empty or a number is out of range.
@@ -57,7 +58,7 @@ class Batches(Iterator[Batch]):
     self._batch_size = batch_size
     self._seed = seed
     self._epoch = 0
-    self._cursor = 0  # How many images of this epoch are drawn.
+    self._cursor = 0  # Number of images drawn in this epoch.
     self._order = self._shuffled()
 
   def __next__(self) -> Batch:
@@ -82,7 +83,7 @@ class Batches(Iterator[Batch]):
     )
 
   def get_state(self) -> State:
-    """Returns the position in the stream: int64 scalars `[]` by name."""
+    """Returns the position in the stream, as int64 scalars `[]` by name."""
     return {
         'seed': np.asarray(self._seed, np.int64),
         'epoch': np.asarray(self._epoch, np.int64),
@@ -91,14 +92,14 @@ class Batches(Iterator[Batch]):
     }
 
   def set_state(self, state: Mapping[str, np.ndarray | int]) -> None:
-    """Goes on exactly where `get_state` was called, with its seed.
+    """Resumes exactly where `get_state` was called, with the seed of then.
 
     Args:
-      state: from `get_state` of a stream over the same images; the batch size
-        may differ.
+      state: result of `get_state` for the same images; the batch size may
+        differ.
 
     Raises:
-      ValueError: if the state is of a dataset of another size.
+      ValueError: if the state belongs to a dataset of another size.
     """
     if int(state['num_images']) != len(self._order):
       raise ValueError(

@@ -1,10 +1,10 @@
 """CelebA: 202,599 aligned faces (Liu et al., 2015), 178x218, in color.
 
-Its license (research that is not commercial, no handing on) keeps it out of
-this package; portraits.py stands in for it.
+Its license (non-commercial research, no redistribution) keeps it out of this
+package; portraits.py substitutes for it.
 
-Decoding all faces takes minutes and, as pixels, they take gigabytes: it is
-done once, into a file in the user's files, which is then mapped into memory.
+Decoding all faces takes minutes, and their pixels take gigabytes. They are
+decoded once, into a file in the user's cache, which is memory-mapped.
 """
 
 import hashlib
@@ -23,13 +23,13 @@ from spiral_jax.datasets import portraits
 from spiral_jax.datasets import types
 
 SPLITS = ('train', 'valid', 'test')  # As numbered in the partition file.
-CROP = 160  # Pixels, around the middle of 178x218.
+CROP = 160  # Height and width of the central crop of 178x218, pixels.
 
 _IMAGES = 'img_align_celeba'
 _ARCHIVE = f'{_IMAGES}.zip'
 _PARTITION = 'list_eval_partition.txt'
 _OFFICIAL = archives.Official('00d2c5bc6d35e252742224ab0c1e8fcb', 1443490838)
-# As on the official drive, and where torchvision keeps the files.
+# Folders of the official drive, and those of torchvision.
 _SUBFOLDERS = (
     '.',
     'Img',
@@ -41,7 +41,7 @@ _SUBFOLDERS = (
     'CelebA/Img',
     'CelebA/Eval',
 )
-_SPARE = 1 << 28  # Bytes that must be left on the disk.
+_SPARE = 1 << 28  # Bytes that must remain free on the disk.
 
 
 def load(
@@ -51,24 +51,24 @@ def load(
     size: int = 64,
     channels: int = 3,
 ) -> types.ImageDataset:
-  """Returns a split of CelebA: the middle 160 pixels of each face, scaled.
+  """Returns a split of CelebA: the central 160x160 pixels of faces, scaled.
 
-  The first time, images are decoded into the user's files, with a progress bar
-  where standard error is a terminal.
+  The first call decodes the images into the user's cache. It shows a progress
+  bar if standard error is a terminal.
 
   Args:
     split: 'train' (162,770 faces), 'valid' (19,867) or 'test' (19,962).
-    data_dir: a folder with `img_align_celeba.zip`, or with that archive
-      unpacked, and with `list_eval_partition.txt`; at its top, or below it as
-      on the official drive (`Img`, `Eval`). The archive is checked against its
-      md5 sum when it is decoded; an unpacked folder is taken as it is. None
-      means the portraits that come with this package, see `portraits`.
+    data_dir: folder with `list_eval_partition.txt` and with
+      `img_align_celeba.zip`, packed or unpacked; at its top, or in subfolders
+      as on the official drive (`Img`, `Eval`). The archive is checked against
+      its md5 sum when it is decoded; an unpacked folder is not checked. None
+      means the portraits of this package, see `portraits`.
     size: height and width of the result, pixels.
     channels: 1 for gray (Rec. 601 luma), 3 for red, green, blue.
 
   Returns:
-    Images uint8 `[n, size, size, channels]`, which are read from the disk as
-    they are used, in the order of the partition file; no labels.
+    Images uint8 `[n, size, size, channels]`, memory-mapped, in the order of the
+    partition file; no labels.
 
   Raises:
     FileNotFoundError: if the folder or a file is missing.
@@ -93,7 +93,7 @@ def load(
   ):
     if path is None:
       raise FileNotFoundError(
-          f'{folder} has neither {what}: point --data_dir to a folder with '
+          f'{folder} has neither {what}: set data_dir to a folder with '
           'the files of CelebA (https://mmlab.ie.cuhk.edu.hk/projects/'
           'CelebA.html), or leave it out for the portraits that come with '
           'this package'
@@ -109,7 +109,7 @@ def load(
 
 
 def _mapped(path: pathlib.Path) -> np.ndarray | None:
-  """Returns the array of a file, None if it is not there or not whole."""
+  """Returns the array in a file, or None if it is missing or incomplete."""
   try:
     return np.load(path, mmap_mode='r')
   except (OSError, ValueError, EOFError):
@@ -144,9 +144,9 @@ def _names(partition: pathlib.Path, split: str) -> list[str]:
 def _cache_path(
     source: pathlib.Path, names: list[str], split: str, size: int, channels: int
 ) -> pathlib.Path:
-  """Returns where a split is kept once it is decoded.
+  """Returns the cache file of a decoded split.
 
-  The name changes with the source: its place, its time and its length.
+  The name depends on the source's path, modification time and size.
   """
   status = source.stat()
   key = repr(
@@ -163,12 +163,12 @@ def _decode(
     size: int,
     channels: int,
 ) -> None:
-  """Writes an array `[n, size, size, channels]`; it is there whole or not."""
+  """Writes the faces `[n, size, size, channels]` to a file, atomically."""
   import rich.progress  # Late: most uses decode nothing.
 
   shape = (len(names), size, size, channels)
   target.parent.mkdir(parents=True, exist_ok=True)
-  # A mapped file that finds no room ends the process without a word.
+  # Writing to a mapped file on a full disk kills the process silently.
   needed, free = int(np.prod(shape)), shutil.disk_usage(target.parent).free
   if needed + _SPARE > free:
     raise OSError(
@@ -214,7 +214,7 @@ def _decode(
 def _face(
     tree: archives.Tree, name: str, size: int, channels: int
 ) -> np.ndarray:
-  """Returns the middle of an image, uint8 `[size, size, channels]`."""
+  """Returns the scaled center of an image, uint8 `[size, size, channels]`."""
   picture = folder_lib.decode(tree.read(name), tree.place(name))
   left, top = (picture.width - CROP) // 2, (picture.height - CROP) // 2
   if min(left, top) < 0:

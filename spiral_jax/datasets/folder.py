@@ -1,4 +1,4 @@
-"""A folder of PNG or JPEG pictures, whatever their size and mode."""
+"""Dataset from a folder of PNG or JPEG pictures of any size and mode."""
 
 import io
 import pathlib
@@ -17,7 +17,7 @@ FITS = ('crop', 'pad')
 
 _SUFFIXES = ('.png', '.jpg', '.jpeg')
 _HELD_OUT_EVERY = 10
-# What pillow raises on damaged files, beside OSError.
+# Exceptions that Pillow raises on damaged files.
 _DAMAGE = (
     OSError,
     SyntaxError,
@@ -41,20 +41,20 @@ def load(
   """Returns the pictures below a folder, in the order of their names.
 
   Args:
-    split: 'train' or 'test': the pictures below the folder of that name where
-      `data_dir` has both. Otherwise every tenth picture is for testing, and
-      the others for training.
-    data_dir: searched with its subfolders for `.png`, `.jpg` and `.jpeg`;
-      hidden files are passed over.
+    split: 'train' or 'test'. If `data_dir` has folders of both names, the
+      pictures in the one; otherwise every tenth picture is for testing and the
+      others are for training.
+    data_dir: folder searched, with its subfolders, for `.png`, `.jpg` and
+      `.jpeg` files; hidden files are skipped.
     size: height and width of the result, pixels.
     channels: 1 for gray (Rec. 601 luma), 3 for red, green, blue.
-    fit: how a picture that is not square becomes so: 'crop' keeps the middle,
+    fit: treatment of pictures that are not square: 'crop' keeps the center,
       'pad' adds white paper on two sides.
 
   Returns:
     Images uint8 `[n, size, size, channels]`, no labels. Transparent parts show
-    white paper; 16 bits a channel are rounded to 8; a camera's orientation
-    mark is obeyed.
+    white paper, 16-bit channels are rounded to 8 bits, and the EXIF orientation
+    is applied.
 
   Raises:
     FileNotFoundError: if the folder is missing or has no pictures.
@@ -92,14 +92,14 @@ def read(
   """Returns one picture, uint8 `[size, size, channels]`; see `load`.
 
   Args:
-    path: of the file.
-    size: as for `load`.
-    channels: as for `load`.
-    fit: as for `load`.
-    paper: shade of what lies below transparent parts and of what is added.
+    path: path of the file.
+    size: height and width of the result, pixels.
+    channels: 1 for gray, 3 for color, as in `load`.
+    fit: 'crop' or 'pad', as in `load`.
+    paper: shade of paper below transparent parts and of padding, 0 to 255.
 
   Raises:
-    ValueError: if the file is damaged, truncated or no picture.
+    ValueError: if the file is damaged, truncated or not a picture.
   """
   picture = decode(path.read_bytes(), str(path), paper)
   if fit == 'crop':
@@ -112,7 +112,7 @@ def read(
 
 
 def pixels(picture: Image.Image, channels: int) -> np.ndarray:
-  """Returns an RGB picture as uint8 `[H, W, channels]`; 1 is Rec. 601 luma."""
+  """Returns an RGB picture, or its Rec. 601 luma, uint8 `[H, W, channels]`."""
   if channels == 1:
     return np.asarray(picture.convert('L'))[:, :, None]
   return np.asarray(picture)
@@ -122,16 +122,16 @@ def decode(content: bytes, place: str, paper: int = 255) -> Image.Image:
   """Returns a picture as RGB, upright, on paper where it is transparent.
 
   Args:
-    content: of a file of any format that Pillow reads.
-    place: where it comes from, for the message.
-    paper: its shade.
+    content: content of a file, in any format that Pillow reads.
+    place: origin of the content, for the message.
+    paper: shade of the paper, 0 to 255.
 
   Raises:
-    ValueError: if the content is damaged, truncated or no picture.
+    ValueError: if the content is damaged, truncated or not a picture.
   """
   try:
     with warnings.catch_warnings():
-      # Beyond twice the size that is warned of, Pillow refuses.
+      # Pillow raises an error at twice the size that it warns of.
       warnings.simplefilter('ignore', Image.DecompressionBombWarning)
       with Image.open(io.BytesIO(content)) as image:
         image.load()
@@ -147,7 +147,7 @@ def decode(content: bytes, place: str, paper: int = 255) -> Image.Image:
 
 
 def find(folder: pathlib.Path) -> list[pathlib.Path]:
-  """Returns the PNG and JPEG files below a folder, by name, none hidden."""
+  """Returns the PNG and JPEG files below a folder, sorted, without hidden."""
   return sorted(
       path
       for path in folder.rglob('*')
@@ -163,7 +163,7 @@ def _paths(folder: pathlib.Path, split: str) -> list[pathlib.Path]:
   """Returns the pictures of a split, sorted."""
   if not folder.is_dir():
     raise FileNotFoundError(
-        f'data directory {folder} does not exist: point --data_dir to a folder '
+        f'data directory {folder} does not exist: set data_dir to a folder '
         f'of images ({", ".join(_SUFFIXES)})'
     )
   if all((folder / name).is_dir() for name in SPLITS):
@@ -189,14 +189,14 @@ def _paths(folder: pathlib.Path, split: str) -> list[pathlib.Path]:
 def _on_paper(image: Image.Image, shade: int) -> Image.Image:
   """Returns a picture of any mode as RGB, on paper where it is transparent."""
   if image.mode == 'F':
-    # Floats mostly reach from 0 to 1; Pillow takes them for 0 to 255.
+    # Floats are mostly in [0, 1]; Pillow assumes 0 to 255.
     values = np.nan_to_num(np.asarray(image))
     scale = 255 if values.max() <= 1 else 1
     image = Image.fromarray(
         np.rint(np.clip(scale * values, 0, 255)).astype(np.uint8)
     )
   if image.mode.startswith('I'):
-    # Pillow's own conversion would clip 16 bits to 8 instead of scaling them.
+    # Pillow would clip 16-bit values to 8 bits instead of scaling them.
     values = np.asarray(image).astype(np.int64)
     gray = Image.fromarray(
         ((np.clip(values, 0, 65535) * 255 + 32767) // 65535).astype(np.uint8)

@@ -1,7 +1,7 @@
-"""The idx format of the MNIST files (yann.lecun.com/exdb/mnist).
+"""Reader of the idx format of the MNIST files (yann.lecun.com/exdb/mnist).
 
-Two zero bytes, a type byte (8: unsigned bytes), the number of dimensions,
-each dimension as a big-endian 32-bit integer, then the items.
+A file has two zero bytes, a type byte (8: unsigned bytes), the number of
+dimensions, each dimension as a big-endian 32-bit integer, then the items.
 """
 
 import gzip
@@ -19,8 +19,8 @@ def read(path: pathlib.Path, dimensions: int) -> np.ndarray:
   """Returns the array in an idx file of unsigned bytes.
 
   Args:
-    path: the file, packed with gzip if its name ends in `.gz`.
-    dimensions: how many axes it must have: 3 for images, 1 for labels.
+    path: path of the file, gzipped if its name ends in `.gz`.
+    dimensions: required number of axes: 3 for images, 1 for labels.
 
   Returns:
     uint8 array of `dimensions` axes.
@@ -48,14 +48,14 @@ def read(path: pathlib.Path, dimensions: int) -> np.ndarray:
 
 
 def header(array: np.ndarray) -> bytes:
-  """Returns what stands before an array's items, unsigned bytes, in a file."""
+  """Returns the header of an idx file for an array of unsigned bytes."""
   return struct.pack(
       f'>4B{array.ndim}I', 0, 0, _UNSIGNED_BYTE, array.ndim, *array.shape
   )
 
 
 def _content(path: pathlib.Path) -> bytes:
-  """Returns the bytes of a file, unpacked."""
+  """Returns the bytes of a file, decompressed."""
   content = path.read_bytes()
   if path.suffix != '.gz':
     return content

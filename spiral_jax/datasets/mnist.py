@@ -38,7 +38,7 @@ _FILES = {
     'train': ('train-images-idx3-ubyte', 'train-labels-idx1-ubyte'),
     'test': ('t10k-images-idx3-ubyte', 't10k-labels-idx1-ubyte'),
 }
-# The second is where torchvision keeps them.
+# torchvision keeps the files in the second.
 _SUBFOLDERS = ('.', 'MNIST/raw', 'raw', 'mnist', 'MNIST')
 _EMBEDDED = pathlib.Path(__file__).parent / 'embedded' / 'mnist'
 
@@ -54,14 +54,14 @@ def load(
 
   Args:
     split: 'train' (60,000 digits) or 'test' (10,000).
-    data_dir: a folder with the four official `.gz` files, or with the files
-      unpacked, at its top or in `MNIST/raw`. Official archives are checked
-      against their md5 sums; unpacked files only against their own headers,
-      so other data in MNIST's format can be used that way. None means the
-      subset that comes with this package, see `embedded`.
+    data_dir: folder with the four official `.gz` files, packed or unpacked, at
+      its top or in `MNIST/raw`. Archives are checked against their md5 sums.
+      Unpacked files are only checked against their own headers, so they may
+      hold other data in MNIST's format. None means the subset that comes with
+      this package, see `embedded`.
     size: height and width of the result, pixels.
-    download: whether to fetch files that are missing from `data_dir`, or,
-      where that is None, from the user's cache, and to read them there.
+    download: whether to download missing files. If `data_dir` is None, the
+      files are kept in the user's cache.
 
   Returns:
     Images uint8 `[n, size, size, 1]` and labels int32 `[n]`, in file order.
@@ -69,7 +69,7 @@ def load(
   Raises:
     FileNotFoundError: if the folder or a file is missing.
     ValueError: if a file is damaged, or `split` or `size` is out of range.
-    ConnectionError: if no mirror gave the file.
+    ConnectionError: if no mirror provides the file.
   """
   archives.check('MNIST', split, SPLITS, size)
   if data_dir is None and not download:
@@ -91,7 +91,7 @@ def embedded(split: str, *, size: int = 64) -> types.ImageDataset:
     size: height and width of the result, pixels.
 
   Returns:
-    As `load`.
+    Images uint8 `[n, size, size, 1]` and labels int32 `[n]`, in file order.
 
   Raises:
     ValueError: if `split` or `size` is out of range.
@@ -103,9 +103,9 @@ def embedded(split: str, *, size: int = 64) -> types.ImageDataset:
 
 
 def _find(folder: pathlib.Path, name: str, download: bool) -> pathlib.Path:
-  """Returns the path of a file of MNIST, verified where it is official."""
+  """Returns the path of a file of MNIST; verifies it if it is an archive."""
   archive = f'{name}.gz'
-  unpacked = name.replace('-idx', '.idx')  # As some archives unpack it.
+  unpacked = name.replace('-idx', '.idx')  # Name in some unpacked archives.
   path = archives.find(folder, _SUBFOLDERS, (archive, name, unpacked))
   if path is not None:
     if path.name == archive:
@@ -115,15 +115,15 @@ def _find(folder: pathlib.Path, name: str, download: bool) -> pathlib.Path:
     return archives.download(archive, _OFFICIAL[archive], MIRRORS, folder)
   raise FileNotFoundError(
       f'{folder} has neither {archive} nor {name}, nor has its MNIST/raw: '
-      "point --data_dir to a folder with MNIST's files, leave it out for the "
-      'embedded subset, or allow the download by --download'
+      "set data_dir to a folder with MNIST's files, leave it out for the "
+      'embedded subset, or set download=True'
   )
 
 
 def _dataset(
     images: np.ndarray, labels: np.ndarray, size: int, source: str
 ) -> types.ImageDataset:
-  """Returns digits rescaled, and inverted to dark ink on white paper."""
+  """Returns the digits, rescaled and inverted to dark ink on white paper."""
   if len(images) != len(labels):
     raise ValueError(
         f'{source}: {len(images)} images but {len(labels)} '

@@ -1,6 +1,6 @@
 """Omniglot: handwritten characters of 50 alphabets (Lake et al., 2015).
 
-Each character was drawn online by 20 people: 105x105 pixels, ink at 0 on 1.
+Each character was drawn online by 20 people, at 105x105 pixels, ink at 0 on 1.
 The background set (964 characters of 30 alphabets) is for training; the
 evaluation set (659 characters of 20 other alphabets) is held out.
 """
@@ -35,8 +35,8 @@ class _Set(NamedTuple):
 
   folder: str
   archive: archives.Official
-  # SHA-256 of all names and pixels, see `_digest`: other programs pack the
-  # same pictures into other archives.
+  # SHA-256 of all names and pixels, see `_digest`: the same pictures may be
+  # packed into other archives.
   pictures: str
 
 
@@ -52,11 +52,11 @@ _SETS = {
         'da3ec862065f467db7d01177ebab2121cb0c5a30639c445ae9de579eece50bb6',
     ),
 }
-# The second is the official repository; torchvision uses the third.
+# The second is from the official repository, the third from torchvision.
 _SUBFOLDERS = ('.', 'python', 'omniglot-py', 'omniglot')
 _NAME = re.compile(r'([^/]+/character\d+)/\d+_\d+\.png')
 _EMBEDDED = pathlib.Path(__file__).parent / 'embedded' / 'omniglot'
-# Pixels, from the originals: the width of nearly all strokes is above.
+# In pixels of the originals, where nearly all strokes are wider.
 _STROKE_WIDTH = 3.5
 
 
@@ -72,25 +72,25 @@ def load(
   Args:
     split: 'train' (the background set, 19,280 drawings) or 'test' (the
       evaluation set, 13,180 drawings of other alphabets).
-    data_dir: a folder with `images_background.zip` and
-      `images_evaluation.zip`, or with these archives unpacked, at its top or in
-      `python`, `omniglot-py` or `omniglot`. An archive must have the official
-      md5 sum or hold the official pictures; unpacked folders are taken as they
-      are, so other data in this layout can be used that way. None means the
-      subset that comes with this package, see `embedded`.
-    size: height and width of the result, pixels. Where that makes strokes
-      thinner than a pixel they are thickened first, so that none fades away.
-    download: whether to fetch an archive that is missing from `data_dir`, or,
-      where that is None, from the user's cache, and to read it there.
+    data_dir: folder with `images_background.zip` and `images_evaluation.zip`,
+      packed or unpacked, at its top or in `python`, `omniglot-py` or
+      `omniglot`. An archive must have the official md5 sum or hold the official
+      pictures. Unpacked folders are not checked, so they may hold other data in
+      this layout. None means the subset that comes with this package, see
+      `embedded`.
+    size: height and width of the result, pixels. If strokes would become
+      thinner than a pixel, they are thickened first, so that none fades away.
+    download: whether to download a missing archive. If `data_dir` is None, the
+      archive is kept in the user's cache.
 
   Returns:
-    Images uint8 `[n, size, size, 1]` and labels int32 `[n]`, the number of the
-    character among those of the split; both in the order of the files' names.
+    Images uint8 `[n, size, size, 1]` and labels int32 `[n]`, the index of the
+    character in the split; both in the order of the files' names.
 
   Raises:
     FileNotFoundError: if the folder or an archive is missing.
     ValueError: if a file is damaged, or `split` or `size` is out of range.
-    ConnectionError: if no mirror gave the archive.
+    ConnectionError: if no mirror provides the archive.
   """
   archives.check('Omniglot', split, SPLITS, size)
   if data_dir is None and not download:
@@ -108,7 +108,7 @@ def embedded(split: str, *, size: int = 64) -> types.ImageDataset:
     size: height and width of the result, pixels.
 
   Returns:
-    As `load`.
+    Images uint8 `[n, size, size, 1]` and labels int32 `[n]`, as from `load`.
 
   Raises:
     ValueError: if `split` or `size` is out of range.
@@ -122,17 +122,17 @@ def embedded(split: str, *, size: int = 64) -> types.ImageDataset:
 
 
 def pack(ink: np.ndarray, labels: np.ndarray) -> dict[str, bytes]:
-  """Returns drawings as the files that `embedded` reads, by their endings.
+  """Returns the content of the files that `embedded` reads, by name ending.
 
   Args:
-    ink: bool `[n, 105, 105]`, grouped by label.
-    labels: int `[n]`.
+    ink: drawings, bool `[n, 105, 105]`, grouped by label.
+    labels: label of each drawing, int `[n]`.
   """
   arrays = {
       'images.idx3-ubyte.gz': np.packbits(ink, axis=-1),
       'drawings.idx1-ubyte.gz': np.bincount(labels).astype(np.uint8),
   }
-  # No time stamp and no name in the archive: same data, same bytes.
+  # Without time stamp or name, so that the same data gives the same bytes.
   return {
       name: gzip.compress(idx.header(array) + array.tobytes(), 9, mtime=0)
       for name, array in arrays.items()
@@ -154,9 +154,9 @@ def _read(
   if path is None:
     raise FileNotFoundError(
         f'{folder} has neither {archive} nor {name}, nor has its '
-        f'{", ".join(_SUBFOLDERS[1:])}: point --data_dir to a folder with '
-        "Omniglot's files, leave it out for the embedded subset, or allow the "
-        'download by --download'
+        f'{", ".join(_SUBFOLDERS[1:])}: set data_dir to a folder with '
+        "Omniglot's files, leave it out for the embedded subset, or set "
+        'download=True'
     )
   wrong = None
   if path.is_file():
@@ -183,9 +183,9 @@ def _read(
 
 
 def _drawings(path: pathlib.Path) -> tuple[list[str], np.ndarray]:
-  """Returns names, `Alphabet/characterNN/XXXX_YY.png`, and their ink."""
+  """Returns names, `Alphabet/characterNN/XXXX_YY.png`, and ink of drawings."""
   with archives.open_tree(path) as tree:
-    # An archive holds one folder that is named like it.
+    # An archive holds one folder of the same name.
     prefix = f'{path.stem}/' if path.is_file() else ''
     found = {
         name.removeprefix(prefix): name
@@ -204,10 +204,10 @@ def _drawings(path: pathlib.Path) -> tuple[list[str], np.ndarray]:
 
 
 def _ink(content: bytes, place: str) -> np.ndarray:
-  """Returns where there is ink, bool `[105, 105]`."""
+  """Returns the ink of a drawing, bool `[105, 105]`."""
   gray: Image.Image | None = None
   with contextlib.suppress(OSError, SyntaxError):
-    # Much faster than what can read every kind of picture.
+    # Much faster than `folder_lib.decode`, which reads any kind of picture.
     gray = Image.open(io.BytesIO(content))
     gray.load()
   if gray is None or gray.mode not in ('1', 'L'):
@@ -222,7 +222,7 @@ def _ink(content: bytes, place: str) -> np.ndarray:
 
 
 def _digest(names: list[str], ink: np.ndarray) -> str:
-  """Returns the SHA-256 of names and pixels, whatever they were packed in."""
+  """Returns the SHA-256 of names and pixels, independent of their packing."""
   digest = hashlib.sha256('\n'.join(names).encode())
   digest.update(np.packbits(ink, axis=-1).tobytes())
   return digest.hexdigest()
@@ -230,7 +230,7 @@ def _digest(names: list[str], ink: np.ndarray) -> str:
 
 def _on_paper(ink: np.ndarray, size: int) -> np.ndarray:
   """Returns drawings as gray pictures, uint8 `[n, size, size, 1]`."""
-  missing = SIZE / size - _STROKE_WIDTH  # Of the width of a pixel.
+  missing = SIZE / size - _STROKE_WIDTH  # To the width of one result pixel.
   thicker = 1 + 2 * math.ceil(max(0.0, missing) / 2)
   result = np.empty((len(ink), size, size, 1), np.uint8)
   for i, drawing in enumerate(ink):

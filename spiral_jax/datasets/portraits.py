@@ -1,7 +1,7 @@
 """Portraits that come with the package: 700 faces, 64x64, public domain.
 
-They stand in for CelebA, whose license forbids to hand it on, so that whatever
-paints faces runs anywhere.
+They substitute for CelebA, whose license forbids redistribution, so that all
+experiments with faces run without further data.
 """
 
 import pathlib
@@ -33,8 +33,7 @@ def embedded(
     channels: 1 for gray (Rec. 601 luma), 3 for red, green, blue.
 
   Returns:
-    Images uint8 `[n, size, size, channels]` in the order of their names, no
-    labels.
+    Images uint8 `[n, size, size, channels]`, sorted by name; no labels.
 
   Raises:
     ValueError: if an argument is out of range.

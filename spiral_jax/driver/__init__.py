@@ -1,6 +1,6 @@
-"""A program of named nodes, joined by handles, run in threads or in lockstep.
+"""Programs of named nodes that run in threads or in lockstep.
 
-Channels, published parameters and replay are the handles; `program.launch`
-runs the nodes. Nothing here knows of networks, losses or environments: nodes
-are handed functions. Import the submodules, each named for its subject.
+Nodes communicate through channels, published parameters and replay;
+`program.launch` runs them. Nothing here depends on networks, losses or
+environments: nodes receive functions. Import the submodules.
 """

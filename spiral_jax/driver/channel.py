@@ -1,6 +1,6 @@
-"""What nodes share and a program closes: a bounded queue, and its base.
+"""Bounded queues between nodes, and the base class of what nodes share.
 
-Closing wakes whoever waits at either end.
+Closing a resource wakes all that wait for it, at either end.
 """
 
 import collections
@@ -12,7 +12,7 @@ T = TypeVar('T')
 
 
 class ChannelClosed(Exception):
-  """The resource a node waits on, or uses, is closed: the program stops."""
+  """Raised when a resource that a node uses is closed: the program stops."""
 
   def __init__(self, name: str):
     super().__init__(f'{name!r} is closed')
@@ -20,17 +20,17 @@ class ChannelClosed(Exception):
 
 
 class WouldBlock(RuntimeError):
-  """In lockstep, a node waits for what no other node can give it."""
+  """Raised in lockstep when a node would wait forever."""
 
 
 class Resource:
-  """A named, thread-safe thing with a condition on which both ends wait.
+  """Named, thread-safe object shared by nodes, with a condition to wait on.
 
   Attributes:
-    name: unique in its program; errors name it.
-    blocking: whether an operation may wait. In lockstep, where one thread runs
-      all nodes and waiting would last forever, `launch` sets it to False and
-      such an operation raises `WouldBlock` instead.
+    name: name for errors, unique in its program.
+    blocking: whether an operation may wait. In lockstep one thread runs all
+      nodes and would wait forever, so `launch` sets this to False: operations
+      then raise `WouldBlock` instead.
   """
 
   def __init__(self, name: str):
@@ -41,11 +41,11 @@ class Resource:
 
   @property
   def closed(self) -> bool:
-    """Whether `close` was called."""
+    """True once `close` was called."""
     return self._closed
 
   def close(self) -> None:
-    """Wakes whoever waits, with `ChannelClosed`. Closing twice is harmless."""
+    """Raises `ChannelClosed` in all that wait. Closing twice is harmless."""
     with self._condition:
       self._closed = True
       self._condition.notify_all()
@@ -54,12 +54,12 @@ class Resource:
     """Waits until `ready()`; the caller holds the condition.
 
     Args:
-      ready: says, under the condition, whether to go on.
-      otherwise: what is the case while not ready ("is empty"), for the error.
+      ready: predicate that ends the wait; called with the condition held.
+      otherwise: state while not ready, such as "is empty", for the error.
 
     Raises:
-      ChannelClosed: when closed before or while waiting.
-      WouldBlock: when not ready and not `blocking`.
+      ChannelClosed: if closed before or while waiting.
+      WouldBlock: if not ready and not `blocking`.
     """
     if not self.blocking and not self._closed and not ready():
       raise WouldBlock(
@@ -72,10 +72,10 @@ class Resource:
 
 
 class Channel(Resource, Generic[T]):
-  """First in, first out; holds at most `capacity` items.
+  """First-in, first-out queue of at most `capacity` items.
 
-  Once closed, `put` and `get` raise at once and items still held are lost: a
-  program that stops doesn't drain its channels.
+  Once closed, `put` and `get` raise at once and the remaining items are lost: a
+  program that stops does not drain its channels.
   """
 
   def __init__(self, name: str, capacity: int):
@@ -91,7 +91,7 @@ class Channel(Resource, Generic[T]):
     """Appends `item`, waiting while the channel is full.
 
     Raises:
-      ChannelClosed: when closed before or while waiting.
+      ChannelClosed: if closed before or while waiting.
     """
     with self._condition:
       self._wait_until(lambda: len(self._items) < self.capacity, 'is full')
@@ -102,7 +102,7 @@ class Channel(Resource, Generic[T]):
     """Removes and returns the oldest item, waiting while there is none.
 
     Raises:
-      ChannelClosed: when closed before or while waiting.
+      ChannelClosed: if closed before or while waiting.
     """
     with self._condition:
       self._wait_until(lambda: bool(self._items), 'is empty')
@@ -111,5 +111,5 @@ class Channel(Resource, Generic[T]):
       return item
 
   def __len__(self) -> int:
-    """Number of items held."""
+    """Returns the number of items in the channel."""
     return len(self._items)

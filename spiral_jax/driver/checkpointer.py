@@ -1,4 +1,4 @@
-"""Nodes that do something every so often: checkpoints, sample grids."""
+"""Nodes that act periodically: checkpoints, sample grids."""
 
 from collections.abc import Callable, Collection, Mapping
 import threading
@@ -9,7 +9,7 @@ from spiral_jax.driver import serialization
 
 
 class Periodic:
-  """Calls a function every so many seconds, or rounds of lockstep."""
+  """Calls a function at a fixed period, in seconds or in lockstep rounds."""
 
   def __init__(
       self,
@@ -22,11 +22,12 @@ class Periodic:
     """Creates a node.
 
     Args:
-      name: unique in its program.
+      name: name of the node, unique in its program.
       function: called in this node's thread, first after one whole period.
-      every_seconds: period. In lockstep it is looked at after each round, which
-        makes what `function` sees depend on the clock.
-      every_rounds: period in lockstep, instead of seconds; threads ignore it.
+      every_seconds: period in seconds. In lockstep it is checked after each
+        round, so results of `function` then depend on the clock.
+      every_rounds: period in rounds of lockstep, used instead of seconds;
+        threads ignore it.
     """
     if (every_seconds is None or every_seconds <= 0) and not every_rounds:
       raise ValueError(
@@ -43,7 +44,7 @@ class Periodic:
     self._due = self._next_due()
 
   def step(self) -> None:
-    """Waits for the end of a period; in lockstep only looks."""
+    """Waits until the function is due and calls it; in lockstep never waits."""
     if self.blocking:
       if not self._closed.wait(max(0.0, self._due - time.monotonic())):
         self._call()
@@ -70,21 +71,21 @@ class Periodic:
 
 
 class Checkpoints(Protocol):
-  """Where checkpoints are kept; see checkpoints.py."""
+  """Storage of checkpoints; see checkpoints.py."""
 
   def save(self, step: int, state: Any) -> None:
     """Saves plain state, atomically."""
 
   def restore(self, step: int | None = None) -> tuple[int, Any]:
-    """Returns (step, plain state), by default of the latest."""
+    """Returns (step, plain state), by default of the latest checkpoint."""
 
 
 class Checkpointer(Periodic):
-  """Saves the state of all parts of a program every so often.
+  """Saves the state of all parts of a program periodically.
 
-  Each part is saved at one of its step boundaries. In lockstep, where it must
-  be the last node, that is the end of a round and continuing is exact. With
-  threads, trajectories that wait in channels are not saved.
+  Each part is saved at one of its step boundaries. In lockstep this must be the
+  last node; parts are then saved at the end of a round, and resuming is exact.
+  With threads, trajectories that wait in channels are not saved.
   """
 
   def __init__(
@@ -101,14 +102,15 @@ class Checkpointer(Periodic):
     """Creates a node.
 
     Args:
-      name: unique in its program.
-      checkpoints: where to save.
-      parts: what to save: `program.stateful()` once the program is built, and
-        metrics.
-      step: names a checkpoint; the policy's version, say.
-      may_be_new: parts that begin anew where a checkpoint has none of them.
-      every_seconds: as in `Periodic`.
-      every_rounds: as in `Periodic`.
+      name: name of the node, unique in its program.
+      checkpoints: storage to save to.
+      parts: parts to save by name: `program.stateful()` once the program is
+        built, and metrics.
+      step: returns the step that names a checkpoint, such as the version of
+        the policy.
+      may_be_new: names of parts that start afresh if a checkpoint lacks them.
+      every_seconds: period in seconds, as in `Periodic`.
+      every_rounds: period in rounds of lockstep, as in `Periodic`.
     """
     super().__init__(
         name,
@@ -122,7 +124,7 @@ class Checkpointer(Periodic):
     self._may_be_new = may_be_new
 
   def save(self) -> None:
-    """Saves now. For one thread at a time: this node's, or after the end."""
+    """Saves now. Not thread-safe: call it from this node or after the end."""
     step = self._step()
     self._checkpoints.save(
         step,
@@ -133,15 +135,15 @@ class Checkpointer(Periodic):
     )
 
   def restore(self, step: int | None = None) -> int:
-    """Sets every part to what was saved and returns the checkpoint's step.
+    """Restores every part from a checkpoint and returns the checkpoint's step.
 
-    Call before `launch`.
+    Call it before `launch`.
 
     Args:
-      step: of the checkpoint; the latest by default.
+      step: step of the checkpoint; None means the latest.
 
     Raises:
-      ValueError: if what was saved doesn't fit; names the part.
+      ValueError: if the saved state does not fit; names the part.
     """
     step, state = self._checkpoints.restore(step)
     for name, part in self._parts.items():

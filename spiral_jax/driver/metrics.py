@@ -1,7 +1,7 @@
-"""Where metrics go: JSON lines and TensorBoard; progress.py shows them.
+"""Writers of metrics, to JSON lines and TensorBoard; see also progress.py.
 
-A writer takes `write(step, values)`: scalars by name, Python numbers or arrays
-`[]`. Writers may be shared by threads.
+A writer has `write(step, values)`, where values are scalars by name: Python
+numbers or arrays `[]`. Threads may share a writer.
 """
 
 from collections.abc import Mapping
@@ -20,43 +20,43 @@ Values = Mapping[str, Any]
 
 
 class Writer(Protocol):
-  """Takes metrics; see the module's docstring."""
+  """Writes metrics; see the module's docstring."""
 
   def write(self, step: int, values: Values) -> None:
-    """Writes `values`, of update `step`."""
+    """Writes the `values` of update `step`."""
 
   def close(self) -> None:
-    """Writes what is held back; there is no writing after it."""
+    """Flushes and closes; `write` must not be called afterwards."""
 
 
 class Fanout:
-  """Hands what it gets to several writers."""
+  """Forwards metrics to several writers."""
 
   def __init__(self, *writers: Writer):
     self._writers = writers
 
   def write(self, step: int, values: Values) -> None:
-    """Writes to all, reading arrays from their device once."""
+    """Writes to all writers; reads arrays from their device only once."""
     numbers = to_numbers(values)
     for writer in self._writers:
       writer.write(step, numbers)
 
   def close(self) -> None:
-    """Closes all."""
+    """Closes all writers."""
     for writer in self._writers:
       writer.close()
 
 
 class JsonLines:
-  """A file with one JSON object a line: step, seconds, then the values.
+  """File with one JSON object per line: step, seconds, then the values.
 
-  `seconds` are those that the run took so far, over all its resumptions.
-  Numbers that aren't finite become null. The writer's state is its place in
-  the file: what was written after a checkpoint is cut off by `set_state`.
+  `seconds` is the time that the run took so far, across resumptions. Numbers
+  that are not finite become null. The writer's state is its position in the
+  file: `set_state` cuts off what was written after a checkpoint.
   """
 
   def __init__(self, path: str | os.PathLike[str]):
-    """Opens `path` to append, making its folder."""
+    """Opens `path` for appending; creates its folder."""
     pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
     self._lock = threading.Lock()
     self._file = open(path, 'ab')
@@ -75,13 +75,13 @@ class JsonLines:
       self._file.flush()
 
   def get_state(self) -> dict[str, Any]:
-    """Returns the length of the file and the seconds run."""
+    """Returns the length of the file and the time run, in seconds."""
     with self._lock:
       seconds = time.monotonic() - self._start
       return dict(length=self._file.tell(), seconds=seconds)
 
   def set_state(self, state: Mapping[str, Any]) -> None:
-    """Cuts the file off where it was and lets seconds run on."""
+    """Truncates the file to the saved length and resumes the clock."""
     with self._lock:
       self._file.truncate(min(int(state['length']), self._file.tell()))
       self._file.seek(0, os.SEEK_END)
@@ -95,17 +95,17 @@ class JsonLines:
 class TensorBoard:
   """Event files for TensorBoard.
 
-  After a resumption from a checkpoint, curves show twice what was written
-  between that checkpoint and the end of the run before.
+  After resuming from a checkpoint, curves show twice what was written between
+  that checkpoint and the end of the previous run.
   """
 
   def __init__(self, path: str | os.PathLike[str]):
-    """Opens a new event file in folder `path`."""
+    """Opens a new event file in the folder `path`."""
     self._lock = threading.Lock()
     self._writer = _import_tensorboardx().SummaryWriter(str(path))
 
   def write(self, step: int, values: Values) -> None:
-    """Adds one scalar each."""
+    """Adds one scalar for each value."""
     with self._lock:
       for name, value in to_numbers(values).items():
         self._writer.add_scalar(name, value, step)
@@ -116,16 +116,16 @@ class TensorBoard:
 
 
 def _import_tensorboardx() -> Any:
-  """Returns the module, without importing PyTorch, which takes seconds.
+  """Returns the module tensorboardX, without importing PyTorch.
 
-  tensorboardX imports it, where it is installed, for an annotation alone; what
-  it needs of it later, for tensors, it imports then.
+  tensorboardX imports PyTorch, if installed, only for an annotation, which
+  takes seconds. It imports it again when it needs it, for tensors.
   """
   was_imported = 'torch' in sys.modules
   if not was_imported:
     sys.modules['torch'] = None  # type: ignore[assignment]
   try:
-    import tensorboardX  # Late: it isn't needed where this writer isn't.
+    import tensorboardX  # Late: only this writer needs it.
   finally:
     if not was_imported:
       del sys.modules['torch']
@@ -133,5 +133,5 @@ def _import_tensorboardx() -> Any:
 
 
 def to_numbers(values: Values) -> dict[str, Any]:
-  """Returns Python numbers; waits for arrays that are still computed."""
+  """Returns the values as Python numbers; waits for pending arrays."""
   return {name: np.asarray(value).item() for name, value in values.items()}

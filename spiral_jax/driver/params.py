@@ -1,4 +1,4 @@
-"""Published parameters: readers see the latest version only."""
+"""Published parameters, of which readers see only the latest version."""
 
 import threading
 from typing import Any
@@ -7,9 +7,9 @@ from spiral_jax.driver import channel as channel_lib
 
 
 class ParamsStore(channel_lib.Resource):
-  """Holds one version of some parameters, replaced by each `publish`.
+  """Holds the latest version of some parameters, replaced by each `publish`.
 
-  Readers keep what they got for as long as they like, so the publisher must
+  Readers may keep a version for as long as they like, so the publisher must
   never donate published arrays to a jitted function.
   """
 
@@ -20,26 +20,26 @@ class ParamsStore(channel_lib.Resource):
 
   @property
   def version(self) -> int:
-    """The latest version; -1 before the first `publish`."""
+    """Latest version; -1 before the first `publish`."""
     return self._version
 
   def publish(self, params: Any, version: int) -> None:
-    """Replaces what `latest` returns. Never waits, nor raises once closed.
+    """Replaces the latest version. Never waits, and never raises once closed.
 
-    So a learner that has made an update always finishes its step.
+    A learner that has made an update can thus always finish its step.
 
     Args:
-      params: a pytree of arrays that no one will donate or write to.
-      version: non-negative; by convention the number of updates made.
+      params: pytree of arrays that nobody will donate or write to.
+      version: version, 0 or more; by convention the number of updates.
     """
     with self._condition:
       self._params, self._version = params, version
       self._condition.notify_all()
 
   def peek(self) -> tuple[Any, int]:
-    """Returns the latest (params, version), also once closed; never waits.
+    """Returns the latest (params, version), even once closed; never waits.
 
-    Before the first `publish`: (None, -1).
+    Returns (None, -1) before the first `publish`.
     """
     with self._condition:
       return self._params, self._version
@@ -48,10 +48,10 @@ class ParamsStore(channel_lib.Resource):
     """Returns the latest (params, version).
 
     Args:
-      at_least: version to wait for.
+      at_least: smallest version to wait for.
 
     Raises:
-      ChannelClosed: when closed before or while waiting.
+      ChannelClosed: if closed before or while waiting.
     """
     with self._condition:
       self._wait_until(
@@ -61,21 +61,22 @@ class ParamsStore(channel_lib.Resource):
 
 
 class LagBound:
-  """Lets actors run at most so many updates ahead of a learner.
+  """Limits the number of updates by which actors run ahead of a learner.
 
-  One for all actors of a learner, which takes a trajectory an update: the i-th
-  trajectory may be begun once version `i - max_lag` of the parameters is there.
-  With 0, every trajectory is that of the very parameters that learn from it.
-  More than 0 bounds how many are on their way; of several actors, one that
-  others overtake meanwhile brings a trajectory that is older than that.
+  All actors of a learner share one bound, and the learner takes one trajectory
+  per update. The i-th trajectory may begin once version `i - max_lag` of the
+  parameters is published. With 0, every trajectory comes from exactly the
+  parameters that learn from it. A larger value bounds the number of
+  trajectories under way. With several actors, the trajectory of one that others
+  overtake can be older than that.
   """
 
   def __init__(self, params: ParamsStore, max_lag: int):
-    """Counts from the version that is published when the first one asks.
+    """Initializes a bound; counting starts at the first call of `latest`.
 
     Args:
-      params: where the learner publishes.
-      max_lag: in updates.
+      params: store to which the learner publishes.
+      max_lag: largest number of updates to run ahead.
 
     Raises:
       ValueError: if `max_lag` is negative.
@@ -88,10 +89,10 @@ class LagBound:
     self._begun: int | None = None
 
   def latest(self) -> tuple[Any, int]:
-    """Waits for its turn; returns the latest (params, version).
+    """Waits for the caller's turn; returns the latest (params, version).
 
     Raises:
-      ChannelClosed: when `params` closes before or while waiting.
+      ChannelClosed: if `params` is closed before or while waiting.
     """
     with self._lock:
       if self._begun is None:

@@ -1,6 +1,6 @@
-"""A program of named nodes, and what runs it: threads, or lockstep.
+"""Programs of named nodes, and their execution in threads or in lockstep.
 
-This is the one file that starts threads.
+This is the only module that starts threads.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,11 +23,11 @@ _logger = logging.getLogger(__name__)
 
 
 class StopProgram(Exception):
-  """A node raises this once there is no more work, after a whole step."""
+  """Raised by a node when there is no more work, after a whole step."""
 
 
 class NodeError(RuntimeError):
-  """A node failed; the message names it, `__cause__` is what it raised."""
+  """Failure of a node, named in the message; `__cause__` is its exception."""
 
   def __init__(self, name: str, cause: BaseException):
     super().__init__(f'node {name!r} failed: {type(cause).__name__}: {cause}')
@@ -35,24 +35,24 @@ class NodeError(RuntimeError):
 
 
 class Stopped(enum.Enum):
-  """Why a program ended well."""
+  """Reason for which a program ended without an error."""
 
-  FINISHED = 'finished'  # A node raised StopProgram, or stop_when said so.
+  FINISHED = 'finished'  # A node raised StopProgram, or stop_when was true.
   INTERRUPTED = 'interrupted'  # Ctrl-C.
 
 
 class Node(Protocol):
-  """A named worker.
+  """Named worker.
 
-  A node may also have `close()`, called once when the program stops, which
-  must wake a step that waits; and be `state.Stateful`, to be part of
+  A node may have a method `close()`, called once when the program stops, which
+  must wake a waiting step. A node that is `serialization.Stateful` is part of
   checkpoints.
   """
 
   name: str
 
   def step(self) -> None:
-    """Does one unit of work; may wait on resources. Raises `StopProgram`."""
+    """Does one unit of work; may wait for resources or raise `StopProgram`."""
 
 
 N = TypeVar('N', bound=Node)
@@ -60,9 +60,9 @@ R = TypeVar('R', bound=channel_lib.Resource)
 
 
 class Program:
-  """Nodes in the order in which lockstep runs them, and what they share.
+  """Nodes, in the order in which lockstep runs them, and shared resources.
 
-  A program is launched once: stopping closes its resources for good.
+  A program can be launched only once: stopping closes its resources for good.
   """
 
   def __init__(self) -> None:
@@ -75,11 +75,13 @@ class Program:
     """Adds and returns `node`.
 
     Args:
-      node: runs in a thread of its own, or after the nodes added before it.
-      steps_per_round: its steps in each round of lockstep; threads ignore it.
+      node: node to run in its own thread or, in lockstep, after those added
+        before it.
+      steps_per_round: number of its steps in a round of lockstep; threads
+        ignore it.
 
     Raises:
-      ValueError: if the name is taken, or steps_per_round below 1.
+      ValueError: if the name is taken, or `steps_per_round` is below 1.
     """
     self._check_name(node.name)
     if steps_per_round < 1:
@@ -92,23 +94,23 @@ class Program:
     return node
 
   def own(self, resource: R) -> R:
-    """Registers `resource`, closed when the program stops, and returns it."""
+    """Registers and returns `resource`; the program closes it when it stops."""
     self._check_name(resource.name)
     self.resources[resource.name] = resource
     return resource
 
   def channel(self, name: str, capacity: int) -> channel_lib.Channel[Any]:
-    """Makes and owns a `Channel`."""
+    """Creates and registers a `Channel`."""
     return self.own(channel_lib.Channel(name, capacity))
 
   def params(self, name: str) -> params_lib.ParamsStore:
-    """Makes and owns a `ParamsStore`."""
+    """Creates and registers a `ParamsStore`."""
     return self.own(params_lib.ParamsStore(name))
 
   def replay(
       self, capacity: int, batch_size: int, **settings: Any
   ) -> replay_lib.Replay:
-    """Makes and owns a `Replay`; `settings` are those of its constructor."""
+    """Creates and registers a `Replay`; `settings` go to its constructor."""
     return self.own(replay_lib.Replay(capacity, batch_size, **settings))
 
   def stateful(self) -> dict[str, serialization.Stateful]:
@@ -138,29 +140,31 @@ def launch(
 ) -> Stopped:
   """Runs `program` until a node is done, `stop_when`, Ctrl-C or an error.
 
-  With threads each node runs in its own. In lockstep the calling thread runs
-  all, round after round, each node `steps_per_round` times in the order added:
-  the same program from the same state then gives the same results bit for bit.
-  Channels must be empty after each round, so that the nodes' states are all
-  there is.
+  With threads, each node runs in its own. In lockstep the calling thread runs
+  all nodes in rounds: each node `steps_per_round` times, in the order added.
+  The same program from the same state then gives the same results bit for bit.
+  Channels must be empty after each round, so that the states of the nodes are
+  complete.
 
-  Ctrl-C never breaks into a step: each node ends the one it is in (in lockstep,
-  all end the round). More Ctrl-C meanwhile change nothing. However the program
-  ends, its resources are closed and its threads joined before this returns.
+  Ctrl-C never interrupts a step: each node finishes its current one (in
+  lockstep, all finish the round), and further Ctrl-C are ignored meanwhile.
+  However the program ends, its resources are closed and its threads joined
+  before this returns.
 
   Args:
-    program: not launched before.
-    stop_when: asked several times a second, or after each round; or an event.
-    lockstep: runs without threads.
-    on_round: in lockstep, called after each round with their number so far.
-    on_stop: called after a good end, threads joined, Ctrl-C still held off: the
-      place for a last checkpoint.
+    program: program that was not launched before.
+    stop_when: event, or function called several times a second or, in lockstep,
+      after each round.
+    lockstep: whether to run without threads.
+    on_round: called in lockstep after each round, with the number of rounds.
+    on_stop: called at the end unless there was an error, with threads joined
+      and Ctrl-C still held back; the place for a last checkpoint.
 
   Returns:
-    Why it ended.
+    The reason for which the program ended.
 
   Raises:
-    NodeError: from the first exception that a node raised.
+    NodeError: if a node raised an exception; reports the first one.
     RuntimeError: if the program was launched before.
   """
   if program.launched:
@@ -190,8 +194,8 @@ def _held_interrupt() -> Iterator[Callable[[], bool]]:
   """Turns Ctrl-C into a flag; yields a function that reads it.
 
   A handler that sets a `threading.Event` can deadlock with the `wait` that it
-  interrupts, hence a list. Only the main thread may set handlers: elsewhere
-  Ctrl-C stays what it is.
+  interrupts, so the flag is a list. Only the main thread may set handlers; on
+  other threads Ctrl-C is left alone.
   """
   received: list[int] = []
   if threading.current_thread() is not threading.main_thread():
@@ -215,7 +219,7 @@ def _run_lockstep(
     interrupted: Callable[[], bool],
     on_round: Callable[[int], None] | None,
 ) -> Stopped:
-  """Runs rounds in this thread."""
+  """Runs rounds in the calling thread."""
   rounds = 0
   try:
     while True:
@@ -224,8 +228,8 @@ def _run_lockstep(
       if should_stop():
         return Stopped.FINISHED
       done = False
-      # A round is always completed, so that one that goes on from its end has
-      # missed nothing.
+      # A round is always completed, so that a run resumed from its end misses
+      # nothing.
       for name, node in program.nodes.items():
         for _ in range(program.steps_per_round[name]):
           try:
@@ -261,7 +265,7 @@ def _close(program: Program) -> None:
 
 
 class _Threads:
-  """One run of a program with a thread for each node."""
+  """Single run of a program, with one thread per node."""
 
   def __init__(self, program: Program):
     self._program = program
@@ -272,7 +276,7 @@ class _Threads:
   def run(
       self, should_stop: Callable[[], bool], interrupted: Callable[[], bool]
   ) -> Stopped:
-    """Starts the threads, waits for the end, joins them."""
+    """Starts the threads, waits for the end and joins the threads."""
     threads = [
         threading.Thread(target=self._run_node, args=(node,), name=name)
         for name, node in self._program.nodes.items()
@@ -281,7 +285,7 @@ class _Threads:
     try:
       for thread in threads:
         thread.start()
-      # Bounded waits: an unbounded one would keep Ctrl-C from being seen.
+      # Bounded waits: an unbounded one would never see Ctrl-C.
       while not self._stopping.wait(_POLL_SECONDS):
         if interrupted():
           _logger.warning('interrupted: ending the steps under way')
@@ -303,7 +307,7 @@ class _Threads:
     except StopProgram:
       pass
     except channel_lib.ChannelClosed as error:
-      # Nothing but the stop closes resources, unless a node does by mistake.
+      # Only the stop closes resources, unless a node does so by mistake.
       if not self._stopping.is_set():
         self._fail(node, error)
     except BaseException as error:  # pylint: disable=broad-except
@@ -312,7 +316,7 @@ class _Threads:
       self._stop()
 
   def _fail(self, node: Node, error: BaseException) -> None:
-    """Keeps the first error; later ones are often its consequences."""
+    """Keeps the first error; later ones are often consequences of it."""
     with self._lock:
       if self._error is None:
         self._error = NodeError(node.name, error)

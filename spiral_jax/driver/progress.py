@@ -1,4 +1,4 @@
-"""A metrics writer that shows a run's progress in the terminal."""
+"""Metrics writer that shows a run's progress in the terminal."""
 
 import collections
 from collections.abc import Callable, Mapping
@@ -14,10 +14,10 @@ from spiral_jax.driver import metrics
 
 
 class Progress:
-  """Shows frames, frames a second, chosen metrics and the time left.
+  """Shows frames, frames per second, chosen metrics and the time left.
 
-  On a terminal, a line with a bar that is redrawn; elsewhere a plain line every
-  so often. Values are read from their device only when shown.
+  On a terminal it redraws a line with a progress bar; elsewhere it prints plain
+  lines periodically. Values are read from their device only when shown.
   """
 
   def __init__(
@@ -35,14 +35,14 @@ class Progress:
 
     Args:
       frames: name of the metric that counts frames.
-      columns: label -> name of the metric shown under it.
-      total_frames: where the run ends; None if nowhere.
-      total_seconds: when the run ends; None if never. With both, the earlier
-        end counts.
-      elapsed: returns the seconds that the run took so far, over all its
-        resumptions; by default those since now.
-      plain_every_seconds: period of plain lines.
-      console: standard output by default.
+      columns: names of the metrics to show, by label.
+      total_frames: number of frames at which the run ends; None means no limit.
+      total_seconds: time at which the run ends; None means no limit. If both
+        are given, the earlier end counts.
+      elapsed: returns the seconds that the run took so far, across resumptions;
+        None counts from now.
+      plain_every_seconds: period of plain lines, in seconds.
+      console: console to print to; None means standard output.
     """
     self._frames = frames
     self._columns = dict(columns)
@@ -56,7 +56,7 @@ class Progress:
     self._elapsed = elapsed or (lambda: time.monotonic() - self._start)
     self._shown = self._start
     self._latest: dict[str, Any] = {}
-    # (seconds, frames) where shown in the last minute: the rate is theirs.
+    # (seconds, frames) at the updates of the last minute, for the rate.
     self._recent: collections.deque[tuple[float, int]] = collections.deque(
         maxlen=max(2, round(60 / self._period))
     )
@@ -71,7 +71,7 @@ class Progress:
       self._bar.start()
 
   def write(self, step: int, values: metrics.Values) -> None:
-    """Takes what is shown; redraws if it is time."""
+    """Stores the values to show; redraws if it is time."""
     del step
     names = (self._frames, *self._columns.values())
     with self._lock:

@@ -1,12 +1,12 @@
-"""Actors in processes of other machines, through Ray.
+"""Actors in processes on other machines, through Ray.
 
-The program's graph stays what it is: its actor nodes are handed rollouts that
-play elsewhere. Parameters and trajectories travel through Ray's object store,
-each version of the parameters once to each machine. Import this only where it
-is asked for: Ray is optional, and slow to load.
+The program's graph does not change: its actor nodes receive rollouts that play
+in other processes. Parameters and trajectories travel through Ray's object
+store, each version of the parameters once per machine. Import this module only
+when it is needed: Ray is optional and slow to import.
 
-Whatever waits for Ray looks up every second: a head that is gone or a program
-that stops must not be waited for.
+All waits for Ray poll every second, so that they end when the head is lost or
+the program stops.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,17 +30,17 @@ from spiral_jax.driver import nodes
 from spiral_jax.driver import serialization
 
 _CONNECT_SECONDS = 3.0
-_CONNECTIONS = 3  # Tries, a second apart, before a head counts as lost.
+_CONNECTIONS = 3  # Attempts, a second apart, before a head counts as lost.
 _POLL_SECONDS = 1.0
-_DEATHS = 5  # In a row, without a trajectory: no accident.
-# Until a process must have found a core; then it may share others' cores, as
-# after a machine is lost whose cores nobody replaces.
+_DEATHS = 5  # Deaths in a row, without a trajectory, that end the program.
+# Time for a process to find a free core. Then it may share cores with others,
+# for example after a machine is lost and not replaced.
 _PLACE_SECONDS = 60.0
 
-# An actor is one core: XLA makes as many threads as NPROC says.
+# An actor uses one core: NPROC is XLA's number of threads.
 _ENVIRONMENT = {'JAX_PLATFORMS': 'cpu', 'NPROC': '1'}
 
-# How the loss of a process, or of its machine with what it made, is told.
+# Exceptions that report the loss of a process, its machine or its results.
 _LOSSES = (
     exceptions.RayActorError,
     exceptions.ObjectLostError,
@@ -49,38 +49,39 @@ _LOSSES = (
     exceptions.WorkerCrashedError,
 )
 
-# Ray ends a process whose part of Ray on the same machine is gone, at once and
-# without a word. One that looks on has it instead.
+# Ray kills a process silently when Ray's daemon on its machine is gone. This
+# child process outlives it and prints the error.
 _WITNESS = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 if not sys.stdin.read():
   sys.exit('error: the process was ended from outside, or by Ray, as when the '
-           'head or the machine is lost from the cluster; go on from the last '
-           'checkpoint by --resume')
+           'head or the machine is lost from the cluster; resume from the last '
+           'checkpoint')
 """
 
 _logger = logging.getLogger(__name__)
 
 
 class HeadLost(ConnectionError):
-  """The head of the cluster no longer answers."""
+  """Raised when the head of the cluster no longer answers."""
 
 
 class ActorFailed(ChildProcessError):
-  """An actor cannot start on its machine, which has no data, say."""
+  """Raised when an actor cannot start on its machine, for lack of data, say."""
 
 
 def connect(address: str) -> None:
   """Connects this process to Ray.
 
   Args:
-    address: of the head, as `ray start` prints it; empty, this machine alone.
+    address: address of the head, as `ray start` prints it; empty starts Ray on
+      this machine alone.
 
   Raises:
-    ValueError: if no head answers there.
+    ValueError: if no head answers at the address.
   """
-  # Ray would tell its makers of its use.
+  # Ray would report usage statistics.
   os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')
   quiet: dict[str, Any] = dict(log_to_driver=False, logging_level='ERROR')
   try:
@@ -89,28 +90,29 @@ def connect(address: str) -> None:
       ray.init(address=address, **quiet)
     else:
       with warnings.catch_warnings():
-        # JAX warns of forks; Ray's become other programs at once.
+        # JAX warns of forks, but Ray's execute another program at once.
         warnings.filterwarnings('ignore', 'os.fork', RuntimeWarning)
         ray.init(address='local', include_dashboard=False, **quiet)
   except (ConnectionError, OSError, RuntimeError, ValueError) as error:
     raise ValueError(
-        f'no Ray head answers at --ray_address={address} ({error}); start '
+        f'no Ray head answers at address={address} ({error}); start '
         'one by: ray start --head'
     ) from error
 
 
 class Cluster:
-  """A connection to Ray, and the processes that were started through it."""
+  """Connection to Ray, and the processes that were started through it."""
 
   def __init__(self, address: str, num_actors: int):
-    """Connects.
+    """Connects to Ray.
 
     Args:
-      address: of the head, as `ray start` prints it; empty, this machine alone.
-      num_actors: that are going to share the machines' cores.
+      address: address of the head, as `ray start` prints it; empty starts Ray
+        on this machine alone.
+      num_actors: number of actors that will share the machines' cores.
 
     Raises:
-      ValueError: if no head answers there.
+      ValueError: if no head answers at the address.
     """
     connect(address)
     self._head = ray.get_runtime_context().gcs_address
@@ -131,19 +133,19 @@ class Cluster:
   def rollout(
       self, name: str, make: Callable[[], nodes.RolloutFn]
   ) -> 'RemoteRollout':
-    """Returns a rollout that plays in a process of its own.
+    """Returns a rollout that plays in its own process.
 
     Args:
-      name: of its actor, for messages.
-      make: makes the rollout, there; pickled.
+      name: name of its actor, for messages.
+      make: function that makes the rollout in that process; pickled.
     """
     return RemoteRollout(self, name, make)
 
   def start(self, *, shares: bool = False) -> Any:
-    """Asks for a process; returns a handle to its `_Player`.
+    """Requests a process; returns a handle to its `_Player`.
 
     Args:
-      shares: take cores that others have, if need be.
+      shares: whether it may share cores with other processes.
     """
     return (
         ray.remote(_Player)
@@ -156,17 +158,17 @@ class Cluster:
     )
 
   def started(self) -> None:
-    """Counts a process that is there."""
+    """Counts a process that has started."""
     with self._lock:
       self._started += 1
 
   def died(self) -> None:
-    """Counts a process that was there and ended by itself."""
+    """Counts a started process that died."""
     with self._lock:
       self._died += 1
 
   def counts(self) -> dict[str, int]:
-    """Returns how many processes live, and how many died so far."""
+    """Returns the numbers of processes alive and of those that died so far."""
     with self._lock:
       return {
           'actors/alive': self._started - self._died,
@@ -174,7 +176,7 @@ class Cluster:
       }
 
   def share(self, params: Any, version: int) -> Any:
-    """Returns a reference to parameters, stored once a version."""
+    """Returns a reference to parameters; stores each version once."""
     with self._lock:
       if self._newest[0] != version:
         self._newest = (version, ray.put(jax.device_get(params)))
@@ -183,7 +185,7 @@ class Cluster:
   def check(self) -> None:
     """Raises `HeadLost` if the head no longer answers.
 
-    Ray itself waits for a minute, then ends the process without a word.
+    Ray itself waits for a minute and then kills the process silently.
     """
     self.raise_if_lost()
     for tries in range(1, _CONNECTIONS + 1):
@@ -193,29 +195,29 @@ class Cluster:
       except OSError as error:
         if tries == _CONNECTIONS:
           with self._lock:
-            # Others may be told already: the same, once.
+            # Other threads may have raised it already: keep the first.
             self._lost = self._lost or HeadLost(
                 f'the Ray head at {self._head} no longer answers ({error}); '
-                'start it again and go on from the last checkpoint by --resume'
+                'start it again and resume from the last checkpoint'
             )
           raise self._lost from error
       time.sleep(_POLL_SECONDS)
 
   def raise_if_lost(self) -> None:
-    """Raises `HeadLost` if a check has; asks nobody."""
+    """Raises `HeadLost` if an earlier check did; does not check again."""
     if self._lost is not None:
       raise self._lost
 
   def close(self) -> None:
-    """Ends all that was started."""
+    """Ends all processes and the connection."""
     self._witness.communicate('all is well')
     ray.shutdown()
 
 
 class RemoteRollout:
-  """Is a `nodes.RolloutFn` whose episodes are played in another process.
+  """Plays episodes in another process; implements `nodes.RolloutFn`.
 
-  One that dies is replaced, with what it knew after its last trajectory.
+  A process that dies is replaced, in the state after its last trajectory.
   """
 
   def __init__(
@@ -231,11 +233,12 @@ class RemoteRollout:
     self._closed = threading.Event()
 
   def __call__(self, params: Any, version: int) -> Any:
-    """Returns a trajectory; whose arrays are read-only.
+    """Returns a trajectory of read-only arrays.
 
     Raises:
-      RuntimeError: if one process after the other dies.
-      ActorFailed: if one raises what its machine's owner can mend.
+      RuntimeError: if several processes die in a row.
+      ActorFailed: if the process cannot start for a reason that the user can
+        fix on its machine.
       ChannelClosed: if the program stops meanwhile.
       HeadLost: if the head no longer answers.
     """
@@ -250,28 +253,28 @@ class RemoteRollout:
     return self._ask('get_state', if_closed=True)
 
   def set_state(self, state: Any) -> None:
-    """Sets what `get_state` returned; not while a trajectory is played."""
+    """Restores the result of `get_state`; not while a trajectory is played."""
     self.set_plain_state(state)
 
   def set_plain_state(self, state: Any) -> None:
-    """Sets plain state, without waiting for the process."""
+    """Restores plain state, without waiting for the process."""
     self._state = state
     if self._player is not None:
       self._player.set_state.remote(state)
 
   def close(self) -> None:
-    """Ends the wait for a trajectory, if one is played."""
+    """Ends the wait for a trajectory, if there is one."""
     self._closed.set()
 
   def _ask(self, method: str, *args: Any, if_closed: bool = False) -> Any:
-    """Returns what the process returns, or that which replaces it."""
+    """Returns a method's result from the process or from its replacement."""
     for tries in range(1, _DEATHS + 1):
       player = None
       try:
         player = self._started(if_closed)
         return self._get(getattr(player, method).remote(*args), if_closed)
       except ActorFailed as error:
-        # A machine that took one may be at fault for a while, or another is.
+        # Earlier it did start: the fault may pass, or be another machine's.
         if not self._was_there or tries == _DEATHS:
           raise
         _logger.warning('%s; another try follows', error)
@@ -293,7 +296,7 @@ class RemoteRollout:
     )
 
   def _started(self, if_closed: bool) -> Any:
-    """Returns the process, a new one once it is there."""
+    """Returns the process; starts one first if there is none."""
     with self._starting:
       if self._player is None:
         player = self._cluster.start()
@@ -308,7 +311,7 @@ class RemoteRollout:
           )
           player = self._cluster.start(shares=True)
         except exceptions.RayActorError:
-          pass  # What is wrong is seen next.
+          pass  # `_prepare` finds the cause.
         self._prepare(player, if_closed)
         self._player = player
         self._was_there = True
@@ -316,7 +319,7 @@ class RemoteRollout:
       return self._player
 
   def _prepare(self, player: Any, if_closed: bool) -> None:
-    """Waits until a new process has all that it needs."""
+    """Waits until a new process has its rollout and its state."""
     try:
       self._get(player.make.remote(self._make), if_closed)
       if self._state is not None:
@@ -328,7 +331,7 @@ class RemoteRollout:
     except exceptions.RayActorError as error:
       if not error.actor_init_failed:
         raise
-      # A library is missing: there is nothing else that a `_Player` begins by.
+      # A library is missing: nothing else happens before a `_Player` exists.
       why = str(error).strip().splitlines()[-1]
     else:
       return
@@ -339,7 +342,7 @@ class RemoteRollout:
   def _get(
       self, reference: Any, if_closed: bool, seconds: float = math.inf
   ) -> Any:
-    """Waits for a result, but for none that nobody wants or can make."""
+    """Waits for a result, unless the program stops or the head is lost."""
     deadline = time.monotonic() + seconds
     while not ray.wait([reference], timeout=_POLL_SECONDS)[0]:
       if self._closed.is_set() and not if_closed:
@@ -351,14 +354,14 @@ class RemoteRollout:
 
 
 class _Player:
-  """Plays, in its own process."""
+  """Plays a rollout in its own process."""
 
   def __init__(self) -> None:
     self._rollout: Any = None
     self._params: tuple[int, Any] = (-1, None)
 
   def make(self, make: Callable[[], nodes.RolloutFn]) -> None:
-    """Makes the rollout; a place in the cluster is found before."""
+    """Makes the rollout, once the process has its place in the cluster."""
     self._rollout = make()
 
   def play(self, params: Any, version: int) -> tuple[Any, Any]:
@@ -368,13 +371,13 @@ class _Player:
     return self._rollout(self._params[1], version), self.get_state()
 
   def get_state(self) -> Any:
-    """Returns the rollout's state, plain."""
+    """Returns the rollout's state as plain state."""
     if not isinstance(self._rollout, serialization.Stateful):
       return {}
     return serialization.to_plain(self._rollout.get_state())
 
   def set_state(self, state: Any) -> None:
-    """Goes on from there."""
+    """Restores the rollout's state from plain state."""
     if isinstance(self._rollout, serialization.Stateful):
       self._rollout.set_state(
           serialization.from_plain(self._rollout.get_state(), state)
@@ -382,16 +385,16 @@ class _Player:
 
 
 def share_of_core(cores: Sequence[float], num_actors: int) -> float:
-  """Returns how much of a core each actor may take so that all find a place.
+  """Returns the largest share of a core per actor with which all find a place.
 
   Args:
-    cores: of each machine, on one of which an actor's share must lie.
-    num_actors: that there are going to be.
+    cores: number of cores of each machine; an actor must fit on one machine.
+    num_actors: number of actors to place.
 
   Returns:
-    At most 1, in Ray's units of 1e-4; 0 where machines offer no core.
+    At most 1, rounded down to 1e-4, Ray's unit; 0 if machines offer no cores.
   """
-  # An actor's share grows until a machine holds one fewer.
+  # At the largest share, some machine is exactly full.
   shares = {1.0, *(c / k for c in {*cores} for k in range(1, num_actors + 1))}
   fitting = [
       share

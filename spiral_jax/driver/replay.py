@@ -1,4 +1,4 @@
-"""Replay of the latest batches of examples, sampled uniformly.
+"""Replay buffer of the latest batches of examples, sampled uniformly.
 
 The discriminator of SPIRAL learns from the final canvases of the last 20
 batches (Ganin et al., 2018, appendix C).
@@ -14,18 +14,18 @@ import numpy as np
 from spiral_jax.driver import channel as channel_lib
 from spiral_jax.driver import serialization
 
-# Rows of examples by name, `[B, ...]` each: row i of one belongs to row i of
-# all others (a canvas and its target).
+# Arrays of examples by name, `[B, ...]` each. Rows of the same index belong
+# together, such as a canvas and its target.
 Examples = Mapping[str, np.ndarray]
 
 
 class Replay(channel_lib.Resource):
-  """The last `capacity` batches; `sample` is limited to a rate.
+  """Replay buffer of the last `capacity` batches, with rate-limited sampling.
 
-  Sampling is uniform, with replacement, over all rows kept. It waits until
-  fewer than `samples_per_insert` batches were sampled for each one inserted,
-  as Reverb's rate limiter does, so that the discriminator can run ahead of the
-  actors only so far. Inserting never waits.
+  Sampling is uniform, with replacement, over all rows kept. As with Reverb's
+  rate limiter, it waits until fewer than `samples_per_insert` batches were
+  sampled per batch inserted, so that the discriminator cannot run far ahead of
+  the actors. Inserting never waits.
   """
 
   def __init__(
@@ -40,12 +40,12 @@ class Replay(channel_lib.Resource):
     """Creates an empty replay.
 
     Args:
-      capacity: how many batches are kept; the oldest goes first.
-      batch_size: rows in a sample.
-      samples_per_insert: upper bound on batches sampled per batch inserted;
-        infinite for no bound (then only the first insert is waited for).
-      seed: of the sampling.
-      name: unique in its program.
+      capacity: number of batches kept; the oldest is dropped first.
+      batch_size: number of rows in a sample.
+      samples_per_insert: upper bound on batches sampled per batch inserted. If
+        infinite, sampling waits only for the first insert.
+      seed: random seed of the sampling.
+      name: name for errors, unique in its program.
     """
     if capacity < 1 or batch_size < 1 or not samples_per_insert > 0:
       raise ValueError(
@@ -63,16 +63,16 @@ class Replay(channel_lib.Resource):
     self._samples = 0
 
   def __len__(self) -> int:
-    """Number of batches kept."""
+    """Returns the number of batches kept."""
     return len(self._batches)
 
   def insert(self, batch: Examples) -> None:
-    """Keeps `batch`, arrays `[B, ...]` that the caller no longer writes to.
+    """Inserts arrays `[B, ...]`, which the caller must not write to anymore.
 
     Raises:
-      ChannelClosed: when closed.
-      ValueError: if the names differ from the batches' before, or the arrays
-        in their number of rows.
+      ChannelClosed: if closed.
+      ValueError: if the names differ from those of earlier batches, or the
+        arrays differ in their number of rows.
     """
     arrays = {name: np.asarray(array) for name, array in batch.items()}
     if len({len(array) for array in arrays.values()}) != 1:
@@ -94,10 +94,10 @@ class Replay(channel_lib.Resource):
       self._condition.notify_all()
 
   def sample(self) -> dict[str, np.ndarray]:
-    """Returns `batch_size` whole rows in fresh arrays `[batch_size, ...]`.
+    """Returns `batch_size` random rows, in fresh arrays `[batch_size, ...]`.
 
     Raises:
-      ChannelClosed: when closed before or while waiting.
+      ChannelClosed: if closed before or while waiting.
     """
     with self._condition:
       self._wait_until(self._may_sample, 'waits for an insert')
@@ -132,7 +132,7 @@ class Replay(channel_lib.Resource):
     )
 
   def set_state(self, state: Mapping[str, Any]) -> None:
-    """Continues exactly where `get_state` was called."""
+    """Resumes exactly where `get_state` was called."""
     ends = np.cumsum(state['num_rows'])[:-1]
     pieces = {
         name: np.split(np.asarray(rows), ends)

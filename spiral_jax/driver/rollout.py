@@ -1,4 +1,4 @@
-"""Rollouts: an agent's step and a batch of environments make trajectories.
+"""Rollouts: trajectories of an agent in a batch of environments.
 
 Axes: T time (commands), B batch, H height, W width, C channels, Z noise.
 """
@@ -20,7 +20,7 @@ class Environment(Protocol):
 
   @property
   def count(self) -> int:
-    """B."""
+    """Number of canvases, B."""
 
   def reset(self) -> Any:
     """Returns a dm_env.TimeStep with observation['canvas'] `[B, H, W, C]`."""
@@ -30,7 +30,7 @@ class Environment(Protocol):
 
 
 class _Episode(NamedTuple):
-  """An episode that goes on."""
+  """State of an unfinished episode."""
 
   rng: np.random.Generator
   noise: np.ndarray | None
@@ -40,11 +40,10 @@ class _Episode(NamedTuple):
 
 
 class Rollout:
-  """Acts on B canvases, for one episode or less: `rollout(params, version)`.
+  """Plays an episode, or part of one, on B canvases per call.
 
-  What it draws at random is a function of its seed and of the number of
-  episodes before, which is all its own state: where an episode is handed on in
-  pieces, one that was cut short by a checkpoint is not gone on with.
+  Randomness depends only on the seed and the episode index, which is the whole
+  checkpointed state. A partial episode is dropped on restore.
   """
 
   def __init__(
@@ -58,18 +57,18 @@ class Rollout:
       seed: int = 0,
       unroll_length: int = 0,
   ):
-    """Owns the environment from now on.
+    """Initializes a rollout, which owns the environment from then on.
 
     Args:
-      environment: of B canvases, observed as uint8.
+      environment: environment of B canvases, observed as uint8.
       step: `(params, state, observation, key) -> (output, state)`, jitted.
-      initial_state: of B canvases.
-      noise_size: Z.
-      targets: returns the next targets, uint8 `[B, H, W, C]`; None without.
-        If it has `get_state` and `set_state`, its state is saved with this.
-      seed: of sampled commands and noise.
-      unroll_length: commands in a trajectory, fewer at the end of an episode;
-        0, whole episodes.
+      initial_state: agent state at the start of an episode, of B canvases.
+      noise_size: size of the noise vector, Z; 0 means no noise.
+      targets: returns the next targets, uint8 `[B, H, W, C]`; None means no
+        targets. If it has `get_state` and `set_state`, its state is saved too.
+      seed: random seed of sampled commands and noise.
+      unroll_length: commands per trajectory, fewer at the end of an episode; 0
+        means whole episodes.
     """
     self._environment = environment
     self._step = step
@@ -83,7 +82,7 @@ class Rollout:
     self._lock = threading.Lock()
 
   def __call__(self, params: types.Params, version: int) -> types.Trajectory:
-    """Returns episodes, or the next commands of them, in host memory."""
+    """Returns B whole episodes or the next part of them, in host memory."""
     with self._lock:
       return self._play(params, version)
 
@@ -109,8 +108,8 @@ class Rollout:
       is_last[-1] = True
     else:
       self._going_on = _Episode(rng, noise, target, state, canvases[-1])
-      # Of the next command, but newer parameters will decide it: the value is
-      # wanted alone, which depends on no key.
+      # Only the value is needed, which does not depend on the key: the next
+      # command will be sampled from newer parameters.
       observation = types.Observation(canvases[-1], target, noise)
       output, _ = self._step(params, state, observation, np.zeros(2, np.uint32))
       bootstrap = np.asarray(output.value)
@@ -140,9 +139,9 @@ class Rollout:
     return _Episode(rng, noise, target, self._initial_state, canvas)
 
   def get_state(self) -> dict[str, Any]:
-    """Returns the number of episodes, and the state of the targets.
+    """Returns the number of episodes and the state of the targets.
 
-    If a trajectory is made meanwhile, once it is.
+    Waits for the end of a trajectory that is being made.
     """
     with self._lock:
       state: dict[str, Any] = {'episodes': self._episodes}
@@ -151,7 +150,7 @@ class Rollout:
       return state
 
   def set_state(self, state: Mapping[str, Any]) -> None:
-    """Goes on where `get_state` was called, from the next episode on."""
+    """Resumes where `get_state` was called, at the start of an episode."""
     with self._lock:
       self._episodes = int(state['episodes'])
       self._going_on = None
@@ -160,5 +159,5 @@ class Rollout:
 
 
 def _key(rng: np.random.Generator) -> np.ndarray:
-  """Returns a key for JAX; JAX would take longer to split another one."""
+  """Returns a key for JAX; faster than splitting another one in JAX."""
   return rng.integers(1 << 32, size=2, dtype=np.uint32)

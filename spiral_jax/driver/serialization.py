@@ -1,8 +1,8 @@
-"""Plain state: the one form in which nodes hand out and take back state.
+"""Conversion of nodes' states to and from plain state, for checkpoints.
 
-Plain state is nested dicts, with str keys, of numpy arrays and Python numbers.
-It outlives the classes that made it (a NamedTuple becomes a dict of its
-fields, a tuple one of '0', '1', ...) and any checkpoint format can hold it.
+Plain state is nested dicts, with str keys, of NumPy arrays and Python numbers.
+It does not depend on classes (a NamedTuple becomes a dict of its fields, a
+tuple a dict with keys '0', '1', ...), and any checkpoint format can hold it.
 """
 
 from collections.abc import Mapping
@@ -16,34 +16,35 @@ T = TypeVar('T')
 
 @runtime_checkable
 class Stateful(Protocol):
-  """What can be saved and continued.
+  """Object whose state can be saved and restored.
 
   `get_state` may be called from another thread at any time and returns the
-  state at a step boundary: never one in the middle of a step. Nodes hold a lock
-  for the part of a step that changes their state, and never wait on a channel
-  while they hold it.
+  state at a step boundary, never in the middle of a step. Nodes hold a lock
+  while a step changes their state, and never wait for a channel while they hold
+  it.
   """
 
   def get_state(self) -> Any:
-    """Returns a pytree of arrays and numbers."""
+    """Returns the state, a pytree of arrays and numbers."""
 
   def set_state(self, state: Any) -> None:
-    """Continues from what `get_state` returned."""
+    """Restores the result of `get_state`."""
 
 
 @runtime_checkable
 class PlainStateful(Stateful, Protocol):
-  """What takes plain state as it is: its structure is known elsewhere."""
+  """Object that takes plain state as it is; its template is elsewhere."""
 
   def set_plain_state(self, state: Any) -> None:
-    """Continues from what `get_state` returned, made plain."""
+    """Restores the result of `get_state`, converted to plain state."""
 
 
 def to_plain(tree: Any) -> Any:
   """Returns `tree`, any pytree of arrays and numbers, as plain state.
 
-  Arrays are copied to fresh numpy arrays (JAX arrays from their device), so a
-  later donation or write doesn't reach them. A leaf alone is returned as such.
+  Arrays are copied to fresh NumPy arrays (JAX arrays from their device), so
+  that later donations or writes do not affect them. A single leaf is returned
+  as a leaf.
 
   Raises:
     TypeError: if a leaf is neither an array nor a number.
@@ -64,13 +65,13 @@ def from_plain(template: T, plain: Any) -> T:
   """Returns `plain` in the structure of `template`.
 
   Args:
-    template: a pytree; its leaves say the shape, dtype and kind (JAX array,
-      numpy array or Python number) that the result has there.
-    plain: what `to_plain` returned, perhaps by way of a checkpoint.
+    template: pytree whose leaves define the shape, dtype and kind (JAX array,
+      NumPy array or Python number) of the result's leaves.
+    plain: result of `to_plain`, possibly from a checkpoint.
 
   Raises:
-    ValueError: if a leaf is missing, left over, or of another shape or dtype;
-      the message names it.
+    ValueError: if a leaf is missing, unknown, or of another shape or dtype; the
+      message names it.
   """
   paths, treedef = jax.tree_util.tree_flatten_with_path(template)
   found = dict(_leaves(plain))
@@ -111,7 +112,7 @@ def rng_to_array(rng: np.random.Generator) -> np.ndarray:
 
 
 def rng_from_array(array: np.ndarray) -> np.random.Generator:
-  """Returns a generator that continues from `rng_to_array`'s result."""
+  """Returns a generator with the state that `rng_to_array` returned."""
   high, low, inc_high, inc_low, has_uint32, uinteger = map(int, array)
   bits = np.random.PCG64()
   bits.state = dict(
@@ -124,7 +125,7 @@ def rng_from_array(array: np.ndarray) -> np.random.Generator:
 
 
 def _keys(path: tuple[Any, ...]) -> tuple[str, ...]:
-  """Names of a JAX key path's entries."""
+  """Returns the names of a JAX key path's entries."""
   return tuple(jax.tree_util.keystr((entry,), simple=True) for entry in path)
 
 
@@ -158,5 +159,5 @@ def _leaf_like(like: Any, leaf: Any, name: str) -> Any:
         f'{like.dtype}{list(like.shape)}; use the configuration of the run '
         'that saved it'
     )
-  # A copy: on CPU an array may alias numpy's memory, and be donated later.
+  # A copy: on CPU a JAX array may alias NumPy's memory and be donated later.
   return jax.numpy.array(array) if isinstance(like, jax.Array) else array

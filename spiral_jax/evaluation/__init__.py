@@ -1,4 +1,4 @@
-"""How good pictures and programs are, in figures that can be compared."""
+"""Evaluation metrics of pictures and programs."""
 
 from spiral_jax.evaluation.classifier import Classifier
 from spiral_jax.evaluation.classifier import ClassifierSettings

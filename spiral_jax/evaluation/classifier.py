@@ -1,8 +1,8 @@
-"""A small classifier of digits that the evaluation trains for itself.
+"""Small image classifier that the evaluation trains itself.
 
-Made of what two CPU cores do well: the picture is brought to 32x32 by area,
-cut into 4x4 cells, and all convolutions are 3x3 at 8x8. Axes: B images, H
-height, W width, C channels, K classes, F features.
+Designed for two CPU cores: pictures are area-averaged to 32x32 and cut into 4x4
+cells, and all convolutions are 3x3 on the 8x8 cells. Axes: B images, H height,
+W width, C channels, K classes, F features.
 """
 
 import dataclasses
@@ -27,31 +27,31 @@ from spiral_jax.datasets import batches
 from spiral_jax.datasets import types
 from spiral_jax.evaluation import images as images_lib
 
-_SIZE = 32  # Pixels of what the network sees, each way.
+_SIZE = 32  # Height and width of the network's input, pixels.
 _CELL = 4
-_CHUNK = 500  # Images a call.
-# Part of the cache's key: raise it when the same settings come to mean another
+_CHUNK = 500  # Images per call.
+# Part of the cache key: raise it when the same settings give another
 # classifier.
 _VERSION = 1
 
 
 @dataclasses.dataclass(frozen=True)
 class ClassifierSettings:
-  """What a classifier is and how it is trained; all of it is in its key."""
+  """Architecture and training of a classifier, all part of its cache key."""
 
   channels: int = 32
-  blocks: int = 1  # Residual, of two convolutions.
-  features: int = 64  # F.
-  dropout: float = 0.3  # Share, before the features.
+  blocks: int = 1  # Number of residual blocks of two convolutions.
+  features: int = 64  # Size of the last hidden layer, F.
+  dropout: float = 0.3  # Dropout rate before the features.
   steps: int = 1100
   batch_size: int = 128
-  learning_rate: float = 3e-3  # The highest, of a one-cycle schedule.
+  learning_rate: float = 3e-3  # Peak of the one-cycle schedule.
   weight_decay: float = 1e-2
-  shift: int = 2  # Pixels of 32, each way, drawn anew each time.
+  shift: int = 2  # Largest random shift in each direction, pixels of 32.
 
 
 class Classifier:
-  """Reads images; made by `train_classifier`."""
+  """Trained classifier of images; see `train_classifier`."""
 
   def __init__(
       self,
@@ -59,7 +59,7 @@ class Classifier:
       settings: ClassifierSettings,
       num_classes: int,
   ):
-    """Keeps what it is given."""
+    """Wraps trained parameters."""
     self._params = params
     self._settings = settings
     self.num_classes = num_classes
@@ -69,12 +69,12 @@ class Classifier:
 
     Args:
       images: dark ink on white, `[B, H, W, C]`, uint8 or floats in [0, 1], of
-        any size.
+        any height and width.
     """
     return self.read(images)[0]
 
   def features(self, images: np.ndarray) -> np.ndarray:
-    """Returns the last hidden layer, float32 `[B, F]`, not negative."""
+    """Returns the last hidden layer, float32 `[B, F]`, non-negative."""
     return self.read(images)[1]
 
   def probabilities(self, images: np.ndarray) -> np.ndarray:
@@ -84,7 +84,7 @@ class Classifier:
   def read(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns logits `[B, K]` and features `[B, F]` in one pass."""
     ink = _ink(images)
-    # Whole chunks only, so that one compiled function serves all.
+    # Pads to whole chunks, so that a single compiled function serves all sizes.
     padded = np.pad(ink, ((0, -len(ink) % _CHUNK), (0, 0), (0, 0)))
     outputs = [
         _apply(
@@ -112,21 +112,21 @@ def train_classifier(
     seed: int = 0,
     use_cache: bool = True,
 ) -> Classifier:
-  """Returns a classifier of these images, trained now or found in the cache.
+  """Returns a classifier of these images, newly trained or from the cache.
 
-  The same arguments give the same classifier on the same machine. In the
-  user's files, files are named by a hash of data, settings and seed.
+  The same arguments give the same classifier on the same machine. Files in the
+  user's cache are named by a hash of data, settings and seed.
 
   Args:
     images: dark ink on white, `[B, H, W, C]`, uint8 or floats in [0, 1].
-    labels: integers `[B]`, 0 to K - 1; K is one more than the largest.
-    settings: None means those of `ClassifierSettings`.
-    seed: of the first parameters, the order of images, shifts and dropout.
-    use_cache: whether to look in the user's cache and to leave the result
-      there.
+    labels: integers `[B]`, 0 to K - 1; K is one more than the largest label.
+    settings: architecture and training; None means the defaults.
+    seed: random seed of initialization, order of images, shifts and dropout.
+    use_cache: whether to read from and write to the user's cache.
 
   Raises:
-    ValueError: if there are no images, or not one label each.
+    ValueError: if there are no images, or the labels are not integers from 0,
+      one for each image.
   """
   settings = settings or ClassifierSettings()
   labels = np.asarray(labels)
@@ -152,7 +152,7 @@ def train_classifier(
 
 
 def _ink(images: np.ndarray) -> np.ndarray:
-  """Returns how dark images are, float32 `[B, 32, 32]`, 0 white to 1 black."""
+  """Returns the ink of images, float32 `[B, 32, 32]`, 0 white to 1 black."""
   images = np.asarray(images)
   if images.ndim != 4:
     raise ValueError(f'images have shape {images.shape}: give [B, H, W, C]')
@@ -165,7 +165,7 @@ def _ink(images: np.ndarray) -> np.ndarray:
 
 
 def _area_weights(size: int) -> np.ndarray:
-  """Returns the share of each of `size` cells in each of 32, `[32, size]`."""
+  """Returns the weights that average `size` pixels to 32, `[32, size]`."""
   ends = np.arange(_SIZE + 1) * size / _SIZE
   cells = np.arange(size)
   overlap = np.minimum(ends[1:, None], cells + 1) - np.maximum(
@@ -243,7 +243,7 @@ def _init(
     key: chex.PRNGKey,
     ink: chex.Array,
 ) -> tuple[chex.ArrayTree, optax.OptState]:
-  """Returns parameters and optimizer's state before the first step."""
+  """Returns parameters and optimizer state before the first step."""
   params = _Network(settings, num_classes).init(key, ink)
   return params, _optimizer(settings).init(params)
 
@@ -266,7 +266,7 @@ def _step(
     ink: chex.Array,
     labels: chex.Array,
 ) -> tuple[chex.ArrayTree, optax.OptState]:
-  """Returns parameters and optimizer's state after a batch `[B, 32, 32]`."""
+  """Returns parameters and optimizer state after a batch `[B, 32, 32]`."""
   shift_key, dropout_key = jax.random.split(key)
   shifted = _shift(shift_key, ink, settings.shift)
 
@@ -285,7 +285,7 @@ def _step(
 
 
 def _shift(key: chex.PRNGKey, ink: chex.Array, most: int) -> chex.Array:
-  """Returns images `[B, 32, 32]`, each moved by -most..most pixels a way."""
+  """Returns images `[B, 32, 32]`, shifted by up to `most` pixels each way."""
   corners = jax.random.randint(key, (len(ink), 2), 0, 2 * most + 1)
   padded = jnp.pad(ink, ((0, 0), (most, most), (most, most)))
   return jax.vmap(
@@ -296,7 +296,7 @@ def _shift(key: chex.PRNGKey, ink: chex.Array, most: int) -> chex.Array:
 def _path(
     ink: np.ndarray, labels: np.ndarray, settings: ClassifierSettings, seed: int
 ) -> pathlib.Path:
-  """Returns where the classifier of these arguments is cached."""
+  """Returns the cache file of the classifier for these arguments."""
   digest = hashlib.sha256()
   digest.update(repr((_VERSION, settings, seed, ink.shape)).encode())
   digest.update(ink.tobytes())
@@ -305,7 +305,7 @@ def _path(
 
 
 def _load(path: pathlib.Path) -> chex.ArrayTree | None:
-  """Returns cached parameters, or None if there are none that can be read."""
+  """Returns cached parameters, or None if they are missing or unreadable."""
   try:
     with np.load(path, allow_pickle=False) as arrays:
       return traverse_util.unflatten_dict(dict(arrays), sep='/')
@@ -317,7 +317,7 @@ def _load(path: pathlib.Path) -> chex.ArrayTree | None:
 
 
 def _save(path: pathlib.Path, params: chex.ArrayTree) -> None:
-  """Caches parameters; where that cannot be done, says so and goes on."""
+  """Caches parameters; a failure to write is only logged."""
   stream = io.BytesIO()
   flat = traverse_util.flatten_dict(params, sep='/')
   arrays: dict[str, Any] = {name: np.asarray(x) for name, x in flat.items()}

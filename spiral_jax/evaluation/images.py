@@ -1,4 +1,4 @@
-"""Images of either kind, bytes or floats, on one scale."""
+"""Conversion of images, bytes or floats, to one scale."""
 
 import numpy as np
 
@@ -7,8 +7,8 @@ def unit(images: np.ndarray, name: str = 'images') -> np.ndarray:
   """Returns images as float32 in [0, 1].
 
   Args:
-    images: `[...]`, uint8 in 0..255 or floats in [0, 1]; jax arrays too.
-    name: what to call them in an error.
+    images: `[...]`, uint8 in 0..255 or floats in [0, 1], of NumPy or JAX.
+    name: name of the images in error messages.
 
   Raises:
     ValueError: if they are of another type, or floats outside [0, 1].
@@ -21,7 +21,7 @@ def unit(images: np.ndarray, name: str = 'images') -> np.ndarray:
         f'{name} are {images.dtype}: give uint8 in 0..255 or '
         'floats in [0, 1]'
     )
-  # Negated so that a NaN is refused too. The slack is for rounding.
+  # Negated so that NaN fails too. The slack allows for rounding.
   if images.size and not (images.min() >= -1e-5 and images.max() <= 1 + 1e-5):
     raise ValueError(
         f'{name} go from {images.min()} to {images.max()}: give '

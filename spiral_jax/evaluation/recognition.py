@@ -1,4 +1,4 @@
-"""Whether reconstructions are read as what their targets are."""
+"""Recognition accuracy of reconstructions, by a classifier."""
 
 from typing import NamedTuple
 
@@ -8,10 +8,10 @@ from spiral_jax.evaluation import classifier as classifier_lib
 
 
 class Recognition(NamedTuple):
-  """Shares of images that a classifier reads as the target's label."""
+  """Shares of images that a classifier assigns to the target's label."""
 
   reconstructions: float
-  targets: float  # The same figure for the targets themselves: the ceiling.
+  targets: float  # The same for the targets themselves, an upper limit.
 
 
 def evaluate_recognition(
@@ -20,13 +20,13 @@ def evaluate_recognition(
     targets: np.ndarray,
     labels: np.ndarray,
 ) -> Recognition:
-  """Returns how often reconstructions and targets are read as the label.
+  """Returns the recognition accuracy of reconstructions and of targets.
 
   Args:
-    classifier: of the targets' classes, trained on other images.
+    classifier: classifier of the targets' classes, trained on other images.
     reconstructions: `[B, H, W, C]`, uint8 or floats in [0, 1].
-    targets: as `reconstructions`, in the same order.
-    labels: the targets' classes, integers `[B]`.
+    targets: target images in the same form and order.
+    labels: classes of the targets, integers `[B]`.
 
   Raises:
     ValueError: if the three differ in number, or are empty.

@@ -1,4 +1,4 @@
-"""How near reconstructions are to their targets, pixel by pixel.
+"""Pixel errors and color distances of reconstructions.
 
 Axes: B images, H height, W width, C channels. Images are uint8 in 0..255 or
 floats in [0, 1]; errors are on the scale of the latter.
@@ -14,44 +14,44 @@ from spiral_jax.evaluation import images
 class ReconstructionQuality(NamedTuple):
   """Means over a set of images, no unit."""
 
-  error: float  # Mean squared error a pixel and channel.
-  blank_error: float  # What a blank page has instead.
-  share_of_blank: float  # The first over the second; NaN if that is zero.
-  constant_error: float  # What the best page of one color has instead, for
-  # each target its own: the mean of its pixels.
-  share_of_constant: float  # The first over that; NaN if that is zero.
-  color_distance: float  # Earth mover's, between the colors of canvas and
-  # target wherever they lie, mean over channels.
+  error: float  # Mean squared error per pixel and channel.
+  blank_error: float  # Error of a blank page.
+  share_of_blank: float  # `error / blank_error`; NaN if that is 0.
+  constant_error: float  # Error of the best page of a single color, which is
+  # the mean of each target's pixels.
+  share_of_constant: float  # `error / constant_error`; NaN if that is 0.
+  color_distance: float  # Earth mover's distance between the colors of canvas
+  # and target, regardless of position; mean over channels.
 
 
 def evaluate_reconstructions(
     canvas: np.ndarray, target: np.ndarray, blank: np.ndarray | None = None
 ) -> ReconstructionQuality:
-  """Returns the error of reconstructions beside that of pages without drawing.
+  """Returns the error of reconstructions and of pages without a drawing.
 
-  The shares are of means, not means of shares, so that a target with little
-  ink counts for as little as it has.
+  Shares are ratios of means, not means of ratios, so that a target with little
+  ink has little weight.
 
   Args:
-    canvas: what was drawn, `[B, H, W, C]`.
-    target: what was to be drawn, `[B, H, W, C]`.
-    blank: what an untouched canvas is, `[H, W, C]`; None, white.
+    canvas: drawn images `[B, H, W, C]`.
+    target: target images `[B, H, W, C]`.
+    blank: untouched canvas `[H, W, C]`; None means white.
 
   Raises:
-    ValueError: as `reconstruction_error`.
+    ValueError: if `reconstruction_error` raises it.
   """
   error = float(reconstruction_error(canvas, target).mean())
   page = np.ones(target.shape[1:]) if blank is None else np.asarray(blank)
   blank_error = float(
       reconstruction_error(np.broadcast_to(page, target.shape), target).mean()
   )
-  # Bytes are sorted many times faster than floats.
+  # Sorts before converting: bytes are sorted many times faster than floats.
   painted, wanted = (
       images.unit(np.sort(np.reshape(x, (len(x), -1, x.shape[-1])), axis=1))
       for x in (canvas, target)
   )
   constant_error = float(wanted.var(1, dtype=np.float64).mean())
-  # Of as many pixels each, the least work moves them in their order.
+  # With equally many pixels, the optimal transport matches them in order.
   moved = np.abs(painted - wanted)
   return ReconstructionQuality(
       error,
@@ -68,14 +68,15 @@ def _share(error: float, of: float) -> float:
 
 
 def reconstruction_error(canvas: np.ndarray, target: np.ndarray) -> np.ndarray:
-  """Returns the mean squared error a pixel and channel, float64 `[B]`.
+  """Returns the mean squared error per pixel and channel, float64 `[B]`.
 
   Args:
-    canvas: what was drawn, `[B, H, W, C]`.
-    target: what was to be drawn, `[B, H, W, C]`.
+    canvas: drawn images `[B, H, W, C]`.
+    target: target images `[B, H, W, C]`.
 
   Raises:
-    ValueError: if the shapes differ or the values are on no known scale.
+    ValueError: if the shapes differ, or the values are neither uint8 nor floats
+      in [0, 1].
   """
   if np.shape(canvas) != np.shape(target) or np.ndim(canvas) != 4:
     raise ValueError(

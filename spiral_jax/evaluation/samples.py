@@ -1,4 +1,4 @@
-"""How much unconditional samples are like real images, and how varied.
+"""Quality and diversity of unconditional samples, compared with real images.
 
 Axes: B images, H height, W width, C channels, K classes, F features.
 """
@@ -13,22 +13,22 @@ CONFIDENCE = 0.9
 
 
 class SampleQuality(NamedTuple):
-  """Figures of one set of images."""
+  """Metrics of one set of images."""
 
-  num_images: int  # B.
-  confident: float  # Share read with confidence 0.9 or more.
+  num_images: int  # Number of images, B.
+  confident: float  # Share of images classified with confidence 0.9 or more.
   mean_confidence: float  # Mean probability of the likeliest class.
-  class_shares: np.ndarray  # float64 [K], of all images by likeliest class.
-  confident_class_shares: np.ndarray  # The same among those read with 0.9;
-  # zeros if there are none.
-  largest_class: float  # The largest of `class_shares`.
-  smallest_class: float  # The smallest.
-  class_entropy: float  # Of `class_shares`, nats; at most log K.
-  frechet: float  # Distance to the reference, squared feature units.
+  class_shares: np.ndarray  # float64 [K], share of images in each class.
+  confident_class_shares: np.ndarray  # The same among confident images; zeros
+  # if there are none.
+  largest_class: float  # Largest of `class_shares`.
+  smallest_class: float  # Smallest of `class_shares`.
+  class_entropy: float  # Entropy of `class_shares`, nats; at most log K.
+  frechet: float  # Fréchet distance to the reference, squared feature units.
 
 
 class SampleReport(NamedTuple):
-  """The same figures for samples and for real images."""
+  """Metrics of samples and, for comparison, of real images."""
 
   samples: SampleQuality
   real: SampleQuality
@@ -41,19 +41,19 @@ def evaluate_samples(
     *,
     reference: np.ndarray | None = None,
 ) -> SampleReport:
-  """Returns the figures of samples beside those of real images.
+  """Returns the metrics of samples and of real images.
 
-  A Fréchet distance shrinks as its sets grow, and depends on the classifier:
-  compare only figures of one classifier and equally many images. So that the
-  two in one report can be compared, give as many real images as samples.
+  A Fréchet distance depends on the classifier and shrinks as its sets grow:
+  compare distances only for the same classifier and equally many images. To
+  make the two in one report comparable, give as many real images as samples.
 
   Args:
-    classifier: trained on other real images.
+    classifier: classifier trained on other real images.
     samples: `[B, H, W, C]`, uint8 or floats in [0, 1].
     real: held-out real images, in the same form.
-    reference: the real images to which Fréchet distances are measured, such
-      as the training images. None means every second image of `real`; the
-      figures of `real` are then those of the others.
+    reference: real images to which Fréchet distances are measured, such as the
+      training images. None means every second image of `real`, whose metrics
+      are then those of the other half.
 
   Raises:
     ValueError: if a set has fewer than two images.
@@ -77,14 +77,14 @@ def evaluate_samples(
 
 
 def frechet_distance(features: np.ndarray, reference: np.ndarray) -> float:
-  """Returns the Fréchet distance of Gaussians fitted to two sets.
+  """Returns the Fréchet distance of Gaussians fitted to two sets of features.
 
-  As in Heusel et al. (2017, arXiv:1706.08500), with this package's features
-  instead of Inception's, in float64.
+  As in Heusel et al. (2017, arXiv:1706.08500), with the features of this
+  package's classifier instead of Inception's, in float64.
 
   Args:
-    features: `[B, F]`, two rows at least.
-    reference: `[B', F]`, likewise.
+    features: features of one set `[B, F]`, two rows or more.
+    reference: features of the other set `[B', F]`, two rows or more.
   """
   (mean, cov), (reference_mean, reference_cov) = (
       _moments(x) for x in (features, reference)
@@ -98,14 +98,14 @@ def gaussian_frechet_distance(
   """Returns |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)).
 
   Dowson and Landau (1982), eq. 16. The root of the product has the eigenvalues
-  of the root of C1^(1/2) C2 C1^(1/2), which is symmetric: two symmetric
-  decompositions do, with no complex numbers where a covariance is singular.
+  of the root of C1^(1/2) C2 C1^(1/2), which is symmetric. So two symmetric
+  decompositions suffice, without complex numbers for singular covariances.
 
   Args:
-    mean1: `[F]`.
-    cov1: `[F, F]`, symmetric and not negative, maybe singular.
-    mean2: `[F]`.
-    cov2: `[F, F]`.
+    mean1: mean of the first Gaussian `[F]`.
+    cov1: its covariance `[F, F]`, positive semidefinite, possibly singular.
+    mean2: mean of the second Gaussian `[F]`.
+    cov2: its covariance `[F, F]`, positive semidefinite, possibly singular.
   """
   values, vectors = np.linalg.eigh(np.asarray(cov1, np.float64))
   root1 = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
@@ -119,7 +119,7 @@ def gaussian_frechet_distance(
 def _quality(
     logits: np.ndarray, features: np.ndarray, reference_features: np.ndarray
 ) -> SampleQuality:
-  """Returns the figures of images with these logits `[B, K]`."""
+  """Returns the metrics of images with logits `[B, K]`, features `[B, F]`."""
   logits = logits.astype(np.float64)
   odds = np.exp(logits - logits.max(-1, keepdims=True))
   confidence = 1 / odds.sum(-1)  # The likeliest class has odds 1.
@@ -145,6 +145,6 @@ def _quality(
 
 
 def _moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Returns mean `[F]` and covariance `[F, F]`, float64."""
+  """Returns the mean `[F]` and covariance `[F, F]` of features, float64."""
   features = np.asarray(features, np.float64)
   return features.mean(0), np.atleast_2d(np.cov(features, rowvar=False))

@@ -1,7 +1,6 @@
-"""How far apart the colors of two images are: pure functions of arrays.
+"""Distance between the color distributions of images: pure functions.
 
-Axes: H height, W width, C channels.  Where a color lies on the page is of no
-account.
+Axes: H height, W width, C channels. The positions of colors do not matter.
 """
 
 import chex
@@ -13,44 +12,44 @@ def earth_movers_distance(
 ) -> chex.Array:
   """Returns the earth mover's distance between color histograms, `[...]`.
 
-  The penalty of section 4.5 of Ganin et al. (arXiv:1804.01118).  On a line, the
-  distance is exactly the l1 distance of the cumulative histograms; here it is
-  the mean of that over channels, each of which has its own histogram.  Bins are
-  evenly spaced from 0 to 1, so that black and white are 1 apart.  With 256 bins
-  no two values of uint8 images share one.
+  The penalty of section 4.5 of Ganin et al. (arXiv:1804.01118). On a line, the
+  distance is exactly the l1 distance of the cumulative histograms. It is
+  averaged over channels, each of which has its own histogram. Bins are evenly
+  spaced from 0 to 1, so that black and white are 1 apart. With 256 bins, no two
+  values of uint8 images share a bin.
 
   Args:
     canvas: float images `[..., H, W, C]` in [0, 1].
-    target: the images to match, with the same C; leading axes are broadcast
-      against those of `canvas`, and the size may be another.
-    bins: of each channel's histogram, 2 to 256.
+    target: images to match, with the same C; leading axes are broadcast against
+      those of `canvas`, and H and W may differ.
+    bins: number of bins of each channel's histogram, 2 to 256.
 
   Raises:
-    AssertionError: when traced, if `bins` is out of its range or the channels
-      differ in number.
+    AssertionError: when traced, if `bins` is out of its range or the images
+      differ in C.
   """
   chex.assert_scalar_in(bins, 2, 256)
   chex.assert_equal(canvas.shape[-1], target.shape[-1])
   shares = [jnp.cumsum(histograms(x, bins), axis=-1) for x in (canvas, target)]
-  # Between neighboring bins it is a way of 1 / (bins - 1); below the last bin
-  # there is no other.
+  # Neighboring bins are 1 / (bins - 1) apart, so the mean over all but the last
+  # bin, whose cumulative share is always 1, is the sum times that distance.
   distance = jnp.abs(shares[0] - shares[1])[..., :-1]
   return jnp.mean(distance, axis=(-2, -1))
 
 
 def histograms(images: chex.Array, bins: int) -> chex.Array:
-  """Returns shares of pixels, float `[..., C, bins]`.
+  """Returns the share of pixels in each bin, float `[..., C, bins]`.
 
   Args:
     images: floats `[..., H, W, C]` in [0, 1].
-    bins: of equal width; 1.0 is in the last.
+    bins: number of bins of equal width; 1.0 falls in the last.
   """
   *lead, height, width, channels = images.shape
   index = jnp.clip(jnp.floor(images * bins).astype(jnp.int32), 0, bins - 1)
   index = index.reshape(-1, height * width, channels)
   count = index.shape[0]
-  # One row of counters an image and channel.  A scatter: on a CPU, comparing
-  # with each edge in turn takes ten times as long.
+  # One row of counters per image and channel, filled by a scatter: on a CPU,
+  # comparing with each bin edge in turn takes ten times as long.
   row = jnp.arange(count)[:, None, None] * channels + jnp.arange(channels)
   totals = jnp.zeros(count * channels * bins).at[row * bins + index].add(1.0)
   return totals.reshape(*lead, channels, bins) / (height * width)

@@ -1,9 +1,9 @@
-"""Losses of an actor-critic: pure functions of arrays.
+"""Actor-critic losses: pure functions of arrays.
 
-Axes: T time (commands), B batch, P parts of a command.  Rewards, discounts
-and log-probabilities at index t belong to command t; `values[t]` to what was
-seen before it.  A discount is 0 at the last command of an episode: nothing
-leaks into the next.
+Axes: T time (commands), B batch, P parts of a command. Rewards, discounts and
+log-probabilities at index t belong to command t; `values[t]` belongs to the
+observation before it. The discount is 0 at the last command of an episode, so
+that nothing leaks into the next one.
 """
 
 from typing import NamedTuple
@@ -14,10 +14,10 @@ import jax.numpy as jnp
 
 
 class Targets(NamedTuple):
-  """What a learner fits, `[T, B]` each; no gradient flows through them."""
+  """Learning targets, `[T, B]` each; no gradient flows through them."""
 
-  advantages: chex.Array  # Multiplies the gradient of log-probabilities.
-  returns: chex.Array  # The value function's target.
+  advantages: chex.Array  # Weights of the log-probabilities' gradients.
+  returns: chex.Array  # Targets of the value function.
 
 
 def vtrace_targets(
@@ -36,23 +36,23 @@ def vtrace_targets(
   returns and advantages of plain A2C (eq. 3 of Ganin et al.).
 
   Args:
-    rewards: `[T, B]`.
-    discounts: `[T, B]`, 0 at the end of an episode.
-    values: `[T, B]`.
-    bootstrap: `[B]`, value of the canvas after the last command.
-    log_ratios: `[T, B]`, log-prob of the learner less that of the behavior.
-    lambda_: mixes in bootstrapped values, in [0, 1].
-    clip_rho: bound of the importance weights, no unit.
+    rewards: rewards `[T, B]`.
+    discounts: discounts `[T, B]`, 0 at the end of an episode.
+    values: value estimates `[T, B]`.
+    bootstrap: value of the canvas after the last command, `[B]`.
+    log_ratios: log-prob of the learner minus that of the behavior, `[T, B]`.
+    lambda_: 1 for full returns, 0 for one-step targets, or in between.
+    clip_rho: upper bound of the importance weights, no unit.
 
   Raises:
     AssertionError: when traced, if the shapes differ.
   """
-  import rlax  # Late: it takes a second, and only learners need it.
+  import rlax  # Late: importing takes a second, and only learners need it.
 
   chex.assert_equal_shape([rewards, discounts, values, log_ratios])
   next_values = jnp.concatenate([values[1:], bootstrap[None]])
 
-  def targets(*sequences):  # Of one canvas, `[T]` each.
+  def targets(*sequences):  # Sequences of one canvas, `[T]` each.
     return rlax.vtrace_td_error_and_advantage(
         *sequences,
         lambda_=lambda_,
@@ -79,10 +79,10 @@ def lambda_targets(
   """Returns generalized advantages (Schulman et al., arXiv:1506.02438).
 
   Args:
-    rewards: `[T, B]`.
-    discounts: `[T, B]`, 0 at the end of an episode.
-    values: `[T, B]`.
-    bootstrap: `[B]`, value of the canvas after the last command.
+    rewards: rewards `[T, B]`.
+    discounts: discounts `[T, B]`, 0 at the end of an episode.
+    values: value estimates `[T, B]`.
+    bootstrap: value of the canvas after the last command, `[B]`.
     lambda_: 1 for Monte-Carlo returns, 0 for one-step differences.
 
   Raises:
@@ -105,18 +105,18 @@ def lambda_targets(
 def normalize(
     advantages: chex.Array, *, each_time: bool = False, minimum: float = 1e-6
 ) -> chex.Array:
-  """Returns `advantages` `[T, B]`: mean 0 at each time, deviation 1 over all.
+  """Returns `advantages` `[T, B]` with mean 0 at each time and deviation 1.
 
-  A mean for each time is a baseline of its own: all episodes are in step, and a
-  learned score that rises or falls as a whole (that of the blank page, say)
-  pushes all first commands alike.  B is at least 2: alone, an episode has none.
+  The mean at each time acts as a baseline. Episodes are in step, so a drift of
+  the learned score (that of the blank page, say) would otherwise push all first
+  commands alike. B must be at least 2: centering a single episode leaves zeros.
 
   Args:
-    advantages: `[T, B]`.
-    each_time: deviation 1 at each time instead, so that commands which can
-      change a score but a little are pushed as hard as those that change it
-      most, and are not left to the entropy's weight.
-    minimum: added to the deviation, in units of the advantages.
+    advantages: advantages `[T, B]`.
+    each_time: whether to scale to deviation 1 at each time, not over all times.
+      Commands that hardly affect the score then get gradients as large as
+      others, instead of being left to the entropy bonus.
+    minimum: constant added to the deviation, in units of the advantages.
   """
   centered = advantages - jnp.mean(advantages, axis=1, keepdims=True)
   axis = 1 if each_time else None
@@ -129,11 +129,11 @@ def policy_gradient_loss(
 ) -> chex.Array:
   """Returns minus the mean of log-prob times advantage, a scalar `[]`.
 
-  Eq. 3 of Ganin et al.  (arXiv:1804.01118).
+  Eq. 3 of Ganin et al. (arXiv:1804.01118).
 
   Args:
-    log_probs: `[T, B]`, with gradients.
-    advantages: `[T, B]`.
+    log_probs: log-probabilities `[T, B]`, with gradients.
+    advantages: advantages `[T, B]`.
   """
   chex.assert_equal_shape([log_probs, advantages])
   return -jnp.mean(log_probs * jax.lax.stop_gradient(advantages))
@@ -147,10 +147,11 @@ def clipped_surrogate_loss(
   Its gradient at `log_ratios` of zero is that of `policy_gradient_loss`.
 
   Args:
-    log_ratios: `[T, B]`, log-prob of the learner (with gradients) less that of
-      the behavior.
-    advantages: `[T, B]`.
-    clip: how far a ratio may move from one and still be pushed, no unit.
+    log_ratios: log-prob of the learner (with gradients) minus that of the
+      behavior, `[T, B]`.
+    advantages: advantages `[T, B]`.
+    clip: epsilon, the largest deviation of a ratio from 1 that is rewarded, no
+      unit.
   """
   chex.assert_equal_shape([log_ratios, advantages])
   ratios = jnp.exp(log_ratios)
@@ -170,14 +171,13 @@ def mean_entropy(
     is_active: chex.Array,
     maxima: chex.Array | None = None,
 ) -> chex.Array:
-  """Returns the entropy of a command, summed over the parts that count, `[]`.
+  """Returns the mean entropy of a command, summed over active parts, `[]`.
 
   Args:
-    entropies: of each part, `[T, B, P]`, nats.
+    entropies: entropy of each part, `[T, B, P]`, nats.
     is_active: 1 where a part has a meaning, else 0, `[T, B, P]`.
-    maxima: `[P]`; where given, each part's entropy is taken as its share of
-      this (its maximum), so that a part of 1,024 values is not held to more
-      than a part of 2.
+    maxima: largest entropy of each part, `[P]`, to divide by, so that a part of
+      1,024 values weighs no more than a part of 2; None means no division.
   """
   chex.assert_equal_shape([entropies, is_active])
   if maxima is not None:

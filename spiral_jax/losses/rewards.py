@@ -1,7 +1,7 @@
-"""From scores of canvases to rewards of commands: pure functions of arrays.
+"""Rewards of commands from scores of canvases: pure functions of arrays.
 
-Axes: T time (commands), B batch, H height, W width, C channels.  `scores[t]`
-belongs to the canvas before command t, `scores[T]` to the result.
+Axes: T time (commands), B batch, H height, W width, C channels. `scores[t]`
+belongs to the canvas before command t, `scores[T]` to the final canvas.
 """
 
 from typing import NamedTuple
@@ -11,32 +11,32 @@ import jax.numpy as jnp
 
 
 def final_rewards(final_score: chex.Array, is_last: chex.Array) -> chex.Array:
-  """Returns the score of each finished canvas at its last command, else 0.
+  """Returns the final score at the last command of an episode, 0 elsewhere.
 
   Eq. 4 of Ganin et al. (arXiv:1804.01118).
 
   Args:
-    final_score: of the result, `[B]`.
-    is_last: bool `[T, B]`.
+    final_score: score of the final canvas, `[B]`.
+    is_last: bool `[T, B]`, true at the last command.
 
   Returns:
     Rewards `[T, B]`, in score units.
 
   Raises:
-    AssertionError: when traced, if the shapes do not belong together.
+    AssertionError: when traced, if the arguments differ in B.
   """
   chex.assert_shape(final_score, (is_last.shape[1],))
   return jnp.where(is_last, final_score, 0.0)
 
 
 def difference_rewards(scores: chex.Array) -> chex.Array:
-  """Returns what each command added to the score of its canvas.
+  """Returns the change of the score by each command.
 
   Temporal credit assignment of Mellor et al. (arXiv:1910.01007): over an
-  episode, the rewards add up to the final score less the blank page's.
+  episode, the rewards add up to the final score minus the blank page's.
 
   Args:
-    scores: `[T + 1, B]`.
+    scores: scores of the canvases `[T + 1, B]`.
 
   Returns:
     Rewards `[T, B]`, in score units.
@@ -45,11 +45,11 @@ def difference_rewards(scores: chex.Array) -> chex.Array:
 
 
 def negative_l2(canvas: chex.Array, target: chex.Array) -> chex.Array:
-  """Returns minus the mean squared error a pixel, a score `[...]`.
+  """Returns minus the mean squared error per pixel, a score `[...]`.
 
   Args:
     canvas: float images `[..., H, W, C]` in [0, 1].
-    target: the images to match, broadcast against `canvas`.
+    target: images to match, broadcast against `canvas`.
   """
   return -jnp.mean((canvas - target) ** 2, axis=(-3, -2, -1))
 
@@ -59,31 +59,30 @@ def negative_log_l2(
 ) -> chex.Array:
   """Returns minus the logarithm of the mean squared error, a score `[...]`.
 
-  What a command adds to it is, for small changes, the share of the error that
-  it removes: the last touches of a picture count as the first strokes do, that
-  cover the paper.
+  For small changes, a command adds the share of the error that it removes. So
+  the last touches of a picture count as much as the first broad strokes.
 
   Args:
     canvas: float images `[..., H, W, C]` in [0, 1].
-    target: the images to match, broadcast against `canvas`.
-    minimum: added to the error, which bounds the score; that of a picture that
-      is off by a hundredth everywhere.
+    target: images to match, broadcast against `canvas`.
+    minimum: constant added to the error to bound the score. The default is the
+      error of a picture that is off by 0.01 everywhere.
   """
   return -jnp.log(minimum - negative_l2(canvas, target))
 
 
 def start_penalties(has_value: chex.Array, had_value: chex.Array) -> chex.Array:
-  """Returns -1 where a command has what the command before did not have.
+  """Returns -1 where `has_value` turns from false to true, 0 elsewhere.
 
-  For painting, starts of a continuous sequence of strokes: section 4.3 of Ganin
-  et al. encourages a single continuous motion.
+  For painting, these are the starts of continuous sequences of strokes: section
+  4.3 of Ganin et al. encourages a single continuous motion.
 
   Args:
-    has_value: bool `[T, B]`, for example whether the command paints.
-    had_value: bool `[B]`, the same of the command before the first one.
+    has_value: bool `[T, B]`, for example true where a command paints.
+    had_value: bool `[B]`, the same for the command before the first one.
 
   Returns:
-    `[T, B]`, to be multiplied with a weight in reward units.
+    Penalties `[T, B]`, no unit.
   """
   before = jnp.concatenate([had_value[None], has_value[:-1]])
   return -(has_value & ~before).astype(jnp.float32)
@@ -92,32 +91,32 @@ def start_penalties(has_value: chex.Array, had_value: chex.Array) -> chex.Array:
 def blank_page_penalties(
     canvas: chex.Array, background: chex.Array | float, is_last: chex.Array
 ) -> chex.Array:
-  """Returns -1 where an episode ends without a visible stroke.
+  """Returns -1 where an episode ends without a visible stroke, 0 elsewhere.
 
   Section 4.3 of Ganin et al.
 
   Args:
-    canvas: the results, `[B, H, W, C]`, of any type.
-    background: the blank page, broadcast against `canvas`.
-    is_last: bool `[T, B]`.
+    canvas: final canvases `[B, H, W, C]`, of any type.
+    background: blank page, broadcast against `canvas`.
+    is_last: bool `[T, B]`, true at the last command.
 
   Returns:
-    `[T, B]`, to be multiplied with a weight in reward units.
+    Penalties `[T, B]`, no unit.
   """
   blank = jnp.all(canvas == background, axis=(-3, -2, -1))
   return -(blank & is_last).astype(jnp.float32)
 
 
 class RunningDeviation(NamedTuple):
-  """Exponentially forgetting second moment about the mean of a stream."""
+  """Standard deviation of a stream, from exponential moving averages."""
 
-  mean: chex.Array  # `[]`
+  mean: chex.Array  # `[]`, mean of values.
   square: chex.Array  # `[]`, mean of squares.
-  weight: chex.Array  # `[]`, of all observations so far, at most 1.
+  weight: chex.Array  # `[]`, total weight of the observations, at most 1.
 
   @classmethod
   def init(cls) -> 'RunningDeviation':
-    """Returns the statistics of nothing."""
+    """Returns the statistics before any observation."""
     return cls(jnp.zeros(()), jnp.zeros(()), jnp.zeros(()))
 
   def update(

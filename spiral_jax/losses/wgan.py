@@ -1,6 +1,6 @@
-"""Losses of a discriminator: pure functions; no flag, file, thread or env.
+"""Discriminator losses: pure functions; no flag, file, thread or env.
 
-Axes: B batch, H height, W width, C channels.  Images are floats in [0, 1].
+Axes: B batch, H height, W width, C channels. Images are floats in [0, 1].
 """
 
 from typing import NamedTuple, Protocol
@@ -21,10 +21,10 @@ class ScoreFn(Protocol):
 class DiscriminatorLoss(NamedTuple):
   """Terms of a discriminator's objective, scalars `[]` in score units."""
 
-  total: chex.Array  # To minimize.
+  total: chex.Array  # Objective to minimize.
   distance: chex.Array  # Mean score of real minus mean score of fake.
-  penalty: chex.Array  # Gradient penalty, unweighted; 0 where there is none.
-  offset: chex.Array  # Mean score of half real, half fake.
+  penalty: chex.Array  # Gradient penalty, unweighted; 0 if not used.
+  offset: chex.Array  # Mean score over half real and half fake images.
 
 
 def wgan_loss(
@@ -38,19 +38,19 @@ def wgan_loss(
 ) -> DiscriminatorLoss:
   """Returns the loss of eq. 3 of Gulrajani et al. (arXiv:1704.00028).
 
-  The score is defined up to a constant; as in section 3.2 of Ganin et al.
+  The score is defined up to a constant. As in section 3.2 of Ganin et al.
   (arXiv:1804.01118), its mean over half real and half fake images is pulled to
-  zero.  For a conditional score, let `score` close over the targets: the
-  penalty then moves between a real and a fake image of one target, and never
-  interpolates targets.
+  zero. For a conditional score, let `score` close over the targets: the penalty
+  then interpolates between a real and a fake image of the same target, and
+  never between targets.
 
   Args:
     score: maps images `[B, H, W, C]` to scores `[B]`.
     key: consumed; places a point between each real and fake image.
-    real: images `[B, H, W, C]`.
-    fake: images, of the shape of `real`.
-    penalty_weight: lambda, no unit.
-    offset_weight: of the squared mean score, 1 / score units.
+    real: real images `[B, H, W, C]`.
+    fake: fake images, of the shape of `real`.
+    penalty_weight: weight of the gradient penalty, lambda, no unit.
+    offset_weight: weight of the squared mean score, 1 / score units.
 
   Raises:
     AssertionError: when traced, if `real` and `fake` differ in shape.
@@ -73,14 +73,14 @@ def logistic_loss(
 ) -> DiscriminatorLoss:
   """Returns the loss of eq. 1 of Goodfellow et al. (arXiv:1406.2661).
 
-  The scores are logits.  With a spectrally normalized discriminator this is
-  the objective of SPIRAL++ (Mellor et al., arXiv:1910.01007).
+  The scores are logits. With a spectrally normalized discriminator this is the
+  objective of SPIRAL++ (Mellor et al., arXiv:1910.01007).
 
   Args:
     score: maps images `[B, H, W, C]` to logits `[B]`.
-    real: images `[B, H, W, C]`.
-    fake: images, of the shape of `real`.
-    offset_weight: of the squared mean score, as in `wgan_loss`.
+    real: real images `[B, H, W, C]`.
+    fake: fake images, of the shape of `real`.
+    offset_weight: weight of the squared mean score, as in `wgan_loss`.
 
   Raises:
     AssertionError: when traced, if `real` and `fake` differ in shape.
@@ -104,19 +104,19 @@ def gradient_penalty(
 ) -> chex.Array:
   """Returns the mean of (|gradient of the score| - 1)^2, a scalar `[]`.
 
-  The gradient is that of the score itself (no sigmoid), taken at one uniformly
-  placed point between each real image and its fake.
+  The gradient is that of the score itself (no sigmoid), taken at one point per
+  pair, drawn uniformly from the line between a real image and its fake.
 
   Args:
     score: maps images `[B, H, W, C]` to scores `[B]`, each from its own image.
-    key: consumed.
-    real: images `[B, H, W, C]`.
-    fake: images, of the shape of `real`.
+    key: consumed; draws the points.
+    real: real images `[B, H, W, C]`.
+    fake: fake images, of the shape of `real`.
   """
   mix = jax.random.uniform(key, (real.shape[0],) + (1,) * (real.ndim - 1))
   between = mix * real + (1.0 - mix) * fake
   gradient = jax.grad(lambda images: jnp.sum(score(images)))(between)
   square = jnp.sum(gradient**2, axis=tuple(range(1, gradient.ndim)))
-  # The root's derivative is infinite at zero: dead units give exact zeros.
+  # The root's derivative is infinite at 0, and dead units give exact zeros.
   norm = jnp.sqrt(square + 1e-12)
   return jnp.mean((norm - 1.0) ** 2)

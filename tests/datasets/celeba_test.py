@@ -224,14 +224,14 @@ def test_missing_files(make_tree, tmp_path):
   (folder / 'list_eval_partition.txt').unlink()
   with pytest.raises(FileNotFoundError) as error:
     celeba.load('train', data_dir=str(folder))
-  _one_line(error, str(folder), 'list_eval_partition.txt', '--data_dir')
+  _one_line(error, str(folder), 'list_eval_partition.txt', 'set data_dir')
   (folder / 'img_align_celeba.zip').unlink()
   with pytest.raises(FileNotFoundError) as error:
     celeba.load('train', data_dir=str(folder))
   _one_line(error, 'img_align_celeba.zip', 'mmlab', 'come with this package')
   with pytest.raises(FileNotFoundError) as error:
     celeba.load('train', data_dir=str(tmp_path / 'nowhere'))
-  _one_line(error, 'nowhere', '--data_dir', 'embedded')
+  _one_line(error, 'nowhere', 'set data_dir', 'embedded')
   assert 'download' not in str(error.value)  # There is none.
 
 

@@ -175,7 +175,7 @@ def test_own_splits(tmp_path):
 
 
 def test_missing(tmp_path):
-  with pytest.raises(FileNotFoundError, match='nowhere.*--data_dir'):
+  with pytest.raises(FileNotFoundError, match='nowhere.*set data_dir'):
     folder.load('train', data_dir=str(tmp_path / 'nowhere'))
   with pytest.raises(FileNotFoundError, match='no images for the train'):
     folder.load('train', data_dir=str(tmp_path))

@@ -227,11 +227,11 @@ def test_missing_directory_and_file(tmp_path, official):
   missing = tmp_path / 'nowhere'
   with pytest.raises(FileNotFoundError) as error:
     mnist.load('test', data_dir=str(missing))
-  _one_line(error, str(missing), '--data_dir', 'download')
+  _one_line(error, str(missing), 'set data_dir', 'download=True')
   _write(tmp_path, {k: v for k, v in official.items() if 'train' in k})
   with pytest.raises(FileNotFoundError) as error:
     mnist.load('test', data_dir=str(tmp_path))
-  _one_line(error, str(tmp_path), 't10k-images-idx3-ubyte.gz', '--data_dir')
+  _one_line(error, str(tmp_path), 't10k-images-idx3-ubyte.gz', 'set data_dir')
   with pytest.raises(ValueError, match='is a file'):
     mnist.load('test', data_dir=str(tmp_path / _NAMES[0]))
 
@@ -260,7 +260,7 @@ def test_download(tmp_path, monkeypatch, official):
   np.testing.assert_array_equal(first.images, again.images)
   with pytest.raises(ConnectionError) as error:
     mnist.load('test', download=True)
-  _one_line(error, dead, 't10k-images-idx3-ubyte.gz', '--data_dir')
+  _one_line(error, dead, 't10k-images-idx3-ubyte.gz', 'set data_dir')
 
 
 def test_download_keeps_nothing_damaged(tmp_path, monkeypatch, official):

@@ -119,9 +119,9 @@ def test_background_is_for_training_and_evaluation_is_held_out(
       error,
       str(tmp_path),
       'images_evaluation.zip',
-      '--data_dir',
+      'set data_dir',
       'embedded',
-      'download',
+      'download=True',
   )
 
 

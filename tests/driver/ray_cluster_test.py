@@ -46,6 +46,6 @@ def test_a_head_that_is_killed_is_one_error(what):
   # Ray leaves the program the time for an error of its own, or does not.
   said = (result.stdout + result.stderr).splitlines()
   # That an actor is started again may be a line, Ray's own of the port another.
-  (error,) = [line for line in said if '--resume' in line]
+  (error,) = [line for line in said if 'from the last checkpoint' in line]
   assert 'head' in error, result
   assert not any('Traceback' in line or 'failed too' in line for line in said)

@@ -257,12 +257,12 @@ def test_a_head_that_is_lost_is_named(cluster, monkeypatch):
   cluster.check()
   address = closed_port()
   monkeypatch.setattr(cluster, '_head', address)
-  with pytest.raises(ray_launcher.HeadLost, match=f'{address}.*--resume'):
+  with pytest.raises(ray_launcher.HeadLost, match=f'{address}.*checkpoint'):
     cluster.check()
 
 
 @pytest.mark.parametrize('address_of', [lambda: 'nowhere', closed_port])
 def test_without_a_head_there_is_one_error(address_of):
   address = address_of()  # Not when collecting: workers must collect the same.
-  with pytest.raises(ValueError, match=f'--ray_address={address}.*ray start'):
+  with pytest.raises(ValueError, match=f'address={address}.*ray start'):
     ray_launcher.Cluster(address, num_actors=1)

@@ -179,7 +179,7 @@ def _cut_zip(folder):
 @pytest.mark.parametrize(
     'make, words',
     [
-        (_empty, ['has neither images_evaluation.zip', '--data_dir']),
+        (_empty, ['has neither images_evaluation.zip', 'set data_dir']),
         (
             _other_zip,
             [

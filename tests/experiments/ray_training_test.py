@@ -106,5 +106,5 @@ def test_without_a_head_there_is_one_line(tmp_path):
   output, errors = process.communicate(timeout=300)
   assert process.returncode != 0 and output == ''
   assert len(errors.splitlines()) == 1, errors
-  assert '--ray_address=127.0.0.1:1' in errors and 'ray start' in errors
+  assert 'address=127.0.0.1:1' in errors and 'ray start' in errors
   assert not (tmp_path / 'run').exists()
