@@ -13,6 +13,14 @@ os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 # What is printed to a terminal that a test makes up depends on this.
 os.environ['TERM'] = 'xterm'
 
+# Whatever one test compiles, draws or trains once is there for all others: for
+# workers of xdist, for processes that tests start, and for the next run. The
+# user's cache is left alone.
+_CACHE = pathlib.Path(__file__).resolve().parents[1] / '.pytest_cache'
+os.environ['XDG_CACHE_HOME'] = str(_CACHE / 'xdg')
+os.environ['JAX_COMPILATION_CACHE_DIR'] = str(_CACHE / 'xla')
+os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0.1'
+
 # Examples are the same in every run, and the first of them may have to wait
 # for a compiler.
 hypothesis.settings.register_profile(

@@ -7,11 +7,9 @@ from PIL import Image
 import pytest
 
 from environments import painting
-import evaluate
-import run_setup
 from spiral_jax import datasets
-from tests.experiments import tiny
-import training
+from spiral_jax import training
+from tests import tiny
 
 COLORFUL = [
     '--conditional',
@@ -24,10 +22,11 @@ COLORFUL = [
 ]
 
 
-def setup(run_dir, *, data_dir='', **kwargs):
+def faces(run_dir, *, data_dir='', **kwargs):
   """Returns a tiny run of faces."""
-  tiny_run = tiny.setup(run_dir, run=dict(data_dir=str(data_dir)), **kwargs)
-  return tiny_run._replace(
+  return tiny.experiment(
+      run_dir, run=dict(data_dir=str(data_dir)), **kwargs
+  ).replace(
       dataset='celeba',
       environment=painting.PaintingSettings(
           canvas_size=16, grid_size=8, episode_length=3, color=True
@@ -43,11 +42,10 @@ def records(run_dir, name):
 @pytest.mark.slow
 @pytest.mark.parametrize('reward', ['discriminator', 'l2'])
 def test_trains_and_evaluates(tmp_path, reward):
-  process = tiny.script(
+  code, output, errors = tiny.run_program(
       'celeba.py', *tiny.flags(tmp_path), *COLORFUL, f'--reward={reward}'
   )
-  output, errors = process.communicate(timeout=600)
-  assert process.returncode == 0, errors
+  assert code == 0, errors
   assert errors == '' and 'share of constant' in output
   figures = json.loads((tmp_path / 'evaluation.json').read_text())
   assert (figures['frames'], figures['test_images']) == (72, 70)
@@ -69,7 +67,7 @@ def test_trains_and_evaluates(tmp_path, reward):
 
 
 def test_no_cost_of_colors_is_the_default(tmp_path):
-  training.train(setup(tmp_path, conditional=True, learner=dict(reward='l2')))
+  training.train(faces(tmp_path, conditional=True, learner=dict(reward='l2')))
   assert records(tmp_path, 'policy/l2')
   assert not records(tmp_path, 'policy/color_distance')
 
@@ -86,21 +84,21 @@ def test_an_official_folder(tmp_path):
     lines.append(f'{name} {i // 5 * 2}\n')  # Five to train, four to test.
   (folder / 'list_eval_partition.txt').write_text(''.join(lines))
   run_dir = training.train(
-      setup(
+      faces(
           tmp_path / 'run',
           data_dir=folder,
           conditional=True,
           learner=dict(reward='l2'),
       )
   )
-  figures = evaluate.evaluate(run_dir)
+  figures = training.evaluate(run_dir)
   assert figures['test_images'] == 4
   assert figures['constant_error'] < 1e-3 < figures['blank_error']
 
 
 def test_without_targets_no_colors_are_compared(tmp_path):
   with pytest.raises(ValueError, match='--color_cost=2.0 .*--conditional'):
-    training.train(setup(tmp_path / 'run', learner=dict(color_cost=2.0)))
+    training.train(faces(tmp_path / 'run', learner=dict(color_cost=2.0)))
   assert not (tmp_path / 'run').exists()
 
 
@@ -115,22 +113,22 @@ def test_without_targets_no_colors_are_compared(tmp_path):
         ('--data_dir=.', 'has neither img_align_celeba.zip'),
     ],
 )
-def test_a_typo_gives_one_line(tmp_path, value, words):
-  process = tiny.script(
-      'celeba.py', *tiny.flags('run'), *COLORFUL, value, cwd=tmp_path
+def test_a_typo_gives_one_line(tmp_path, monkeypatch, value, words):
+  monkeypatch.chdir(tmp_path)
+  code, output, errors = tiny.run_program(
+      'celeba.py', *tiny.flags('run'), *COLORFUL, value
   )
-  output, errors = process.communicate(timeout=300)
-  assert process.returncode != 0 and output == ''
+  assert code == 1 and output == ''
   assert len(errors.splitlines()) == 1 and words in errors
   assert not list(tmp_path.iterdir())
 
 
-def test_a_setup_of_faces_survives_a_checkpoint(tmp_path):
-  faces = setup(
+def test_an_experiment_of_faces_survives_a_checkpoint(tmp_path):
+  experiment = faces(
       tmp_path, conditional=True, learner=dict(color_cost=2.0, color_bins=9)
   )
-  saved = json.loads(json.dumps(run_setup.to_json(faces)))
-  assert run_setup.from_json(saved) == faces
+  saved = json.loads(json.dumps(experiment.to_json()))
+  assert training.Experiment.from_json(saved) == experiment
   # One that was saved before there was such a cost.
   del saved['learner']['color_cost'], saved['learner']['color_bins']
-  assert run_setup.from_json(saved).learner.color_cost == 0.0
+  assert training.Experiment.from_json(saved).learner.color_cost == 0.0

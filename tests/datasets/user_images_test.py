@@ -5,12 +5,10 @@ from PIL import Image
 from PIL import ImageDraw
 import pytest
 
-from environments import painting
 from spiral_jax import datasets
-import target_images
+from spiral_jax.datasets import user_images
 
-SETTINGS = painting.PaintingSettings(canvas_size=16)
-COLOR = painting.PaintingSettings(canvas_size=16, color=True)
+GRAY, COLOR = 1, 3  # Channels.
 
 
 def save(path, array, **kwargs):
@@ -28,8 +26,8 @@ def ink(size=40):
   return image
 
 
-def read(path, settings=SETTINGS, **kwargs):
-  _, (image,) = target_images.read(path, settings, **kwargs)
+def read(path, channels=GRAY, **kwargs):
+  _, (image,) = user_images.read(path, size=16, channels=channels, **kwargs)
   return image
 
 
@@ -134,18 +132,18 @@ def test_drawings_are_told_from_photographs(
   images = datasets.load(dataset, 'test', size=64, channels=channels).images
   for i, image in enumerate(images[:40]):
     path = save(tmp_path / f'{i}.png', image.squeeze())
-    assert target_images.are_drawings(path) == expected
+    assert user_images.are_drawings(path) == expected
     if not expected:  # Nor is it mistaken for one in gray.
       gray = read(path, contrast='auto')
       np.testing.assert_array_equal(gray, read(path, contrast='no'))
-  assert target_images.are_drawings(tmp_path) == expected
+  assert user_images.are_drawings(tmp_path) == expected
 
 
 def test_a_drawing_on_nothing_and_one_in_white_are_drawings(tmp_path):
   rgba = np.zeros((40, 40, 4), np.uint8)
   rgba[..., 3] = 255 - ink()
-  assert target_images.are_drawings(save(tmp_path / 'a.png', rgba))
-  assert target_images.are_drawings(save(tmp_path / 'b.png', 255 - ink()))
+  assert user_images.are_drawings(save(tmp_path / 'a.png', rgba))
+  assert user_images.are_drawings(save(tmp_path / 'b.png', 255 - ink()))
 
 
 def test_a_folder_is_read_in_order_and_names_differ(tmp_path):
@@ -154,7 +152,7 @@ def test_a_folder_is_read_in_order_and_names_differ(tmp_path):
   for i, name in enumerate(files):
     save(tmp_path / name, np.full((8, 8), 200 + 10 * i, np.uint8))
   (tmp_path / 'notes.txt').write_text('no image')
-  names, images = target_images.read(tmp_path, SETTINGS)
+  names, images = user_images.read(tmp_path, size=16, channels=1)
   assert names == [
       'a',
       'b.jpg',
@@ -176,7 +174,7 @@ def test_images_of_every_kind(tmp_path):
   save(tmp_path / 'gray.png', gray)
   save(tmp_path / 'pixel.png', gray[:1, :1])
   Image.new('1', (10_000, 10_000), 1).save(tmp_path / 'vast.png')
-  names, images = target_images.read(tmp_path, COLOR)
+  names, images = user_images.read(tmp_path, size=16, channels=COLOR)
   assert names == ['cmyk', 'deep', 'gray', 'pixel', 'vast']
   assert images.shape == (5, 16, 16, 3)
   np.testing.assert_allclose(images[:4], 200, atol=3)
@@ -195,7 +193,7 @@ def test_images_that_are_not_there_or_damaged(tmp_path, name, words):
   (tmp_path / 'empty').mkdir()
   (tmp_path / 'bad.png').write_bytes(b'no picture')
   with pytest.raises((ValueError, FileNotFoundError)) as error:
-    target_images.read(tmp_path / name, SETTINGS)
+    user_images.read(tmp_path / name, size=16, channels=1)
   assert '\n' not in str(error.value)
   for word in words:
     assert word in str(error.value)

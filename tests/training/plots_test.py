@@ -5,7 +5,7 @@ import json
 import numpy as np
 from PIL import Image
 
-import pictures
+from spiral_jax.training import plots
 
 
 def test_metrics_without_frames_are_where_they_were_in_time():
@@ -17,13 +17,13 @@ def test_metrics_without_frames_are_where_they_were_in_time():
       {'seconds': 6.0, 'policy/frames': 300, 'p': 2.0},
       {'seconds': 7.0, 'd': 7.0},
   ]
-  frames, values = pictures._by_frames(records, 'd')
+  frames, values = plots._by_frames(records, 'd')
   np.testing.assert_allclose(frames, [50, 150])
   np.testing.assert_allclose(values, [5, 6])
-  frames, values = pictures._by_frames(records, 'p')
+  frames, values = plots._by_frames(records, 'p')
   np.testing.assert_allclose(frames, [100, 300])
   # Before the first batch there is the discriminator alone.
-  assert len(pictures._by_frames(records[:1], 'd')[0]) == 1
+  assert len(plots._by_frames(records[:1], 'd')[0]) == 1
 
 
 def test_curves_of_what_was_written(tmp_path):
@@ -32,9 +32,9 @@ def test_curves_of_what_was_written(tmp_path):
   path.write_text('\n'.join(map(json.dumps, records)))
   heights = []
   for names in (['p', 'none'], ['p', 'policy/frames']):
-    pictures.curves(path, names, tmp_path / 'curves.png')
+    plots.curves(path, names, tmp_path / 'curves.png')
     with Image.open(tmp_path / 'curves.png') as image:
       heights.append(image.height)
   assert heights[1] > 1.8 * heights[0]
-  pictures.curves(path, ['none'], tmp_path / 'none.png')
+  plots.curves(path, ['none'], tmp_path / 'none.png')
   assert not (tmp_path / 'none.png').exists()

@@ -1,4 +1,4 @@
-"""What `process.prepare` changes, seen from a process of its own."""
+"""What `runtime.prepare` changes, seen from a process of its own."""
 
 import os
 import platform
@@ -7,15 +7,15 @@ import sys
 
 import pytest
 
-from tests.experiments import tiny
+from tests import tiny
 
 # Bytes objects of 64 MiB come from malloc; each page of a fresh one faults.
 PROGRAM = """
 import resource, sys
 import jax
-import process
+from spiral_jax.training import runtime
 if sys.argv[1] == 'prepare':
-  process.prepare()
+  runtime.prepare()
   assert jax.config.jax_compilation_cache_dir.endswith('spiral_jax/xla')
 bytearray(1 << 26)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -31,9 +31,8 @@ def faults(argument):
       [sys.executable, '-c', PROGRAM, argument],
       env={
           **os.environ,
-          'PYTHONPATH': os.pathsep.join(
-              map(str, (tiny.ROOT, tiny.ROOT / 'experiments'))
-          ),
+          'PYTHONPATH': str(tiny.ROOT),
+          'JAX_COMPILATION_CACHE_DIR': '',
           'GLIBC_TUNABLES': '',
           'JAX_PLATFORMS': 'cpu',
       },
@@ -57,14 +56,14 @@ def test_freed_memory_is_used_again():
 # An accelerator's plugin, as one that is installed would be found.
 PLUGIN = """
 import importlib.metadata, sys
-import process
+from spiral_jax.training import runtime
 found = importlib.metadata.entry_points
 importlib.metadata.entry_points = lambda group: (
   ['xla_cuda12'] if group == 'jax_plugins' else found(group=group)
 )
 kept = []
-process._keep_freed_memory = lambda: kept.append(True)
-process.prepare()
+runtime._keep_freed_memory = lambda: kept.append(True)
+runtime.prepare()
 print(len(kept))
 """
 
@@ -75,9 +74,8 @@ def test_memory_is_not_kept_where_an_accelerator_computes(platforms, kept):
       [sys.executable, '-c', PLUGIN],
       env={
           **os.environ,
-          'PYTHONPATH': os.pathsep.join(
-              map(str, (tiny.ROOT, tiny.ROOT / 'experiments'))
-          ),
+          'PYTHONPATH': str(tiny.ROOT),
+          'JAX_COMPILATION_CACHE_DIR': '',
           'JAX_PLATFORMS': platforms,
       },
       capture_output=True,

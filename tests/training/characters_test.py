@@ -8,14 +8,11 @@ import numpy as np
 from PIL import Image
 import pytest
 
-import acting
-import evaluate
-import pictures
-import run_setup
 from spiral_jax import datasets
-from spiral_jax.driver import checkpoints
-from tests.experiments import tiny
-import training
+from spiral_jax import training
+from spiral_jax.training import plots
+from spiral_jax.training import run_dir as run_dir_lib
+from tests import tiny
 
 # Alphabets to learn from and others that are held out, with their drawings.
 TREE = {
@@ -38,10 +35,11 @@ def write_drawings(folder, tree=None):
   return folder
 
 
-def setup(run_dir, data_dir='', **kwargs):
+def characters(run_dir, data_dir='', **kwargs):
   """Returns a tiny run of characters."""
-  tiny_run = tiny.setup(run_dir, run=dict(data_dir=str(data_dir)), **kwargs)
-  return tiny_run._replace(dataset='omniglot')
+  return tiny.experiment(
+      run_dir, run=dict(data_dir=str(data_dir)), **kwargs
+  ).replace(dataset='omniglot')
 
 
 @pytest.fixture(name='run_dir', scope='module')
@@ -50,7 +48,7 @@ def _run_dir(tmp_path_factory):
   folder = tmp_path_factory.mktemp('omniglot')
   data_dir = write_drawings(folder / 'data')
   return training.train(
-      setup(
+      characters(
           folder / 'run', data_dir, conditional=True, learner=dict(reward='l2')
       )
   )
@@ -62,11 +60,10 @@ def test_trains_and_evaluates(tmp_path, conditional):
   data_dir = write_drawings(tmp_path / 'data')
   extra = ['--conditional', '--noise_size=0'] if conditional else []
   run_dir = tmp_path / 'run'
-  process = tiny.script(
+  code, output, errors = tiny.run_program(
       'omniglot.py', *tiny.flags(run_dir), f'--data_dir={data_dir}', *extra
   )
-  output, errors = process.communicate(timeout=600)
-  assert process.returncode == 0, errors
+  assert code == 0, errors
   assert errors == '' and 'strokes' in output
   figures = json.loads((run_dir / 'evaluation.json').read_text())
   assert (figures['frames'], figures['test_images']) == (72, 7)
@@ -84,15 +81,15 @@ def test_trains_and_evaluates(tmp_path, conditional):
 
 def test_only_the_background_set_is_learned_from(tmp_path, monkeypatch):
   seen = []
-  draw = acting.ImageStream.__call__
+  draw = datasets.ImageStream.__call__
 
   def watch(self):
     seen.append(draw(self))
     return seen[-1]
 
-  monkeypatch.setattr(acting.ImageStream, '__call__', watch)
+  monkeypatch.setattr(datasets.ImageStream, '__call__', watch)
   data_dir = write_drawings(tmp_path / 'data')
-  training.train(setup(tmp_path / 'run', data_dir, conditional=True))
+  training.train(characters(tmp_path / 'run', data_dir, conditional=True))
   train, test = (
       {
           x.tobytes()
@@ -108,7 +105,7 @@ def test_only_the_background_set_is_learned_from(tmp_path, monkeypatch):
 
 
 def test_held_out_alphabets_are_measured(run_dir):
-  figures = evaluate.evaluate(run_dir)
+  figures = training.evaluate(run_dir)
   targets = datasets.load(
       'omniglot', 'test', data_dir=str(run_dir.parent / 'data'), size=16
   ).images
@@ -120,9 +117,9 @@ def test_held_out_alphabets_are_measured(run_dir):
 
 
 def test_the_same_checkpoint_on_digits_it_never_saw(run_dir):
-  evaluate.evaluate(run_dir)
+  training.evaluate(run_dir)
   before = (run_dir / 'evaluation.json').read_bytes()
-  figures = evaluate.evaluate(run_dir, dataset='mnist', count=30)
+  figures = training.evaluate(run_dir, dataset='mnist', count=30)
   # Digits that come with the package, not the folder of characters.
   digits = datasets.load('mnist', 'test', size=16)
   assert len(digits.images) == 1000 and figures['test_images'] == 30
@@ -143,17 +140,11 @@ def test_a_folder_of_other_drawings(run_dir, tmp_path):
     (tmp_path / split).mkdir()
     for i in range(count):
       Image.new('L', (30, 20), 40 * i).save(tmp_path / split / f'{i}.png')
-  figures = evaluate.evaluate(run_dir, dataset='folder', data_dir=str(tmp_path))
+  figures = training.evaluate(run_dir, dataset='folder', data_dir=str(tmp_path))
   assert figures['test_images'] == 3
   assert figures['blank_error'] == pytest.approx(
       np.mean([(1 - 40 * i / 255) ** 2 for i in range(3)]), abs=1e-3
   )
-
-
-def test_scenes_have_no_other_pictures(scene_run):
-  with pytest.raises(ValueError, match='no run that paints') as error:
-    evaluate.evaluate(scene_run, dataset='mnist')
-  assert '\n' not in str(error.value)
 
 
 def _empty(folder):
@@ -195,7 +186,7 @@ def test_data_that_is_no_good_is_one_line(tmp_path, make, words):
   (tmp_path / 'data').mkdir()
   data_dir = make(tmp_path / 'data')
   with pytest.raises((ValueError, FileNotFoundError)) as error:
-    training.train(setup(tmp_path / 'run', data_dir))
+    training.train(characters(tmp_path / 'run', data_dir))
   for word in words:
     assert word in str(error.value)
   assert '\n' not in str(error.value)
@@ -205,16 +196,22 @@ def test_data_that_is_no_good_is_one_line(tmp_path, make, words):
 @pytest.mark.parametrize(
     'change, words',
     [
-        (dict(brush_sizes=(1,)), ['painting.brush_sizes']),
-        (dict(color=True), ['painting.color=False', 'now it is True']),
-        (dict(grid_size=16), ['painting.grid_size=8', 'another folder']),
+        (dict(brush_sizes=(1,)), ['--brush_sizes=1 (saved with 1,2,3)']),
+        (
+            dict(color=True, grid_size=16),
+            [
+                '--color=True',
+                '--grid_size=16',
+                'saved with 8',
+                'another folder',
+            ],
+        ),
     ],
 )
-def test_a_run_does_not_go_on_with_other_commands(run_dir, change, words):
-  saved = run_setup.from_json(checkpoints.load(run_dir / 'checkpoints').config)
-  resumed = saved._replace(
-      environment=dataclasses.replace(saved.environment, **change),
-      run=dataclasses.replace(saved.run, resume=True),
+def test_a_run_does_not_continue_with_other_commands(run_dir, change, words):
+  saved = run_dir_lib.load_experiment(run_dir)
+  resumed = saved.replace(
+      environment=dataclasses.replace(saved.environment, **change), resume=True
   )
   with pytest.raises(ValueError) as error:
     training.train(resumed)
@@ -232,5 +229,5 @@ def test_what_is_evaluated_and_shown_is_of_all_alphabets():
   np.testing.assert_array_equal(some.images[:, 0, 0, 0], some.labels)
   np.testing.assert_array_equal(held_out.spread(30).labels, order)
   np.testing.assert_array_equal(some.spread(8).labels[[0, -1]], [0, 29])
-  shown = pictures.grid(held_out.images, rows=1, columns=4)
+  shown = plots.grid(held_out.images, rows=1, columns=4)
   assert shown[0, 0] == 0 and shown[0, -3] == 29

@@ -8,18 +8,22 @@ import sys
 import time
 import types
 
+from flax import linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 from PIL import Image
 import pytest
 
-import examples
-import run_setup
 from spiral_jax import agents
+from spiral_jax import training
 from spiral_jax.driver import checkpoints
+from spiral_jax.driver import metrics
 from spiral_jax.driver import program
-from tests.experiments import tiny
-import training
+from spiral_jax.training import discriminator_batches
+from spiral_jax.training import run_dir as run_dir_lib
+from tests import tiny
 
 
 def state_of(run_dir):
@@ -41,21 +45,21 @@ def assert_equal(one, other):
 def fifty_updates(tmp_path_factory):
   """Returns the state after 50 updates in one go."""
   folder = tmp_path_factory.mktemp('fifty')
-  training.train(tiny.setup(folder, run=dict(frames=50 * 24)))
+  training.train(tiny.experiment(folder, run=dict(frames=50 * 24)))
   return state_of(folder)
 
 
 def test_two_runs_with_one_seed_are_equal_after_50_updates(
     tmp_path, fifty_updates
 ):
-  training.train(tiny.setup(tmp_path, run=dict(frames=50 * 24)))
+  training.train(tiny.experiment(tmp_path, run=dict(frames=50 * 24)))
   state = state_of(tmp_path)
   assert state['policy']['version'] == 50
   assert_equal(state, fifty_updates)
 
 
 def test_another_seed_gives_another_run(tmp_path, fifty_updates):
-  training.train(tiny.setup(tmp_path, run=dict(seed=1)))
+  training.train(tiny.experiment(tmp_path, run=dict(seed=1)))
   first, second = (
       jax.tree.leaves(state['policy']['learner']['params'])
       for state in (state_of(tmp_path), fifty_updates)
@@ -65,21 +69,20 @@ def test_another_seed_gives_another_run(tmp_path, fifty_updates):
 
 def test_killed_and_resumed_is_as_if_never_killed(tmp_path, fifty_updates):
   arguments = tiny.flags(tmp_path) + ['--frames=1200']
-  process = tiny.script('mnist.py', *arguments, '--checkpoint_rounds=4')
+  process = tiny.start_program('mnist.py', *arguments, '--checkpoint_rounds=4')
   folder = tmp_path / 'checkpoints'
-  deadline = time.monotonic() + 300
   while not any(
       p.name.isdigit() and int(p.name) >= 8 for p in folder.glob('*')
   ):
-    assert (
-        process.poll() is None and time.monotonic() < deadline
-    ), process.communicate()
+    assert process.poll() is None, process.communicate()
     time.sleep(0.005)
   process.send_signal(signal.SIGKILL)
   process.communicate()
   assert process.returncode == -signal.SIGKILL
   assert 8 <= checkpoints.load(folder).step < 50
-  training.train(tiny.setup(tmp_path, run=dict(frames=50 * 24, resume=True)))
+  training.train(
+      tiny.experiment(tmp_path, run=dict(frames=50 * 24, resume=True))
+  )
   assert_equal(state_of(tmp_path), fifty_updates)
 
 
@@ -87,7 +90,7 @@ def test_killed_and_resumed_is_as_if_never_killed(tmp_path, fifty_updates):
 @pytest.mark.parametrize('reward', ['l2', 'discriminator'])
 def test_conditional_runs_measure_held_out_error(tmp_path, reward, reward_at):
   training.train(
-      tiny.setup(
+      tiny.experiment(
           tmp_path,
           conditional=True,
           blind=reward_at == 'end',
@@ -109,7 +112,7 @@ def test_conditional_runs_measure_held_out_error(tmp_path, reward, reward_at):
 def test_episodes_are_learned_from_in_pieces(tmp_path, reward, lockstep):
   run = dict(unroll_length=1, frames=2 * 24, log_every=2, lockstep=lockstep)
   training.train(
-      tiny.setup(
+      tiny.experiment(
           tmp_path, run=run, conditional=True, learner=dict(reward=reward)
       )
   )
@@ -129,7 +132,7 @@ def test_episodes_are_learned_from_in_pieces(tmp_path, reward, lockstep):
 @pytest.mark.parametrize('num_actors, max_lag', [(1, 1), (2, 0)])
 def test_threads_train_as_well(tmp_path, num_actors, max_lag):
   run = dict(lockstep=False, num_actors=num_actors, max_lag=max_lag, frames=240)
-  training.train(tiny.setup(tmp_path, run=run))
+  training.train(tiny.experiment(tmp_path, run=run))
   state = state_of(tmp_path)
   assert state['policy']['frames'] == 240
   assert state['discriminator']['version'] > 0
@@ -141,47 +144,38 @@ def test_threads_train_as_well(tmp_path, num_actors, max_lag):
 
 
 @pytest.mark.parametrize('algorithm', ['vtrace', 'clipped'])
-def test_nothing_is_compiled_after_the_first_rounds(
-    tmp_path, monkeypatch, algorithm
-):
+def test_nothing_is_compiled_after_the_first_rounds(tmp_path, algorithm):
   num_compiled = 0
-  before_update = []
+  after_update = []
 
   def listen(event, seconds, **kwargs):
     del seconds, kwargs
     nonlocal num_compiled
     num_compiled += event.endswith('backend_compile_duration')
 
-  update = training.Training._update_policy
-
-  def count(self, *arguments):
-    before_update.append(num_compiled)
-    return update(self, *arguments)
-
-  monkeypatch.setattr(training.Training, '_update_policy', count)
   jax.monitoring.register_event_duration_secs_listener(listen)
   learner = dict(algorithm=algorithm)
   if algorithm == 'clipped':
     learner |= dict(epochs=2, minibatches=2)
   try:
     training.train(
-        tiny.setup(tmp_path, run=dict(frames=12 * 24), learner=learner)
+        tiny.experiment(tmp_path, run=dict(frames=12 * 24), learner=learner),
+        on_update=lambda update: after_update.append(num_compiled),
     )
   finally:
     jax.monitoring.unregister_event_duration_listener(listen)
   # The second round is the first with buffers that the first one left.
-  assert 0 < before_update[2] == before_update[11]
-  assert len(before_update) == 12
+  assert 0 < after_update[2] == after_update[11]
+  assert len(after_update) == 12
 
 
 @pytest.mark.slow
-def test_several_devices_train_and_one_goes_on(tmp_path):
+def test_several_devices_train_and_one_continues(tmp_path):
   code = (
-      f'import sys; sys.path.append({str(tiny.ROOT / "experiments")!r})\n'
-      'from tests.experiments import tiny\n'
-      'import training\n'
+      'from spiral_jax import training\n'
+      'from tests import tiny\n'
       'run = dict(devices=0, lockstep=False)\n'
-      f'training.train(tiny.setup({str(tmp_path)!r}, run=run))\n'
+      f'training.train(tiny.experiment({str(tmp_path)!r}, run=run))\n'
   )
   subprocess.run(
       [sys.executable, '-c', code],
@@ -191,24 +185,87 @@ def test_several_devices_train_and_one_goes_on(tmp_path):
           'JAX_PLATFORMS': 'cpu',
           'XLA_FLAGS': '--xla_force_host_platform_device_count=2',
       },
-      timeout=600,
       check=True,
   )
   assert state_of(tmp_path)['policy']['frames'] == 72
   run = dict(resume=True, lockstep=False, frames=96)
-  training.train(tiny.setup(tmp_path, run=run))
+  training.train(tiny.experiment(tmp_path, run=run))
   assert state_of(tmp_path)['policy']['frames'] == 96
 
 
-def test_a_node_that_fails_is_named(tmp_path, monkeypatch):
-  def fail(self, state, trajectory, score_params):
+def test_a_node_that_fails_is_named(tmp_path):
+  def fail(update):
     raise RuntimeError('no more')
 
-  monkeypatch.setattr(training.Training, '_update_policy', fail)
-  start = time.monotonic()
   with pytest.raises(program.NodeError, match=r"'policy'.*no more"):
-    training.train(tiny.setup(tmp_path, run=dict(lockstep=False)))
-  assert time.monotonic() - start < 60  # Compilation included.
+    training.train(
+        tiny.experiment(tmp_path, run=dict(lockstep=False)), on_update=fail
+    )
+
+
+def test_whoever_looks_on_may_end_the_run(tmp_path):
+  updates = []
+
+  def look(update):
+    updates.append(update)
+    if update.step == 2:
+      raise training.StopProgram
+
+  training.train(tiny.experiment(tmp_path, run=dict(frames=0)), on_update=look)
+  assert [update.frames for update in updates] == [24, 48]
+  assert updates[1].trajectory.canvas.shape == (4, 8, 16, 16, 1)
+  assert np.isfinite(updates[1].logs['loss'])
+  assert state_of(tmp_path)['policy']['frames'] == 48
+
+
+def test_a_run_starts_from_the_weights_of_another(tmp_path):
+  first = training.train(tiny.experiment(tmp_path / 'first'))
+  saved = state_of(first)['policy']['learner']['params']
+  second = tiny.experiment(
+      tmp_path / 'second',
+      run=dict(init_from=str(first), frames=24),
+      learner=dict(learning_rate=1e-30, reward='discriminator'),
+  )
+  training.train(second)
+  for a, b in zip(
+      jax.tree.leaves(saved),
+      jax.tree.leaves(
+          state_of(tmp_path / 'second')['policy']['learner']['params']
+      ),
+  ):
+    np.testing.assert_array_equal(a, b)
+  other = tiny.experiment(
+      tmp_path / 'third', run=dict(init_from=str(first)), noise_size=4
+  )
+  with pytest.raises(ValueError, match='--init_from=.*another action space or'):
+    training.train(other)
+  assert not (tmp_path / 'third').exists()
+
+
+def test_an_optimizer_and_a_torso_of_ones_own(tmp_path):
+  class Torso(nn.Module):
+
+    @nn.compact
+    def __call__(self, images, condition, planes):
+      x = nn.Conv(4, (2, 2), (2, 2))(jnp.concatenate(images, -1))
+      return x, nn.Dense(8)(condition)
+
+  parts = dict(optimizer=optax.sgd(0.0), torso=Torso())
+  experiment = tiny.experiment(tmp_path)
+  training.train(experiment, **parts)
+  params = state_of(tmp_path)['policy']['learner']['params']['params']
+  assert set(params['torso']) == {'Conv_0', 'Dense_0'}
+  # Steps of size zero leave the first parameters.
+  keys = jax.random.key_data(jax.random.split(jax.random.key(0)))
+  first = training.make_parts(experiment, **parts).learner.init(keys[1])
+  jax.tree.map(
+      np.testing.assert_array_equal, params, dict(first.params['params'])
+  )
+  training.train(experiment.replace(resume=True, frames=96), **parts)
+  assert state_of(tmp_path)['policy']['frames'] == 96
+  trained = training.restore(tmp_path, torso=Torso())
+  (trajectory,) = training.episodes(trained, 4)
+  assert trajectory.canvas.shape == (4, 4, 16, 16, 1)
 
 
 # What is refused.
@@ -250,8 +307,8 @@ def test_a_node_that_fails_is_named(tmp_path, monkeypatch):
 )
 def test_what_does_not_fit_is_refused(tmp_path, run, learner, agent, words):
   folder = tmp_path / 'run'
-  setup = tiny.setup(folder, learner=learner, **agent)
-  setup = setup._replace(run=run_setup.RunConfig(**{**vars(setup.run), **run}))
+  setup = tiny.experiment(folder, learner=learner, **agent)
+  setup = setup.replace(**run)
   with pytest.raises((ValueError, OSError)) as error:
     training.train(setup)
   for word in words:
@@ -260,30 +317,32 @@ def test_what_does_not_fit_is_refused(tmp_path, run, learner, agent, words):
 
 
 @pytest.mark.parametrize('minutes, decay_minutes', [(2.0, 0.0), (1.0, 2.0)])
-def test_the_decay_may_follow_the_clock(
-    tmp_path, monkeypatch, minutes, decay_minutes
-):
+def test_the_decay_may_follow_the_clock(tmp_path, minutes, decay_minutes):
   run = dict(minutes=minutes, decay_minutes=decay_minutes, decay_by_clock=True)
-  run_dir = tmp_path / 'run'
-  setup = tiny.setup(run_dir, run=run, learner=dict(decay_to=0.1))
-  run_dir.mkdir()
+  experiment = tiny.experiment(
+      tmp_path, conditional=True, run=run, learner=dict(reward='l2')
+  )
   given = []
-  trajectory = types.SimpleNamespace(is_last=np.ones((3, 8), bool))
+  parts = training.make_parts(experiment)
+
+  def update(state, trajectory, score_params, progress):
+    del trajectory, score_params
+    given.append(progress)
+    return state, {}
+
+  parts = parts._replace(learner=parts.learner._replace(update=update))
+  clock = run_dir_lib.Clock()
+  wiring = training.build_program(parts, metrics.Fanout(), clock)
   for seconds in (0.0, 30.0, 150.0):
-    made = training.Training(setup, run_dir, None)
-    made.clock.set_state({'seconds': seconds})
-    monkeypatch.setattr(
-        made,
-        '_policy_learner',
-        types.SimpleNamespace(update=lambda *args: given.append(args[3])),
-    )
-    made._update_policy(None, trajectory, None)
-  assert given == pytest.approx([0.0, 0.25, 1.0], abs=0.01)
+    clock.set_state({'seconds': seconds})
+    for node in wiring.program.nodes.values():
+      node.step()
+  assert given == pytest.approx([0.0, 0.25, 1.0], abs=0.1)
   with pytest.raises(ValueError, match='minutes is 0'):
-    run_setup.RunConfig(decay_by_clock=True)
-  setup = setup._replace(learner=agents.LearnerConfig(decay_frames=9))
+    training.RunConfig(decay_by_clock=True)
+  experiment = experiment.replace(learner=agents.LearnerConfig(decay_frames=9))
   with pytest.raises(ValueError, match='--decay_frames=9 and --decay_by_clock'):
-    run_setup.check_fit(setup)
+    training.train(experiment.replace(run_dir=str(tmp_path / 'new')))
 
 
 def test_the_replay_takes_unfinished_canvases_of_all_times():
@@ -295,14 +354,16 @@ def test_the_replay_takes_unfinished_canvases_of_all_times():
       (0.5, [0, 11, 22, 3, 34, 35, 36, 37]),
       (1.0, [0, 11, 22, 3, 14, 25, 6, 17]),
   ):
-    rows = examples.from_trajectory(trajectory, unfinished_share=share)
+    rows = discriminator_batches.from_trajectory(
+        trajectory, unfinished_share=share
+    )
     assert rows['canvas'].tolist() == expected
     assert rows.keys() == {'canvas'}
   trajectory.target = canvas[0]
-  rows = examples.from_trajectory(trajectory)
+  rows = discriminator_batches.from_trajectory(trajectory)
   np.testing.assert_array_equal(rows['target'], canvas[0])
   trajectory.is_last = ~ends
-  assert examples.from_trajectory(trajectory) is None
+  assert discriminator_batches.from_trajectory(trajectory) is None
 
 
 @pytest.mark.parametrize(
@@ -320,26 +381,28 @@ def test_the_replay_takes_unfinished_canvases_of_all_times():
 )
 def test_values_out_of_range_are_named(field, value):
   with pytest.raises(ValueError, match=rf'{field} is {value}, must be '):
-    run_setup.RunConfig(**{field: value})
+    training.RunConfig(**{field: value})
 
 
 def test_a_run_is_neither_overwritten_nor_resumed_as_another(tmp_path):
-  training.train(tiny.setup(tmp_path))
+  training.train(tiny.experiment(tmp_path))
   before = (tmp_path / 'metrics.jsonl').read_bytes()
   with pytest.raises(ValueError, match=r'holds a run already.*--resume'):
-    training.train(tiny.setup(tmp_path))
+    training.train(tiny.experiment(tmp_path))
   with pytest.raises(ValueError, match='noise_size'):
-    training.train(tiny.setup(tmp_path, run=dict(resume=True), noise_size=4))
+    training.train(
+        tiny.experiment(tmp_path, run=dict(resume=True), noise_size=4)
+    )
   assert (tmp_path / 'metrics.jsonl').read_bytes() == before
 
 
-def test_a_setup_survives_a_checkpoint(tmp_path):
-  setup = tiny.setup(tmp_path, conditional=True)
-  saved = json.loads(json.dumps(run_setup.to_json(setup)))
-  assert run_setup.from_json(saved) == setup
-  assert saved['painting']['grid_size'] == 8  # Its name tells the kind.
+def test_an_experiment_survives_a_checkpoint(tmp_path):
+  setup = tiny.experiment(tmp_path, conditional=True)
+  saved = json.loads(json.dumps(setup.to_json()))
+  assert training.Experiment.from_json(saved) == setup
+  assert saved['environment']['grid_size'] == 8
   del saved['run']['replay_batches']  # Saved before this field was there.
-  assert run_setup.from_json(saved).run.replay_batches == 20
+  assert training.Experiment.from_json(saved).run.replay_batches == 20
   del saved['agent']
   with pytest.raises(ValueError, match="configuration is not one.*'agent'"):
-    run_setup.from_json(saved)
+    training.Experiment.from_json(saved)

@@ -1,0 +1,137 @@
+"""Experiments as data: saved, restored, checked."""
+
+import json
+
+import numpy as np
+import pytest
+
+from environments import core
+from spiral_jax import training
+from spiral_jax import weights
+from spiral_jax.training import task as task_lib
+from tests import tiny
+from tests.own_renderer import rectangles
+
+
+def test_what_earlier_versions_saved_is_read(tmp_path):
+  experiment = tiny.experiment(tmp_path, costs=dict(stroke_start=0.2))
+  new = json.loads(json.dumps(experiment.to_json()))
+  old = json.loads(json.dumps(new))
+  del old['task'], old['costs'], old['run']['init_from']
+  old['painting'] = old.pop('environment')
+  old['painting']['colour'] = old['painting'].pop('color')
+  learner = old['learner']
+  for before, after in (
+      ('colour_cost', 'color_cost'),
+      ('colour_bins', 'color_bins'),
+      ('lambda_', 'td_lambda'),
+      ('normalise_advantages', 'normalize_advantages'),
+      ('normalise_each_time', 'normalize_each_time'),
+  ):
+    learner[before] = learner.pop(after)
+  learner |= dict(stroke_start_cost=0.2, object_cost=0.0)
+  for saved in (old, new):
+    assert training.Experiment.from_json(saved) == experiment
+
+
+@pytest.mark.parametrize('name', weights.names())
+def test_bundled_weights_are_experiments(name):
+  trained = training.restore(name)
+  assert trained.step > 0 and not trained.state
+  saved = trained.experiment.to_json()
+  assert training.Experiment.from_json(saved) == trained.experiment
+  (trajectory,) = training.episodes(
+      trained,
+      2,
+      trained.experiment.load_images('test').images[:2]
+      if trained.experiment.agent.conditional and name != 'scenes'
+      else (
+          np.zeros((2, *trained.experiment.canvas_shape), np.uint8)
+          if trained.experiment.agent.conditional
+          else None
+      ),
+  )
+  assert trajectory.canvas.shape[1:] == (2, *trained.experiment.canvas_shape)
+
+
+def test_replace_takes_parts_and_fields_of_the_run(tmp_path):
+  experiment = tiny.experiment(tmp_path)
+  other = experiment.replace(frames=5, dataset='omniglot')
+  assert (other.run.frames, other.dataset) == (5, 'omniglot')
+  assert experiment.run.frames == 72
+  with pytest.raises(TypeError, match='frame_s'):
+    experiment.replace(frame_s=5)
+
+
+def test_an_environment_of_another_task_is_refused():
+  with pytest.raises(ValueError, match='settings of class SceneSettings'):
+    training.Experiment('environments.scene', environment=rectangles.Settings())
+
+
+def test_a_task_is_found_by_its_name_or_given():
+  found = training.find_task('tests.own_renderer.rectangles')
+  assert found is rectangles.TASK is training.find_task(rectangles.TASK)
+  with pytest.raises(ValueError, match="'tests.nowhere' is no module"):
+    training.find_task('tests.nowhere')
+  with pytest.raises(ValueError, match='module tests.tiny offers no task'):
+    training.find_task('tests.tiny')
+
+
+def test_a_task_that_lacks_a_library_says_which(tmp_path, monkeypatch):
+  (tmp_path / 'lacking.py').write_text('import no_such_library\n')
+  monkeypatch.syspath_prepend(tmp_path)
+  with pytest.raises(ModuleNotFoundError, match='no_such_library'):
+    task_lib.find_task('lacking')
+
+
+def images_task(**fields):
+  return core.Task(
+      'somewhere', rectangles.Settings, rectangles.Rectangles, **fields
+  )
+
+
+def test_images_come_from_the_task_or_a_data_set():
+  def make(settings, data, split, seed):
+    assert data is None
+    shape = 3, settings.canvas_size, settings.canvas_size, 1
+    return np.full(shape, seed + (split == 'test'), np.uint8)
+
+  made = training.Experiment(images_task(make_images=make))
+  assert made.load_images('test').images.mean() == 1
+  named = made.replace(dataset='mnist')
+  assert named.load_images('test').images.shape == (1000, 16, 16, 1)
+  with pytest.raises(ValueError, match='makes no images.*--dataset=mnist'):
+    training.Experiment(images_task()).load_images('test')
+
+
+@pytest.mark.parametrize(
+    'images',
+    [
+        np.zeros((3, 16, 16, 3), np.uint8),
+        np.zeros((3, 8, 8, 1), np.uint8),
+        np.zeros((3, 16, 16, 1), np.float32),
+        np.zeros((3, 16, 16), np.uint8),
+    ],
+)
+def test_images_that_are_no_canvases_are_refused(images):
+  task = images_task(make_images=lambda *arguments: images)
+  with pytest.raises(ValueError, match='they must be alike'):
+    training.Experiment(task).load_images('train')
+
+
+@pytest.mark.parametrize(
+    'field, value',
+    [
+        ('batch_size', 0),
+        ('minutes', float('nan')),
+        ('frames', -1),
+        ('discriminator_updates', 0.0),
+        ('seed', -1),
+        ('replay_batches', 0),
+        ('unfinished_share', 1.5),
+        ('checkpoint_rounds', 4),
+    ],
+)
+def test_values_out_of_range_are_named(field, value):
+  with pytest.raises(ValueError, match=rf'{field} is {value}, must be '):
+    training.RunConfig(**{field: value})
