@@ -1,4 +1,7 @@
-"""Parts of a command as the networks see them: sizes, embeddings, planes."""
+"""Parts of a command as the networks see them: sizes, embeddings, planes.
+
+Axes: N rows, P parts.
+"""
 
 from typing import NamedTuple
 
@@ -11,16 +14,24 @@ from spiral_jax.networks import layers
 
 
 class ActionPart(NamedTuple):
-  """One part of a command.  Hashable, so that a module can hold it."""
+  """One part of a command. Hashable, so that a module can hold it.
+
+  Attributes:
+    name: key of the part in a command.
+    num_values: number of values, which are 0, 1, ...
+    grid_shape: (height, width) of a location's grid; None for other parts.
+    active_if: name of another part and those of its values with which this part
+      has a meaning; None means always.
+  """
 
   name: str
   num_values: int
-  grid_shape: tuple[int, int] | None = None  # (height, width) of a location.
+  grid_shape: tuple[int, int] | None = None
   active_if: tuple[str, tuple[int, ...]] | None = None
 
 
 class PartEmbedding(nn.Module):
-  """Embeds a value of one part; no value yet (-1) embeds as zeros."""
+  """Embeds a value of one part; -1, which means no value, embeds as zeros."""
 
   part: ActionPart
   size: int = 16
@@ -30,7 +41,7 @@ class PartEmbedding(nn.Module):
     """Maps values `[N]` to embeddings `[N, size]`."""
     if self.part.grid_shape is None:
       code = jax.nn.one_hot(value, self.part.num_values)
-    else:  # A row and a column generalize better than one of 1,024 names.
+    else:  # A row and a column generalize better than one of 1,024 cells.
       height, width = self.part.grid_shape
       rows = jnp.where(value >= 0, value // width, -1)
       columns = jnp.where(value >= 0, value % width, -1)
@@ -43,16 +54,17 @@ class PartEmbedding(nn.Module):
 def locate(
     part: ActionPart, value: chex.Array, map_size: int
 ) -> tuple[chex.Array, chex.Array, int]:
-  """Returns where on a feature map locations are.
+  """Converts locations to cells of a feature map and sub-cells within them.
 
   Args:
-    part: a location whose grid is a multiple of `map_size`.
-    value: `[N]`.
+    part: location whose grid is a multiple of `map_size`.
+    value: cells of the grid `[N]`.
     map_size: height and width of the map, in cells.
 
   Returns:
-    The map's cell `[N]`, row by row; which of the grid's cells within it
-    `[N]`, likewise; how many of these there are.
+    cell: index of the map's cell, row by row, `[N]`.
+    sub_cell: index of the grid's cell within the map's cell, row by row, `[N]`.
+    num_sub_cells: number of the grid's cells in a cell of the map.
   """
   assert part.grid_shape is not None
   rows, columns = (size // map_size for size in part.grid_shape)
@@ -67,12 +79,12 @@ def location_planes(
   """Marks a location on a feature map, exact to the grid's cell.
 
   Args:
-    part: a location whose grid is a multiple of `map_size`.
-    value: `[N]`; -1 marks nothing.
+    part: location whose grid is a multiple of `map_size`.
+    value: cells of the grid `[N]`; -1 marks nothing.
     map_size: height and width of the map, in cells.
 
   Returns:
-    `[N, map_size, map_size, cells of the grid in a cell of the map]`, one-hot.
+    One-hot planes `[N, map_size, map_size, num_sub_cells]`.
   """
   assert part.grid_shape is not None
   height, width = part.grid_shape
@@ -82,12 +94,12 @@ def location_planes(
 
 
 def is_active(parts: tuple[ActionPart, ...], action: dict) -> chex.Array:
-  """Returns where each part has a meaning, `[..., P]`, 1.0 or 0.0."""
+  """Returns 1.0 for each part that has a meaning, else 0.0, `[..., P]`."""
   columns = []
   for part in parts:
     like = action[part.name]
     if part.active_if is None:
-      columns.append(jnp.ones(like.shape))
+      columns.append(jnp.ones(like.shape, jnp.float32))
     else:
       name, values = part.active_if
       columns.append(jnp.isin(action[name], jnp.array(values)))

@@ -1,4 +1,4 @@
-"""The discriminator: scores how much an image looks like the data.
+"""The discriminator: scores the likeness of an image to the data.
 
 Axes: N images, H height, W width, C channels.
 """
@@ -12,16 +12,19 @@ from spiral_jax.networks import layers
 
 
 class Discriminator(nn.Module):
-  """Strided convolutions to a score, as DCGAN's (arXiv:1511.06434).
+  """Strided convolutions to a score, as in DCGAN (arXiv:1511.06434).
 
   There is no batch normalization: with it, the score of an image would depend
-  on its neighbors and the gradient penalty would not be one of the score.
+  on the rest of the batch, and the gradient penalty would not be one of the
+  score.
 
   Attributes:
-    channels: of each layer; the first sees `patch_size` pixels square without
-      overlap, each later one halves height and width.
-    patch_size: 1 for a first layer that is strided like the others (DCGAN).
-    spectral_norm: divide each kernel by its spectral norm (arXiv:1802.05957).
+    channels: output channels of each layer. The first layer sees patches of
+      `patch_size` by `patch_size` pixels without overlap; each later one halves
+      height and width.
+    patch_size: pixels; 1 makes the first layer halve as well (DCGAN).
+    spectral_norm: True divides each kernel by its spectral norm
+      (arXiv:1802.05957).
   """
 
   channels: Sequence[int]
@@ -32,12 +35,13 @@ class Discriminator(nn.Module):
   def __call__(
       self, image: chex.Array, update_stats: bool = False
   ) -> chex.Array:
-    """Maps images `[N, H, W, C]` (canvas, and target if any) to scores `[N]`.
+    """Maps images to scores `[N]`.
 
     Args:
-      image: floats.
-      update_stats: one more power iteration of the spectral norms; the
-        collection `batch_stats` must then be mutable.
+      image: floats `[N, H, W, C]`; channels of the canvas, then those of the
+        target, if any.
+      update_stats: True runs one more power iteration of the spectral norms;
+        the collection `batch_stats` must then be mutable.
     """
 
     def apply(layer, x):

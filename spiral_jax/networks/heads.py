@@ -1,8 +1,8 @@
-"""The autoregressive decoder: one categorical after another.
+"""The autoregressive decoder: one categorical distribution after another.
 
-A command that is sampled and a command that is given go through the same code,
-so the log-probability of a given command is that with which it was sampled
-(figure 13 of Ganin et al., arXiv:1804.01118).
+Figure 13 of Ganin et al. (arXiv:1804.01118). Sampled and given commands go
+through the same code, so that scoring a command reproduces the log-probability
+with which it was sampled.
 
 Axes: N rows, P parts, H and W of the feature map, C channels.
 """
@@ -19,7 +19,7 @@ from spiral_jax.networks import action as action_lib
 from spiral_jax.networks import layers
 from spiral_jax.ops import indexing
 
-# A nearly uniform first policy: logits start close to zero.
+# The first policy is nearly uniform: logits start close to zero.
 _LOGITS_INIT = nn.initializers.variance_scaling(0.01, 'fan_in', 'normal')
 
 
@@ -27,12 +27,12 @@ class Decoder(nn.Module):
   """Decides the parts of a command in their order.
 
   Attributes:
-    parts: of the command, in the order of decision.
-    embedding_size: of a decided part.
-    spatial: location heads see the torso's feature map; otherwise (the paper)
-      all of a location comes out of the vector z.
-    channels: of the location heads.
-    num_blocks: residual blocks of a location head.
+    parts: parts of the command, in the order of decision.
+    embedding_size: size of a decided part's embedding.
+    spatial: True for location heads that see the torso's feature map; False for
+      the paper's, which compute a location from the vector z alone.
+    channels: channels of the paper's location heads.
+    num_blocks: residual blocks of each location head.
   """
 
   parts: tuple[action_lib.ActionPart, ...]
@@ -50,18 +50,20 @@ class Decoder(nn.Module):
       key: chex.PRNGKey | None,
       greedy: bool = False,
   ) -> tuple[dict[str, chex.Array], chex.Array, chex.Array, chex.Array]:
-    """Samples a command, or takes the one that is given.
+    """Samples a command, or scores a given one.
 
     Args:
-      z: of the LSTM, `[N, hidden]`.
-      feature_map: of the torso, `[N, H, W, C]`.
-      action: values `[N]` of each part, or None to decide them here.
-      key: consumed where a part is sampled; else may be None.
-      greedy: decide for the likeliest value instead of sampling.
+      z: output of the LSTM, `[N, hidden]`.
+      feature_map: output of the torso, `[N, H, W, C]`.
+      action: values `[N]` of each part; None decides them here.
+      key: consumed for sampling; may be None if nothing is sampled.
+      greedy: True takes the likeliest values instead of sampling.
 
     Returns:
-      The command; its log-probability `[N]` over the parts that count; of each
-      part the entropy in nats `[N, P]` and 1.0 where it is active `[N, P]`.
+      action: values `[N]` of each part.
+      log_prob: log-probability of the active parts `[N]`.
+      entropy: entropy of each part in nats `[N, P]`.
+      is_active: 1.0 for each part that has a meaning, else 0.0, `[N, P]`.
     """
     uniform = None
     if key is not None:
@@ -77,15 +79,15 @@ class Decoder(nn.Module):
         value = jnp.argmax(logits, axis=-1).astype(jnp.int32)
       else:
         assert uniform is not None
-        value = _value_at(uniform[index], jnp.exp(log_p))
+        value = _sample_categorical(uniform[index], jnp.exp(log_p))
       decided[part.name] = value
       log_probs.append(indexing.pick(log_p, value))
       entropies.append(-jnp.sum(jnp.exp(log_p) * log_p, axis=-1))
       if index + 1 < len(self.parts):
-        around = None
+        features = None
         if self.spatial and part.grid_shape is not None:
-          around, feature_map = self._look(part, value, feature_map)
-        z = self._refine(part, z, value, around)
+          features, feature_map = self._read_and_mark(part, value, feature_map)
+        z = self._refine(part, z, value, features)
     is_active = action_lib.is_active(self.parts, decided)
     log_prob = jnp.sum(jnp.stack(log_probs, axis=-1) * is_active, axis=-1)
     return decided, log_prob, jnp.stack(entropies, axis=-1), is_active
@@ -108,13 +110,13 @@ class Decoder(nn.Module):
         name=f'{part.name}_logits',
     )(z)
 
-  def _look(
+  def _read_and_mark(
       self,
       part: action_lib.ActionPart,
       value: chex.Array,
       feature_map: chex.Array,
   ) -> tuple[chex.Array, chex.Array]:
-    """Returns the features `[N, C]` at a location, and the map marked there."""
+    """Returns the features at a location `[N, C]`, and the map marked there."""
     n, map_size, _, channels = feature_map.shape
     cell, sub_cell, num_sub_cells = action_lib.locate(part, value, map_size)
     flat = feature_map.reshape(n, map_size**2, channels)
@@ -129,13 +131,13 @@ class Decoder(nn.Module):
       part: action_lib.ActionPart,
       z: chex.Array,
       value: chex.Array,
-      around: chex.Array | None,
+      features: chex.Array | None,
   ) -> chex.Array:
-    """Returns the next z: it knows the value of `part`, what is around it."""
+    """Adds the value of a part to z, and the features there, if any."""
     code = action_lib.PartEmbedding(
         part, self.embedding_size, name=f'{part.name}_embedding'
     )(value).astype(z.dtype)
-    known = [z, code] if around is None else [z, code, around]
+    known = [z, code] if features is None else [z, code, features]
     h = nn.relu(
         nn.Dense(z.shape[-1], name=f'{part.name}_refine')(
             jnp.concatenate(known, axis=-1)
@@ -144,31 +146,31 @@ class Decoder(nn.Module):
     return z + h
 
 
-def _value_at(uniform: chex.Array, probs: chex.Array) -> chex.Array:
+def _sample_categorical(uniform: chex.Array, probs: chex.Array) -> chex.Array:
   """Samples by the inverse of the cumulative distribution.
 
-  That takes one random number a row, where `jax.random.categorical` takes K.
+  It needs one random number per row; `jax.random.categorical` needs K.
 
   Args:
-    uniform: in [0, 1), `[N]`.
-    probs: `[N, K]`.
+    uniform: random numbers in [0, 1), `[N]`.
+    probs: probabilities `[N, K]`.
 
   Returns:
-    int32 `[N]`, distributed as `probs` if `uniform` is uniform, to float32's
-    rounding of sums.
+    Values int32 `[N]`, distributed as `probs` up to the rounding of float32
+    sums.
   """
   n, num_values = probs.shape
-  # Sums within blocks of the values, then of the blocks before each: two small
-  # products instead of a long dependence.
+  # Sums within blocks of values, then over the blocks before each block: two
+  # small products instead of one long chain of additions.
   size = math.isqrt(num_values - 1) + 1
   blocks = jnp.pad(probs, ((0, 0), (0, size**2 - num_values)))
-  ones = jnp.ones((size, size))
+  ones = jnp.ones((size, size), jnp.float32)
   within = _float32_product(blocks.reshape(-1, size), jnp.triu(ones))
   within = within.reshape(n, size, size)
   before = _float32_product(within[:, :, -1], jnp.triu(ones, 1))
   cumulative = within + before[..., None]
   cumulative = cumulative.reshape(n, -1)[:, :num_values]
-  # The last sum is above any number below 1 times itself, rounded too.
+  # The last sum exceeds its product with any number below 1, even rounded.
   return jnp.sum(
       cumulative <= uniform[:, None] * cumulative[:, -1:],
       axis=-1,
@@ -176,14 +178,22 @@ def _value_at(uniform: chex.Array, probs: chex.Array) -> chex.Array:
   )
 
 
-# Accelerators round what they multiply, if they may.
+# By default accelerators round the factors of a product.
 _float32_product = functools.partial(
     jnp.matmul, precision=jax.lax.Precision.HIGHEST
 )
 
 
 class DeconvLocationHead(nn.Module):
-  """The paper's: reshape z, residual blocks, transposed convolutions."""
+  """The paper's location head.
+
+  Reshapes z to a map, then residual blocks and transposed convolutions.
+
+  Attributes:
+    grid_shape: (height, width) of the location's grid.
+    channels: channels of all layers but the last.
+    num_blocks: number of residual blocks.
+  """
 
   grid_shape: tuple[int, int]
   channels: int
@@ -206,7 +216,12 @@ class DeconvLocationHead(nn.Module):
 
 
 class SpatialLocationHead(nn.Module):
-  """Logits from the torso's feature map, each cell divided into sub-cells."""
+  """A location head on the torso's feature map, whose cells it subdivides.
+
+  Attributes:
+    grid_shape: (height, width) of the location's grid.
+    num_blocks: number of residual blocks.
+  """
 
   grid_shape: tuple[int, int]
   num_blocks: int

@@ -1,7 +1,7 @@
 """Building blocks of the image networks: convolutions, blocks of pixels.
 
-Axes: N images, H height, W width, C channels of images, D channels of what a
-convolution makes of them, K height and width of its kernel, s stride.
+Axes: N images, H height, W width, C input channels, D output channels,
+K height and width of the kernel, s stride.
 """
 
 import functools
@@ -15,14 +15,14 @@ from spiral_jax.ops import convolution as conv_ops
 
 
 class Conv(nn.Module):
-  """A convolution with zeros around ('SAME'), fast in both directions on a CPU.
+  """A 'SAME' convolution, fast in both directions on a CPU.
 
   Attributes:
     features: D.
     size: K, pixels.
     stride: s, pixels.
-    rectify: what goes in, first.
-    kernel_init: makes the first kernel.
+    rectify: True applies a ReLU to the input first.
+    kernel_init: initializer of the kernel.
   """
 
   features: int
@@ -39,7 +39,7 @@ class Conv(nn.Module):
 
     Args:
       x: features.
-      shift: what is added to the bias of each image, `[N, D]`.
+      shift: addend to the bias of each image, `[N, D]`.
     """
     shape = (self.size, self.size, x.shape[-1], self.features)
     kernel = self.param('kernel', self.kernel_init, shape)
@@ -51,13 +51,13 @@ class Conv(nn.Module):
 class Dense(nn.Module):
   """A dense layer for each pixel, with the parameters of an `nn.Dense`.
 
-  Also with its name: Flax counts both as `Dense_0`, `Dense_1`, ... Unlike it,
-  pixels and parameters must be of one type.
+  The class has the same name as well, so that Flax numbers both as `Dense_0`,
+  `Dense_1`, ... Unlike `nn.Dense`, it needs pixels and parameters of one type.
 
   Attributes:
     features: D.
-    rectify: what goes in, first.
-    kernel_init: makes the first kernel.
+    rectify: True applies a ReLU to the input first.
+    kernel_init: initializer of the kernel.
   """
 
   features: int
@@ -68,7 +68,12 @@ class Dense(nn.Module):
   def __call__(
       self, x: chex.Array, shift: chex.Array | None = None
   ) -> chex.Array:
-    """Maps `[N, H, W, C]` to `[N, H, W, D]`; `shift` is as `Conv` has it."""
+    """Maps `[N, H, W, C]` to `[N, H, W, D]`.
+
+    Args:
+      x: features.
+      shift: addend to the bias of each image, `[N, D]`.
+    """
     shape = (x.shape[-1], self.features)
     kernel = self.param('kernel', self.kernel_init, shape)
     bias = self.param('bias', nn.initializers.zeros_init(), (self.features,))
@@ -79,7 +84,7 @@ class Dense(nn.Module):
 def _with_shift(
     kernel: chex.Array, bias: chex.Array, shift: chex.Array | None
 ) -> conv_ops.Weights:
-  """Returns the weights; `shift` `[N, D]` is added to the bias `[D]`."""
+  """Returns weights with a shift `[N, D]`, if any, added to the bias `[D]`."""
   biases = bias[None] if shift is None else bias + shift
   return conv_ops.Weights(kernel, biases)
 
@@ -96,7 +101,7 @@ class ResidualBlock(nn.Module):
 
 
 class _Weights(nn.Module):
-  """Those of a 3x3 convolution to as many channels."""
+  """Weights of a 3x3 convolution whose input and output channels are equal."""
 
   channels: int
 
@@ -111,10 +116,8 @@ class _Weights(nn.Module):
 class HalvingConv(nn.Module):
   """A 4x4 convolution with stride 2: `nn.Conv(features, (4, 4), strides=2)`.
 
-  It may be differentiated any number of times: the gradient penalty does twice.
-  On a CPU without the native convolutions it is computed as a matrix product
-  over patches: XLA's CPU backend is two to three times slower at second
-  derivatives through strided convolutions.
+  It can be differentiated any number of times; the gradient penalty does so
+  twice.
   """
 
   features: int
@@ -136,7 +139,10 @@ class HalvingConv(nn.Module):
 
 
 class DoublingConv(nn.Module):
-  """Is `nn.ConvTranspose(features, (4, 4), strides=(2, 2))`."""
+  """A 4x4 transposed convolution with stride 2.
+
+  Equals `nn.ConvTranspose(features, (4, 4), strides=(2, 2))`.
+  """
 
   features: int
 
@@ -146,13 +152,19 @@ class DoublingConv(nn.Module):
     shape = (4, 4, x.shape[-1], self.features)
     kernel = self.param('kernel', nn.initializers.lecun_normal(), shape)
     bias = self.param('bias', nn.initializers.zeros_init(), (self.features,))
-    # Of the convolution whose transpose this is.
+    # Kernel of the convolution whose transpose this is.
     kernel = kernel[::-1, ::-1].swapaxes(2, 3)
     return bias + conv_ops.conv_transpose(x, kernel, 2)
 
 
 def _halve_as_product(x: chex.Array, kernel: chex.Array) -> chex.Array:
-  """Gathers each output's 4x4 patch as 2x2 blocks of 2x2 pixels."""
+  """Returns `conv_ops.conv(x, kernel, 2)` as one matrix product over patches.
+
+  Each output's 4x4 patch is gathered as 2x2 blocks of 2x2 pixels.
+  """
+  # The discriminator uses it, through `HalvingConv`, on a CPU without a C
+  # compiler: there the gradient penalty takes several times as long through
+  # XLA's strided convolutions.
   n, height, width, channels = x.shape
   height, width = height // 2, width // 2
   x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
@@ -177,8 +189,8 @@ def space_to_depth(x: chex.Array, size: int) -> chex.Array:
   """Moves blocks of `size` by `size` pixels into channels.
 
   Args:
-    x: `[N, H, W, C]`.
-    size: divides H and W.
+    x: features `[N, H, W, C]`.
+    size: height and width of a block, in pixels; divides H and W.
 
   Returns:
     `[N, H / size, W / size, size * size * C]`, ordered (row, column, channel).
@@ -193,8 +205,8 @@ def depth_to_space(x: chex.Array, size: int) -> chex.Array:
   """Undoes `space_to_depth`.
 
   Args:
-    x: `[N, H, W, size * size * C]`.
-    size: of the blocks, in pixels.
+    x: features `[N, H, W, size * size * C]`.
+    size: height and width of a block, in pixels.
 
   Returns:
     `[N, H * size, W * size, C]`.

@@ -1,11 +1,11 @@
 """An LSTM over time: the mathematics of Flax's cells in fewer products.
 
-What the inputs add to the gates is one product for all times, before the loop,
-and so is the gradient by the recurrent kernel, after it: in the loop they would
-be many small ones.
+The inputs' contribution to the gates is one product for all times, before the
+loop. So is the gradient with respect to the recurrent kernel, after the loop.
+Within the loop each would be many small products.
 
-Axes: T time, B batch, I inputs, H the LSTM's size, 4H its gates: input, forget,
-candidate, output.
+Axes: T time, B batch, I inputs, H size of the LSTM, 4H its gates (input,
+forget, candidate, output).
 """
 
 import chex
@@ -17,10 +17,13 @@ _NUM_GATES = 4
 
 
 class LSTM(nn.Module):
-  """Hochreiter and Schmidhuber's (1997), with gates that forget.
+  """The LSTM of Hochreiter and Schmidhuber (1997), with forget gates.
 
-  An `nn.OptimizedLSTMCell` whose gates have their weights side by side, so that
-  no call has to put them there.
+  Computes an `nn.OptimizedLSTMCell` for all times. The weights of its gates are
+  stored as one matrix, so that no call has to concatenate them.
+
+  Attributes:
+    size: H.
   """
 
   size: int
@@ -29,7 +32,15 @@ class LSTM(nn.Module):
   def __call__(
       self, core: tuple[chex.Array, chex.Array], inputs: chex.Array
   ) -> tuple[tuple[chex.Array, chex.Array], chex.Array]:
-    """Maps `[T, B, I]` to (next (c, h), outputs `[T, B, H]`)."""
+    """Unrolls the LSTM.
+
+    Args:
+      core: c and h before the first step, `[B, H]` each.
+      inputs: `[T, B, I]`.
+
+    Returns:
+      c and h after the last step, `[B, H]` each, and the outputs `[T, B, H]`.
+    """
     width = _NUM_GATES * self.size
     kernel = self.param(
         'kernel', nn.initializers.lecun_normal(), (inputs.shape[-1], width)
@@ -57,18 +68,20 @@ def unroll(
     recurrent: chex.Array,
     core: tuple[chex.Array, chex.Array],
 ) -> tuple[chex.Array, chex.Array]:
-  """Returns h and c after each step, `[T, B, H]`; one reverse-mode derivative.
+  """Returns h and c after each step, `[T, B, H]` each.
+
+  It has one derivative, in reverse mode.
 
   Args:
-    inputs: what inputs and bias add to the gates, `[T, B, 4H]`.
-    recurrent: kernel of what h adds to them, `[H, 4H]`.
-    core: c and h before the first step, `[B, H]`.
+    inputs: contribution of inputs and bias to the gates, `[T, B, 4H]`.
+    recurrent: kernel from h to the gates, `[H, 4H]`.
+    core: c and h before the first step, `[B, H]` each.
   """
   return _forward(inputs, recurrent, core)[0]
 
 
 def _forward(inputs, recurrent, core):
-  """Returns h and c, and what the gradients need."""
+  """Returns h and c, and the values that the gradients need."""
 
   def step(carry, added):
     c, h = carry
@@ -88,39 +101,39 @@ def _activate(gates: chex.Array) -> chex.Array:
   return jnp.concatenate([*sigmoids[:2], jnp.tanh(g), sigmoids[2]], axis=-1)
 
 
-def _backward(kept, gradients):
-  """Returns the gradients by inputs, recurrent kernel and core."""
-  h, c, gates, recurrent, core = kept
+def _backward(saved, gradients):
+  """Returns the gradients with respect to inputs, recurrent kernel and core."""
+  h, c, gates, recurrent, core = saved
   h_before = jnp.concatenate([core[1][None], h[:-1]])
   c_before = jnp.concatenate([core[0][None], c[:-1]])
 
   def step(carry, at_t):
-    # Of h and c by all that comes later, then by this time's outputs as well.
-    of_c, of_h = carry
+    # Gradients through the later steps, then through this step's outputs too.
+    d_c, d_h = carry
     (h_gradient, c_gradient), gates, c, c_before = at_t
     i, f, g, o = jnp.split(gates, _NUM_GATES, axis=-1)
     squashed = jnp.tanh(c)
-    of_h = of_h + h_gradient
-    of_c = of_c + c_gradient + of_h * o * (1 - squashed**2)
-    of_gates = jnp.concatenate(
+    d_h = d_h + h_gradient
+    d_c = d_c + c_gradient + d_h * o * (1 - squashed**2)
+    d_gates = jnp.concatenate(
         [
-            of_c * g * i * (1 - i),
-            of_c * c_before * f * (1 - f),
-            of_c * i * (1 - g**2),
-            of_h * squashed * o * (1 - o),
+            d_c * g * i * (1 - i),
+            d_c * c_before * f * (1 - f),
+            d_c * i * (1 - g**2),
+            d_h * squashed * o * (1 - o),
         ],
         axis=-1,
     )
-    return (of_c * f, of_gates @ recurrent.T), of_gates
+    return (d_c * f, d_gates @ recurrent.T), d_gates
 
-  of_core, of_gates = jax.lax.scan(
+  d_core, d_gates = jax.lax.scan(
       step,
       jax.tree.map(jnp.zeros_like, core),
       (gradients, gates, c, c_before),
       reverse=True,
   )
-  of_recurrent = jnp.einsum('tbh,tbg->hg', h_before, of_gates)
-  return of_gates, of_recurrent, of_core
+  d_recurrent = jnp.einsum('tbh,tbg->hg', h_before, d_gates)
+  return d_gates, d_recurrent, d_core
 
 
 unroll.defvjp(_forward, _backward)

@@ -14,16 +14,20 @@ from spiral_jax.networks import lstm
 
 
 class Policy(nn.Module):
-  """Figures 12 and 13 of Ganin et al. (arXiv:1804.01118), and smaller kin.
+  """The policy of figures 12 and 13 of Ganin et al. (arXiv:1804.01118).
+
+  Torso and decoder decide its size.
 
   Attributes:
-    parts: of a command, in the order of decision.
-    torso: maps (images, condition, planes) to (map, vector); see torso.py.
-    map_size: of the torso's feature map, in cells.
-    core_size: of the LSTM.
-    decoder: see heads.py.
-    embedding_size: of a part of the last command.
-    mark_location: mark the last command's locations on the feature map.
+    parts: parts of a command, in the order of decision.
+    torso: module from (images, condition, planes) to (map, vector); see
+      torso.py.
+    map_size: height and width of the torso's feature map, in cells.
+    core_size: size of the LSTM.
+    decoder: module that decides a command; see heads.py.
+    embedding_size: size of the embedding of each part of the last command.
+    mark_location: True marks the last command's locations on planes for the
+      torso.
   """
 
   parts: tuple[action_lib.ActionPart, ...]
@@ -45,21 +49,26 @@ class Policy(nn.Module):
       key: chex.PRNGKey | None,
       greedy: bool = False,
   ):
-    """Decides, or scores given, commands.
+    """Decides commands, or scores given ones.
 
     Args:
-      images: such as canvas and target, float `[T, B, H, W, C]` each; blind:
-        one with C = 0. Their type is that of all features but the LSTM's.
-      noise: `[T, B, Z]`, of the same type; Z may be 0.
-      previous: the commands before, `[T, B]` each, -1 where there is none.
-      core: the LSTM's (c, h) before the first command, `[B, core_size]` each.
-      action: commands to score, `[T, B]` each; None: decide (T = 1 then).
-      key: consumed where commands are sampled.
-      greedy: decide for the likeliest values.
+      images: images such as canvas and target, floats `[T, B, H, W, C]` each; a
+        blind policy has one with C = 0. All features except those of the LSTM
+        are of their type.
+      noise: `[T, B, Z]`, of the type of the images; Z may be 0.
+      previous: commands before these, `[T, B]` each; -1 means none.
+      core: c and h of the LSTM before the first command, `[B, core_size]` each.
+      action: commands to score, `[T, B]` each; None decides them, with T = 1.
+      key: consumed for sampling; may be None if nothing is sampled.
+      greedy: True takes the likeliest values instead of sampling.
 
     Returns:
-      action `[T, B]` each, log_prob `[T, B]`, entropy `[T, B, P]`, is_active
-      `[T, B, P]`, value `[T, B]`, and the LSTM's next state.
+      action: values `[T, B]` of each part.
+      log_prob: log-probability of the active parts `[T, B]`.
+      entropy: entropy of each part in nats `[T, B, P]`.
+      is_active: 1.0 for each part that has a meaning, else 0.0, `[T, B, P]`.
+      value: `[T, B]`.
+      core: c and h of the LSTM after the last command, `[B, core_size]` each.
     """
     steps, batch = images[0].shape[:2]
     dtype = images[0].dtype
@@ -67,7 +76,7 @@ class Policy(nn.Module):
     def flat(x):  # [T, B, ...] -> [T * B, ...]
       return x.reshape(steps * batch, *x.shape[2:])
 
-    def timed(x):  # And back.
+    def timed(x):  # [T * B, ...] -> [T, B, ...]
       return x.reshape(steps, batch, *x.shape[1:])
 
     flat_previous = jax.tree.map(flat, previous)
@@ -77,7 +86,8 @@ class Policy(nn.Module):
         condition,
         self._planes(flat_previous).astype(dtype),
     )
-    # Whose state adds up over all commands: float32, as is what it tells.
+    # The LSTM's state accumulates over all commands: it and its outputs are
+    # float32.
     vector = timed(vector).astype(jnp.float32)
     core, z = lstm.LSTM(self.core_size)(core, vector)
     value = nn.Dense(1, name='value')(z)[..., 0]
@@ -103,16 +113,18 @@ class Policy(nn.Module):
     ]
     codes = [code.astype(noise.dtype) for code in codes]
     h = nn.relu(jnp.concatenate([*codes, noise], axis=-1))
-    # Noise passes unrectified as well: half of it would be lost.
+    # Noise also passes unrectified: a ReLU loses half of it.
     h = nn.Dense(2 * self.embedding_size, name='condition')(
         jnp.concatenate([h, noise], axis=-1)
     )
     return nn.relu(h)
 
   def _planes(self, previous):
-    """Returns the marks of the last command, `[N, map, map, any]`."""
+    """Returns the marks of the last command, `[N, map_size, map_size, any]`."""
     like = next(iter(previous.values()))
-    planes = [jnp.zeros((like.shape[0], self.map_size, self.map_size, 0))]
+    planes = [
+        jnp.zeros((like.shape[0], self.map_size, self.map_size, 0), jnp.float32)
+    ]
     if self.mark_location:
       planes += [
           action_lib.location_planes(part, previous[part.name], self.map_size)

@@ -1,4 +1,4 @@
-"""The policy's eyes: from canvas, target and last command to features.
+"""Torsos of the policy: from canvas, target and last command to features.
 
 Axes: N images, H height, W width, C channels, E embedding.
 """
@@ -13,7 +13,14 @@ from spiral_jax.networks import layers
 
 
 class ConvTorso(nn.Module):
-  """The paper's torso: figure 12 of Ganin et al. (arXiv:1804.01118)."""
+  """The paper's torso: figure 12 of Ganin et al. (arXiv:1804.01118).
+
+  Attributes:
+    channels: channels of all layers.
+    num_blocks: number of residual blocks.
+    hidden_size: size of the vector.
+    map_size: height and width of the feature map, in cells.
+  """
 
   channels: int
   num_blocks: int
@@ -30,10 +37,10 @@ class ConvTorso(nn.Module):
     """Returns a feature map and a vector, of the type of the images.
 
     Args:
-      images: such as canvas and target, `[N, H, W, C]` each, floats; at least
-        one, and C may be 0.
+      images: one or more images such as canvas and target, floats
+        `[N, H, W, C]` each; C may be 0.
       condition: embedded command and noise, `[N, E]`.
-      planes: unused here; `PatchTorso` has its meaning.
+      planes: unused; see `PatchTorso`.
 
     Returns:
       Map `[N, map_size, map_size, channels]`, vector `[N, hidden_size]`.
@@ -55,12 +62,16 @@ class ConvTorso(nn.Module):
 class PatchTorso(nn.Module):
   """A torso of matrix products: patches instead of strided convolutions.
 
-  It sees where the last command ended as a mark on the feature map.
+  It sees the locations of the last command as marks on the feature map.
 
   Attributes:
-    mix_cells: let each cell of the map see all others through one learned
-      matrix, which is zero at first: for pictures on which a location is not
-      seen where it lies on the map (an oblique camera).
+    channels: channels of the feature map.
+    num_blocks: number of residual blocks.
+    hidden_size: size of the vector.
+    map_size: height and width of the feature map, in cells.
+    mix_cells: True lets each cell of the map see all others through one learned
+      matrix, initially zero. It serves pictures in which a location appears
+      elsewhere than on the map, such as those of an oblique camera.
   """
 
   channels: int
@@ -76,12 +87,16 @@ class PatchTorso(nn.Module):
       condition: chex.Array,
       planes: chex.Array,
   ) -> tuple[chex.Array, chex.Array]:
-    """Returns a feature map and a vector, as `ConvTorso`.
+    """Returns a feature map and a vector, of the type of the images.
 
     Args:
-      images: as there.
+      images: one or more images such as canvas and target, floats
+        `[N, H, W, C]` each; C may be 0.
       condition: embedded command and noise, `[N, E]`.
       planes: marks of the last command, `[N, map_size, map_size, any]`.
+
+    Returns:
+      Map `[N, map_size, map_size, channels]`, vector `[N, hidden_size]`.
     """
     rows = [
         row
@@ -90,7 +105,8 @@ class PatchTorso(nn.Module):
     ]
     x = jnp.concatenate([*rows, planes, _coordinates(rows[0])], axis=-1)
     x = layers.Dense(2 * self.channels)(x)
-    # Flax numbers them in this order, and weights are kept by their numbers.
+    # Flax numbers modules in order of creation, and saved weights are found by
+    # these numbers.
     to_features = layers.Dense(self.channels, rectify=True)
     shift = nn.Dense(self.channels)(condition)
     if self.mix_cells:
@@ -105,7 +121,7 @@ class PatchTorso(nn.Module):
     return x, nn.relu(nn.Dense(self.hidden_size)(flat))
 
   def _from_other_cells(self, x: chex.Array) -> chex.Array:
-    """Returns a linear map of cells, the same for each channel, like `x`."""
+    """Returns a linear map over cells, equal for all channels, like `x`."""
     n, height, width, channels = x.shape
     mix = nn.Dense(
         height * width,
@@ -120,12 +136,12 @@ class PatchTorso(nn.Module):
 def _rows_of_patches(image: chex.Array, size: int) -> list[chex.Array]:
   """Returns the pixels of each patch, in one array for each of its rows.
 
-  One after another they are what `layers.space_to_depth` returns. XLA's
-  CPU backend copies whole rows, and transposes pixel by pixel, which is slower.
+  Concatenated they equal `layers.space_to_depth`. XLA's CPU backend copies
+  whole rows here; there it transposes pixel by pixel, which is slower.
 
   Args:
     image: `[N, H, W, C]`.
-    size: of the patches, pixels; divides H and W.
+    size: height and width of a patch, in pixels; divides H and W.
 
   Returns:
     `size` arrays `[N, H / size, W / size, size * C]`.

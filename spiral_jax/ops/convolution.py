@@ -1,11 +1,10 @@
-"""Convolutions that are fast in both directions on a CPU, and layers of them.
+"""Convolutions, and layers of them, that are fast in both directions on a CPU.
 
-Zeros are around the images ('SAME'). On a CPU the loops of `native` do it all,
-elsewhere, and without these, XLA does: for each backend that is decided when a
-program is lowered.
+'SAME' padding. Uses the native kernels on CPU when built, XLA's convolutions
+otherwise; chosen per platform at lowering.
 
-Axes: N images, H height, W width, C channels of images, D channels of what a
-convolution makes of them, K height and width of its kernel, s stride.
+Axes: N images, H height, W width, C input channels, D output channels,
+K height and width of the kernel, s stride.
 """
 
 from collections.abc import Callable
@@ -20,54 +19,54 @@ from spiral_jax.ops import native
 
 
 def is_native(x: chex.Array, kernel: chex.Array, stride: int) -> bool:
-  """Whether `native` computes this convolution on a CPU."""
+  """Returns True if the native kernels compute this convolution on a CPU."""
   return native.is_built() and native.fits(x, kernel, stride)
 
 
-# Convolutions alone. Each is linear in either array, and the others are its
-# gradients: they have reverse-mode derivatives of any order, and no forward
-# mode.
+# Bare convolutions. Each of the three functions is linear in both arrays, and
+# its gradients are the other two: they have reverse-mode derivatives of any
+# order, and no forward mode.
 
 
 def conv(x: chex.Array, kernel: chex.Array, stride: int) -> chex.Array:
   """Returns the convolution, `[N, H / s, W / s, D]`.
 
   Args:
-    x: `[N, H, W, C]`.
+    x: images `[N, H, W, C]`.
     kernel: `[K, K, C, D]`.
     stride: s, pixels.
   """
-  function = _conv if is_native(x, kernel, stride) else _plain_conv
+  function = _conv if is_native(x, kernel, stride) else _xla_conv
   return function(x, kernel, stride)
 
 
 def conv_transpose(
     gradient: chex.Array, kernel: chex.Array, stride: int
 ) -> chex.Array:
-  """Returns the gradient of `conv` by x, `[N, H, W, C]`.
+  """Returns the gradient of `conv` with respect to x, `[N, H, W, C]`.
 
   Args:
-    gradient: `[N, H / s, W / s, D]`.
+    gradient: gradient with respect to the output, `[N, H / s, W / s, D]`.
     kernel: `[K, K, C, D]`.
     stride: s, pixels.
   """
   fits = is_native(gradient, kernel.swapaxes(2, 3), 1)
-  function = _conv_transpose if fits else _plain_conv_transpose
+  function = _conv_transpose if fits else _xla_conv_transpose
   return function(gradient, kernel, stride)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _conv(x: chex.Array, kernel: chex.Array, stride: int) -> chex.Array:
-  return _branch(native.conv, _plain_conv, x, kernel, stride=stride)
+  return _per_platform(native.conv, _xla_conv, x, kernel, stride=stride)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _conv_transpose(
     gradient: chex.Array, kernel: chex.Array, stride: int
 ) -> chex.Array:
-  return _branch(
+  return _per_platform(
       native.conv_transpose,
-      _plain_conv_transpose,
+      _xla_conv_transpose,
       gradient,
       kernel,
       stride=stride,
@@ -78,10 +77,10 @@ def _conv_transpose(
 def _kernel_gradient(
     x: chex.Array, gradient: chex.Array, size: int
 ) -> chex.Array:
-  """Returns the gradient of `conv` by its kernel of K = `size`."""
-  return _branch(
+  """Returns the gradient of `conv` with respect to its kernel, K = `size`."""
+  return _per_platform(
       lambda x, gradient: native.conv_gradients(x, gradient, size=size)[0],
-      functools.partial(_plain_kernel_gradient, size=size),
+      functools.partial(_xla_kernel_gradient, size=size),
       x,
       gradient,
   )
@@ -89,9 +88,9 @@ def _kernel_gradient(
 
 _conv.defvjp(
     lambda x, kernel, stride: (_conv(x, kernel, stride), (x, kernel)),
-    lambda stride, kept, g: (
-        _conv_transpose(g, kept[1], stride),
-        _kernel_gradient(kept[0], g, kept[1].shape[0]),
+    lambda stride, saved, g: (
+        _conv_transpose(g, saved[1], stride),
+        _kernel_gradient(saved[0], g, saved[1].shape[0]),
     ),
 )
 _conv_transpose.defvjp(
@@ -99,9 +98,9 @@ _conv_transpose.defvjp(
         _conv_transpose(gradient, kernel, stride),
         (gradient, kernel),
     ),
-    lambda stride, kept, g: (
-        _conv(g, kept[1], stride),
-        _kernel_gradient(g, kept[0], kept[1].shape[0]),
+    lambda stride, saved, g: (
+        _conv(g, saved[1], stride),
+        _kernel_gradient(g, saved[0], saved[1].shape[0]),
     ),
 )
 _kernel_gradient.defvjp(
@@ -109,56 +108,56 @@ _kernel_gradient.defvjp(
         _kernel_gradient(x, gradient, size),
         (x, gradient),
     ),
-    lambda size, kept, g: (
-        _conv_transpose(kept[1], g, kept[0].shape[1] // kept[1].shape[1]),
-        _conv(kept[0], g, kept[0].shape[1] // kept[1].shape[1]),
+    lambda size, saved, g: (
+        _conv_transpose(saved[1], g, saved[0].shape[1] // saved[1].shape[1]),
+        _conv(saved[0], g, saved[0].shape[1] // saved[1].shape[1]),
     ),
 )
 
 
-# Layers: convolutions with what lies between them. It costs nothing where the
-# numbers are at hand, and a walk through memory elsewhere. Layers have one
-# derivative, in reverse mode.
+# Layers: convolutions fused with rectifier, bias and skip connection. Done
+# while the numbers are in registers these are free; done alone, each is one
+# more pass through memory. Layers have one derivative, in reverse mode.
 
 
 class Weights(NamedTuple):
-  """Those of a layer."""
+  """Weights of a layer."""
 
   kernel: chex.Array  # [K, K, C, D].
-  biases: chex.Array  # [N or 1, D].
+  biases: chex.Array  # [N, D], or [1, D] if all images share one.
 
 
 def layer(
     x: chex.Array, weights: Weights, stride: int, rectify: bool
 ) -> chex.Array:
-  """Returns the convolution of x, rectified if so told, plus the biases.
+  """Returns the convolution of x, or of its ReLU, plus the biases.
 
   Args:
-    x: `[N, H, W, C]`.
-    weights: of the layer.
+    x: images `[N, H, W, C]`.
+    weights: kernel and biases.
     stride: s, pixels.
-    rectify: x first.
+    rectify: True applies a ReLU to x first.
 
   Returns:
     `[N, H / s, W / s, D]`.
   """
   fits = is_native(x, weights.kernel, stride)
-  function = _layer if fits else _plain_layer
+  function = _layer if fits else _xla_layer
   return function(x, weights, stride=stride, rectify=rectify)
 
 
 def residual(x: chex.Array, first: Weights, second: Weights) -> chex.Array:
-  """Returns x plus two layers of it, either of which rectifies first.
+  """Returns x plus two layers of it, each of which rectifies its input first.
 
   Args:
-    x: `[N, H, W, C]`.
-    first: with C = D, as is `second`.
-    second: is after it.
+    x: images `[N, H, W, C]`.
+    first: weights of the first layer, D = C.
+    second: weights of the second layer, D = C.
   """
   if is_native(x, first.kernel, 1):
     return _residual(x, first, second)
-  h = _plain_layer(x, first, stride=1, rectify=True)
-  return x + _plain_layer(h, second, stride=1, rectify=True)
+  h = _xla_layer(x, first, stride=1, rectify=True)
+  return x + _xla_layer(h, second, stride=1, rectify=True)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -168,11 +167,11 @@ def _layer(
   return _forward(x, weights, stride, rectify)
 
 
-def _layer_backward(stride: int, rectify: bool, kept, g: chex.Array):
-  x, weights = kept
+def _layer_backward(stride: int, rectify: bool, saved, g: chex.Array):
+  x, weights = saved
   return (
-      _by_images(g, x, weights, stride, rectify),
-      _by_weights(g, x, weights, rectify),
+      _input_gradient(g, x, weights, stride, rectify),
+      _weight_gradients(g, x, weights, rectify),
   )
 
 
@@ -195,13 +194,13 @@ def _residual_forward(x: chex.Array, first: Weights, second: Weights):
   return _forward(h, second, add=x), (x, h, first, second)
 
 
-def _residual_backward(kept, g: chex.Array):
-  x, h, first, second = kept
-  h_gradient = _by_images(g, h, second)
+def _residual_backward(saved, g: chex.Array):
+  x, h, first, second = saved
+  h_gradient = _input_gradient(g, h, second)
   return (
-      _by_images(h_gradient, x, first, add=g),
-      _by_weights(h_gradient, x, first),
-      _by_weights(g, h, second),
+      _input_gradient(h_gradient, x, first, add=g),
+      _weight_gradients(h_gradient, x, first),
+      _weight_gradients(g, h, second),
   )
 
 
@@ -215,21 +214,21 @@ def _forward(
     rectify: bool = True,
     add: chex.Array | None = None,
 ) -> chex.Array:
-  """Returns `layer`, plus `add`."""
+  """Returns `layer` plus `add`."""
 
-  def elsewhere(x, kernel, biases, *adds):
-    return sum(adds, _plain_layer(x, Weights(kernel, biases), stride, rectify))
+  def with_xla(x, kernel, biases, *adds):
+    return sum(adds, _xla_layer(x, Weights(kernel, biases), stride, rectify))
 
-  return _branch(
+  return _per_platform(
       functools.partial(native.conv, stride=stride, rectify=rectify),
-      elsewhere,
+      with_xla,
       x,
       *weights,
       *([] if add is None else [add]),
   )
 
 
-def _by_images(
+def _input_gradient(
     g: chex.Array,
     x: chex.Array,
     weights: Weights,
@@ -237,64 +236,64 @@ def _by_images(
     rectify: bool = True,
     add: chex.Array | None = None,
 ) -> chex.Array:
-  """Returns the gradient by x of <layer, g>, plus `add`."""
+  """Returns the gradient of <layer, g> with respect to x, plus `add`."""
 
-  def on_cpu(g, kernel, x, *adds):
+  def natively(g, kernel, x, *adds):
     return native.conv_transpose(
         g, kernel, x if rectify else None, *adds, stride=stride
     )
 
-  def elsewhere(g, kernel, x, *adds):
-    gradient = _plain_conv_transpose(g, kernel, stride)
+  def with_xla(g, kernel, x, *adds):
+    gradient = _xla_conv_transpose(g, kernel, stride)
     return sum(adds, jnp.where(x > 0, gradient, 0) if rectify else gradient)
 
-  return _branch(
-      on_cpu, elsewhere, g, weights.kernel, x, *([] if add is None else [add])
+  return _per_platform(
+      natively, with_xla, g, weights.kernel, x, *([] if add is None else [add])
   )
 
 
-def _by_weights(
+def _weight_gradients(
     g: chex.Array, x: chex.Array, weights: Weights, rectify: bool = True
 ) -> Weights:
-  """Returns the gradient by weights of <layer, g>."""
-  size, count = weights.kernel.shape[0], weights.biases.shape[0]
+  """Returns the gradient of <layer, g> with respect to the weights."""
+  size, num_biases = weights.kernel.shape[0], weights.biases.shape[0]
 
-  def elsewhere(x, g):
-    by_bias = g.sum((1, 2))
-    if count == 1:
-      by_bias = by_bias.sum(0, keepdims=True)
+  def with_xla(x, g):
+    bias_gradients = g.sum((1, 2))
+    if num_biases == 1:
+      bias_gradients = bias_gradients.sum(0, keepdims=True)
     x = jax.nn.relu(x) if rectify else x
-    return _plain_kernel_gradient(x, g, size), by_bias
+    return _xla_kernel_gradient(x, g, size), bias_gradients
 
-  on_cpu = functools.partial(
-      native.conv_gradients, size=size, num_biases=count, rectify=rectify
+  natively = functools.partial(
+      native.conv_gradients, size=size, num_biases=num_biases, rectify=rectify
   )
-  return Weights(*_branch(on_cpu, elsewhere, x, g))
+  return Weights(*_per_platform(natively, with_xla, x, g))
 
 
-def _branch(
-    on_cpu: Callable[..., Any],
-    elsewhere: Callable[..., Any],
+def _per_platform(
+    natively: Callable[..., Any],
+    with_xla: Callable[..., Any],
     *arrays: chex.Array,
     **kwargs: Any,
 ) -> Any:
-  """Returns one of the two, of the arrays."""
+  """Calls one of two functions with the arrays, chosen at lowering."""
   return jax.lax.platform_dependent(
       *arrays,
-      cpu=functools.partial(on_cpu, **kwargs),
-      default=functools.partial(elsewhere, **kwargs),
+      cpu=functools.partial(natively, **kwargs),
+      default=functools.partial(with_xla, **kwargs),
   )
 
 
-def _plain_layer(
+def _xla_layer(
     x: chex.Array, weights: Weights, stride: int, rectify: bool
 ) -> chex.Array:
   x = jax.nn.relu(x) if rectify else x
-  y = _plain_conv(x, weights.kernel, stride)
+  y = _xla_conv(x, weights.kernel, stride)
   return y + weights.biases[:, None, None]
 
 
-def _plain_conv(x: chex.Array, kernel: chex.Array, stride: int) -> chex.Array:
+def _xla_conv(x: chex.Array, kernel: chex.Array, stride: int) -> chex.Array:
   return jax.lax.conv_general_dilated(
       x,
       kernel,
@@ -304,21 +303,21 @@ def _plain_conv(x: chex.Array, kernel: chex.Array, stride: int) -> chex.Array:
   )
 
 
-def _plain_conv_transpose(
+def _xla_conv_transpose(
     gradient: chex.Array, kernel: chex.Array, stride: int
 ) -> chex.Array:
   n, height, width, _ = gradient.shape
   shape = n, height * stride, width * stride, kernel.shape[2]
   x = jax.ShapeDtypeStruct(shape, gradient.dtype)
-  transpose = jax.linear_transpose(lambda x: _plain_conv(x, kernel, stride), x)
+  transpose = jax.linear_transpose(lambda x: _xla_conv(x, kernel, stride), x)
   return transpose(gradient)[0]
 
 
-def _plain_kernel_gradient(
+def _xla_kernel_gradient(
     x: chex.Array, gradient: chex.Array, size: int
 ) -> chex.Array:
   stride = x.shape[1] // gradient.shape[1]
   shape = size, size, x.shape[3], gradient.shape[3]
   kernel = jax.ShapeDtypeStruct(shape, x.dtype)
-  transpose = jax.linear_transpose(lambda k: _plain_conv(x, k, stride), kernel)
+  transpose = jax.linear_transpose(lambda k: _xla_conv(x, k, stride), kernel)
   return transpose(gradient)[0]

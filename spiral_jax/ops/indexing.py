@@ -1,8 +1,6 @@
-"""One of many cells taken out of an array, and put into one of zeros.
+"""Gather and scatter of one cell per row, each the other's VJP.
 
-Either is the other's gradient. XLA's CPU backend scatters one number after the
-other into a copy of the array; where all else is zero, a comparison does, which
-costs nothing where the array is read anyway.
+The scatter is a comparison with the index: XLA's CPU scatter is serial.
 
 Axes: N rows, K cells. Indices are from 0 to K - 1.
 """
@@ -16,18 +14,23 @@ import jax.numpy as jnp
 
 @jax.custom_vjp
 def pick(x: chex.Array, index: chex.Array) -> chex.Array:
-  """Returns the cells `[N, ...]` of `x` `[N, K, ...]` at int `index` `[N]`."""
+  """Returns the cell of each row at its index, `[N, ...]`.
+
+  Args:
+    x: cells `[N, K, ...]`.
+    index: int `[N]`.
+  """
   index = index.reshape(-1, *[1] * (x.ndim - 1))
   return jnp.take_along_axis(x, index, axis=1)[:, 0]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def place(values: chex.Array, index: chex.Array, size: int) -> chex.Array:
-  """Returns zeros `[N, K, ...]` but for `values` `[N, ...]` at `index` `[N]`.
+  """Returns zeros `[N, K, ...]` with one cell of each row replaced.
 
   Args:
-    values: of one cell a row.
-    index: of that cell, int.
+    values: replacements `[N, ...]`.
+    index: int `[N]`.
     size: K.
   """
   is_there = index[:, None] == jnp.arange(size)
@@ -37,7 +40,7 @@ def place(values: chex.Array, index: chex.Array, size: int) -> chex.Array:
 
 pick.defvjp(
     lambda x, index: (pick(x, index), (index, x.shape[1])),
-    lambda kept, g: (place(g, *kept), None),
+    lambda saved, g: (place(g, *saved), None),
 )
 place.defvjp(
     lambda values, index, size: (place(values, index, size), index),

@@ -1,10 +1,10 @@
-"""Convolutions in C for XLA's CPU backend: see csrc/conv.h.
+"""Bindings of the convolutions in C (csrc/conv.h) for XLA's CPU backend.
 
-XLA's own are far slower.  The extension is optional; `is_built` says whether it
-is there.
+XLA's own convolutions are far slower. The extension is optional: `is_built`
+tells if it is there.
 
-Axes: N images, H height, W width, C channels of images, D channels of what a
-convolution makes of them, K height and width of its kernel, s stride.
+Axes: N images, H height, W width, C input channels, D output channels,
+K height and width of the kernel, s stride.
 """
 
 import ctypes
@@ -21,12 +21,12 @@ _EXTENSION = pathlib.Path(__file__).with_name('_native.so')
 
 @functools.cache
 def is_built() -> bool:
-  """Whether the extension was built, which needs a C compiler."""
+  """Returns True if the extension was built, which needs a C compiler."""
   return _EXTENSION.is_file()
 
 
 def fits(images: chex.Array, kernel: chex.Array, stride: int) -> bool:
-  """Whether `conv` and its gradients can be computed for such arrays."""
+  """Returns True if `conv` and its gradients support such arrays."""
   return (
       images.ndim == kernel.ndim == 4
       and images.dtype == kernel.dtype == jnp.float32
@@ -36,8 +36,7 @@ def fits(images: chex.Array, kernel: chex.Array, stride: int) -> bool:
   )
 
 
-# None of these is differentiable: convolution.py says how gradients are made
-# of each other.
+# None of these is differentiable: convolution.py composes gradients of them.
 
 
 def conv(
@@ -49,20 +48,20 @@ def conv(
     stride: int,
     rectify: bool = False,
 ) -> chex.Array:
-  """Returns the convolution with zeros around, `[N, H / s, W / s, D]`.
+  """Returns the 'SAME' convolution, `[N, H / s, W / s, D]`.
 
   Args:
     images: float32 `[N, H, W, C]`; s divides H and W.
-    kernel: float32 `[K, K, C, D]`; K is not below s.
-    bias: that is added, float32 `[N or 1, D]`.
-    add: what is added as well, like the output.
+    kernel: float32 `[K, K, C, D]`; K is at least s.
+    bias: float32 `[N, D]`, or `[1, D]` for all images; None means zeros.
+    add: addend of the shape of the output; None adds nothing.
     stride: s, pixels.
-    rectify: the images first.
+    rectify: True applies a ReLU to the images first.
   """
   n, height, width, _ = images.shape
   shape = n, height // stride, width // stride, kernel.shape[3]
   if bias is None:
-    bias = jnp.zeros((1, shape[3]))
+    bias = jnp.zeros((1, shape[3]), jnp.float32)
   name = 'relu_conv' if rectify else 'conv'
   return _call(name, _floats(shape), images, kernel, bias, _optional(add))
 
@@ -75,13 +74,14 @@ def conv_transpose(
     *,
     stride: int,
 ) -> chex.Array:
-  """Returns the gradient of `conv` by its images, `[N, H, W, C]`.
+  """Returns the gradient of `conv` with respect to its images, `[N, H, W, C]`.
 
   Args:
-    gradient: of a loss by the output, float32 `[N, H / s, W / s, D]`.
-    kernel: float32 `[K, K, C, D]`; K is not below s.
-    rectified: the images, if they were.
-    add: what is added, like the images.
+    gradient: gradient with respect to the output, float32
+      `[N, H / s, W / s, D]`.
+    kernel: float32 `[K, K, C, D]`; K is at least s.
+    rectified: images before the ReLU; None if `conv` did not rectify them.
+    add: addend of the shape of the images; None adds nothing.
     stride: s, pixels.
   """
   n, height, width, _ = gradient.shape
@@ -104,14 +104,15 @@ def conv_gradients(
     num_biases: int = 1,
     rectify: bool = False,
 ) -> tuple[chex.Array, chex.Array]:
-  """Returns the gradients of `conv` by kernel and bias.
+  """Returns the gradients of `conv` with respect to kernel and bias.
 
   Args:
     images: float32 `[N, H, W, C]`.
-    gradient: of a loss by the output, float32 `[N, H / s, W / s, D]`.
+    gradient: gradient with respect to the output, float32
+      `[N, H / s, W / s, D]`.
     size: K, pixels.
-    num_biases: N or 1.
-    rectify: the images first.
+    num_biases: N, or 1 if all images share a bias.
+    rectify: True applies a ReLU to the images first.
 
   Returns:
     `[K, K, C, D]` and `[num_biases, D]`.
@@ -127,8 +128,8 @@ def _floats(shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:
 
 
 def _optional(array: chex.Array | None) -> chex.Array:
-  """Returns an array without elements for none."""
-  return jnp.zeros((0, 0, 0, 0)) if array is None else array
+  """Returns the array, or an empty one for None, as the handlers expect."""
+  return jnp.zeros((0, 0, 0, 0), jnp.float32) if array is None else array
 
 
 def _call(name: str, results: Any, *arrays: chex.Array) -> Any:

@@ -119,7 +119,7 @@ def test_uniform_numbers_become_values_by_their_probabilities(num_values):
   probs /= probs.sum()
   draws = 1 << 18
   uniform = (np.arange(draws) + 0.5) / draws
-  value = heads._value_at(
+  value = heads._sample_categorical(
       jnp.asarray(uniform, jnp.float32),
       jnp.broadcast_to(jnp.asarray(probs, jnp.float32), (draws, num_values)),
   )
@@ -129,7 +129,7 @@ def test_uniform_numbers_become_values_by_their_probabilities(num_values):
   np.testing.assert_allclose(counts / draws, probs, atol=2 / draws)
   # The last number below 1, and sums that are not quite 1.
   for total in (0.999, 1 - 2.0**-24, 1.0, 1 + 2.0**-23, 1.001):
-    ends = heads._value_at(
+    ends = heads._sample_categorical(
         jnp.full((num_values,), 1 - 2.0**-24), total * jnp.eye(num_values)
     )
     np.testing.assert_array_equal(ends, np.arange(num_values))

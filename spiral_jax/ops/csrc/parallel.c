@@ -4,17 +4,18 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-/* Lives until the last helper has seen that nothing is left to do, which may
- * be after the loop's end: so the caller never waits for a helper to start,
- * when all of XLA's threads may be busy with callers. */
+/* Reference counted, since a helper may start after the loop has ended, and
+ * then must still find out that no iteration is left. The caller therefore
+ * never waits for a helper to start: all of XLA's threads may be busy with
+ * callers. */
 typedef struct {
   void (*body)(void *argument, int i);
   void *argument;
   int count;
-  atomic_int next, done, owners;
+  atomic_int next, done, references;
 } Loop;
 
-static void take_part(Loop *loop) {
+static void run_iterations(Loop *loop) {
   for (;;) {
     const int i = atomic_fetch_add(&loop->next, 1);
     if (i >= loop->count) return;
@@ -24,15 +25,15 @@ static void take_part(Loop *loop) {
 }
 
 static void release(Loop *loop) {
-  if (atomic_fetch_sub(&loop->owners, 1) == 1) free(loop);
+  if (atomic_fetch_sub(&loop->references, 1) == 1) free(loop);
 }
 
 static void help(void *data) {
-  take_part(data);
+  run_iterations(data);
   release(data);
 }
 
-/* Returns whether a call had no error; destroys it. */
+/* Returns 1 if there is no error; otherwise destroys it and returns 0. */
 static int succeeded(const XlaCall *call, XlaError *error) {
   if (error == NULL) return 1;
   XlaErrorDestroyArguments arguments = {
@@ -43,7 +44,7 @@ static int succeeded(const XlaCall *call, XlaError *error) {
   return 0;
 }
 
-/* Returns how many threads XLA has for such loops. */
+/* Returns the number of threads in XLA's pool, or 1 if it is unknown. */
 static int64_t num_threads(const XlaCall *call) {
   int64_t count = 1;
   XlaNumThreadsArguments arguments = {
@@ -55,7 +56,7 @@ static int64_t num_threads(const XlaCall *call) {
   return succeeded(call, error) ? count : 1;
 }
 
-/* Returns whether XLA will call `help`. */
+/* Asks XLA to call `help`; returns 1 on success. */
 static int schedule(const XlaCall *call, Loop *loop) {
   XlaScheduleArguments arguments = {
       .struct_size = sizeof(XlaScheduleArguments),
@@ -68,8 +69,8 @@ static int schedule(const XlaCall *call, Loop *loop) {
 
 void parallel_for(const XlaCall *call, int count,
                   void (*body)(void *argument, int i), void *argument) {
-  /* The caller takes the place of one of them. To wake more than can work
-   * costs more than a small piece does. */
+  /* The caller takes the place of one thread. Waking more threads than can run
+   * costs more than a short iteration. */
   const int64_t most = num_threads(call) - 1;
   const int helpers = count - 1 < most ? count - 1 : (int)most;
   Loop *loop = helpers > 0 ? malloc(sizeof(Loop)) : NULL;
@@ -82,15 +83,15 @@ void parallel_for(const XlaCall *call, int count,
   loop->count = count;
   atomic_init(&loop->next, 0);
   atomic_init(&loop->done, 0);
-  atomic_init(&loop->owners, 1);
+  atomic_init(&loop->references, 1);
   for (int i = 0; i < helpers; ++i) {
-    atomic_fetch_add(&loop->owners, 1);
+    atomic_fetch_add(&loop->references, 1);
     if (!schedule(call, loop)) {
-      atomic_fetch_sub(&loop->owners, 1);
+      atomic_fetch_sub(&loop->references, 1);
       break;
     }
   }
-  take_part(loop);
+  run_iterations(loop);
   while (atomic_load(&loop->done) < count) sched_yield();
   release(loop);
 }

@@ -6,26 +6,26 @@
 typedef struct {
   int64_t size;
   float data[];
-} Room;
+} Scratch;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
 static int has_key;
 
-/* The room of a thread that ends is freed. */
+/* The destructor frees a thread's scratch memory when the thread ends. */
 static void make_key(void) { has_key = !pthread_key_create(&key, free); }
 
-float *scratch(int64_t size) {
+float *get_scratch(int64_t size) {
   pthread_once(&once, make_key);
   if (!has_key) return NULL;
-  Room *room = pthread_getspecific(key);
-  if (room != NULL && room->size >= size) return room->data;
-  free(room);
-  room = malloc(sizeof(Room) + size * sizeof(float));
-  if (room != NULL) room->size = size;
-  if (pthread_setspecific(key, room)) {
-    free(room);
-    room = NULL;
+  Scratch *scratch = pthread_getspecific(key);
+  if (scratch != NULL && scratch->size >= size) return scratch->data;
+  free(scratch);
+  scratch = malloc(sizeof(Scratch) + size * sizeof(float));
+  if (scratch != NULL) scratch->size = size;
+  if (pthread_setspecific(key, scratch)) {
+    free(scratch);
+    scratch = NULL;
   }
-  return room == NULL ? NULL : room->data;
+  return scratch == NULL ? NULL : scratch->data;
 }

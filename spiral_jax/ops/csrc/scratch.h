@@ -1,12 +1,12 @@
-/* Memory that a thread uses again from call to call: fresh pages cost more than
- * what is computed in them. */
-#ifndef NETWORKS_SCRATCH_H_
-#define NETWORKS_SCRATCH_H_
+/* Scratch memory that each thread keeps from call to call: touching fresh pages
+ * costs more than the arithmetic done in them. */
+#ifndef SPIRAL_JAX_OPS_SCRATCH_H_
+#define SPIRAL_JAX_OPS_SCRATCH_H_
 
 #include <stdint.h>
 
-/* Returns room for floats, of any values, until the thread's next call; or
- * null. */
-float *scratch(int64_t size);
+/* Returns `size` uninitialized floats, valid until the calling thread's next
+ * call; NULL if memory is exhausted. */
+float *get_scratch(int64_t size);
 
-#endif  /* NETWORKS_SCRATCH_H_ */
+#endif /* SPIRAL_JAX_OPS_SCRATCH_H_ */

@@ -1,11 +1,12 @@
-/* What a handler needs of XLA's foreign function interface, version 0.x.
+/* Declarations of the part of XLA's foreign function interface, version 0.x,
+ * that the handlers use.
  *
  * The binary interface is stable (xla/ffi/api/c_api.h): fields are only added
- * at the end of a struct, and each struct says how long it is. Declared here
- * so that a build needs no headers of jaxlib's.
+ * at the end of a struct, and each struct holds its own size. It is declared
+ * here so that a build does not need jaxlib's headers.
  */
-#ifndef NETWORKS_XLA_FFI_H_
-#define NETWORKS_XLA_FFI_H_
+#ifndef SPIRAL_JAX_OPS_XLA_FFI_H_
+#define SPIRAL_JAX_OPS_XLA_FFI_H_
 
 #include <stddef.h>
 #include <stdint.h>
@@ -28,7 +29,7 @@ typedef struct {
   size_t struct_size;
   XlaVersion version;
   uint32_t traits;
-  int64_t state_type_id;  /* Not in older ones: see struct_size. */
+  int64_t state_type_id;  /* Absent from older versions: see struct_size. */
 } XlaMetadata;
 
 typedef struct {
@@ -65,7 +66,7 @@ typedef struct {
   size_t struct_size;
   XlaExtension *extensions;
   void *context;
-  int64_t *num_threads; /* The answer. */
+  int64_t *num_threads; /* Set by the call. */
 } XlaNumThreadsArguments;
 
 typedef struct {
@@ -99,7 +100,7 @@ typedef struct {
   int64_t *dims;
 } XlaBuffer;
 
-/* Arguments or results: both are laid out alike. */
+/* The arguments or the results of a call: both have the same layout. */
 typedef struct {
   size_t struct_size;
   XlaExtension *extensions;
@@ -118,4 +119,4 @@ typedef struct {
   XlaBuffers results;
 } XlaCall;
 
-#endif  /* NETWORKS_XLA_FFI_H_ */
+#endif  /* SPIRAL_JAX_OPS_XLA_FFI_H_ */
