@@ -30,6 +30,8 @@ CORE_FOLDERS = (
     'spiral_jax/agents',
     'spiral_jax/losses',
     'spiral_jax/networks',
+    'spiral_jax/ops',
+    'spiral_jax/weights',
 )
 
 
@@ -75,7 +77,9 @@ def test_every_file_of_data_is_installed(declared, package, files):
 def test_weights_are_installed_with_their_cards_and_are_small(declared):
   (pattern,) = declared['package_data']['spiral_jax']
   assert fnmatch.fnmatch('weights/digits/CARD.md', pattern)
-  for folder in (ROOT / 'spiral_jax/weights').glob('*'):
+  for folder in (ROOT / 'spiral_jax/weights').glob('*/'):
+    if folder.name == '__pycache__':
+      continue
     assert {path.name for path in folder.iterdir()} == {
         'CARD.md',
         'config.json',

@@ -9,7 +9,7 @@ from environments import core
 NUM_PRESSURES = 10
 NUM_SHADES = 20
 MAX_CANVAS_SIZE = 8192
-MOVE, PAINT = 0, 1
+PAINT = 1  # The value of part `flag` that draws; 0 moves the brush.
 
 
 @dataclasses.dataclass(frozen=True)

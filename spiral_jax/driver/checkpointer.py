@@ -3,8 +3,8 @@
 from collections.abc import Callable, Collection, Mapping
 import threading
 import time
-from typing import Any, Protocol
 
+from spiral_jax.driver import checkpoints as checkpoints_lib
 from spiral_jax.driver import serialization
 
 
@@ -70,16 +70,6 @@ class Periodic:
     return time.monotonic() + self._every_seconds
 
 
-class Checkpoints(Protocol):
-  """Storage of checkpoints; see checkpoints.py."""
-
-  def save(self, step: int, state: Any) -> None:
-    """Saves plain state, atomically."""
-
-  def restore(self, step: int | None = None) -> tuple[int, Any]:
-    """Returns (step, plain state), by default of the latest checkpoint."""
-
-
 class Checkpointer(Periodic):
   """Saves the state of all parts of a program periodically.
 
@@ -91,7 +81,7 @@ class Checkpointer(Periodic):
   def __init__(
       self,
       name: str,
-      checkpoints: Checkpoints,
+      checkpoints: checkpoints_lib.Checkpoints,
       parts: Mapping[str, serialization.Stateful],
       step: Callable[[], int],
       *,

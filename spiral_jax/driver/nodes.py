@@ -13,19 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from spiral_jax.driver import channel as channel_lib
+from spiral_jax.driver import metrics as metrics_lib
 from spiral_jax.driver import params as params_lib
 from spiral_jax.driver import program as program_lib
 from spiral_jax.driver import replay as replay_lib
 from spiral_jax.driver import serialization
 
 Logs = Mapping[str, Any]  # Scalars by name: numbers or arrays `[]`.
-
-
-class Writer(Protocol):
-  """Where metrics go; see metrics.py."""
-
-  def write(self, step: int, values: Logs) -> None:
-    """Writes `values`, of update `step`."""
 
 
 class RolloutFn(Protocol):
@@ -125,7 +119,7 @@ class PolicyLearner:
       score_params: params_lib.ParamsStore | None = None,
       progress: Callable[[], float | None] | None = None,
       on_update: Callable[[PolicyUpdate], object] | None = None,
-      metrics: Writer | None = None,
+      metrics: metrics_lib.Writer | None = None,
       log_every: int = 1,
       max_updates: int | None = None,
       max_frames: int | None = None,
@@ -236,7 +230,7 @@ class DiscriminatorLearner:
       replay: replay_lib.Replay,
       make_batch: Callable[[replay_lib.Examples], Sequence[Any]],
       published: params_lib.ParamsStore,
-      metrics: Writer | None = None,
+      metrics: metrics_lib.Writer | None = None,
       log_every: int = 1,
   ):
     """Creates a learner and publishes version 0.
@@ -296,7 +290,7 @@ class _Learner:
       state: Any,
       params_of: Callable[[Any], Any],
       published: params_lib.ParamsStore,
-      metrics: Writer | None,
+      metrics: metrics_lib.Writer | None,
       log_every: int,
   ):
     if log_every < 1:

@@ -320,11 +320,18 @@ def _kind(config_class: type, name: str) -> tuple[Any, list[str]]:
 
 def _numbers(name: str, items: list[str]) -> tuple[float, ...]:
   try:
-    return tuple(float(item) if '.' in item else int(item) for item in items)
+    return tuple(map(_number, items))
   except ValueError:
     raise ValueError(
         f'--{name}={",".join(items)} must be numbers, as --{name}=1,2,3'
     ) from None
+
+
+def _number(text: str) -> float:
+  try:
+    return int(text)
+  except ValueError:
+    return float(text)
 
 
 def _attribute_docs(config_class: type) -> dict[str, str]:

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from experiments.benchmarks import measuring
-from tests.experiments import tiny
+from spiral_jax.training import profiling
+from tests import tiny
 
 FLAGS = [
     flag
@@ -17,16 +17,15 @@ FLAGS = [
 ]
 
 
-def run(name, *arguments, cwd):
-  process = tiny.script(f'benchmarks/{name}.py', *arguments, cwd=cwd)
-  output, errors = process.communicate(timeout=300)
-  assert process.returncode == 0, errors
+def run(name, *arguments):
+  code, output, errors = tiny.run_program(f'benchmarks/{name}.py', *arguments)
+  assert code == 0, errors
   return output
 
 
 @pytest.mark.slow
-def test_pipeline_compares_training_with_its_parts(tmp_path):
-  output = run('pipeline', *FLAGS, '--turns=1', '--seconds=2', cwd=tmp_path)
+def test_pipeline_compares_training_with_its_parts():
+  output = run('pipeline', *FLAGS, '--turns=1', '--seconds=2')
   for name in (
       'empty cache',
       'from the cache',
@@ -55,10 +54,9 @@ def test_growth_measures_every_size(tmp_path):
       '--episode_lengths=2',
       '--canvas_sizes=32',
       '--actors=2',
-      '--out_dir=out',
-      cwd=tmp_path,
+      f'--out_dir={tmp_path}',
   )
-  costs = json.loads((tmp_path / 'out' / 'growth.json').read_text())
+  costs = json.loads((tmp_path / 'growth.json').read_text())
   assert {name: list(row) for name, row in costs.items()} == {
       'episodes a batch': ['2'],
       'commands an episode': ['2'],
@@ -66,21 +64,21 @@ def test_growth_measures_every_size(tmp_path):
       'actors': ['2'],
   }
   assert costs['canvas, pixels']['32']['update'] > 0
-  assert (tmp_path / 'out' / 'growth.png').stat().st_size > 1000
+  assert (tmp_path / 'growth.png').stat().st_size > 1000
 
 
 @pytest.mark.slow
-def test_speed_gathers_what_benchmarks_found(tmp_path):
-  output = run(
+def test_speed_gathers_what_benchmarks_found(tmp_path, capfd):
+  run(
       'speed',
       '--only=painting',
       '--extra=--turns=1',
       '--extra=--canvases=2',
       '--extra=--commands=2',
-      '--out_dir=out',
-      cwd=tmp_path,
+      f'--out_dir={tmp_path}',
   )
-  rows = (tmp_path / 'out' / 'speed.md').read_text().splitlines()
+  output = capfd.readouterr().out  # Of the processes that it starts.
+  rows = (tmp_path / 'speed.md').read_text().splitlines()
   found = re.findall(
       r'(.*) against .*: (\d+\.\d+)x (\(.*\))', output  # As it prints it.
   )
@@ -88,7 +86,7 @@ def test_speed_gathers_what_benchmarks_found(tmp_path):
   for (name, ratio, quartiles), row in zip(found, rows[-2:]):
     what, _, _, shown = [cell.strip() for cell in row.strip('|').split('|')]
     assert what.endswith(name) and shown == f'{ratio} {quartiles}'
-  assert (tmp_path / 'out' / 'speed.png').stat().st_size > 1000
+  assert (tmp_path / 'speed.png').stat().st_size > 1000
 
 
 def test_trace_tells_what_takes_long(tmp_path):
@@ -98,7 +96,7 @@ def test_trace_tells_what_takes_long(tmp_path):
 
   x = jnp.ones((64, 64))
   sort_often(x)  # Compiles.
-  seconds = measuring.trace(
+  seconds = profiling.trace(
       lambda: sort_often(x).block_until_ready(), tmp_path, calls=2
   )
   assert list(seconds)[0] == 'sort'

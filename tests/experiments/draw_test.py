@@ -1,28 +1,23 @@
-"""Drawing images with a trained agent, figures 6 and 7, on runs of seconds."""
+"""Drawing images with a trained agent, on a run of seconds."""
 
-import io
 import json
 import re
 import types
 
-import jax
 import numpy as np
 from PIL import Image
 import pytest
 
-import draw
 from environments import optional
 from environments import painting
-import figure6
-import figure7
-import restored as restored_lib
-import run_setup
+from experiments import draw
 from spiral_jax import agents
 from spiral_jax import evaluation
+from spiral_jax import training
+from spiral_jax.datasets import user_images
 from spiral_jax.driver import checkpoints
-from spiral_jax.driver import serialization
-import target_images
-from tests.experiments import tiny
+from spiral_jax.training import trained_agent
+from tests import tiny
 
 SETTINGS = painting.PaintingSettings(canvas_size=16)
 FILES = {
@@ -41,39 +36,24 @@ FILES = {
 }
 
 
-@pytest.fixture(name='run_dir', scope='module')
-def _run_dir(tmp_path_factory):
-  """Returns a run of a conditional agent and a discriminator, untrained."""
-  folder = tmp_path_factory.mktemp('run')
-  setup = tiny.setup(folder, conditional=True)
-  agent = run_setup.make_agent(setup)
-  discriminator = agents.make_discriminator(
-      run_setup.canvas_shape(setup), True, setup.discriminator
-  )
-  checkpoints.Checkpoints(
-      folder / 'checkpoints', run_setup.to_json(setup)
-  ).save(
-      1,
-      {
-          name: {'learner': {'params': serialization.to_plain(init(key))}}
-          for name, init, key in (
-              ('policy', agent.init, jax.random.PRNGKey(0)),
-              ('discriminator', discriminator.init, jax.random.PRNGKey(1)),
-          )
-      },
-  )
-  return folder
-
-
-@pytest.fixture(name='restored')
-def _restored(run_dir):
-  return restored_lib.load(run_dir)
+@pytest.fixture(name='trained')
+def _trained(painting_run):
+  return training.restore(painting_run)
 
 
 @pytest.fixture(name='targets')
 def _targets():
   rng = np.random.default_rng(0)
   return rng.integers(0, 256, (3, 16, 16, 1)).astype(np.uint8)
+
+
+def without_targets(trained):
+  """Returns the agent as if it drew from noise."""
+  return trained._replace(
+      experiment=trained.experiment.replace(
+          agent=agents.AgentConfig(noise_size=3)
+      )
+  )
 
 
 @pytest.fixture(name='program')
@@ -90,20 +70,14 @@ def _program():
   )
 
 
-def script(name, *arguments, **kwargs):
-  process = tiny.script(name, *arguments, **kwargs)
-  output, errors = process.communicate(timeout=300)
-  return process.returncode, output, errors
-
-
 # The best of several.
 
 
-def test_the_best_of_all_samples_is_kept(restored, targets):
+def test_the_best_of_all_samples_is_kept(trained, targets):
   samples = 5
-  drawings = draw.draw(restored, targets, samples=samples, seed=3)
-  (trajectory,) = restored_lib.episodes(
-      restored, 15, np.repeat(targets, samples, axis=0), seed=3
+  drawings = draw.draw(trained, targets, samples=samples, seed=3)
+  (trajectory,) = training.episodes(
+      trained, 15, np.repeat(targets, samples, axis=0), seed=3
   )
   errors = evaluation.reconstruction_error(
       trajectory.canvas[-1], trajectory.target
@@ -118,13 +92,13 @@ def test_the_best_of_all_samples_is_kept(restored, targets):
     )
 
 
-def test_by_score_the_discriminator_chooses(restored, targets):
+def test_by_score_the_discriminator_chooses(trained, targets):
   samples = 5
-  drawings = draw.draw(restored, targets, samples=samples, by='score')
-  (trajectory,) = restored_lib.episodes(
-      restored, 15, np.repeat(targets, samples, axis=0), seed=0
+  drawings = draw.draw(trained, targets, samples=samples, by='score')
+  (trajectory,) = training.episodes(
+      trained, 15, np.repeat(targets, samples, axis=0), seed=0
   )
-  score = restored_lib.make_score(restored)
+  score = training.make_score(trained)
   scores = score(trajectory.canvas[-1], trajectory.target).reshape(3, samples)
   assert (np.ptp(scores, axis=1) > 0).all()
   for i, drawing in enumerate(drawings):
@@ -135,10 +109,10 @@ def test_by_score_the_discriminator_chooses(restored, targets):
 
 
 def test_batches_hold_several_images_and_images_several_batches(
-    restored, targets, monkeypatch
+    trained, targets, monkeypatch
 ):
-  monkeypatch.setattr(restored_lib, '_BATCH', 4)  # 15 episodes: 4 batches.
-  parts = draw.draw(restored, targets, samples=5)
+  monkeypatch.setattr(trained_agent, '_BATCH', 4)  # 15 episodes: 4 batches.
+  parts = draw.draw(trained, targets, samples=5)
   assert len({drawing.program for drawing in parts}) == 3
   for drawing, target in zip(parts, targets):
     error = evaluation.reconstruction_error(
@@ -147,25 +121,16 @@ def test_batches_hold_several_images_and_images_several_batches(
     assert drawing.error == error[0] <= drawing.mean_error
 
 
-def test_agents_that_do_not_fit_are_refused(restored, targets):
-  setup = restored.setup
-  noise = restored._replace(
-      setup=setup._replace(agent=agents.AgentConfig(noise_size=3))
-  )
+def test_agents_that_do_not_fit_are_refused(trained, targets):
   with pytest.raises(ValueError, match='draws from noise.*--conditional'):
-    draw.draw(noise, targets, samples=1)
-  with pytest.raises(ValueError, match='draws from noise.*--conditional'):
-    figure6.figure6(noise, targets, samples=1, size=16)
-  with pytest.raises(ValueError, match='draws from noise.*--conditional'):
-    figure7.figure7(noise, targets, columns=3)
-  state = {
-      k: v for k, v in restored.checkpoint.state.items() if k != 'discriminator'
-  }
-  blind = restored._replace(
-      checkpoint=restored.checkpoint._replace(state=state)
-  )
+    draw.draw(without_targets(trained), targets, samples=1)
+  state = {k: v for k, v in trained.state.items() if k != 'discriminator'}
+  alone = trained._replace(state=state)
   with pytest.raises(ValueError, match='no discriminator.*--by=l2'):
-    draw.draw(blind, targets, samples=1, by='score')
+    draw.draw(alone, targets, samples=1, by='score')
+  scenes = trained._replace(experiment=tiny.scene_experiment('unused'))
+  with pytest.raises(ValueError, match='does not paint'):
+    draw.draw(scenes, targets, samples=1)
 
 
 def _save(path, array, **kwargs):
@@ -180,19 +145,19 @@ def _ink(size=40):
   return image
 
 
-# The script.
+# The program.
 
 
 @pytest.mark.slow
-def test_an_image_becomes_files_of_every_kind(tmp_path, run_dir):
+def test_an_image_becomes_files_of_every_kind(tmp_path, painting_run):
   pytest.importorskip('av', reason='PyAV is not installed')
   image = _save(tmp_path / 'photo.png', _ink())
   out = tmp_path / 'out'
-  code, output, errors = script(
+  code, output, errors = tiny.run_program(
       'draw.py',
       f'--image={image}',
-      f'--checkpoint={run_dir}',
-      f'--out={out}',
+      f'--run_dir={painting_run}',
+      f'--out_dir={out}',
       '--samples=6',
       '--sizes=16,40',
       '--millimeters=150',
@@ -216,7 +181,7 @@ def test_an_image_becomes_files_of_every_kind(tmp_path, run_dir):
         program.render(size, 'classic/dry_brush')[..., 0],
     )
   np.testing.assert_array_equal(read('trace.png'), program.trace(512))
-  target = target_images.read(image, program.settings)[1][0]
+  target = user_images.read(image, size=16, channels=1)[1][0]
   np.testing.assert_array_equal(read('target.png'), target[..., 0])
   assert (out / 'drawing.svg').read_text() == program.to_svg()
   assert '150mm' in (out / 'lines.svg').read_text()
@@ -280,17 +245,17 @@ def test_what_is_wrong_is_told_before_anything_is_written(
 
 
 @pytest.mark.slow
-def test_a_folder_of_images(tmp_path, run_dir):
+def test_a_folder_of_images(tmp_path, painting_run):
   pytest.importorskip('av', reason='PyAV is not installed')
   folder, out = tmp_path / 'in', tmp_path / 'out'
   folder.mkdir()
   for i in range(13):
     _save(folder / f'{i:02d}.png', np.roll(_ink(), 2 * i))
-  code, output, errors = script(
+  code, output, errors = tiny.run_program(
       'draw.py',
       f'--image={folder}',
-      f'--checkpoint={run_dir}',
-      f'--out={out}',
+      f'--run_dir={painting_run}',
+      f'--out_dir={out}',
       '--samples=2',
       '--sizes=16',
   )
@@ -308,25 +273,26 @@ def test_a_folder_of_images(tmp_path, run_dir):
     [
         (['--image=x.png', '--weights=dgits'], ["no weights named 'dgits'"]),
         (['--image=x.png', '--sizes=big'], ["'big'", 'pixels']),
-        (['--image=bad.png', '--checkpoint=RUN'], ['bad.png cannot be read']),
+        (['--image=bad.png', '--run_dir=RUN'], ['bad.png cannot be read']),
         (['--image=bad.png'], ['bad.png cannot be read']),
         (
-            ['--image=bad.png', '--checkpoint=RUN', '--out=bad.png'],
-            ['--out=bad.png is a file', 'folder'],
+            ['--image=bad.png', '--run_dir=RUN', '--out_dir=bad.png'],
+            ['--out_dir=bad.png is a file', 'folder'],
         ),
-        (['--image=bad.png', '--checkpoint=RUN', '--sizes=0'], ['0', 'size']),
+        (['--image=bad.png', '--run_dir=RUN', '--sizes=0'], ['0', 'size']),
         (
-            ['--image=bad.png', '--checkpoint=RUN', '--other_brush=classic/pn'],
+            ['--image=bad.png', '--run_dir=RUN', '--other_brush=classic/pn'],
             ['classic/pn'],
         ),
     ],
 )
 def test_what_the_user_can_mend_is_one_line(
-    tmp_path, run_dir, arguments, words
+    tmp_path, painting_run, arguments, words, monkeypatch
 ):
+  monkeypatch.chdir(tmp_path)
   (tmp_path / 'bad.png').write_bytes(b'no picture')
-  arguments = [a.replace('RUN', str(run_dir)) for a in arguments]
-  code, output, errors = script('draw.py', *arguments, cwd=tmp_path)
+  arguments = [a.replace('RUN', str(painting_run)) for a in arguments]
+  code, output, errors = tiny.run_program('draw.py', *arguments)
   assert code != 0 and output == ''
   assert len(errors.splitlines()) == 1, errors
   for word in words:
@@ -334,124 +300,16 @@ def test_what_the_user_can_mend_is_one_line(
   assert sorted(p.name for p in tmp_path.iterdir()) == ['bad.png']
 
 
-def test_a_checkpoint_of_another_action_space_is_one_line(run_dir, monkeypatch):
-  saved = checkpoints.load(run_dir / 'checkpoints')
+def test_a_checkpoint_of_another_action_space_is_one_line(
+    painting_run, monkeypatch
+):
+  saved = checkpoints.load(painting_run / 'checkpoints')
   config = json.loads(json.dumps(saved.config))
-  config['painting']['color'] = True
+  config['environment']['color'] = True
   monkeypatch.setattr(
       checkpoints, 'load', lambda *_: saved._replace(config=config)
   )
   with pytest.raises(ValueError) as error:
-    restored_lib.load(run_dir)
+    training.restore(painting_run)
   assert '\n' not in str(error.value)
-  assert f'{run_dir} is of another action space' in str(error.value)
-
-
-# Figure 6.
-
-
-def test_figure_6_has_inputs_drawings_details_and_mean_traces(
-    restored, targets
-):
-  samples, size = 4, 48
-  figure = figure6.figure6(
-      restored, targets, samples=samples, size=size, seed=1
-  )
-  assert figure.shape == (4 * (size + 2), 3 * (size + 2), 3)
-  panels = figure.reshape(4, size + 2, 3, size + 2, 3).swapaxes(1, 2)
-  panels = panels[:, :, :size, :size]
-  (trajectory,) = restored_lib.episodes(restored, 12, targets, seed=1)
-  programs = [
-      painting.Program(
-          restored.setup.painting,
-          {name: part[:, b] for name, part in trajectory.action.items()},
-      )
-      for b in range(12)
-  ]
-  for i, target in enumerate(targets):
-    np.testing.assert_array_equal(
-        panels[0, i], np.repeat(target.repeat(3, 0).repeat(3, 1), 3, 2)
-    )
-    canvas = programs[i].render()
-    np.testing.assert_array_equal(
-        panels[1, i, ::3, ::3], np.repeat(canvas, 3, 2)
-    )
-    np.testing.assert_array_equal(
-        panels[2, i], np.repeat(programs[i].render(size), 3, 2)
-    )
-    traces = [p.trace(size, moves=False) for p in programs[i::3]]
-    np.testing.assert_allclose(panels[3, i], np.mean(traces, 0), atol=0.51)
-
-
-def test_figure_6_is_not_below_the_canvas(restored, targets):
-  with pytest.raises(ValueError, match='--size=8 .*16 pixels'):
-    figure6.figure6(restored, targets, samples=1, size=8)
-
-
-@pytest.mark.slow
-def test_figure_6_as_a_script(run_dir):
-  code, output, errors = script(
-      'figure6.py',
-      f'--run_dir={run_dir}',
-      '--samples=2',
-      '--count=3',
-      '--size=32',
-  )
-  assert code == 0, errors
-  assert 'figure6.png' in output and errors == ''
-  with Image.open(io.BytesIO((run_dir / 'figure6.png').read_bytes())) as image:
-    assert image.size == (3 * 34, 4 * 34)
-
-
-def test_figure_6_of_weights_that_come_with_the_package(tmp_path):
-  code, output, errors = script(
-      'figure6.py',
-      '--weights=digits',
-      '--samples=1',
-      '--count=2',
-      '--size=64',
-      cwd=tmp_path,
-  )
-  assert code == 0, errors
-  assert 'out/figure6.png' in output
-  with Image.open(tmp_path / 'out' / 'figure6.png') as image:
-    assert image.size == (2 * 66, 4 * 66)
-
-
-# Figure 7.
-
-
-@pytest.mark.parametrize('greedy', [False, True])
-def test_figure_7_has_reconstructions_below_their_targets(
-    restored, greedy, monkeypatch
-):
-  monkeypatch.setattr(restored_lib, '_BATCH', 4)  # 6 images: 2 batches.
-  rng = np.random.default_rng(0)
-  targets = rng.integers(0, 256, (6, 16, 16, 1)).astype(np.uint8)
-  figure, quality = figure7.figure7(
-      restored, targets, columns=3, seed=1, greedy=greedy
-  )
-  assert figure.shape == (4 * 18, 3 * 18, 1)
-  panels = figure.reshape(2, 2, 18, 3, 18, 1).transpose(1, 0, 3, 2, 4, 5)
-  above, below = panels[..., :16, :16, :].reshape(2, 6, 16, 16, 1)
-  np.testing.assert_array_equal(above, targets)
-  drawn = restored_lib.episodes(restored, 6, targets, seed=1, greedy=greedy)
-  canvas = np.concatenate([trajectory.canvas[-1] for trajectory in drawn])[:6]
-  np.testing.assert_array_equal(below, canvas)
-  assert np.ptp(canvas) > 0
-  assert quality == evaluation.evaluate_reconstructions(canvas, targets)
-
-
-@pytest.mark.slow
-def test_figure_7_as_a_script(run_dir, tmp_path):
-  code, output, errors = script(
-      'figure7.py',
-      f'--run_dir={run_dir}',
-      '--rows=2',
-      '--columns=3',
-      f'--out_dir={tmp_path}',
-  )
-  assert code == 0, errors
-  assert 'pages of one color' in output and errors == ''
-  with Image.open(tmp_path / 'figure7.png') as image:
-    assert image.size == (3 * 18, 4 * 18)
+  assert f'{painting_run} is of another action space' in str(error.value)

@@ -1,163 +1,140 @@
 """A population as a person runs it: through Ray, on one machine."""
 
+import importlib.util
 import json
 import signal
 import time
 
 import pytest
 
-import population
-import restored
-import run_folder
-from tests.experiments import tiny
+from spiral_jax import training
+from spiral_jax.training import population_history
+from tests import tiny
 
 pytest.importorskip('ray', reason='needs Ray: the extra [distributed]')
 
 ARGUMENTS = (
     '--members=2',
-    '--perturb_frames=48',
-    '--frames=144',
+    '--perturb_frames=24',
+    '--frames=72',
     '--member_cpus=1',
     '--learning_rates=1e-3,1e-2',
     '--entropy_costs=1e-3,1e-1',
 )
+RECTANGLES = 'tests.own_renderer.rectangles'
 
 
-def wait_for(condition, process, seconds=500):
-  deadline = time.monotonic() + seconds
-  while not condition():
-    assert (
-        process.poll() is None and time.monotonic() < deadline
-    ), process.communicate()
-    time.sleep(0.2)
+def stop(history, arguments, count, signal_):
+  """Starts a population and stops it once it has ended `count` slices.
+
+  Returns:
+    Standard output, standard error and exit code.
+  """
+  process = tiny.start_program('pbt.py', *arguments)
+  try:
+    while len(population_history.load(history)) < count:
+      assert process.poll() is None, process.communicate()
+      time.sleep(0.2)
+    process.send_signal(signal_)
+    return *process.communicate(), process.returncode
+  finally:
+    process.kill()
+
+
+@pytest.fixture(scope='module')
+def run_dir(tmp_path_factory):
+  """Returns the folder of a population that was killed and resumed."""
+  folder = tmp_path_factory.mktemp('pbt') / 'run'
+  arguments = [*tiny.flags(folder), *ARGUMENTS]
+  history = folder / 'history.jsonl'
+  stop(history, arguments, 3, signal.SIGKILL)
+  result = tiny.run_program('pbt.py', *arguments, '--resume')
+  assert result.code == 0, result.stderr
+  best = population_history.best(population_history.load(history))
+  assert f'best: member {best.member}' in result.stdout
+  return folder
 
 
 @pytest.mark.slow
-def test_a_population_killed_and_resumed_is_complete(tmp_path):
-  arguments = [*tiny.flags(tmp_path), *ARGUMENTS]
-  process = tiny.script('pbt.py', *arguments)
-  history = tmp_path / 'history.jsonl'
-  wait_for(lambda: len(population.load(history)) >= 3, process)
-  process.send_signal(signal.SIGKILL)
-  process.communicate()
-  process = tiny.script('pbt.py', *arguments, '--resume')
-  output, errors = process.communicate(timeout=500)
-  assert process.returncode == 0, errors
-  lines = population.load(history)
-  places = {(line.slice, line.member) for line in lines}
-  assert places == {(s, m) for s in (1, 2, 3) for m in (0, 1)}
-  assert all(line.frames == 48 * line.slice for line in lines)
-  # The lower half takes over from the upper one, with other settings.
-  for slice_ in (2, 3):
+def test_a_population_killed_and_resumed_is_complete(run_dir):
+  lines = sorted(population_history.load(run_dir / 'history.jsonl'))
+  by_place = {(line.slice, line.member): line for line in lines}
+  assert set(by_place) == {(s, m) for s in (1, 2, 3) for m in (0, 1)}
+  assert len(lines) == 6
+  assert all(line.frames == 24 * line.slice for line in lines)
+  # The lower half starts from the upper one, with other settings.
+  for number in (2, 3):
     before, now = (
-        sorted(line for line in lines if line.slice == number)
-        for number in (slice_ - 1, slice_)
+        [by_place[slice_, member] for member in (0, 1)]
+        for slice_ in (number - 1, number)
     )
     winner = max(before, key=lambda line: line.score).member
     assert [line.parent for line in now] == [winner, winner]
     loser = now[1 - winner]
     assert loser.learning_rate != before[winner].learning_rate
     assert now[winner].learning_rate == before[winner].learning_rate
-  best = population.best(lines)
-  agent = restored.load(tmp_path / 'best')
-  assert agent.setup.learner.learning_rate == best.learning_rate
-  assert agent.checkpoint.state['policy']['frames'] == 144
-  assert run_folder.has_checkpoint(tmp_path / 'best')
-  assert (tmp_path / 'population.png').exists()
-  assert f'best: member {best.member}' in output
-  # With more frames, those that had ended go on; once more, none does.
-  for _ in range(2):
-    process = tiny.script('pbt.py', *arguments, '--frames=192', '--resume')
-    output, errors = process.communicate(timeout=500)
-    assert process.returncode == 0, errors
-    lines = population.load(history)
-    places = [(line.slice, line.member) for line in lines]
-    assert sorted(places) == [(s, m) for s in (1, 2, 3, 4) for m in (0, 1)]
-    assert 'best: member' in output
-  config = json.loads((tmp_path / 'best' / 'config.json').read_text())
-  best = population.best(lines)
-  assert best.frames == 192
-  assert config['learner']['entropy_cost'] == best.entropy_cost
+  best = population_history.best(lines)
+  trained = training.restore(run_dir / 'best')
+  assert trained.experiment.learner.learning_rate == best.learning_rate
+  assert trained.state['policy']['frames'] == 72
+  assert (run_dir / 'population.png').exists()
 
 
-@pytest.mark.parametrize(
-    'machines, devices, expected, turns',
-    [
-        ([{'CPU': 8}], 1, {'cpu': 8}, 4),
-        ([{'CPU': 8}, {'CPU': 4}], 1, {'cpu': 4}, 2),
-        ([{'memory': 9}, {'CPU': 8}], 1, {'cpu': 8}, 4),
-        ([{'CPU': 8, 'GPU': 2}, {'CPU': 4}], 1, {'cpu': 1, 'gpu': 1}, 2),
-        # All of a machine's.
-        ([{'CPU': 8, 'GPU': 4}], 0, {'cpu': 1, 'gpu': 4}, 4),
-        ([{'CPU': 9, 'GPU': 8}], 1, {'cpu': 1, 'gpu': 1}, 1),
-    ],
-)
-def test_members_share_machines(
-    monkeypatch, machines, devices, expected, turns
-):
-  tuning = pytest.importorskip('tuning')
-  nodes = [{'Alive': True, 'Resources': machine} for machine in machines]
-  nodes.append({'Alive': False, 'Resources': {'CPU': 1}})
-  monkeypatch.setattr(tuning.ray, 'nodes', lambda: nodes)
-  setup = tiny.setup('unused', run=dict(devices=devices))
-  search = tuning.Search(members=4, ranges={})
-  resources = tuning._resources(setup, search)
-  assert resources == expected
-  assert tuning._turns(resources, search) == turns
+@pytest.mark.slow
+def test_the_best_is_a_run(run_dir):
+  result = tiny.run_program(
+      'evaluate.py', f'--run_dir={run_dir}/best', '--count=10'
+  )
+  assert result.code == 0, result.stderr
+  figures = json.loads((run_dir / 'best' / 'evaluation.json').read_text())
+  assert figures['frames'] == 72
 
 
-def test_going_on_with_another_search_is_told(tmp_path):
-  tuning = pytest.importorskip('tuning')
-  search = tuning.Search(members=4, ranges={'learning_rate': (1e-4, 1e-3)})
-  path = tmp_path / 'search.json'
-  tuning._keep_search(search._replace(members=3), path, resume=False)
-  tuning._keep_search(search, path, resume=False)
-  # Slices of other lengths may follow.
-  tuning._keep_search(search._replace(frames=9), path, resume=True)
-  with pytest.raises(ValueError, match='has --members=4, now it is 8'):
-    tuning._keep_search(search._replace(members=8), path, resume=True)
-  other = search._replace(ranges={'learning_rate': (1e-4, 1e-2)})
-  with pytest.raises(ValueError, match='--learning_rates=0.0001,0.001, now'):
-    tuning._keep_search(other, path, resume=True)
+@pytest.mark.slow
+def test_ctrl_c_stops_and_says_how_to_resume(tmp_path):
+  arguments = [*tiny.flags(tmp_path), *ARGUMENTS]
+  output, errors, code = stop(
+      tmp_path / 'history.jsonl', arguments, 1, signal.SIGINT
+  )
+  assert code == 130, errors
+  assert 'stopped; resume with: ' in output and '--resume' in output
+  assert (tmp_path / 'best' / 'config.json').exists()
 
 
-def test_a_member_that_fits_no_machine_is_told(monkeypatch):
-  tuning = pytest.importorskip('tuning')
-  nodes = [{'Alive': True, 'Resources': {'CPU': 2, 'GPU': 4}}]
-  monkeypatch.setattr(tuning.ray, 'nodes', lambda: nodes)
-  setup = tiny.setup('unused', run=dict(devices=8))
-  search = tuning.Search(members=4, ranges={})
-  resources = tuning._resources(setup, search)
-  with pytest.raises(ValueError, match='1 cpus and 8 gpus.*--devices'):
-    tuning._turns(resources, search)
+@pytest.mark.slow
+def test_a_task_in_a_package_of_its_own(tmp_path):
+  if importlib.util.find_spec(RECTANGLES) is None:
+    pytest.skip(f'needs {RECTANGLES}')
+  flags = [f for f in tiny.flags(tmp_path) if not f.startswith('--grid_size')]
+  result = tiny.run_program(
+      'pbt.py',
+      *[*flags, f'--task={RECTANGLES}', '--dataset=mnist'],
+      *[*ARGUMENTS, '--frames=24'],
+  )
+  assert result.code == 0, result.stderr
+  assert len(population_history.load(tmp_path / 'history.jsonl')) == 2
+  trained = training.restore(tmp_path / 'best')
+  assert trained.experiment.find_task().name == RECTANGLES
 
 
 @pytest.mark.parametrize(
     'arguments, words',
     [
-        (['--entropy_costs=2,1'], ['--entropy_costs=2,1', 'lower one first']),
+        (['--entropy_costs=2,1'], ['--entropy_costs=2.0,1.0', 'lower one']),
+        (['--entropy_costs=1'], ['--entropy_costs=1.0', 'two numbers']),
+        (['--entropy_costs=a,b'], ['--entropy_costs=a,b', 'numbers']),
         (['--frames=0'], ['--minutes', '--frames']),
         (['--resume'], ['no population', '--resume']),
-        (
-            ['--perturb_frames=0', '--perturb_minutes=0'],
-            ['--perturb_minutes', '--perturb_frames'],
-        ),
+        (['--member_cpus=4096'], ['4096 CPUs', '--member_cpus']),
     ],
 )
 def test_what_is_wrong_gives_one_line(tmp_path, arguments, words):
   folder = tmp_path / 'run'
-  process = tiny.script('pbt.py', *tiny.flags(folder), *ARGUMENTS, *arguments)
-  _, errors = process.communicate(timeout=300)
-  assert process.returncode != 0
-  assert len(errors.splitlines()) == 1, errors
+  result = tiny.run_program(
+      'pbt.py', *tiny.flags(folder), *ARGUMENTS, *arguments
+  )
+  assert result.code == 1
+  assert len(result.stderr.splitlines()) == 1, result.stderr
   for word in words:
-    assert word in errors
+    assert word in result.stderr
   assert not folder.exists()
-
-
-def test_a_single_run_is_not_taken_for_a_population(tmp_path):
-  (tmp_path / 'checkpoints' / '3').mkdir(parents=True)
-  process = tiny.script('pbt.py', *tiny.flags(tmp_path), *ARGUMENTS)
-  _, errors = process.communicate(timeout=300)
-  assert process.returncode != 0
-  assert len(errors.splitlines()) == 1 and 'a single run' in errors

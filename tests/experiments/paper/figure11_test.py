@@ -4,15 +4,15 @@ import numpy as np
 from PIL import Image
 import pytest
 
-import circles
-import surfaces
-from tests.experiments import tiny
+from experiments.paper import figure11
+from spiral_jax.evaluation import surfaces
+from tests import tiny
 
 # Pictures and l2.
 
 
 def test_pictures_are_one_circle_in_all_places():
-  images = circles.circles(size=12, radius=2)
+  images = figure11.circles(size=12, radius=2)
   assert images.shape == (9, 9, 12, 12) and images.dtype == np.float32
   assert set(np.unique(images)) == {0, 1}
   first = images[0, 0]
@@ -29,12 +29,12 @@ def test_pictures_are_one_circle_in_all_places():
 
 def test_a_circle_needs_room():
   with pytest.raises(ValueError, match='--radius=6.*--size at least 13'):
-    circles.circles(size=12, radius=6)
+    figure11.circles(size=12, radius=6)
 
 
 def test_l2_is_flat_where_circles_do_not_overlap():
-  images = circles.circles(size=12, radius=2)
-  surface = circles.l2_surface(images)(0)
+  images = figure11.circles(size=12, radius=2)
+  surface = figure11.l2_surface(images)(0)
   assert surface[0, 0] == 0 and surface.argmax() == 0
   assert surface[0, 1] == pytest.approx(-2 * 4 / 144)  # Four new pixels.
   far = np.maximum(*np.indices((9, 9))) >= 4
@@ -47,12 +47,12 @@ def test_l2_is_flat_where_circles_do_not_overlap():
 
 @pytest.mark.slow
 def test_what_is_learned_leads_home():
-  images = circles.circles(size=16, radius=2)
+  images = figure11.circles(size=16, radius=2)
   targets = np.arange(0, 169, 7)
-  training = circles.Training(steps=250, batch_size=64)
+  training = figure11.Training(steps=250, batch_size=64)
   shares = {
       steps: surfaces.measure(
-          circles.learned_surface(
+          figure11.learned_surface(
               images, 'coordinates', training._replace(steps=steps)
           ),
           targets,
@@ -61,7 +61,7 @@ def test_what_is_learned_leads_home():
   }
   assert min(shares[250]) > 0.95
   assert shares[1].reaching < 0.3
-  l2 = surfaces.measure(circles.l2_surface(images), targets)
+  l2 = surfaces.measure(figure11.l2_surface(images), targets)
   assert l2.reaching < 0.4
 
 
@@ -74,13 +74,13 @@ def test_what_is_learned_leads_home():
     ],
 )
 def test_a_target_scores_higher_after_some_steps(loss, network):
-  images = circles.circles(size=8, radius=1)
-  training = circles.Training(
+  images = figure11.circles(size=8, radius=1)
+  training = figure11.Training(
       loss=loss, steps=60, batch_size=32, average=0.5, learning_rate=1e-2
   )
 
   def lead(steps):
-    surface = circles.learned_surface(
+    surface = figure11.learned_surface(
         images, network, training._replace(steps=steps)
     )
     heights = surface(9)
@@ -90,12 +90,12 @@ def test_a_target_scores_higher_after_some_steps(loss, network):
   assert lead(60) > lead(1) + 0.1
 
 
-# The script.
+# The program.
 
 
-def test_the_script_writes_a_picture_and_prints_both_shares(tmp_path):
-  process = tiny.script(
-      'circles.py',
+def test_the_program_writes_a_picture_and_prints_both_shares(tmp_path):
+  code, output, errors = tiny.run_program(
+      'paper/figure11.py',
       '--size=9',
       '--radius=1',
       '--steps=2',
@@ -103,20 +103,18 @@ def test_the_script_writes_a_picture_and_prints_both_shares(tmp_path):
       '--targets=3',
       f'--out_dir={tmp_path}',
   )
-  output, errors = process.communicate(timeout=300)
-  assert process.returncode == 0, errors
+  assert code == 0, errors
   assert 'l2' in output and 'learned score' in output
   assert output.count('%') == 4 and errors == ''
-  assert [path.name for path in tmp_path.iterdir()] == ['circles.png']
-  with Image.open(tmp_path / 'circles.png') as picture:
+  assert [path.name for path in tmp_path.iterdir()] == ['figure11.png']
+  with Image.open(tmp_path / 'figure11.png') as picture:
     assert np.ptp(np.asarray(picture)) == 255
 
 
 def test_a_circle_without_room_is_one_line(tmp_path):
-  process = tiny.script(
-      'circles.py', '--size=9', '--radius=5', f'--out_dir={tmp_path}'
+  code, output, errors = tiny.run_program(
+      'paper/figure11.py', '--size=9', '--radius=5', f'--out_dir={tmp_path}'
   )
-  output, errors = process.communicate(timeout=300)
-  assert process.returncode != 0 and output == ''
+  assert code != 0 and output == ''
   assert len(errors.splitlines()) == 1 and '--radius=5' in errors
   assert not list(tmp_path.iterdir())

@@ -8,7 +8,7 @@ import types
 from PIL import Image
 import pytest
 
-import figure8
+from experiments.paper import figure8
 
 # By --reward and --reward_at; the blind run is worse than all.
 ERRORS = {
@@ -39,7 +39,7 @@ def _started(monkeypatch):
         argument.removeprefix('--').partition('=')[::2]
         for argument in command[2:]
     )
-    flags['script'] = pathlib.Path(command[1]).name
+    flags['program'] = pathlib.Path(command[1]).name
     started.append(flags)
     run_dir = pathlib.Path(flags['run_dir'])
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ def _started(monkeypatch):
     figures = dict(
         error=error, blank_error=0.1, share_of_blank=10 * error, frames=1000
     )
-    if flags['script'] == 'mnist.py':
+    if flags['program'] == 'mnist.py':
       figures['read_as_target'] = 0.8
     else:
       figures['objects'] = {'right_count': 0.7, 'recall': 0.6}
@@ -89,12 +89,12 @@ def test_other_experiments_and_fewer_curves(tmp_path, started, capsys):
       ('discriminator', 'step'),
       ('l2', 'step'),
   ]
-  assert all(f['script'] == 'mujoco_scenes.py' for f in started)
+  assert all(f['program'] == 'mujoco_scenes.py' for f in started)
   table = capsys.readouterr().out
   assert '70.0%' in table and 'read as target' not in table
 
 
-def test_a_run_that_was_stopped_goes_on(tmp_path, started):
+def test_a_run_that_was_stopped_is_resumed(tmp_path, started):
   (tmp_path / 'l2_at_the_end' / 'checkpoints' / '70').mkdir(parents=True)
   figure8.figure8(tmp_path, FIGURE._replace(minutes=0.0))
   assert [('resume' in flags) for flags in started] == [False] * 2 + [True] + (

@@ -7,9 +7,9 @@ from PIL import Image
 import pytest
 
 from environments import scene
-import mcmc
-import restored
-from tests.experiments import tiny
+from experiments.paper import figure9
+from spiral_jax import training
+from tests import tiny
 
 SETTINGS = scene.SceneSettings(**tiny.SCENES)
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures('scene_table')
 
 
 def search(problem, evaluations=12):
-  chains, rate = mcmc.search(
+  chains, rate = figure9.search(
       problem,
       evaluations=evaluations,
       num_objects=4,
@@ -30,7 +30,7 @@ def search(problem, evaluations=12):
 
 
 def test_states_make_the_pictures():
-  problem = mcmc.pose(SETTINGS, 6, max_objects=2)
+  problem = figure9.make_problem(SETTINGS, 6, max_objects=2)
   chains = search(problem)
   assert chains.error.shape == (12, 6)
   assert set(chains.state) == set(scene.Objects._fields)
@@ -49,8 +49,8 @@ def test_states_make_the_pictures():
 
 def test_search_gets_nearer():
   # On a small platform with few values, a search gets somewhere.
-  problem = mcmc.pose(SETTINGS, 10, max_objects=1)
-  chains, _ = mcmc.search(
+  problem = figure9.make_problem(SETTINGS, 10, max_objects=1)
+  chains, _ = figure9.search(
       problem,
       evaluations=300,
       num_objects=3,
@@ -64,15 +64,15 @@ def test_search_gets_nearer():
 def test_the_agent_is_compared_on_the_same_pictures(
     scene_run, tmp_path, capsys
 ):
-  agent = restored.load(scene_run)
-  problem = mcmc.pose_to_agent(agent, 6)
+  trained = training.restore(scene_run)
+  problem = figure9.make_problem_of_agent(trained, 6)
   assert {name: v.shape for name, v in problem.agent.items()} == {
       'agent, sampled': (6, 16, 16, 3),
       'agent, likeliest': (6, 16, 16, 3),
   }
-  figures = mcmc.mcmc(problem, tmp_path, evaluations=20, num_objects=3)
+  figures = figure9.figure9(problem, tmp_path, evaluations=20, num_objects=3)
   assert figures == json.loads(
-      (tmp_path / 'mcmc.json').read_text(),
+      (tmp_path / 'figure9.json').read_text(),
       object_hook=lambda group: {
           int(k) if k.isdigit() else k: v for k, v in group.items()
       },
@@ -90,27 +90,25 @@ def test_the_agent_is_compared_on_the_same_pictures(
   assert image.size == (6 * 18, 4 * 18)  # Targets, search, agent twice.
 
 
-@pytest.mark.slow
-def test_the_script_runs(scene_run, tmp_path):
-  process = tiny.script(
-      'mcmc.py',
+def test_the_program_runs(scene_run, tmp_path):
+  code, output, errors = tiny.run_program(
+      'paper/figure9.py',
       f'--run_dir={scene_run}',
       f'--out_dir={tmp_path}',
-      '--images=5',
+      '--count=5',
       '--evaluations=9',
       '--objects=2',
   )
-  output, errors = process.communicate(timeout=600)
-  assert process.returncode == 0, errors
+  assert code == 0, errors
   assert '5 pictures' in output
-  assert json.loads((tmp_path / 'mcmc.json').read_text())['images'] == 5
+  assert json.loads((tmp_path / 'figure9.json').read_text())['images'] == 5
 
 
 @pytest.mark.parametrize(
     'arguments, words',
     [
         (['--run_dir={run}', '--shades=3'], ['--shades', '--run_dir']),
-        (['--run_dir={run}', '--images=99'], ['20 held-out scenes', '99']),
+        (['--run_dir={run}', '--count=99'], ['20 held-out scenes', '99']),
         (['--run_dir=/no/such'], ['/no/such']),
         (['--span=0.9'], ['--span is 0.9']),
         (
@@ -128,20 +126,19 @@ def test_the_script_runs(scene_run, tmp_path):
 def test_what_does_not_fit_gives_one_line(
     scene_run, tmp_path, arguments, words
 ):
-  process = tiny.script(
-      'mcmc.py',
+  code, output, errors = tiny.run_program(
+      'paper/figure9.py',
       f'--out_dir={tmp_path}/out',
       *(argument.format(run=scene_run) for argument in arguments),
   )
-  _, errors = process.communicate(timeout=600)
-  assert process.returncode != 0
+  assert code != 0 and output == ''
   assert len(errors.splitlines()) == 1, errors
   for word in words:
     assert word in errors
   assert not (tmp_path / 'out').exists()
 
 
-def test_a_run_of_paintings_is_refused(tmp_path):
-  agent = restored.Restored(tiny.setup(tmp_path), None, None, None)
-  with pytest.raises(ValueError, match='no run that reconstructs scenes'):
-    mcmc.pose_to_agent(agent, 5)
+def test_an_agent_that_paints_is_refused(painting_run):
+  trained = training.restore(painting_run)
+  with pytest.raises(ValueError, match='does not reconstruct scenes'):
+    figure9.make_problem_of_agent(trained, 5)

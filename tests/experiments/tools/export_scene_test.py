@@ -6,11 +6,9 @@ from PIL import Image
 import pytest
 
 from environments import scene
-import export_scene
-import restored
-import run_setup
-from tests.experiments import tiny
-import training
+from experiments.tools import export_scene
+from spiral_jax import training
+from tests import tiny
 
 
 def opened(path):
@@ -20,12 +18,12 @@ def opened(path):
 
 @pytest.mark.usefixtures('scene_table')
 def test_files_are_of_what_the_agent_did(scene_run, tmp_path):
-  programs = export_scene.export(scene_run, tmp_path, count=3, size=96)
+  trained = training.restore(scene_run)
+  programs = export_scene.export(trained, tmp_path, count=3, size=96)
   assert sorted(p.name for p in tmp_path.iterdir()) == ['000', '001', '002']
-  agent = restored.load(scene_run)
-  targets = run_setup.load_dataset(agent.setup, 'test').images[:3]
-  (drawn,) = restored.episodes(agent, 3, targets, greedy=True)
-  renderer = scene.SceneRenderer(agent.setup.environment)
+  targets = trained.experiment.load_images('test').images[:3]
+  (drawn,) = training.episodes(trained, 3, targets, greedy=True)
+  renderer = scene.SceneRenderer(trained.experiment.environment)
   for index, program in enumerate(programs):
     folder = tmp_path / f'{index:03d}'
     text = (folder / 'program.json').read_text()
@@ -44,10 +42,9 @@ def test_files_are_of_what_the_agent_did(scene_run, tmp_path):
     )
 
 
-@pytest.mark.slow
-def test_the_script_runs(scene_run, tmp_path):
-  process = tiny.script(
-      'export_scene.py',
+def test_the_program_runs(scene_run, tmp_path):
+  code, output, errors = tiny.run_program(
+      'tools/export_scene.py',
       f'--run_dir={scene_run}',
       f'--out_dir={tmp_path}',
       '--count=2',
@@ -55,15 +52,13 @@ def test_the_script_runs(scene_run, tmp_path):
       '--noshadows',
       '--nogreedy',
   )
-  output, errors = process.communicate(timeout=600)
-  assert process.returncode == 0, errors
+  assert code == 0, errors
   assert f'--mjcf={tmp_path}/000/scene.xml' in output
   assert opened(tmp_path / '001' / 'scene.png').shape == (64, 64, 3)
 
 
-@pytest.mark.usefixtures('compilation_cache')
-def test_a_run_of_paintings_is_refused(tmp_path):
-  run_dir = training.train(tiny.setup(tmp_path / 'run'))
-  with pytest.raises(ValueError, match='is no run of scenes'):
-    export_scene.export(run_dir, tmp_path / 'out')
+def test_an_agent_that_paints_is_refused(painting_run, tmp_path):
+  trained = training.restore(painting_run)
+  with pytest.raises(ValueError, match='does not make scenes'):
+    export_scene.export(trained, tmp_path / 'out')
   assert not (tmp_path / 'out').exists()

@@ -1,6 +1,5 @@
 """Weights from a run into a package's folder, and agents from there."""
 
-import io
 import json
 import pathlib
 import zipfile
@@ -9,17 +8,14 @@ import jax
 import numpy as np
 import pytest
 
-import draw
 from environments import painting
-import evaluate
-import export_weights
-import restored as restored_lib
-import run_setup
+from experiments.tools import export_weights
 from spiral_jax import agents
+from spiral_jax import training
 from spiral_jax import weights
 from spiral_jax.driver import checkpoints
 from spiral_jax.driver import serialization
-from tests.experiments import tiny
+from tests import tiny
 
 FIGURES = {
     'step': 1,
@@ -36,14 +32,13 @@ FAILURES = 'Loops of 8 stay open.'
 def _run_dir(tmp_path):
   """Returns a run of a conditional agent, untrained but evaluated."""
   folder = tmp_path / 'runs' / 'mine'
-  setup = tiny.setup(
+  experiment = tiny.experiment(
       folder, conditional=True, run=dict(data_dir=str(tmp_path / 'home'))
   )
-  agent = run_setup.make_agent(setup)
-  params = agent.init(jax.random.PRNGKey(0))
-  checkpoints.Checkpoints(
-      folder / 'checkpoints', run_setup.to_json(setup)
-  ).save(1, {'policy': {'learner': {'params': serialization.to_plain(params)}}})
+  params = experiment.make_agent().init(jax.random.key(0))
+  checkpoints.Checkpoints(folder / 'checkpoints', experiment.to_json()).save(
+      1, {'policy': {'learner': {'params': serialization.to_plain(params)}}}
+  )
   (folder / 'evaluation.json').write_text(json.dumps(FIGURES))
   (folder / 'omniglot').mkdir()
   (folder / 'omniglot' / 'evaluation.json').write_text(
@@ -78,15 +73,15 @@ def _folder(tmp_path, monkeypatch):
 @pytest.fixture(name='exported')
 def _exported(run_dir, flag_file, folder):
   return export_weights.export(
-      run_dir, 'mine', failures=FAILURES, flag_file=flag_file, folder=folder
+      run_dir, 'mine', failures=FAILURES, flag_file=flag_file, out_dir=folder
   )
 
 
-def _rounded(restored):
+def _rounded(trained):
   """Returns the parameters of a run as far as float16 tells them."""
   return jax.tree.map(
       lambda weights: weights.astype('float16').astype('float32'),
-      restored.params,
+      trained.params,
   )
 
 
@@ -96,45 +91,44 @@ def test_a_loaded_agent_acts_as_the_run_does(exported, run_dir):
   canvas = environment.reset().observation['canvas']
   target = np.random.default_rng(0).integers(0, 256, canvas.shape)
   observation = agents.Observation(canvas, target.astype(np.uint8))
-  restored = restored_lib.load(run_dir)
-  assert loaded.agent.parts == restored.agent.parts
+  trained = training.restore(run_dir)
+  assert loaded.agent.parts == trained.agent.parts
   for greedy in (False, True):
     one, two = (
         agent.step(
             params,
             agent.initial_state(2),
             observation,
-            jax.random.PRNGKey(3),
+            jax.random.key(3),
             greedy=greedy,
         )
-        for agent, params in (loaded[:2], (restored.agent, _rounded(restored)))
+        for agent, params in (loaded[:2], (trained.agent, _rounded(trained)))
     )
     jax.tree.map(np.testing.assert_array_equal, one, two)
     environment.step({k: np.asarray(v) for k, v in one[0].action.items()})
-  assert loaded.config == restored.setup.agent
+  assert loaded.config == trained.experiment.agent
   assert loaded.figures['error'] == 0.0123
   assert loaded.card == (exported / 'CARD.md').read_text()
 
 
-def test_draw_takes_weights_as_it_takes_a_checkpoint(exported, run_dir):
+def test_weights_draw_as_the_run_does(exported, run_dir):
   del exported
   targets = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 1))
   targets = targets.astype(np.uint8)
-  loaded = restored_lib.load_weights('mine')
-  restored = restored_lib.load(run_dir)
-  restored = restored._replace(params=_rounded(restored))
-  assert draw.draw(loaded, targets, samples=3, seed=1) == draw.draw(
-      restored, targets, samples=3, seed=1
+  loaded, trained = training.restore('mine'), training.restore(run_dir)
+  one, two = (
+      next(training.episodes(agent, 6, targets, seed=1))
+      for agent in (loaded, trained._replace(params=_rounded(trained)))
   )
-  with pytest.raises(ValueError, match='no discriminator.*--by=l2'):
-    draw.draw(loaded, targets, samples=1, by='score')
+  jax.tree.map(np.testing.assert_array_equal, one, two)
+  assert training.make_score(loaded) is None
 
 
 def test_weights_are_evaluated_as_runs_are(exported, tmp_path):
   del exported
-  loaded = restored_lib.load_weights('mine')
+  loaded = training.restore('mine')
   out = tmp_path / 'out'
-  figures = evaluate.evaluate_restored(loaded, out, dataset='omniglot', count=4)
+  figures = training.evaluate_agent(loaded, out, dataset='omniglot', count=4)
   assert figures['test_images'] == 4 and figures['error'] > 0
   assert json.loads((out / 'evaluation.json').read_text()) == figures
   assert {path.name for path in out.glob('*.png')} == {
@@ -187,12 +181,12 @@ def test_figures_of_another_checkpoint_are_not_those_of_this_one(
   for name in ('evaluation.json', 'omniglot/evaluation.json'):
     (run_dir / name).write_text(json.dumps(stale))
   monkeypatch.setattr(
-      export_weights.evaluate,
+      training,
       'evaluate',
       lambda path, step: {**FIGURES, 'error': step / 4},
   )
   export_weights.export(
-      run_dir, 'mine', failures=FAILURES, flag_file=flag_file, folder=folder
+      run_dir, 'mine', failures=FAILURES, flag_file=flag_file, out_dir=folder
   )
   figures = agents.load('mine').figures
   assert figures['error'] == 0.25 and 'on omniglot' not in figures
@@ -207,7 +201,7 @@ def test_nothing_is_left_of_an_export_that_failed(
   monkeypatch.setattr(np, 'savez_compressed', full)
   with pytest.raises(OSError, match='no space'):
     export_weights.export(
-        run_dir, 'mine', failures=FAILURES, flag_file=flag_file, folder=folder
+        run_dir, 'mine', failures=FAILURES, flag_file=flag_file, out_dir=folder
     )
   assert not list(folder.iterdir())
 
@@ -215,10 +209,10 @@ def test_nothing_is_left_of_an_export_that_failed(
 def test_what_does_not_fit_is_refused(exported, run_dir, flag_file, folder):
   def export(name='other', path=flag_file):
     export_weights.export(
-        run_dir, name, failures=FAILURES, flag_file=path, folder=folder
+        run_dir, name, failures=FAILURES, flag_file=path, out_dir=folder
     )
 
-  with pytest.raises(ValueError, match='mine is there already.*delete it'):
+  with pytest.raises(ValueError, match='mine exists; delete it.*--name'):
     export('mine')
   with pytest.raises(ValueError, match='--name=../x must be letters'):
     export('../x')
@@ -231,113 +225,15 @@ def test_what_does_not_fit_is_refused(exported, run_dir, flag_file, folder):
   assert exported.exists()
 
 
-def test_an_unknown_name_lists_those_there_are(exported, folder):
-  (folder / '.partial').mkdir()
-  (folder / '.partial' / 'config.json').write_text('{}')
-  with pytest.raises(ValueError, match="'x' .*; there are: mine$"):
-    agents.load('x')
-  with pytest.raises(ValueError, match='there are: mine$'):
-    agents.load('../weights/mine')
-  exported.rename(folder / 'other')
-  assert weights.names() == ['other']
-
-
-def test_without_any_weights_it_says_so(folder):
-  assert not folder.exists()
-  with pytest.raises(ValueError, match='there are: none$'):
-    agents.load('digits')
-
-
-def _cut(path):
-  path.write_bytes(path.read_bytes()[:-40])
-
-
-def _flip(path):
-  data = bytearray(path.read_bytes())
-  with zipfile.ZipFile(path) as archive:
-    entry = max(archive.infolist(), key=lambda info: info.file_size)
-  data[entry.header_offset + 200] ^= 0xFF
-  path.write_bytes(data)
-
-
-def _rewrite(path, change):
-  with np.load(path) as file:
-    arrays = dict(file)
-  np.savez(path, **change(arrays))
-
-
-def _pickled(path):
-  _rewrite(path, lambda a: {**a, min(a): np.array([{}], dtype=object)})
-
-
-def _transposed(path):
-  _rewrite(path, lambda a: {name: v.T for name, v in a.items()})
-
-
-def _one_less(path):
-  _rewrite(path, lambda a: {name: a[name] for name in sorted(a)[1:]})
-
-
-def _one_more(path):
-  _rewrite(path, lambda a: {**a, 'params/x': np.zeros(3, np.float32)})
-
-
-@pytest.mark.parametrize(
-    'damage', [_cut, _flip, _pickled, _transposed, _one_less, _one_more]
-)
-def test_damaged_weights_are_one_clear_error(exported, damage):
-  damage(exported / 'weights.npz')
-  with pytest.raises(ValueError, match='weights in .*mine are damaged'):
-    agents.load('mine')
-
-
-@pytest.mark.parametrize(
-    'text',
-    [
-        '',
-        '[]',
-        '{"format": 1}',
-        '{"format": 2}',
-    ],
-)
-def test_a_damaged_configuration_is_one_clear_error(exported, text):
-  (exported / 'config.json').write_text(text)
-  with pytest.raises(ValueError, match='weights in .*mine are damaged'):
-    agents.load('mine')
-
-
-@pytest.mark.parametrize('value', [1e5, -1e5, np.nan])
-def test_weights_that_float16_cannot_hold_are_refused(value):
-  params = {'params': {'value': {'bias': np.array([0.5, value], np.float32)}}}
-  with pytest.raises(ValueError, match=f'value/bias holds {value}.*earlier'):
-    weights.to_arrays(params)
-
-
-def test_a_missing_file_is_one_clear_error(exported):
-  (exported / 'CARD.md').unlink()
-  with pytest.raises(ValueError, match='weights in .*mine are damaged'):
-    agents.load('mine')
-
-
-@pytest.mark.slow
-def test_as_a_script(run_dir, flag_file, tmp_path):
-  process = tiny.script(
-      'export_weights.py',
+def test_the_program_writes_the_folder(run_dir, flag_file, tmp_path):
+  code, output, errors = tiny.run_program(
+      'tools/export_weights.py',
       f'--run_dir={run_dir}',
       '--name=mine',
       f'--failures={FAILURES}',
       f'--flag_file={flag_file}',
-      f'--folder={tmp_path / "weights"}',
+      f'--out_dir={tmp_path / "weights"}',
   )
-  output, errors = process.communicate(timeout=300)
-  assert process.returncode == 0, errors
+  assert code == 0, errors
   assert 'MB in' in output and errors == ''
-  assert zipfile.is_zipfile(
-      io.BytesIO((tmp_path / 'weights/mine/weights.npz').read_bytes())
-  )
-
-
-def test_the_name_of_a_data_set_is_that_of_the_agent_that_redraws_it():
-  omniglot, characters = agents.load('omniglot'), agents.load('characters')
-  assert omniglot.card == characters.card
-  assert omniglot.setup['dataset'] == 'omniglot'
+  assert zipfile.is_zipfile(tmp_path / 'weights/mine/weights.npz')

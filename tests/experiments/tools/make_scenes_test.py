@@ -1,4 +1,4 @@
-"""The script that makes scenes, as a person runs it."""
+"""The program that makes scenes, as a person runs it."""
 
 import os
 
@@ -9,22 +9,19 @@ import pytest
 from environments import scene
 from environments.scene import generator
 from spiral_jax import datasets
-from tests.experiments import tiny
+from tests import tiny
 
 SETTINGS = scene.SceneSettings(canvas_size=24, grid_size=6, sizes=(0.1, 0.2))
 FLAGS = ('--canvas_size=24', '--grid_size=6', '--sizes=0.1,0.2')
 
 
-def run(*arguments, **kwargs):
-  process = tiny.script('make_scenes.py', *FLAGS, *arguments, **kwargs)
-  output, errors = process.communicate(timeout=300)
-  return process.returncode, output, errors
+def run(*arguments):
+  return tiny.run_program('tools/make_scenes.py', *FLAGS, *arguments)
 
 
 @pytest.fixture(name='needs_table', scope='module')
-def _needs_table(compilation_cache):
+def _needs_table():
   """Puts the table into the cache, or skips where MuJoCo cannot draw."""
-  del compilation_cache
   try:
     scene.make(canvas_size=24, grid_size=6, sizes=(0.1, 0.2))
   except scene.NoOpenGLError as error:
@@ -34,20 +31,20 @@ def _needs_table(compilation_cache):
 @pytest.mark.usefixtures('needs_table')
 def test_makes_both_splits_and_a_sheet(tmp_path):
   code, output, errors = run(
-      f'--out_dir={tmp_path}', '--count=150', '--held_out=40', '--seed=3'
+      f'--out_dir={tmp_path}', '--train_scenes=150', '--held_out=40', '--seed=3'
   )
   assert code == 0, errors
   assert '150/150' in output and '40/40' in output
   assert f'{tmp_path}/contact_sheet.png' in output
   train, test = (
-      datasets.load_scenes(split, data_dir=str(tmp_path), size=24)
+      datasets.load('scenes', split, data_dir=str(tmp_path), size=24)
       for split in ('train', 'test')
   )
   assert train.images.shape == (150, 24, 24, 3)
   assert test.images.shape == (40, 24, 24, 3)
   for data in (train, test):
     count = len(data.images)
-    objects = scene.Objects(**data.objects)
+    objects = scene.Objects(**data.programs)
     assert not generator.overlap(SETTINGS, objects).any()
     # The programs make the pictures.
     renderer = scene.SceneRenderer(SETTINGS, count)
@@ -72,7 +69,7 @@ def test_a_seed_gives_the_same_files(tmp_path):
   for folder, seed in zip(folders, (0, 0, 1)):
     code, _, errors = run(
         f'--out_dir={folder}',
-        '--count=9',
+        '--train_scenes=9',
         '--held_out=3',
         f'--seed={seed}',
         '--max_objects=2',
@@ -87,7 +84,7 @@ def test_too_few_scenes_are_told(tmp_path):
   # There are few scenes of one object here, and all of them become known.
   code, _, errors = run(
       f'--out_dir={tmp_path}',
-      '--count=4000',
+      '--train_scenes=4000',
       '--held_out=30',
       '--shades=2',
       '--grid_size=2',
@@ -105,7 +102,7 @@ def test_too_few_scenes_are_told(tmp_path):
     [
         (['--span=0.9'], ['--span is 0.9', 'overhang']),
         (['--max_objects=21'], ['max_objects', '20']),
-        (['--count=0'], ['count']),
+        (['--train_scenes=0'], ['train_scenes']),
     ],
 )
 def test_a_typo_gives_one_line(tmp_path, arguments, words):
@@ -133,8 +130,11 @@ def test_without_opengl_and_without_a_table_one_line_says_what_to_do(tmp_path):
   with pytest.MonkeyPatch.context() as patch:
     patch.setenv('PYTHONPATH', os.pathsep.join(filter(None, paths)))
     patch.setenv('XDG_CACHE_HOME', str(tmp_path / 'empty'))
-    code, output, errors = run(f'--out_dir={tmp_path / "out"}')
-  assert code != 0
+    process = tiny.start_program(
+        'tools/make_scenes.py', *FLAGS, f'--out_dir={tmp_path / "out"}'
+    )
+    _, errors = process.communicate()
+  assert process.returncode != 0
   assert len(errors.splitlines()) == 1, errors
   assert 'sudo apt-get install libegl1' in errors
   assert not (tmp_path / 'out').exists()
