@@ -11,12 +11,13 @@ NATIVE = environments/painting/_native.so spiral_jax/ops/_native.so
 # mostly serial.
 PYTEST_FLAGS ?= -n 2
 
-.PHONY: help setup demo reconstruct test clean
+.PHONY: help setup demo reconstruct test docs clean
 
 help:
 	@echo 'make demo         train an agent that draws digits from noise'
 	@echo 'make reconstruct  train an agent that redraws given digits'
 	@echo 'make test         run the tests, the linter and the type checker'
+	@echo 'make docs         build the documentation, into site/'
 	@echo 'make setup        only set up; the others do so themselves'
 	@echo 'make clean        remove .venv and what builds left; runs/ stays'
 
@@ -34,6 +35,10 @@ test: setup .venv/.distributed
 	$(BIN) -m mypy || status=1; \
 	$(BIN) -m pytest $(PYTEST_FLAGS) || status=1; \
 	exit $$status
+
+# Warnings, of docstrings as well, are errors.
+docs: setup .venv/.docs
+	$(BIN) -m mkdocs build --strict
 
 setup: .venv/.installed
 
@@ -55,5 +60,9 @@ setup: .venv/.installed
 	$(BIN) -m pip install --editable '.[distributed]'
 	@touch $@
 
+.venv/.docs: .venv/.installed
+	$(BIN) -m pip install --editable '.[docs]'
+	@touch $@
+
 clean:
-	rm -rf .venv build dist *.egg-info $(NATIVE) .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .venv build dist site *.egg-info $(NATIVE) .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -34,6 +34,12 @@ _TRAIN = [
 # What several machines, and populations of runs, are run by.
 _DISTRIBUTED = ['ray>=2.60.0']
 
+# What `make docs` builds the documentation with.
+_DOCS = [
+    'mkdocs>=1.6.1',
+    'mkdocstrings[python]>=1.0.8',
+]
+
 # What benchmarks compare with.
 _BENCHMARK = ['torch>=2.13.0']
 
@@ -129,5 +135,6 @@ setuptools.setup(
         'distributed': _DISTRIBUTED,
         'test': _TEST,
         'benchmark': _BENCHMARK,
+        'docs': _DOCS,
     },
 )

@@ -5,16 +5,20 @@ with the package or those of a run:
 
   python experiments/draw.py --image=sketch.png
   python experiments/draw.py --image=photo.jpg --weights=portraits
-  python experiments/draw.py --image=sketches/ --checkpoint=runs/omniglot_cpu
+  python experiments/draw.py --image=sketches/ --run_dir=runs/omniglot_cpu
 
-Without either, drawings in lines are drawn by the agent of characters, other
-images by that of portraits.
-The agent draws each image several times and the best is kept. Into the folder
---out (for a folder of images: into a folder of each image's name below it) go
-program.json; picture_<size>.png and, in another brush, other_<size>.png;
-trace.png, with strokes colored by when they come; drawing.gif, drawing.mp4
-and drawing.html, which show how it is drawn; drawing.svg, and lines.svg for
-plotters; and target.png, what the agent saw.
+By default, line drawings are drawn by the agent of characters, and other images
+by that of portraits. The agent draws each image several times, and the best
+drawing is kept. --out_dir then holds (for a folder of images, in a folder of
+each image's name):
+
+  program.json             the commands
+  picture_<size>.png       the drawing
+  other_<size>.png         the same in another brush
+  trace.png                strokes colored by their order
+  drawing.gif, .mp4, .html animations of the drawing
+  drawing.svg, lines.svg   outlines, and center lines for plotters
+  target.png               the image as the agent saw it
 """
 
 from collections.abc import Callable, Sequence
@@ -39,76 +43,81 @@ from spiral_jax.training import plots
 _IMAGE = flags.DEFINE_string(
     'image', None, 'an image, or a folder of images', required=True
 )
+_RUN_DIR = flags.DEFINE_string(
+    'run_dir', '', 'folder of the run of a conditional agent'
+)
 _WEIGHTS = flags.DEFINE_string(
     'weights',
     '',
-    'that come with the package, whose agent draws; empty, those that fit '
-    'the images',
-)
-_CHECKPOINT = flags.DEFINE_string(
-    'checkpoint', '', 'folder of the run whose agent draws instead'
+    'name of weights that come with the package, or a folder of saved ones, '
+    'instead of a run; empty means weights that fit the images',
 )
 _STEP = flags.DEFINE_integer(
-    'step', None, 'of --checkpoint; the latest if none'
+    'step', None, 'step of the checkpoint; by default the latest'
 )
-_OUT = flags.DEFINE_string('out', 'out', 'folder to write to')
+_OUT_DIR = flags.DEFINE_string('out_dir', 'out', 'folder of the drawings')
 _SAMPLES = flags.DEFINE_integer(
     'samples',
     64,
-    'drawings of each image, of which one is kept',
+    'number of drawings of each image, the best of which is kept',
     lower_bound=1,
 )
 _BY = flags.DEFINE_enum(
     'by',
     'l2',
     ['l2', 'score'],
-    'what is best: the distance from the image, or the discriminator',
+    'criterion of the best drawing: its distance from the image, or the score '
+    'of the discriminator',
 )
 _INVERT = flags.DEFINE_enum(
     'invert',
     'auto',
     user_images.CHOICES,
-    'make black of white; auto, of images that are light ink on black or on '
-    'nothing, if the agent paints in gray',
+    'makes black of white; auto does so for light ink on black or on '
+    'transparent paper, if the agent paints in gray',
 )
 _CONTRAST = flags.DEFINE_enum(
     'contrast',
     'auto',
     user_images.CHOICES,
-    'make paper white and ink black; auto, of drawings in lines, if the '
+    'makes paper white and ink black; auto does so for line drawings, if the '
     'agent paints in gray',
 )
 _FIT = flags.DEFINE_enum(
     'fit',
     'crop',
     list(folder_lib.FITS),
-    'how an image becomes square: by its middle, or by more paper',
+    'way to make an image square: crop keeps its middle, pad adds paper',
 )
-_SIZES = flags.DEFINE_list('sizes', '64,256,1024', 'of pictures, pixels')
+_SIZES = flags.DEFINE_list(
+    'sizes', '64,256,1024', 'heights and widths of the pictures, in pixels'
+)
 _OTHER_BRUSH = flags.DEFINE_string(
     'other_brush', 'classic/dry_brush', 'brush of the other pictures'
 )
 _MILLIMETERS = flags.DEFINE_float(
     'millimeters', 100.0, 'height and width of lines.svg, for plotters'
 )
-_SEED = flags.DEFINE_integer('seed', 0, 'of what is sampled', lower_bound=0)
+_SEED = flags.DEFINE_integer(
+    'seed', 0, 'seed of sampled commands', lower_bound=0
+)
 
 _COLUMNS = 12  # Of the overview of a folder.
 _FILM_SIZE = 512  # Pixels of films, the page and the trace.
-# Weights for drawings in lines, and for all other images.
+# Weights for line drawings, and for all other images.
 _LINES, _COLORS = 'characters', 'portraits'
 
 
 class Drawing(NamedTuple):
-  """The best of several episodes, by what they were compared by."""
+  """The best of several drawings of an image."""
 
   program: painting.Program
-  error: float  # l2 a pixel, of the best.
-  mean_error: float  # Of all samples.
+  error: float  # Mean squared error of the best.
+  mean_error: float  # Mean over all drawings of the image.
 
 
 def draw(
-    restored: training.TrainedAgent,
+    trained: training.TrainedAgent,
     targets: np.ndarray,
     *,
     samples: int,
@@ -118,31 +127,33 @@ def draw(
   """Returns the best of several drawings of each image.
 
   Args:
-    restored: a conditional agent.
+    trained: a conditional agent.
     targets: uint8 `[N, H, W, C]`, of the size and channels of its canvas.
-    samples: drawings of each image.
-    by: 'l2', the distance from the target, or 'score', the discriminator's.
-    seed: of sampled commands.
+    samples: number of drawings of each image.
+    by: criterion of the best drawing: 'l2' for its distance from the target,
+      'score' for the score of the discriminator.
+    seed: seed of sampled commands.
 
   Raises:
-    ValueError: if the agent takes no targets, or has no discriminator to ask.
+    ValueError: if the agent does not paint, takes no targets, or comes without
+      the discriminator that is asked for.
   """
-  settings = restored.setup.painting
-  restored_lib.check_conditional(restored)
-  score = training.make_score(restored) if by == 'score' else None
+  settings = painting.check_is_painting(trained.experiment.environment)
+  training.check_conditional(trained)
+  score = training.make_score(trained) if by == 'score' else None
   if by == 'score' and score is None:
     raise ValueError('there is no discriminator with this agent; use --by=l2')
   count = len(targets) * samples
   # All samples of an image in a row, so that a batch may hold several images.
-  tasks = np.arange(count) // samples
+  image_of = np.arange(count) // samples
   errors = np.empty(count)
   merits = np.empty(count)
   best: dict[int, tuple[float, painting.Program]] = {}
   start = 0
   repeated = np.repeat(targets, samples, axis=0)
-  for trajectory in training.episodes(restored, count, repeated, seed=seed):
+  for trajectory in training.episodes(trained, count, repeated, seed=seed):
     canvas, target = trajectory.canvas[-1], np.asarray(trajectory.target)
-    shown = tasks[start : start + len(canvas)]
+    shown = image_of[start : start + len(canvas)]
     now = slice(start, start + len(shown))
     start += len(shown)
     error = evaluation.reconstruction_error(canvas, target)
@@ -164,37 +175,37 @@ def draw(
 def write(
     program: painting.Program,
     target: np.ndarray,
-    out: pathlib.Path,
+    out_dir: pathlib.Path,
     *,
     sizes: Sequence[int],
     other_brush: str,
     millimeters: float,
     title: str,
 ) -> None:
-  """Writes all files of a drawing; each is there whole or not.
+  """Writes all files of a drawing, each of them atomically.
 
   Args:
     program: the drawing.
-    target: what it is of, uint8 `[H, W, C]`.
-    out: the folder.
-    sizes: of the pictures, pixels.
-    other_brush: name of the brush of the other pictures.
-    millimeters: height and width of the lines for a plotter.
-    title: of the page.
+    target: the image that was drawn, uint8 `[H, W, C]`.
+    out_dir: folder to write to.
+    sizes: heights and widths of the pictures, in pixels.
+    other_brush: brush of the other pictures.
+    millimeters: height and width of lines.svg.
+    title: title of the page.
 
   Raises:
     ImportError, OSError, ValueError: as `painting.Program` does.
   """
-  # All that may be refused comes first, and then leaves nothing behind.
+  # Whatever may raise an error comes first, so that nothing is left behind.
   lines = program.to_svg(center_lines=True, millimeters=millimeters)
   images = {
       f'other_{size}.png': program.render(size, other_brush) for size in sizes
   }
   images |= {f'picture_{size}.png': program.render(size) for size in sizes}
   images |= {'trace.png': program.trace(_FILM_SIZE), 'target.png': target}
-  _write(out / 'program.json', program.to_json().encode())
+  _write(out_dir / 'program.json', program.to_json().encode())
   for name, image in images.items():
-    plots.save(image, out / name)
+    plots.save(image, out_dir / name)
   makers: dict[str, Callable[[], str | bytes]] = {
       'drawing.svg': program.to_svg,
       'lines.svg': lambda: lines,
@@ -206,7 +217,8 @@ def write(
   for name, make in makers.items():
     content = make()
     _write(
-        out / name, content.encode() if isinstance(content, str) else content
+        out_dir / name,
+        content.encode() if isinstance(content, str) else content,
     )
 
 
@@ -220,22 +232,24 @@ def main(argv: Sequence[str]) -> None:
   console = rich.console.Console(highlight=False)
   sizes = [_size(text) for text in _SIZES.value]
   path = pathlib.Path(_IMAGE.value).expanduser()
-  out = pathlib.Path(_OUT.value).expanduser()
+  out_dir = pathlib.Path(_OUT_DIR.value).expanduser()
   weights = _WEIGHTS.value
-  if not (weights or _CHECKPOINT.value):
+  if not (weights or _RUN_DIR.value):
     weights = _LINES if user_images.are_drawings(path) else _COLORS
     console.print(f'drawn by the agent of --weights={weights}')
-  restored = restored_lib.load_either(_CHECKPOINT.value, _STEP.value, weights)
-  _check(restored, out, sizes, _OTHER_BRUSH.value, _MILLIMETERS.value)
+  trained = training.restore(_RUN_DIR.value or weights, _STEP.value)
+  settings = painting.check_is_painting(trained.experiment.environment)
+  _check(settings, out_dir, sizes, _OTHER_BRUSH.value, _MILLIMETERS.value)
   names, targets = user_images.read(
       path,
-      restored.setup.painting,
+      size=settings.canvas_size,
+      channels=settings.channels,
       invert=_INVERT.value,
       contrast=_CONTRAST.value,
       fit=_FIT.value,
   )
   drawings = draw(
-      restored, targets, samples=_SAMPLES.value, by=_BY.value, seed=_SEED.value
+      trained, targets, samples=_SAMPLES.value, by=_BY.value, seed=_SEED.value
   )
   for name, target, drawing in rich.progress.track(
       list(zip(names, targets, drawings)),
@@ -247,7 +261,7 @@ def main(argv: Sequence[str]) -> None:
     write(
         drawing.program,
         target,
-        out / name if path.is_dir() else out,
+        out_dir / name if path.is_dir() else out_dir,
         sizes=sizes,
         other_brush=_OTHER_BRUSH.value,
         millimeters=_MILLIMETERS.value,
@@ -256,26 +270,25 @@ def main(argv: Sequence[str]) -> None:
   _show(console, names, drawings)
   if path.is_dir():
     canvas = np.stack([drawing.program.render() for drawing in drawings])
-    plots.save(_overview(canvas, targets), out / 'result.png')
+    plots.save(_overview(canvas, targets), out_dir / 'result.png')
     console.print(
-        f'drawings in {out}, a folder each, whose drawing.html is for a '
+        f'drawings in {out_dir}, a folder each, whose drawing.html is for a '
         'browser; all of them in result.png'
     )
   else:
-    console.print(f'drawings in {out}; open drawing.html in a browser')
+    console.print(f'drawings in {out_dir}; open drawing.html in a browser')
 
 
 def _check(
-    restored: training.TrainedAgent,
-    out: pathlib.Path,
+    settings: painting.PaintingSettings,
+    out_dir: pathlib.Path,
     sizes: Sequence[int],
     other_brush: str,
     millimeters: float,
 ) -> None:
-  """Raises what `write` would, of a first stroke, before any work."""
-  settings = restored.setup.painting
-  if out.exists() and not out.is_dir():
-    raise ValueError(f'--out={out} is a file; name a folder')
+  """Raises the errors that `write` would, before any work."""
+  if out_dir.exists() and not out_dir.is_dir():
+    raise ValueError(f'--out_dir={out_dir} is a file; name a folder')
   command = {name: np.zeros(1, int) for name in settings.action_spec()}
   program = painting.Program(settings, command)
   program.to_svg(center_lines=True, millimeters=millimeters)
@@ -307,7 +320,7 @@ def _size(text: str) -> int:
 def _show(
     console: rich.console.Console, names: list[str], drawings: list[Drawing]
 ) -> None:
-  """Prints a table of errors: of the best, and of a sample on average."""
+  """Prints a table of errors: the best, and the mean of all samples."""
   table = rich.table.Table(
       'image', f'l2, best of {_SAMPLES.value}', 'l2, one sample', 'better by'
   )

@@ -21,6 +21,14 @@ os.environ['XDG_CACHE_HOME'] = str(_CACHE / 'xdg')
 os.environ['JAX_COMPILATION_CACHE_DIR'] = str(_CACHE / 'xla')
 os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0.1'
 
+# Most of the tests' time is XLA's compiler's, half of it spent on optimizations
+# that tiny programs do not need.
+os.environ.setdefault(
+    'XLA_FLAGS',
+    '--xla_backend_optimization_level=0 '
+    '--xla_llvm_disable_expensive_passes=true',
+)
+
 # Examples are the same in every run, and the first of them may have to wait
 # for a compiler.
 hypothesis.settings.register_profile(

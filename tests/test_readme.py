@@ -1,30 +1,138 @@
-"""The README's examples run, and the pictures that it shows are there."""
+"""Examples of the README and of docs/ run; what they show and name is there."""
 
 import pathlib
 import re
+import sys
+import types
 
 import numpy as np
 from PIL import Image
 import pytest
 
+from environments import core
 from spiral_jax import evaluation
+from spiral_jax import training
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-TEXT = (ROOT / 'README.md').read_text()
-BLOCKS = re.findall(r'```python\n(.*?)```', TEXT, re.DOTALL)
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text()
+    for path in (ROOT / 'README.md', *sorted((ROOT / 'docs').rglob('*.md')))
+}
+BLOCKS = [
+    block
+    for text in PAGES.values()
+    for block in re.findall(r'```python\n(.*?)```', text, re.DOTALL)
+]
+# In the examples that train, what makes them take minutes.
+SHORT = {
+    'minutes=10': 'frames=48, batch_size=8, lockstep=True, picture_seconds=0',
+    'minutes=20': 'frames=72',
+    "torso='patches'": (
+        "torso='patches', location_head='spatial', channels=4, core_size=16,"
+        'torso_blocks=0, head_blocks=0, hidden_size=16'
+    ),
+    'episode_length=8, grid_size=16': (
+        'episode_length=3, grid_size=8, canvas_size=16'
+    ),
+}
 
 
-def run(marker):
-  """Runs the example that contains `marker`; returns its names."""
+def find(marker):
   (block,) = [block for block in BLOCKS if marker in block]
-  names = {}
-  exec(compile(block, 'README.md', 'exec'), names)
+  return block
+
+
+def run(marker, short=False):
+  """Runs the example that contains `marker`; returns its names."""
+  block = find(marker)
+  for old, new in SHORT.items() if short else ():
+    block = block.replace(old, new)
+  names = {'__name__': 'example'}
+  exec(compile(block, 'example', 'exec'), names)
   return names
 
 
+def test_the_example_of_weights_draws_what_it_is_shown():
+  names = run('redraw(')
+  canvas, digits = names['canvas'], names['digits']
+  assert canvas.shape == digits.shape == (16, 64, 64, 1)
+  error = evaluation.reconstruction_error
+  assert error(canvas, digits).mean() < error(canvas, digits[::-1]).mean()
+
+
 @pytest.mark.slow
-def test_the_notebook_example_learns_one_step():
-  names = run('make_learner')
+def test_the_example_of_training_trains_and_evaluates(
+    tmp_path, monkeypatch, capsys
+):
+  monkeypatch.chdir(tmp_path)
+  names = run("run_dir='runs/mine'", short=True)
+  assert names['figures']['frames'] == 48
+  assert 0 < names['figures']['share_of_blank'] < 10
+  assert '1\n' in capsys.readouterr().out
+  assert (tmp_path / 'runs/mine/result.png').exists()
+
+
+@pytest.mark.slow
+def test_the_example_of_resuming_trains_further(tmp_path, monkeypatch):
+  block = find("run_dir='runs/noise'")
+  # The default discriminator does not fit such small canvases.
+  block = block.replace('runs/noise', f'{tmp_path}/noise').replace(
+      'agent=agents.AgentConfig(',
+      'discriminator=agents.DiscriminatorConfig(channels=(4, 4), patch_size=2),'
+      'agent=agents.AgentConfig(',
+  )
+  monkeypatch.setitem(SHORT, 'noise_size=10', 'noise_size=3')
+  monkeypatch.setattr(sys.modules[__name__], 'BLOCKS', [block])
+  names = run('longer', short=True)
+  assert names['figures']['frames'] == 48
+  restored = training.restore(names['run_dir'])
+  assert int(restored.state['policy']['frames']) == 72
+
+
+def test_the_renderer_of_the_readme_is_one(monkeypatch):
+  module = types.ModuleType('squares')
+  monkeypatch.setitem(sys.modules, 'squares', module)
+  exec(compile(find('class Squares'), 'squares.py', 'exec'), module.__dict__)
+  task = training.find_task('squares')
+  assert task.name == 'squares'
+  environment = task.make_batch(task.settings(), 2)
+  blank = environment.reset().observation['canvas']
+  corner, side = np.array([0, 63]), np.array([1, 0])
+  canvas = environment.step({'corner': corner, 'side': side}).observation[
+      'canvas'
+  ]
+  assert (blank == 255).all() and blank.shape == (2, 16, 16, 1)
+  assert (canvas != 255).sum((1, 2, 3)).tolist() == [16, 4]
+  assert (canvas[0, :4, :4] == 80).all() and (canvas[1, 14:, 14:] == 80).all()
+
+
+def test_the_examples_of_own_renderer_are_a_task():
+  settings = run('class Settings:\n  """')['Settings']()
+  assert list(settings.action_spec()) == ['draw', 'corner', 'side']
+  task = run("name='my_package.rectangles'")['TASK']
+  assert isinstance(task, core.Task)
+  batch = task.make_batch(task.settings(), 3)
+  assert batch.reset().observation['canvas'].shape == (3, 16, 16, 1)
+
+
+def test_the_example_of_flag_files_reads_one(monkeypatch):
+  monkeypatch.chdir(ROOT)
+  experiment = run('expand_flag_files')['experiment']
+  assert experiment.learner.reward == 'l2'
+  assert experiment.environment.grid_size == 16
+  assert experiment.run.minutes == 5
+
+
+def test_the_example_of_watching_stops():
+  watch = run('def watch')['watch']
+  watch(training.PolicyUpdate(1, 8, None, {}))
+  with pytest.raises(training.StopProgram):
+    watch(training.PolicyUpdate(1, 1_000_000, None, {}))
+
+
+@pytest.mark.slow
+def test_the_example_of_an_update_learns_one_step():
+  names = run('make_learner(agent')
   assert names['trajectory'].canvas.shape == (9, 16, 64, 64, 1)
   assert names['trajectory'].canvas.dtype == np.uint8
   assert np.any(names['trajectory'].canvas[-1] < 255)
@@ -32,12 +140,21 @@ def test_the_notebook_example_learns_one_step():
   assert np.isfinite(names['logs']['loss'])
 
 
-def test_the_example_of_weights_draws_what_it_is_shown():
-  names = run('agents.load')
-  canvas, digits = names['canvas'], names['digits']
-  assert canvas.shape == digits.shape == (16, 64, 64, 1)
-  error = evaluation.reconstruction_error
-  assert error(canvas, digits).mean() < error(canvas, digits[::-1]).mean()
+def test_the_example_of_an_optimizer_is_one(monkeypatch):
+  given = {}
+  monkeypatch.setattr(
+      training, 'train', lambda experiment, **options: given.update(options)
+  )
+  run('train_with_weight_decay')['train_with_weight_decay'](None)
+  params = {'w': np.ones(3, np.float32)}
+  state = given['optimizer'].init(params)
+  updates, _ = given['optimizer'].update(params, state, params)
+  assert updates['w'].shape == (3,)
+
+
+def test_the_example_of_loading_loads():
+  names = run('digits.card')
+  assert 'digits' in names['names'] and '# digits' in names['digits'].card
 
 
 def test_the_painting_example_paints():
@@ -46,31 +163,49 @@ def test_the_painting_example_paints():
   assert canvas.min() < 0.9
 
 
-def test_the_example_of_a_program_makes_all_that_it_says():
-  names = run('Program')
+def test_the_example_of_a_program_makes_what_it_says():
+  names = run('painting.Program(')
   assert names['picture'].shape == (512, 512, 1)
   assert names['picture'].dtype == np.uint8 and names['picture'].min() < 128
-  assert names['page'].startswith('<!DOCTYPE html>')
   assert 'width="150mm"' in names['lines']
+  program = names['program']
+  assert type(program).from_json(program.to_json()) == program
 
 
 def test_the_names_of_the_losses_example_exist():
-  (block,) = [block for block in BLOCKS if 'spiral_jax.losses' in block]
-  imports, *calls = block.strip().split('\n\n')
+  imports, *calls = find('import policy_gradient').strip().split('\n\n')
   names = {}
   exec(imports, names)
   for module, function in re.findall(r'(\w+)\.(\w+)\(', calls[0]):
     assert callable(getattr(names[module], function))
 
 
-def test_pictures_are_there():
-  paths = re.findall(r'!\[[^]]*\]\(([^)]*)\)', TEXT)
-  assert paths
+def test_the_readme_is_short():
+  assert PAGES['README.md'].count('\n') <= 200
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_pictures_are_there(page):
+  paths = re.findall(r'!\[[^]]*\]\(([^)]*)\)', PAGES[page])
+  assert paths or page != 'README.md'
   for path in paths:
-    with Image.open(ROOT / path) as image:
+    with Image.open((ROOT / page).parent / path) as image:
       image.load()
 
 
-def test_files_that_are_named_are_there():
-  for path in re.findall(r'(?:experiments|docs)/[\w/]+\.\w+', TEXT):
+@pytest.mark.parametrize('page', [*PAGES, 'BUILD.md', 'experiments/README.md'])
+def test_files_that_are_named_are_there(page):
+  named = re.findall(
+      r'(?<![\w/])(?:experiments|docs|spiral_jax|tests|scripts)/[\w/]+\.\w+',
+      (ROOT / page).read_text(),
+  )
+  for path in named:
     assert (ROOT / path).exists(), path
+
+
+def test_all_programs_are_listed():
+  text = (ROOT / 'experiments/README.md').read_text()
+  for path in (ROOT / 'experiments').rglob('*.py'):
+    assert f'`{path.name}`' in text, path
+  for path in (ROOT / 'experiments').rglob('*.ipynb'):
+    assert f'`{path.name}`' in text, path

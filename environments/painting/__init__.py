@@ -19,6 +19,7 @@ from environments.painting import settings as settings_lib
 PaintingRenderer = renderer_lib.PaintingRenderer
 PaintingSettings = settings_lib.PaintingSettings
 Program = program_lib.Program
+check_is_painting = settings_lib.check_is_painting
 
 
 def _summarize(
@@ -61,7 +62,8 @@ def make(**settings: Any) -> core.RenderEnvironment:
     has `canvas`, float32 in [0, 1], `[H, W, C]`.
 
   Raises:
-    As `PaintingSettings` and `PaintingRenderer` do.
+    ImportError, FileNotFoundError: if libmypaint or its brushes are missing.
+    ValueError: if a setting is out of range, or the brush is unknown.
   """
   checked = PaintingSettings(**settings)
   return core.RenderEnvironment(
@@ -86,7 +88,7 @@ def make_batch(
     **settings: as for `make`.
 
   Raises:
-    As `make` does.
+    ImportError, FileNotFoundError, ValueError: as `make` does.
   """
   checked = PaintingSettings(**settings)
   return core.BatchedEnvironment(

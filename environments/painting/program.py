@@ -199,7 +199,7 @@ class Program:
       uint8 `[T + 1, size, size, C]`.
 
     Raises:
-      The same errors as `render`.
+      ImportError, FileNotFoundError, ValueError: as `render` does.
     """
     return np.stack(list(self._paint(size, brush)))
 

@@ -97,7 +97,8 @@ def make(
     float32 in [0, 1], `[H, W, 3]`.
 
   Raises:
-    As `SceneSettings` and `SceneRenderer` do.
+    NoOpenGLError: if the table is not cached and there is no OpenGL.
+    ValueError: if a setting is out of range.
   """
   checked = SceneSettings(**settings)
   return core.RenderEnvironment(
@@ -122,7 +123,7 @@ def make_batch(
     **settings: as for `make`.
 
   Raises:
-    As `make` does.
+    NoOpenGLError, ValueError: as `make` does.
   """
   checked = SceneSettings(**settings)
   return core.BatchedEnvironment(

@@ -83,7 +83,7 @@ class Splits:
     """Generates the scenes to train on, without drawing them.
 
     Raises:
-      As `load`.
+      NoOpenGLError, ValueError: as `make_images` does.
     """
     self._settings = settings
     self._held_out = held_out

@@ -1,9 +1,9 @@
-"""Times a policy update and drawing as work grows; writes a plot and a table.
+r"""Measures policy updates and drawing as work grows: a plot and a table.
 
-One gradient step on a whole batch, and drawing that batch, for several sizes of
-batches, lengths of episodes and sizes of canvases, each beside the others as
-the flags have them; and drawing by several actors at once, a thread each. Costs
-are a command's, so that growth in proportion is a level line.
+The benchmark times one gradient step on a whole batch, and drawing that batch,
+for several batch sizes, episode lengths and canvas sizes, the others as the
+flags say; and drawing by several actors at once, a thread each. Costs are per
+command, so that growth in proportion to work is a level line.
 
   python experiments/benchmarks/growth.py \
       --flagfile=experiments/flags/mnist_cpu.flags --out_dir=runs/growth
@@ -29,39 +29,43 @@ from spiral_jax.training import cli
 from spiral_jax.training import plots
 from spiral_jax.training import profiling
 
-run_setup.define_flags()
-_TURNS = flags.DEFINE_integer('turns', 5, 'times each is measured', 1)
+_EXPERIMENT = training.define_flags('environments.painting', dataset='mnist')
+_TURNS = flags.DEFINE_integer(
+    'turns', 5, 'number of measurements of each', lower_bound=1
+)
 _BATCH_SIZES = flags.DEFINE_list(
-    'batch_sizes', '16,32,64,128,256', 'episodes a batch'
+    'batch_sizes', '16,32,64,128,256', 'numbers of episodes in a batch'
 )
 _EPISODE_LENGTHS = flags.DEFINE_list(
-    'episode_lengths', '5,10,20,50,100', 'commands an episode'
+    'episode_lengths', '5,10,20,50,100', 'numbers of commands in an episode'
 )
 _CANVAS_SIZES = flags.DEFINE_list(
-    'canvas_sizes', '32,64,128,256', 'pixels each way'
+    'canvas_sizes', '32,64,128,256', 'heights and widths, in pixels'
 )
-_ACTORS = flags.DEFINE_list('actors', '1,2,4', 'threads that draw')
+_ACTORS = flags.DEFINE_list(
+    'actors', '1,2,4', 'numbers of threads that draw at once'
+)
 _OUT_DIR = flags.DEFINE_string(
-    'out_dir', 'runs/growth', 'folder of plot and table'
+    'out_dir', 'runs/growth', 'folder of the plot and the table'
 )
 
 
 class Cost(NamedTuple):
-  """Median microseconds a command."""
+  """Median microseconds per command."""
 
   drawing: float
   update: float
 
 
 def main(argv: Sequence[str]) -> None:
-  """Prints a line for each size, and draws them all."""
+  """Prints a line for each size, and plots them all."""
   del argv
-  setup = run_setup.read_flags('mnist')
-  setup = setup._replace(
+  experiment = _EXPERIMENT.value
+  experiment = experiment.replace(
       learner=dataclasses.replace(
-          setup.learner, epochs=1, minibatches=1, reward='l2'
+          experiment.learner, epochs=1, minibatches=1, reward='l2'
       ),
-      agent=dataclasses.replace(setup.agent, conditional=True),
+      agent=dataclasses.replace(experiment.agent, conditional=True),
   )
   growing = {
       'episodes a batch': _BATCH_SIZES,
@@ -70,50 +74,50 @@ def main(argv: Sequence[str]) -> None:
   }
   costs: dict[str, dict[int, Cost]] = {}
   for axis, sizes in growing.items():
-    print(f'{axis:20}   drawing    update  (microseconds a command)')
+    print(f'{axis:20}   drawing    update  (microseconds per command)')
     costs[axis] = {}
     for size in map(int, sizes.value):
-      cost = costs[axis][size] = measure(_with(setup, axis, size))
+      cost = costs[axis][size] = measure(_with(experiment, axis, size))
       print(f'{size:20} {cost.drawing:9.0f} {cost.update:9.0f}', flush=True)
   print(f'{"actors":20}   drawing')
   actors = {}
   for count in map(int, _ACTORS.value):
-    actors[count] = measure_actors(setup, count)
+    actors[count] = measure_actors(experiment, count)
     print(f'{count:20} {actors[count]:9.0f}', flush=True)
-  out = pathlib.Path(_OUT_DIR.value).expanduser()
-  out.mkdir(parents=True, exist_ok=True)
-  plot(costs, actors, out / 'growth.png')
+  out_dir = pathlib.Path(_OUT_DIR.value).expanduser()
+  out_dir.mkdir(parents=True, exist_ok=True)
+  plot(costs, actors, out_dir / 'growth.png')
   table: dict[str, Any] = {
       axis: {size: cost._asdict() for size, cost in row.items()}
       for axis, row in costs.items()
   }
   table['actors'] = actors
-  (out / 'growth.json').write_text(json.dumps(table, indent=2) + '\n')
-  print(f'growth.png and growth.json in {out}')
+  (out_dir / 'growth.json').write_text(json.dumps(table, indent=2) + '\n')
+  print(f'growth.png and growth.json in {out_dir}')
 
 
 def _with(
-    setup: training.Experiment, axis: str, size: int
+    experiment: training.Experiment, axis: str, size: int
 ) -> training.Experiment:
   if axis == 'episodes a batch':
-    return setup._replace(run=dataclasses.replace(setup.run, batch_size=size))
+    return experiment.replace(batch_size=size)
   fields = {
       'commands an episode': 'episode_length',
       'canvas, pixels': 'canvas_size',
   }
   changed: dict[str, Any] = {fields[axis]: size}
-  return setup._replace(
-      environment=dataclasses.replace(setup.environment, **changed)
+  return experiment.replace(
+      environment=dataclasses.replace(experiment.environment, **changed)
   )
 
 
-def measure(setup: training.Experiment) -> Cost:
-  """Returns what a command costs."""
-  agent = run_setup.make_agent(setup)
-  learner = agents.make_learner(agent, None, setup.learner)
-  state = learner.init(jax.random.PRNGKey(0))
+def measure(experiment: training.Experiment) -> Cost:
+  """Returns the costs of a command."""
+  agent = experiment.make_agent()
+  learner = agents.make_learner(agent, None, experiment.learner)
+  state = learner.init(jax.random.key(0))
   acting = jax.tree.map(np.array, state.params)
-  draw = _rollout(setup, agent, 0)
+  draw = _rollout(experiment, agent, 0)
   trajectory = draw(acting, 0)
 
   def update() -> None:
@@ -122,36 +126,36 @@ def measure(setup: training.Experiment) -> Cost:
     jax.block_until_ready(state)
 
   drawing, updating = _medians([lambda: draw(acting, 0), update])
-  commands = setup.run.batch_size * setup.painting.episode_length
+  commands = experiment.run.batch_size * experiment.environment.episode_length
   return Cost(1e6 * drawing / commands, 1e6 * updating / commands)
 
 
-def measure_actors(setup: training.Experiment, count: int) -> float:
-  """Returns what a command costs that `count` threads draw at once."""
-  agent = run_setup.make_agent(setup)
-  params = agent.init(jax.random.PRNGKey(0))
-  rollouts = [_rollout(setup, agent, seed) for seed in range(count)]
+def measure_actors(experiment: training.Experiment, count: int) -> float:
+  """Returns microseconds per command, drawn by `count` threads at once."""
+  agent = experiment.make_agent()
+  params = agent.init(jax.random.key(0))
+  rollouts = [_rollout(experiment, agent, seed) for seed in range(count)]
   with futures.ThreadPoolExecutor(count) as pool:
 
     def draw_all() -> None:
       list(pool.map(lambda draw: draw(params, 0), rollouts))
 
     (seconds,) = _medians([draw_all])
-  commands = setup.run.batch_size * setup.painting.episode_length
+  commands = experiment.run.batch_size * experiment.environment.episode_length
   return 1e6 * seconds / commands / count
 
 
 def _rollout(
-    setup: training.Experiment, agent: agents.Agent, seed: int
+    experiment: training.Experiment, agent: agents.Agent, seed: int
 ) -> rollout.Rollout:
-  batch = setup.run.batch_size
-  shape = batch, *run_setup.canvas_shape(setup)
+  batch = experiment.run.batch_size
+  shape = batch, *experiment.canvas_shape
   targets = np.random.default_rng(0).integers(256, size=shape, dtype=np.uint8)
   return rollout.Rollout(
-      run_setup.make_environment(setup, batch),
+      experiment.make_environment(batch),
       jax.jit(agent.step),
       agent.initial_state(batch),
-      noise_size=setup.agent.noise_size,
+      noise_size=experiment.agent.noise_size,
       targets=lambda: targets,
       seed=seed,
   )
@@ -168,7 +172,7 @@ def plot(
     actors: dict[int, float],
     path: pathlib.Path,
 ) -> None:
-  """Draws costs a command over what grows."""
+  """Plots costs per command against sizes."""
   canvas = figure.Figure(figsize=(12, 3), layout='constrained')
   axes = canvas.subplots(1, len(costs) + 1, sharey=True)
   for ax, (name, row) in zip(axes, costs.items()):
@@ -183,7 +187,7 @@ def plot(
   axes[-1].set_xticks(list(actors))
   axes[0].set_yscale('log', base=2)
   axes[0].yaxis.set_major_formatter(ticker.ScalarFormatter())
-  axes[0].set_ylabel('microseconds a command')
+  axes[0].set_ylabel('microseconds per command')
   axes[0].legend(['drawing', 'policy update'], frameon=False)
   plots.save_plot(canvas, path)
 

@@ -1,11 +1,11 @@
-"""Times learning and acting beside the same networks in PyTorch.
+r"""Compares learning and acting with the same networks in PyTorch.
 
-In one run, in turns, so that other work on the machine slows all alike: one
+All are timed in turns, so that other work on the machine slows all alike: one
 policy update (unroll, gradients, clipping, Adam), one discriminator update with
 gradient penalty, one step of acting on 64 canvases, and this machine's rate of
-f32 matrix products.  Where JAX has a GPU both run there, with TensorFloat-32
-(JAX_PLATFORMS, if it is set, must name cpu as well: cuda,cpu).
-PyTorch is not installed with the package:
+float32 matrix products. Where JAX has a GPU, both run there, in TensorFloat-32
+(JAX_PLATFORMS, if it is set, must include cpu as well: cuda,cpu). PyTorch is
+not installed with the package:
 
   python -m pip install --editable '.[train,benchmark]'
   python experiments/benchmarks/learning.py \
@@ -14,8 +14,8 @@ PyTorch is not installed with the package:
       --flagfile=experiments/flags/mnist.flags --turns=3
 
 With --trace_dir, a policy update and steps of acting are traced as well,
-operation by operation, for https://ui.perfetto.dev; which kinds of operations
-took longest is printed. ffi_call are those in C.
+operation by operation, for https://ui.perfetto.dev; the kinds of operations
+that took longest are printed. ffi_call are those in C.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,17 +29,25 @@ import numpy as np
 import torch
 
 from spiral_jax import agents
+from spiral_jax import training
 from spiral_jax.baselines import torch_agent
 from spiral_jax.driver import rollout
 from spiral_jax.training import cli
 from spiral_jax.training import profiling
 
-run_setup.define_flags()
-_TURNS = flags.DEFINE_integer('turns', 9, 'times each is measured', 1)
+_EXPERIMENT = training.define_flags('environments.painting', dataset='mnist')
+_FIGURES = flags.DEFINE_string(
+    'figures',
+    '',
+    'file of JSON lines that figures are added to; empty for none',
+)
+_TURNS = flags.DEFINE_integer(
+    'turns', 9, 'number of measurements of each', lower_bound=1
+)
 _TRACE_DIR = flags.DEFINE_string(
     'trace_dir',
     '',
-    'folder of traces of an update and of acting; empty, none',
+    'folder of traces of an update and of acting; empty for none',
 )
 
 _ACTING = 64  # Canvases.
@@ -50,48 +58,51 @@ def main(argv: Sequence[str]) -> None:
   """Prints a table."""
   del argv
   _use_the_same_device()
-  setup = run_setup.read_flags('mnist')
-  episodes = setup.run.batch_size // setup.learner.minibatches
-  setup = setup._replace(
+  experiment = _EXPERIMENT.value
+  episodes = experiment.run.batch_size // experiment.learner.minibatches
+  experiment = experiment.replace(
       learner=dataclasses.replace(
-          setup.learner, epochs=1, minibatches=1, reward='l2'
+          experiment.learner, epochs=1, minibatches=1, reward='l2'
       ),
-      agent=dataclasses.replace(setup.agent, conditional=True),
+      agent=dataclasses.replace(experiment.agent, conditional=True),
   )
-  steps = setup.painting.episode_length
+  steps = experiment.environment.episode_length
   print(
       f'{jax.devices()[0].device_kind}, {torch.get_num_threads()} threads; '
       f'PyTorch {torch.__version__}, JAX {jax.__version__}; {steps} commands, '
       f'{_TURNS.value} turns; milliseconds: median (quartiles)'
   )
-  agent = run_setup.make_agent(setup)
-  trajectory = _trajectory(setup, agent, episodes)
+  agent = experiment.make_agent()
+  trajectory = _trajectory(experiment, agent, episodes)
   rate = 2 * 2048**3 / np.median(profiling.in_turns([_product()], _TURNS.value))
   print(f'matrix products: {rate / 1e9:.0f} GFLOP/s')
-  ours, flops = _policy_update(setup, agent, trajectory)
+  ours, flops = _policy_update(experiment, agent, trajectory)
   _trace('update', ours, calls=1)
   median = _compare(
       f'policy update, {episodes} episodes',
       ours,
-      _torch_policy_update(setup, agent, trajectory),
+      _torch_policy_update(experiment, agent, trajectory),
   )
   print(
       f'  {flops / 1e9:.1f} GFLOP: {flops / median / 1e9:.0f} GFLOP/s, '
       f'{flops / median / rate:.0%} of the rate of matrix products'
   )
   profiling.record(
-      'policy update, share of the rate of matrix products',
-      flops / median / rate,
-      '%',
+      _FIGURES.value,
+      profiling.Figure(
+          'policy update, share of the rate of matrix products',
+          flops / median / rate,
+          '%',
+      ),
   )
-  size = setup.run.batch_size
+  size = experiment.run.batch_size
   _compare(
       f'discriminator update, {size} images',
-      _discriminator_update(setup, size),
-      _torch_discriminator_update(setup, size),
+      _discriminator_update(experiment, size),
+      _torch_discriminator_update(experiment, size),
   )
-  act = _acting(setup, agent)
-  _compare(f'acting, {_ACTING} canvases', act, _torch_acting(setup, agent))
+  act = _acting(experiment, agent)
+  _compare(f'acting, {_ACTING} canvases', act, _torch_acting(experiment, agent))
   _trace('acting', act, calls=50)
 
 
@@ -105,13 +116,16 @@ def _compare(name: str, ours: Callable, theirs: Callable) -> float:
   print(f'{"":36}{ratio:.2f}x as fast ({low:.2f} to {high:.2f})', flush=True)
   ours_ms, theirs_ms = np.median(times, axis=1)
   profiling.record(
-      name, ours_ms, 'ms', theirs_ms, 'PyTorch', ratio, (low, high)
+      _FIGURES.value,
+      profiling.Figure(
+          name, ours_ms, 'ms', theirs_ms, 'PyTorch', ratio, (low, high)
+      ),
   )
   return float(ours_ms) / 1e3
 
 
 def _trace(name: str, function: Callable, calls: int) -> None:
-  """Traces calls, below --trace_dir if it is given, and prints what is long."""
+  """Traces calls if --trace_dir is given; prints the longest operations."""
   if not _TRACE_DIR.value:
     return
   function()  # Compiles.
@@ -152,24 +166,24 @@ def _product() -> Callable:
   return lambda: multiply(x).block_until_ready()
 
 
-def _trajectory(setup, agent, episodes: int) -> agents.Trajectory:
+def _trajectory(experiment, agent, episodes: int) -> agents.Trajectory:
   """Returns commands of an untrained agent on random targets."""
   rng = np.random.default_rng(0)
-  shape = (episodes, *run_setup.canvas_shape(setup))
+  shape = (episodes, *experiment.canvas_shape)
   act = rollout.Rollout(
-      run_setup.make_environment(setup, episodes),
+      experiment.make_environment(episodes),
       jax.jit(agent.step),
       agent.initial_state(episodes),
-      noise_size=setup.agent.noise_size,
+      noise_size=experiment.agent.noise_size,
       targets=lambda: rng.integers(256, size=shape, dtype=np.uint8),
   )
-  return act(agent.init(jax.random.PRNGKey(0)), 0)
+  return act(agent.init(jax.random.key(0)), 0)
 
 
-def _policy_update(setup, agent, trajectory) -> tuple[Callable, float]:
+def _policy_update(experiment, agent, trajectory) -> tuple[Callable, float]:
   """Returns an update and its floating point operations."""
-  learner = agents.make_learner(agent, None, setup.learner)
-  state = learner.init(jax.random.PRNGKey(0))
+  learner = agents.make_learner(agent, None, experiment.learner)
+  state = learner.init(jax.random.key(0))
 
   def update():
     nonlocal state
@@ -179,15 +193,17 @@ def _policy_update(setup, agent, trajectory) -> tuple[Callable, float]:
   return update, profiling.gradient_flops(agent, state.params, trajectory)
 
 
-def _torch_policy_update(setup, agent, trajectory) -> Callable:
-  network = _torch_policy(setup, agent)
+def _torch_policy_update(experiment, agent, trajectory) -> Callable:
+  network = _torch_policy(experiment, agent)
   optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
   canvas = trajectory.canvas[:-1]
   target = np.broadcast_to(trajectory.target, canvas.shape)
   steps, batch = canvas.shape[:2]
   both = _tensor(np.concatenate([canvas, target], axis=-1))
   images = both.permute(0, 1, 4, 2, 3)
-  noise = torch.randn(batch, setup.agent.noise_size).expand(steps, batch, -1)
+  noise = torch.randn(batch, experiment.agent.noise_size).expand(
+      steps, batch, -1
+  )
   action = {
       name: _tensor(value).long().flatten()
       for name, value in trajectory.action.items()
@@ -200,7 +216,7 @@ def _torch_policy_update(setup, agent, trajectory) -> Callable:
 
   def update():
     _, log_prob, entropy, value, _ = network(
-        torch_agent.see(images, setup.agent), noise, previous, action
+        torch_agent.see(images, experiment.agent), noise, previous, action
     )
     loss = (
         -(log_prob * advantage).mean()
@@ -221,15 +237,15 @@ def _shift(value: torch.Tensor) -> torch.Tensor:
   return torch.cat([torch.full_like(value[:1], -1), value[:-1]])
 
 
-def _torch_policy(setup, agent) -> torch_agent.Policy:
+def _torch_policy(experiment, agent) -> torch_agent.Policy:
   network = torch_agent.Policy(
-      agent.parts, run_setup.canvas_shape(setup), setup.agent
+      agent.parts, experiment.canvas_shape, experiment.agent
   )
   _order(network)
-  params = jax.eval_shape(agent.init, jax.random.PRNGKey(0))
+  params = jax.eval_shape(agent.init, jax.random.key(0))
   count = sum(leaf.size for leaf in jax.tree.leaves(params))
   # PyTorch's LSTM has a second bias, which adds nothing.
-  theirs = torch_agent.num_parameters(network) - 4 * setup.agent.core_size
+  theirs = torch_agent.num_parameters(network) - 4 * experiment.agent.core_size
   assert theirs == count, (theirs, count)
   return network
 
@@ -239,13 +255,13 @@ def _order(network: torch.nn.Module) -> None:
   network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def _discriminator_update(setup, batch: int) -> Callable:
-  shape = run_setup.canvas_shape(setup)
+def _discriminator_update(experiment, batch: int) -> Callable:
+  shape = experiment.canvas_shape
   learner = agents.make_discriminator_learner(
-      agents.make_discriminator(shape, False, setup.discriminator),
-      setup.discriminator,
+      agents.make_discriminator(shape, False, experiment.discriminator),
+      experiment.discriminator,
   )
-  state = learner.init(jax.random.PRNGKey(0))
+  state = learner.init(jax.random.key(0))
   images = np.random.default_rng(0).random((2, batch, *shape), np.float32)
 
   def update():
@@ -256,9 +272,9 @@ def _discriminator_update(setup, batch: int) -> Callable:
   return update
 
 
-def _torch_discriminator_update(setup, batch: int) -> Callable:
-  size, _, channels = run_setup.canvas_shape(setup)
-  network = torch_agent.Discriminator(size, channels, setup.discriminator)
+def _torch_discriminator_update(experiment, batch: int) -> Callable:
+  size, _, channels = experiment.canvas_shape
+  network = torch_agent.Discriminator(size, channels, experiment.discriminator)
   _order(network)
   optimizer = torch.optim.Adam(network.parameters(), lr=1e-4, betas=(0.5, 0.99))
   real, fake = torch.rand(2, batch, channels, size, size)
@@ -274,14 +290,14 @@ def _torch_discriminator_update(setup, batch: int) -> Callable:
   return update
 
 
-def _acting(setup, agent) -> Callable:
-  params = agent.init(jax.random.PRNGKey(0))
+def _acting(experiment, agent) -> Callable:
+  params = agent.init(jax.random.key(0))
   step = jax.jit(agent.step)
   state = agent.initial_state(_ACTING)
-  canvas = np.zeros((_ACTING, *run_setup.canvas_shape(setup)), np.uint8)
-  noise = np.zeros((_ACTING, setup.agent.noise_size), np.float32)
+  canvas = np.zeros((_ACTING, *experiment.canvas_shape), np.uint8)
+  noise = np.zeros((_ACTING, experiment.agent.noise_size), np.float32)
   observation = agents.Observation(canvas, canvas, noise)
-  key = jax.random.PRNGKey(1)
+  key = jax.random.key(1)
 
   def act():
     jax.device_get(step(params, state, observation, key)[0])
@@ -289,17 +305,17 @@ def _acting(setup, agent) -> Callable:
   return act
 
 
-def _torch_acting(setup, agent) -> Callable:
-  network = _torch_policy(setup, agent)
-  size, _, channels = run_setup.canvas_shape(setup)
+def _torch_acting(experiment, agent) -> Callable:
+  network = _torch_policy(experiment, agent)
+  size, _, channels = experiment.canvas_shape
   # From the renderer, which paints in the host's memory.
   images = np.zeros((1, _ACTING, 2 * channels, size, size), np.uint8)
-  noise = torch.zeros(1, _ACTING, setup.agent.noise_size)
+  noise = torch.zeros(1, _ACTING, experiment.agent.noise_size)
   previous = {part.name: torch.full((_ACTING,), -1) for part in agent.parts}
 
   @torch.inference_mode()
   def act():
-    seen = torch_agent.see(_tensor(images), setup.agent)
+    seen = torch_agent.see(_tensor(images), experiment.agent)
     command, *_ = network(seen, noise, previous, None)
     for value in command.values():
       value.cpu()

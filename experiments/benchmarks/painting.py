@@ -1,7 +1,7 @@
-"""Times the painting renderer: microseconds a command and canvas.
+"""Times the painting renderer: microseconds per command and canvas.
 
-Runs every way to paint in turns, so that other work on the machine slows all
-of them alike, and prints the median over the turns with the quartiles.
+All ways to paint take turns, so that other work on the machine slows all alike;
+printed are medians over the turns, with quartiles.
 
   python experiments/benchmarks/painting.py
   python experiments/benchmarks/painting.py --brush=classic/dry_brush --color
@@ -19,12 +19,21 @@ from environments.painting import native
 from spiral_jax.training import cli
 from spiral_jax.training import profiling
 
-_BRUSH = flags.DEFINE_string('brush', 'classic/pen', 'Brush to paint with.')
-_COLOR = flags.DEFINE_bool('color', False, 'Whether to paint in color.')
-_CANVASES = flags.DEFINE_integer('canvases', 64, 'Canvases a batch.', 1)
-_COMMANDS = flags.DEFINE_integer('commands', 20, 'Commands an episode.', 1)
+_BRUSH = flags.DEFINE_string('brush', 'classic/pen', 'brush to paint with')
+_COLOR = flags.DEFINE_boolean('color', False, 'paints in color')
+_CANVASES = flags.DEFINE_integer(
+    'canvases', 64, 'number of canvases in a batch', lower_bound=1
+)
+_COMMANDS = flags.DEFINE_integer(
+    'commands', 20, 'number of commands in an episode', lower_bound=1
+)
 _TURNS = flags.DEFINE_integer(
-    'turns', 9, 'Episodes that each way to paint is timed for.', 1
+    'turns', 9, 'number of episodes of each way to paint', lower_bound=1
+)
+_FIGURES = flags.DEFINE_string(
+    'figures',
+    '',
+    'file of JSON lines that figures are added to; empty for none',
 )
 
 
@@ -61,7 +70,7 @@ def time_commands(
     renderer: painting.PaintingRenderer,
     program: Sequence[Mapping[str, np.ndarray]],
 ) -> float:
-  """Returns microseconds a command and canvas, of wall time."""
+  """Returns microseconds per command and canvas, of wall time."""
   renderer.reset()
   start = time.perf_counter()
   for command in program:
@@ -71,7 +80,7 @@ def time_commands(
 
 
 def main(argv: Sequence[str]) -> None:
-  """Prints a table and the two ratios that the project promises."""
+  """Prints a table, and ratios of ways to paint."""
   del argv
   settings = painting.PaintingSettings(
       brush=_BRUSH.value,
@@ -97,7 +106,7 @@ def main(argv: Sequence[str]) -> None:
   print(
       f'{settings.brush}, {kind}, {_CANVASES.value} canvases of'
       f' {settings.canvas_size} pixels, {_TURNS.value} turns;'
-      ' microseconds a command and canvas'
+      ' microseconds per command and canvas'
   )
   for way in ways:
     low, median, high = np.percentile(times[way], [25, 50, 75])
@@ -110,7 +119,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _compare(fast: Way, slow: Way, times: Mapping[Way, list[float]]) -> None:
-  """Prints how many times faster, turn by turn."""
+  """Prints the ratio of times: median over the turns, with quartiles."""
   ratios = np.array(times[slow]) / np.array(times[fast])
   low, median, high = np.percentile(ratios, [25, 50, 75])
   print(
@@ -118,13 +127,16 @@ def _compare(fast: Way, slow: Way, times: Mapping[Way, list[float]]) -> None:
       f' ({low:.2f} to {high:.2f})'
   )
   profiling.record(
-      f'a command on a canvas, {fast.name}',
-      float(np.median(times[fast])),
-      'us',
-      float(np.median(times[slow])),
-      slow.name,
-      median,
-      (low, high),
+      _FIGURES.value,
+      profiling.Figure(
+          f'a command on a canvas, {fast.name}',
+          float(np.median(times[fast])),
+          'us',
+          float(np.median(times[slow])),
+          slow.name,
+          median,
+          (low, high),
+      ),
   )
 
 

@@ -1,21 +1,21 @@
-"""Times whole training beside its parts, and from its start.
+r"""Times whole training, from its start and against its parts.
 
-Prints, of the training that the flags name: the seconds from start to the first
-update, with an empty cache of compilations and again with the one that the
-first left; commands a second of the running script and the most memory it
-holds; the rate of the same training with XLA's own convolutions instead of the
-native ones; and beside it the rate that its parts allow, each timed alone with
-nothing beside it (drawing a batch, discriminator updates, a policy update):
+The benchmark prints, of the training that the flags describe: the seconds from
+start to first update, with an empty cache of compilations and then with a full
+one; commands per second, and the largest memory; the rate of the same training
+with XLA's convolutions instead of the native ones; and the rate that the parts
+allow, each timed alone (drawing a batch, discriminator updates, a policy
+update):
 
   python experiments/benchmarks/pipeline.py \
       --flagfile=experiments/flags/mnist_cpu.flags
 
-Parts that take turns on the same cores cannot be faster than 100%, but for what
-one leaves idle and another uses. --discriminator_updates is a bound: as many of
-them count as there were.
+Parts that take turns on the same cores exceed 100% only if one uses what
+another leaves idle. --discriminator_updates is an upper limit: the updates that
+were made count.
 
-With --learn_minutes, of a conditional agent, it only trains for so long with
-either convolutions, and prints the errors on held-out images.
+With --learn_minutes, for a conditional agent, the benchmark instead trains for
+that long with either kind of convolutions, and prints held-out errors.
 """
 
 from collections.abc import Sequence
@@ -28,6 +28,7 @@ import tempfile
 import time
 from typing import IO, Any, NamedTuple
 
+from absl import flags
 import jax
 import numpy as np
 
@@ -37,9 +38,35 @@ from spiral_jax.driver import rollout
 from spiral_jax.training import cli
 from spiral_jax.training import profiling
 
-_SCRIPT = pathlib.Path(__file__).resolve().parents[1] / 'mnist.py'
+_EXPERIMENT = training.define_flags('environments.painting', dataset='mnist')
+_TURNS = flags.DEFINE_integer(
+    'turns', 7, 'number of measurements of each part', lower_bound=1
+)
+_SECONDS = flags.DEFINE_float(
+    'seconds',
+    120.0,
+    'seconds of training after its first update',
+    lower_bound=1.0,
+)
+_WITH_PLAIN = flags.DEFINE_boolean(
+    'plain', True, 'trains once more with the convolutions of XLA'
+)
+_LEARN_MINUTES = flags.DEFINE_float(
+    'learn_minutes',
+    0.0,
+    'minutes of training with either kind of convolutions, whose errors are '
+    'compared; 0 compares rates',
+    lower_bound=0.0,
+)
+_FIGURES = flags.DEFINE_string(
+    'figures',
+    '',
+    'file of JSON lines that figures are added to; empty for none',
+)
 
-# Flags of this script alone, not of the training.
+_PROGRAM = pathlib.Path(__file__).resolve().parents[1] / 'mnist.py'
+
+# Flags of the benchmark alone, not of the training.
 _OWN = (
     '--turns',
     '--seconds',
@@ -49,43 +76,27 @@ _OWN = (
     '--learn_minutes',
 )
 
-# A program that runs the script without the native convolutions.
+# Runs a program without the native convolutions.
 _PLAIN = """
 import runpy, sys
 from spiral_jax.ops import native
-
-run_setup.define_flags()
-_TURNS = flags.DEFINE_integer('turns', 7, 'times each part is measured', 1)
-_SECONDS = flags.DEFINE_float(
-    'seconds', 120, 'of training, after its first update', 1
-)
-_PLAIN_TOO = flags.DEFINE_boolean(
-    'plain', True, 'train once more with the convolutions of XLA'
-)
-_LEARN_MINUTES = flags.DEFINE_float(
-    'learn_minutes',
-    0,
-    'of training, with either, whose errors are compared',
-    0,
-)
 native.is_built = lambda: False
 sys.argv = sys.argv[1:]
-sys.path.insert(0, sys.argv[0].rpartition('/')[0])
 runpy.run_path(sys.argv[0], run_name='__main__')
 """
 
 
 class Run(NamedTuple):
-  """What was seen of a training run."""
+  """Measurements of a training run."""
 
   start: float  # Seconds from its start to the first update.
-  rate: float  # Commands a second since.
-  memory: float  # Most that was resident, MiB.
-  discriminator_updates: float  # For each command.
+  rate: float  # Commands per second since then.
+  memory: float  # Largest resident memory, MiB.
+  discriminator_updates: float  # Per command.
 
 
 class _Progress(NamedTuple):
-  """What the metrics of a run say of it."""
+  """Progress of a run, from its metrics."""
 
   seconds: float  # On the monotonic clock, when they were read.
   frames: int  # Commands that the policy has learned from.
@@ -95,24 +106,25 @@ class _Progress(NamedTuple):
 def main(argv: Sequence[str]) -> None:
   """Prints the figures."""
   del argv
-  setup = run_setup.read_flags('mnist')
-  if _LEARN_MINUTES.value and not setup.agent.conditional:
+  experiment = _EXPERIMENT.value
+  if _LEARN_MINUTES.value and not experiment.agent.conditional:
     raise ValueError(
         '--learn_minutes compares errors on given images: add --conditional, '
         'or name a flag file that has it'
     )
-  if _LEARN_MINUTES.value and not _PLAIN_TOO.value:
+  if _LEARN_MINUTES.value and not _WITH_PLAIN.value:
     raise ValueError(
-        '--noplain leaves out what --learn_minutes compares with: leave out one'
+        '--noplain leaves out what --learn_minutes compares with; leave out '
+        'one of the two'
     )
   if _LEARN_MINUTES.value:
     _compare_learning(_LEARN_MINUTES.value)
   else:
-    _compare_rates(setup)
+    _compare_rates(experiment)
 
 
-def _compare_rates(setup: training.Experiment) -> None:
-  """Prints how soon and how fast it trains, beside its parts."""
+def _compare_rates(experiment: training.Experiment) -> None:
+  """Prints rates of training and of its parts."""
   with tempfile.TemporaryDirectory() as folder:
     cache = pathlib.Path(folder, 'cache')
     cold = train(pathlib.Path(folder, 'cold'), cache, seconds=0)
@@ -120,27 +132,28 @@ def _compare_rates(setup: training.Experiment) -> None:
     run = train(pathlib.Path(folder, 'run'), cache, seconds=_SECONDS.value)
     print(f'start to first update, from the cache  {run.start:8.1f} s')
     print(f'most memory                            {run.memory:8.0f} MiB')
-    if _PLAIN_TOO.value:
+    if _WITH_PLAIN.value:
       plain = train(
           pathlib.Path(folder, 'plain'),
           cache,
           seconds=_SECONDS.value,
           program=['-c', _PLAIN],
       )
-  profiling.record('start to first update, empty cache', cold.start, 's')
-  profiling.record('start to first update, from the cache', run.start, 's')
-  profiling.record('most memory', run.memory, 'MiB')
-  frames = setup.run.batch_size * setup.painting.episode_length // setup.pieces
-  seconds = parts(setup, _TURNS.value, run.discriminator_updates * frames)
+  _record('start to first update, empty cache', cold.start, 's')
+  _record('start to first update, from the cache', run.start, 's')
+  _record('most memory', run.memory, 'MiB')
+  length = experiment.environment.episode_length // experiment.num_pieces
+  frames = experiment.run.batch_size * length
+  seconds = parts(experiment, _TURNS.value, run.discriminator_updates * frames)
   total = sum(seconds.values())
   for name, value in seconds.items():
-    print(f'{name:38} {1e3 * value:8.1f} ms a batch, {value / total:.0%}')
+    print(f'{name:38} {1e3 * value:8.1f} ms per batch, {value / total:.0%}')
   print(f'its parts allow                        {frames / total:8.1f} /s')
   print(
       f'training does, over {_SECONDS.value:3.0f} s             {run.rate:8.1f}'
       f' /s, {run.rate * total / frames:.0%}'
   )
-  profiling.record(
+  _record(
       'training',
       run.rate,
       'commands/s',
@@ -148,13 +161,13 @@ def _compare_rates(setup: training.Experiment) -> None:
       'its parts alone',
       run.rate * total / frames,
   )
-  if _PLAIN_TOO.value:
+  if _WITH_PLAIN.value:
     ratio = run.rate / plain.rate
     print(
         f'with convolutions of XLA               {plain.rate:8.1f} /s: '
         f'{ratio:.2f}x as fast'
     )
-    profiling.record(
+    _record(
         'training',
         run.rate,
         'commands/s',
@@ -164,6 +177,10 @@ def _compare_rates(setup: training.Experiment) -> None:
     )
 
 
+def _record(name: str, *values: Any) -> None:
+  profiling.record(_FIGURES.value, profiling.Figure(name, *values))
+
+
 def train(
     run_dir: pathlib.Path,
     cache: pathlib.Path,
@@ -171,17 +188,16 @@ def train(
     seconds: float,
     program: Sequence[str] = (),
 ) -> Run:
-  """Runs the training script until `seconds` after its first update.
+  """Runs the training program until `seconds` after its first update.
 
   Args:
-    run_dir: of the run.
-    cache: of compilations, which are added to it.
-    seconds: how long, after the first update.
-    program: arguments of Python's that run the script that they are followed
-      by; none, Python does.
+    run_dir: folder of the run.
+    cache: folder of compilations, to which more are added.
+    seconds: seconds of training after the first update.
+    program: Python's arguments before the training program and its flags.
 
   Raises:
-    RuntimeError: with what the script said, if it ended before.
+    RuntimeError: with its output, if the program ended before.
   """
   start = time.monotonic()
   with tempfile.TemporaryFile('w+') as output:
@@ -192,7 +208,11 @@ def train(
       memory = 0.0
       first: _Progress | None = None
       last: _Progress | None = None
-      while first is None or time.monotonic() < first.seconds + seconds:
+      while (
+          first is None
+          or time.monotonic() < first.seconds + seconds
+          or (seconds and last == first)  # A rate needs two updates.
+      ):
         time.sleep(0.1)
         if script.poll() is not None:
           output.seek(0)
@@ -222,26 +242,28 @@ def _start(
     output: IO[str],
     more_flags: Sequence[str],
 ) -> subprocess.Popen:
-  """Starts the training script with this script's flags and `more_flags`."""
+  """Starts the training program with this one's flags and `more_flags`."""
   arguments = [a for a in sys.argv[1:] if not a.startswith(_OWN)]
+  environment = {**os.environ, 'XDG_CACHE_HOME': str(cache)}
+  environment.pop('JAX_COMPILATION_CACHE_DIR', None)  # It would be preferred.
   return subprocess.Popen(
       [
           sys.executable,
           *program,
-          str(_SCRIPT),
+          str(_PROGRAM),
           *arguments,
           f'--run_dir={run_dir}',
           '--frames=0',
           *more_flags,
       ],
-      env={**os.environ, 'XDG_CACHE_HOME': str(cache)},
+      env=environment,
       stdout=output,
       stderr=output,
   )
 
 
 def _compare_learning(minutes: float) -> None:
-  """Trains with either convolutions for so long; prints what was learned."""
+  """Trains with either kind of convolutions; prints held-out errors."""
   shares, frames = {}, {}
   with tempfile.TemporaryDirectory() as temporary:
     folder = pathlib.Path(temporary)
@@ -255,7 +277,7 @@ def _compare_learning(minutes: float) -> None:
           f"page's; {frames[name]:,} commands",
           flush=True,
       )
-  profiling.record(
+  _record(
       f"held-out l2 after {minutes:g} minutes, of a blank page's",
       shares['native'],
       '%',
@@ -263,7 +285,7 @@ def _compare_learning(minutes: float) -> None:
       'convolutions of XLA',
       shares['XLA'] / shares['native'],
   )
-  profiling.record(
+  _record(
       'commands in these minutes',
       frames['native'],
       '',
@@ -279,7 +301,7 @@ def _learn(
     program: Sequence[str],
     minutes: float,
 ) -> dict[str, Any]:
-  """Trains for so long; returns the figures of the run's evaluation."""
+  """Trains for `minutes`; returns the figures of the run's evaluation."""
   with tempfile.TemporaryFile('w+') as output:
     script = _start(run_dir, cache, program, output, [f'--minutes={minutes}'])
     try:
@@ -293,11 +315,10 @@ def _learn(
 
 
 def _progress(path: pathlib.Path) -> _Progress:
-  """Returns what the metrics say, of which there may be none yet."""
+  """Returns the progress of a run, which may not have written any metrics."""
   frames = updates = 0
   lines = path.read_text().splitlines() if path.exists() else []
-  # From the end, as it is asked ten times a second; the last are enough, if
-  # there is a discriminator at all.
+  # From the end, since it is read ten times a second; the last lines suffice.
   for line in lines[:-50:-1]:
     try:
       entry = json.loads(line)
@@ -312,49 +333,47 @@ def _progress(path: pathlib.Path) -> _Progress:
 
 
 def _resident(pid: int) -> float:
-  """Returns the most MiB that were resident so far; Linux."""
+  """Returns the largest resident memory so far, in MiB; on Linux only."""
   status = pathlib.Path(f'/proc/{pid}/status').read_text()
   lines = dict(line.split(':', 1) for line in status.splitlines())
   return int(lines['VmHWM'].split()[0]) / 1024 if 'VmHWM' in lines else 0.0
 
 
 def parts(
-    setup: training.Experiment, turns: int, discriminator_updates: float
+    experiment: training.Experiment, turns: int, discriminator_updates: float
 ) -> dict[str, float]:
-  """Returns seconds a batch, of episodes or pieces, of each part, medians.
+  """Returns the median seconds per batch, of episodes or pieces, of each part.
 
   Args:
-    setup: of the training.
-    turns: in which each part is timed.
-    discriminator_updates: a batch, where there is a discriminator.
+    experiment: configuration of the run.
+    turns: number of measurements of each part.
+    discriminator_updates: number per batch, if there is a discriminator.
   """
-  batch = setup.run.batch_size
-  agent = run_setup.make_agent(setup)
-  images = run_setup.load_dataset(setup, 'train').images
+  batch = experiment.run.batch_size
+  agent = experiment.make_agent()
+  images = experiment.load_images('train').images
   targets = images[np.arange(batch) % len(images)]
-  is_conditional = setup.agent.conditional
+  is_conditional = experiment.agent.conditional
   draw = rollout.Rollout(
-      run_setup.make_environment(setup, batch),
+      experiment.make_environment(batch),
       jax.jit(agent.step),
       agent.initial_state(batch),
-      noise_size=setup.agent.noise_size,
+      noise_size=experiment.agent.noise_size,
       targets=(lambda: targets) if is_conditional else None,
-      unroll_length=setup.run.unroll_length,
+      unroll_length=experiment.run.unroll_length,
   )
   score = score_params = None
   work: dict[str, Any] = {}
-  if setup.learner.reward == 'discriminator':
-    discriminator = agents.make_discriminator(
-        run_setup.canvas_shape(setup), is_conditional, setup.discriminator
-    )
+  if experiment.learner.reward == 'discriminator':
+    discriminator = experiment.make_discriminator()
     score = discriminator.score
     score_learner = agents.make_discriminator_learner(
-        discriminator, setup.discriminator
+        discriminator, experiment.discriminator
     )
-    score_state = score_learner.init(jax.random.PRNGKey(1))
-    score_params = discriminator.init(jax.random.PRNGKey(1))
-  learner = agents.make_learner(agent, score, setup.learner)
-  state = learner.init(jax.random.PRNGKey(0))
+    score_state = score_learner.init(jax.random.key(1))
+    score_params = discriminator.init(jax.random.key(1))
+  learner = agents.make_learner(agent, score, experiment.learner)
+  state = learner.init(jax.random.key(0))
   acting = jax.tree.map(np.array, state.params)
   trajectory = draw(acting, 0)
 

@@ -1,7 +1,8 @@
-"""How much a larger picture of a program is the same picture.
+"""Measures how well larger pictures of a program match its canvas.
 
-Paints recorded programs (tests/data/painting_golden.npz) at two sizes, takes
-means over blocks of the larger picture, and prints the correlation of pixels.
+Recorded programs (tests/data/painting_golden.npz) are painted at two sizes; the
+benchmark prints the correlation of the canvas's pixels with means over blocks
+of the larger picture.
 
   python experiments/benchmarks/resolution.py --size=512
 """
@@ -22,7 +23,8 @@ from spiral_jax.training import cli
 _SIZE = flags.DEFINE_integer(
     'size',
     512,
-    'of the larger picture, a multiple of the canvas',
+    'height and width of the larger picture, in pixels; a multiple of those of '
+    'the canvas',
     lower_bound=1,
 )
 _PROGRAMS = flags.DEFINE_string(
@@ -36,7 +38,7 @@ _PROGRAMS = flags.DEFINE_string(
 
 
 def main(argv: Sequence[str]) -> None:
-  """Prints a row a brush."""
+  """Prints a row for each brush."""
   del argv
   rows: dict[str, list[tuple[float, float]]] = {}
   with np.load(_PROGRAMS.value) as data:
@@ -81,7 +83,7 @@ def _settings(recorded: dict) -> painting.PaintingSettings:
 
 
 def _correlations(program: painting.Program) -> tuple[float, float]:
-  """Returns that of the larger picture, and without scaling its brush."""
+  """Returns correlations with the picture enlarged, and with radii alone."""
   settings, size = program.settings, _SIZE.value
   factor = size / settings.canvas_size
   naive = dataclasses.replace(
@@ -99,7 +101,9 @@ def _correlations(program: painting.Program) -> tuple[float, float]:
 def _correlation(large: np.ndarray, small: np.ndarray) -> float:
   size, factor = len(small), len(large) // len(small)
   if len(large) % len(small):
-    raise ValueError(f'--size={len(large)} is no multiple of {size}')
+    raise ValueError(
+        f'--size={len(large)} is not a multiple of {size}; change it'
+    )
   blocks = large.reshape(size, factor, size, factor, -1).mean((1, 3))
   return float(np.corrcoef(blocks.ravel(), small.ravel())[0, 1])
 

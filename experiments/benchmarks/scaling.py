@@ -1,6 +1,6 @@
-"""What actors and learners cost a frame, and what that makes of many actors.
+r"""Measures costs per frame of actors and learners, and predicts larger runs.
 
-A frame is one command on one canvas; an actor is one core that plays batches of
+A frame is one command on one canvas; an actor is one core that draws batches of
 episodes. Times are core-seconds of this process, which other work on the
 machine hardly changes; bytes are those of arrays as they are sent.
 
@@ -23,35 +23,41 @@ from spiral_jax.driver import rollout
 from spiral_jax.training import cli
 from spiral_jax.training import profiling
 
-run_setup.define_flags()
-_EPISODES = flags.DEFINE_integer('episodes', 8, 'that are measured', 1)
-_TURNS = flags.DEFINE_integer('turns', 3, 'times each is measured', 1)
+_EXPERIMENT = training.define_flags('environments.painting', dataset='mnist')
+_EPISODES = flags.DEFINE_integer(
+    'episodes', 8, 'number of episodes that are measured', lower_bound=1
+)
+_TURNS = flags.DEFINE_integer(
+    'turns', 3, 'number of measurements of each', lower_bound=1
+)
 _ACTORS_PER_MACHINE = flags.DEFINE_integer(
-    'actors_per_machine', 32, 'that share what their machine fetches', 1
+    'actors_per_machine',
+    32,
+    'number of actors that share the parameters that their machine fetches',
+    lower_bound=1,
 )
 
 
 class Costs(NamedTuple):
-  """Of one frame, unless stated.
+  """Costs, per frame unless stated otherwise.
 
   Attributes:
-    frames: of a trajectory, T * B.
+    frames: frames of a trajectory, T * B.
     trajectory: bytes of a trajectory.
     params: bytes of the policy's parameters.
     acting: core-seconds of the network.
-    painting: core-seconds of the renderer.
+    rendering: core-seconds of the renderer.
     policy: core-seconds of a gradient step.
-    policy_flop: floating point operations of the same.
-    discriminator: core-seconds of a discriminator update, for each of the
-      images that it takes.
-    updates: discriminator updates a trajectory, at most.
+    policy_flop: floating point operations of a gradient step.
+    discriminator: core-seconds of a discriminator update, per image.
+    updates: largest number of discriminator updates per trajectory.
   """
 
   frames: int
   trajectory: int
   params: int
   acting: float
-  painting: float
+  rendering: float
   policy: float
   policy_flop: float
   discriminator: float
@@ -59,17 +65,17 @@ class Costs(NamedTuple):
 
 
 def main(argv: Sequence[str]) -> None:
-  """Prints costs and what they make of many actors."""
+  """Prints costs, and the load of many actors."""
   del argv
-  setup = run_setup.read_flags('mnist')
-  costs = measure(setup, _EPISODES.value, _TURNS.value)
+  experiment = _EXPERIMENT.value
+  costs = measure(experiment, _EPISODES.value, _TURNS.value)
   print(f'a trajectory: {costs.frames:,} frames, {costs.trajectory:,} bytes')
   print(f'the policy: {costs.params:,} bytes')
-  for name in ('acting', 'painting', 'policy', 'discriminator'):
+  for name in ('acting', 'rendering', 'policy', 'discriminator'):
     value = 1e6 * getattr(costs, name)
-    unit = 'an image' if name == 'discriminator' else 'a frame'
+    unit = 'per image' if name == 'discriminator' else 'per frame'
     print(f'{name + ", core-microseconds " + unit:44}{value:10.1f}')
-  print(f'policy, operations a frame: {costs.policy_flop / 1e9:.3f} GFLOP')
+  print(f'policy, operations per frame: {costs.policy_flop / 1e9:.3f} GFLOP')
   print()
   print(
       f'{"actors":>8}{"frames/s":>12}{"updates/s":>11}{"trajectories":>14}'
@@ -85,14 +91,14 @@ def main(argv: Sequence[str]) -> None:
 
 
 class Load(NamedTuple):
-  """What the learners' machine has to bear, a second.
+  """Load of the learners' machine, per second.
 
   Attributes:
-    frames: that are painted.
+    frames: frames that are drawn.
     messages: trajectories, each of which is an update.
-    bytes_in: of trajectories.
-    bytes_out: of parameters: each machine fetches them once a trajectory of
-      its actors, but no version twice.
+    bytes_in: bytes of trajectories.
+    bytes_out: bytes of parameters: each machine fetches them once for each
+      trajectory of its actors, but no version twice.
     flops: operations of gradient steps.
   """
 
@@ -104,8 +110,8 @@ class Load(NamedTuple):
 
 
 def load(costs: Costs, actors: int, actors_per_machine: int) -> Load:
-  """Returns what so many actors make if nothing holds them up."""
-  frames = actors / (costs.acting + costs.painting)
+  """Returns the load of actors that never wait."""
+  frames = actors / (costs.acting + costs.rendering)
   messages = frames / costs.frames
   machines = -(-actors // actors_per_machine)
   fetches = machines * min(messages, messages / actors * actors_per_machine)
@@ -118,56 +124,57 @@ def load(costs: Costs, actors: int, actors_per_machine: int) -> Load:
   )
 
 
-def measure(setup: training.Experiment, episodes: int, turns: int) -> Costs:
-  """Returns the costs of a run of `setup`.
+def measure(
+    experiment: training.Experiment, episodes: int, turns: int
+) -> Costs:
+  """Returns the costs of a run.
 
   Args:
-    setup: of the run.
-    episodes: that are played and learned from, of which costs are per frame.
-    turns: times each is measured; the median counts.
+    experiment: configuration of the run.
+    episodes: number of episodes that are drawn and learned from.
+    turns: number of measurements of each, whose median counts.
   """
-  agent = run_setup.make_agent(setup)
-  environment = run_setup.make_environment(setup, episodes)
-  steps = setup.environment.episode_length
+  agent = experiment.make_agent()
+  environment = experiment.make_environment(episodes)
+  steps = experiment.environment.episode_length
   images = np.random.default_rng(0).integers(
-      256, size=(episodes, *run_setup.canvas_shape(setup)), dtype=np.uint8
+      256, size=(episodes, *experiment.canvas_shape), dtype=np.uint8
   )
-  painting = 0.0
+  rendering: list[float] = []  # Core-seconds of each command.
 
   class Timed:
-    """Counts the seconds of painting."""
+    """Environment that counts its core-seconds."""
 
     count = episodes
     reset = staticmethod(environment.reset)
 
     @staticmethod
     def step(action):
-      nonlocal painting
       start = time.process_time()
       time_step = environment.step(action)
-      painting += time.process_time() - start
+      rendering.append(time.process_time() - start)
       return time_step
 
   act = rollout.Rollout(
       Timed(),
       jax.jit(agent.step),
       agent.initial_state(episodes),
-      noise_size=setup.agent.noise_size,
-      targets=(lambda: images) if setup.agent.conditional else None,
+      noise_size=experiment.agent.noise_size,
+      targets=(lambda: images) if experiment.agent.conditional else None,
   )
   learner = agents.make_learner(
       agent,
-      lambda params, canvas, target: canvas.mean((1, 2, 3)),
+      lambda params, images, targets=None: images.mean((1, 2, 3)),
       dataclasses.replace(
-          setup.learner, reward='discriminator', epochs=1, minibatches=1
+          experiment.learner, reward='discriminator', epochs=1, minibatches=1
       ),
   )
-  state = learner.init(jax.random.PRNGKey(0))
+  state = learner.init(jax.random.key(0))
   trajectory = act(state.params, 0)  # Compiles.
   flop = profiling.gradient_flops(agent, state.params, trajectory)
-  painting = 0.0
+  rendering.clear()
   playing = _median(lambda: act(state.params, 0), turns)
-  painted = painting / turns
+  rendered = steps * float(np.mean(rendering))
 
   def update() -> None:
     nonlocal state
@@ -177,30 +184,30 @@ def measure(setup: training.Experiment, episodes: int, turns: int) -> Costs:
   update()
   learning = _median(update, turns)
   frames = steps * episodes
-  rows = setup.run.batch_size / episodes
+  rows = experiment.run.batch_size / episodes
   return Costs(
-      frames=steps * setup.run.batch_size,
+      frames=steps * experiment.run.batch_size,
       trajectory=int(rows * _bytes(trajectory)),
       params=_bytes(state.params),
-      acting=(playing - painted) / frames,
-      painting=painted / frames,
+      acting=(playing - rendered) / frames,
+      rendering=rendered / frames,
       policy=learning / frames,
       policy_flop=flop / frames,
-      discriminator=_discriminator(setup, images, turns) / episodes,
-      updates=setup.run.discriminator_updates,
+      discriminator=_discriminator(experiment, images, turns) / episodes,
+      updates=experiment.run.discriminator_updates,
   )
 
 
-def _discriminator(setup, images: np.ndarray, turns: int) -> float:
-  """Returns core-seconds of an update on such images."""
-  conditional = setup.agent.conditional
+def _discriminator(experiment, images: np.ndarray, turns: int) -> float:
+  """Returns core-seconds of an update on these images."""
+  conditional = experiment.agent.conditional
   learner = agents.make_discriminator_learner(
       agents.make_discriminator(
-          images.shape[1:], conditional, setup.discriminator
+          images.shape[1:], conditional, experiment.discriminator
       ),
-      setup.discriminator,
+      experiment.discriminator,
   )
-  state = learner.init(jax.random.PRNGKey(0))
+  state = learner.init(jax.random.key(0))
   batch = [images[::-1], images] + [images] * conditional
 
   def update() -> None:
@@ -213,7 +220,7 @@ def _discriminator(setup, images: np.ndarray, turns: int) -> float:
 
 
 def _median(function: Callable[[], object], turns: int) -> float:
-  """Returns the core-seconds of a call."""
+  """Returns core-seconds of a call, median over turns."""
   return float(
       np.median(
           profiling.in_turns(

@@ -1,9 +1,9 @@
-"""Times the scene environment: steps a second on one thread.
+"""Times the scene environment: steps per second on one thread.
 
-Beside it, two ways to have MuJoCo draw the same pictures at each step: a model
-and a renderer made anew, and one compiled model to which objects are appended,
-without shadows. All take turns, so that other work on the machine slows all of
-them alike; printed are medians over the turns with the quartiles.
+It is compared with two ways to let MuJoCo draw the same pictures at each step:
+a model and a renderer made anew, and one compiled model to which objects are
+appended, without shadows. All take turns, so that other work on the machine
+slows all alike; printed are medians over the turns, with quartiles.
 
   python experiments/benchmarks/scenes.py
 """
@@ -23,12 +23,24 @@ from environments.scene import world
 from spiral_jax.training import cli
 from spiral_jax.training import profiling
 
-_CANVASES = flags.DEFINE_integer('canvases', 64, 'Scenes a batch.', 1)
-_TURNS = flags.DEFINE_integer('turns', 9, 'Episodes of each way.', 1)
-_REBUILDS = flags.DEFINE_integer(
-    'rebuilds', 3, 'Steps of an episode at which models are made anew.', 1
+_CANVASES = flags.DEFINE_integer(
+    'canvases', 64, 'number of scenes in a batch', lower_bound=1
 )
-_GL = flags.DEFINE_enum('gl', 'egl', ['egl', 'osmesa'], 'Kind of OpenGL.')
+_TURNS = flags.DEFINE_integer(
+    'turns', 9, 'number of episodes of each way', lower_bound=1
+)
+_REBUILDS = flags.DEFINE_integer(
+    'rebuilds',
+    3,
+    'number of steps of an episode at which models are made anew',
+    lower_bound=1,
+)
+_GL = flags.DEFINE_enum('gl', 'egl', ['egl', 'osmesa'], 'kind of OpenGL')
+_FIGURES = flags.DEFINE_string(
+    'figures',
+    '',
+    'file of JSON lines that figures are added to; empty for none',
+)
 
 _ENVIRONMENT = 'environment'
 _SINGLE = 'environment, one scene'
@@ -37,7 +49,7 @@ _REBUILT = 'model and renderer anew'
 
 
 class Episode:
-  """One random program for each scene of a batch, and what it leaves."""
+  """A random program for each scene of a batch, and its intermediate states."""
 
   def __init__(self, settings: scene.SceneSettings, count: int):
     """Draws N = `count` programs."""
@@ -70,7 +82,7 @@ class Episode:
 
 
 def rebuild(xml: str, size: int) -> np.ndarray:
-  """Returns a picture as MuJoCo's tutorial takes it."""
+  """Returns a picture, made as in MuJoCo's tutorial."""
   import mujoco
 
   model = mujoco.MjModel.from_xml_string(xml)
@@ -82,9 +94,9 @@ def rebuild(xml: str, size: int) -> np.ndarray:
 
 
 def main(argv: Sequence[str]) -> None:
-  """Prints a table and the two ratios that the project promises."""
+  """Prints a table, and ratios of rates."""
   del argv
-  # MuJoCo's own renderer wants it before MuJoCo is imported.
+  # MuJoCo reads it when it is imported.
   os.environ['MUJOCO_GL'] = _GL.value
   gl = cast(gl_lib.Kind, _GL.value)
   settings = scene.SceneSettings()
@@ -120,7 +132,7 @@ def main(argv: Sequence[str]) -> None:
 
   print(
       f'{_CANVASES.value} scenes of {size} pixels, episodes of {length}'
-      f' commands, {_GL.value}, {_TURNS.value} turns; steps a second'
+      f' commands, {_GL.value}, {_TURNS.value} turns; steps per second'
   )
   for name, values in rates.items():
     low, median, high = np.percentile(values, [25, 50, 75])
@@ -130,13 +142,16 @@ def main(argv: Sequence[str]) -> None:
     low, median, high = np.percentile(ratios, [25, 50, 75])
     print(f'against {name:24} {median:,.1f}x  ({low:,.1f} to {high:,.1f})')
     profiling.record(
-        'scenes',
-        float(np.median(rates[_ENVIRONMENT])),
-        'steps/s',
-        float(np.median(rates[name])),
-        name,
-        median,
-        (low, high),
+        _FIGURES.value,
+        profiling.Figure(
+            'scenes',
+            float(np.median(rates[_ENVIRONMENT])),
+            'steps/s',
+            float(np.median(rates[name])),
+            name,
+            median,
+            (low, high),
+        ),
     )
 
 

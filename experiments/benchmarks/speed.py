@@ -1,13 +1,13 @@
-"""How fast all of it is, in one run: a table and a plot.
+"""Runs all benchmarks one after another; writes a table and a plot.
 
-Runs the other benchmarks one after another (networks beside PyTorch, renderers
-beside their slower ways, training beside its parts and from its start) and
-writes what they found; ratios are medians of turns, with their quartiles:
+These are networks against PyTorch, renderers against slower ways to draw, and
+training against its parts and from its start; ratios are medians over turns,
+with quartiles:
 
   python -m pip install --editable '.[train,benchmark]'
   python experiments/benchmarks/speed.py --out_dir=runs/speed
 
-It takes some 40 minutes of a machine that does nothing else.
+They take some 40 minutes of a machine that does nothing else.
 """
 
 from collections.abc import Sequence
@@ -26,21 +26,11 @@ from spiral_jax.training import cli
 from spiral_jax.training import plots
 from spiral_jax.training import profiling
 
-_OUT_DIR = flags.DEFINE_string(
-    'out_dir', 'runs/speed', 'folder of table and plot'
-)
-_ONLY = flags.DEFINE_multi_enum(
-    'only', [], list(_SECTIONS), 'sections; none, all; repeated'
-)
-_EXTRA = flags.DEFINE_multi_string(
-    'extra', [], 'flag that each benchmark is given as well; repeated'
-)
-
 _FOLDER = pathlib.Path(__file__).resolve().parent
 _SMALL = f'--flagfile={_FOLDER.parent}/flags/mnist_cpu.flags'
 _PAPER = f'--flagfile={_FOLDER.parent}/flags/mnist.flags'
 
-# Sections, and what is run for each.
+# Benchmark and its flags, by section.
 _SECTIONS: dict[str, tuple[str, Sequence[str]]] = {
     'small networks': ('learning', [_SMALL]),
     'networks of the paper': ('learning', [_PAPER, '--turns=3']),
@@ -55,16 +45,29 @@ _SECTIONS: dict[str, tuple[str, Sequence[str]]] = {
     'training of the paper': ('pipeline', [_PAPER, '--turns=1', '--noplain']),
 }
 
+_OUT_DIR = flags.DEFINE_string(
+    'out_dir', 'runs/speed', 'folder of the plot and the table'
+)
+_ONLY = flags.DEFINE_multi_enum(
+    'only',
+    [],
+    list(_SECTIONS),
+    'section to run; may be repeated; all sections without it',
+)
+_EXTRA = flags.DEFINE_multi_string(
+    'extra', [], 'flag that is added to each benchmark; may be repeated'
+)
+
 
 def main(argv: Sequence[str]) -> None:
   """Runs, prints and writes."""
   del argv
-  out = pathlib.Path(_OUT_DIR.value).expanduser()
-  out.mkdir(parents=True, exist_ok=True)
+  out_dir = pathlib.Path(_OUT_DIR.value).expanduser()
+  out_dir.mkdir(parents=True, exist_ok=True)
   sections = {name: _run(name) for name in _ONLY.value or _SECTIONS}
-  (out / 'speed.md').write_text(table(sections))
-  plot(sections, out / 'speed.png')
-  print(f'speed.md and speed.png in {out}')
+  (out_dir / 'speed.md').write_text(table(sections))
+  plot(sections, out_dir / 'speed.png')
+  print(f'speed.md and speed.png in {out_dir}')
 
 
 def _run(name: str) -> list[profiling.Figure]:
@@ -108,7 +111,7 @@ def table(sections: dict[str, list[profiling.Figure]]) -> str:
           low, high = row.quartiles
           ratio += f' ({low:,.2f} to {high:,.2f})'
       ours = _number(row.ours, row.unit)
-      lines.append(f'| {row.what} | {ours} | {theirs} | {ratio} |')
+      lines.append(f'| {row.name} | {ours} | {theirs} | {ratio} |')
   return '\n'.join(lines) + '\n'
 
 
@@ -131,7 +134,7 @@ def _number(value: float, unit: str) -> str:
 def plot(
     sections: dict[str, list[profiling.Figure]], path: pathlib.Path
 ) -> None:
-  """Draws how many times better ours is than each reference."""
+  """Plots the ratio of ours to each reference."""
   rows = [
       (name, row)
       for name, figures in sections.items()
@@ -142,7 +145,7 @@ def plot(
       figsize=(9, 1 + 0.45 * len(rows)), layout='constrained'
   )
   ax = canvas.subplots()
-  labels = [f'{name}: {row.what}\nbeside {row.reference}' for name, row in rows]
+  labels = [f'{name}: {row.name}\nbeside {row.reference}' for name, row in rows]
   ratios = np.array([row.ratio for _, row in rows])
   ends = np.array([row.quartiles or (row.ratio, row.ratio) for _, row in rows])
   bars = ax.barh(

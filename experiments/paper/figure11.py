@@ -1,21 +1,21 @@
-"""Figure 11 of the paper: why a learned score leads home where l2 does not.
+"""Figure 11 of the paper: a learned score leads home where l2 does not.
 
-Pictures of one solid circle, wherever it may lie. Their l2 distance from a
-target says nothing once the circles no longer overlap. A discriminator that
-learns to tell whether two pictures match is not asked how far apart circles
-are, but its score falls with their distance all the same:
+The data are pictures of one solid circle at all locations. Their l2 distance
+from a target is constant once the circles no longer overlap. A discriminator
+that learns to tell whether two pictures match is never asked how far apart
+their circles are, and yet its score falls with their distance:
 
-  python experiments/circles.py
+  python experiments/paper/figure11.py
 
-The picture shows pictures and target, and both surfaces over the circle's
-location, with arrows along their gradients. Printed are, over many targets, the
-share of locations whose gradient points home (by less than a right angle), and
-that from which hill climbing gets there, one pixel at a time.
+The picture shows the data, a target, and both surfaces over the circle's
+location, with arrows along their gradients. Two shares of locations, means over
+many targets, are printed: those whose gradient points home (by less than 90
+degrees), and those from which hill climbing, pixel by pixel, gets there.
 
-That holds of what is learned early, by a network that knows where pixels lie;
-not of what would be optimal. --network=pixels --loss=wgan comes near the exact
-Wasserstein distance, which here is the l2 norm again, and with --steps=2000
-the score forgets what does not help to tell pictures apart.
+This holds early in learning, for a network that knows where pixels lie; it does
+not hold for an optimal score. --network=pixels --loss=wgan comes near the exact
+Wasserstein distance, which here is the l2 norm again; and with --steps=2000 the
+score loses what does not help to tell pictures apart.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import pictures as pictures_lib
 import rich.console
 import rich.progress
 import rich.table
@@ -38,45 +37,46 @@ from spiral_jax import types
 from spiral_jax.evaluation import surfaces
 from spiral_jax.losses import wgan
 from spiral_jax.training import cli
+from spiral_jax.training import plots
 
 _OUT_DIR = flags.DEFINE_string(
-    'out_dir', 'runs/circles', 'folder of the picture'
+    'out_dir', 'runs/figure11', 'folder of the picture'
 )
 _SIZE = flags.DEFINE_integer(
-    'size', 32, 'height and width of a picture, pixels', lower_bound=1
+    'size', 32, 'height and width of a picture, in pixels', lower_bound=1
 )
 _RADIUS = flags.DEFINE_integer(
-    'radius', 4, 'of the circle, pixels', lower_bound=1
+    'radius', 4, 'radius of the circle, in pixels', lower_bound=1
 )
 _TARGETS = flags.DEFINE_integer(
-    'targets', 200, 'to measure with, at most all', lower_bound=1
+    'targets', 200, 'largest number of targets', lower_bound=1
 )
 _NETWORK = flags.DEFINE_enum(
     'network',
     'coordinates',
     ['coordinates', 'pixels'],
-    'what the discriminator is made of',
+    'input of the discriminator',
 )
 _LOSS = flags.DEFINE_enum(
-    'loss', Training().loss, ['logistic', 'wgan'], 'of the discriminator'
+    'loss', 'logistic', ['logistic', 'wgan'], 'loss of the discriminator'
 )
-_STEPS = flags.DEFINE_integer(
-    'steps', Training().steps, 'of training', lower_bound=1
-)
+_STEPS = flags.DEFINE_integer('steps', 400, 'number of updates', lower_bound=1)
 _BATCH_SIZE = flags.DEFINE_integer(
-    'batch_size', Training().batch_size, 'targets a step', lower_bound=1
+    'batch_size', 128, 'number of targets in a batch', lower_bound=1
 )
 _LEARNING_RATE = flags.DEFINE_float(
-    'learning_rate', Training().learning_rate, 'at first', lower_bound=0.0
+    'learning_rate', 3e-3, 'first learning rate', lower_bound=0.0
 )
 _AVERAGE = flags.DEFINE_float(
     'average',
-    Training().average,
-    'of parameters: what remains of the mean in a step',
+    0.98,
+    'decay of the moving average of parameters, per update',
     lower_bound=0.0,
     upper_bound=1.0,
 )
-_SEED = flags.DEFINE_integer('seed', 0, 'of everything random', lower_bound=0)
+_SEED = flags.DEFINE_integer(
+    'seed', 0, 'seed of all random numbers', lower_bound=0
+)
 
 _SHOWN = 5  # Pictures of the data set, in a row and in a column.
 _ARROWS = 2  # Locations from one arrow to the next.
@@ -86,8 +86,8 @@ def circles(size: int, radius: int) -> np.ndarray:
   """Returns the pictures of a solid circle at all locations.
 
   Args:
-    size: height and width of a picture, pixels.
-    radius: of the circle, pixels.
+    size: height and width of a picture, in pixels.
+    radius: radius of the circle, in pixels.
 
   Returns:
     float32 `[P, P, size, size]`, P = size - 2 radius + 1, by row and column of
@@ -109,7 +109,7 @@ def circles(size: int, radius: int) -> np.ndarray:
 
 
 def l2_surface(images: np.ndarray) -> surfaces.Surface:
-  """Returns minus the mean squared error a pixel.
+  """Returns a surface of minus the mean squared error.
 
   Args:
     images: `[P, P, H, W]`.
@@ -122,12 +122,12 @@ class Discriminator(nn.Module):
   """Scores how well pictures match their targets.
 
   Attributes:
-    network: 'pixels', layers on all pixels, or 'coordinates': a picture is the
-      mean over its ink of a code of a pixel's coordinates (Deep Sets,
-      arXiv:1703.06114), so that what is learned of a place, near the border as
-      well, holds of those around it.
-    code_size: of 'coordinates'.
-    hidden_size: of each layer.
+    network: 'pixels' for dense layers on all pixels; 'coordinates' for layers
+      on the mean, over all ink, of a code of a pixel's coordinates (Deep Sets,
+      arXiv:1703.06114), so that whatever is learned at one location holds for
+      those around it.
+    code_size: size of the code of a pixel's coordinates.
+    hidden_size: size of each layer.
   """
 
   network: str
@@ -153,15 +153,17 @@ class Discriminator(nn.Module):
 
 
 class Training(NamedTuple):
-  """How a discriminator learns.
+  """The training of a discriminator.
 
   Attributes:
-    loss: 'logistic' or 'wgan', with gradient penalty.
-    steps: of Adam; the learning rate falls to 0 along a cosine.
-    batch_size: targets a step, each with its own picture and another.
-    learning_rate: at first.
-    average: of parameters, what remains of the mean in a step.
-    seed: of everything random.
+    loss: 'logistic'; or 'wgan', with gradient penalty.
+    steps: number of Adam's updates; the learning rate falls to 0 along a
+      cosine.
+    batch_size: number of targets in a batch, each with its own picture and
+      another.
+    learning_rate: first learning rate.
+    average: decay of the moving average of parameters, per update.
+    seed: seed of all random numbers.
   """
 
   loss: str = 'logistic'
@@ -175,12 +177,12 @@ class Training(NamedTuple):
 def learned_surface(
     images: np.ndarray, network: str, training: Training
 ) -> surfaces.Surface:
-  """Trains a discriminator; returns its score.
+  """Trains a discriminator; returns the surface of its score.
 
   Args:
     images: `[P, P, H, W]`.
-    network: of the `Discriminator`.
-    training: how it learns.
+    network: as for `Discriminator`.
+    training: configuration of the training.
   """
   discriminator = Discriminator(network)
   rows, columns = images.shape[:2]
@@ -211,7 +213,7 @@ def learned_surface(
     mean = optax.incremental_update(params, mean, 1.0 - training.average)
     return params, mean, opt_state
 
-  key = jax.random.PRNGKey(training.seed)
+  key = jax.random.key(training.seed)
   params = mean = discriminator.init(key, pictures[:1], pictures[:1])
   opt_state = optimizer.init(params)
   console = rich.console.Console(stderr=True)
@@ -240,13 +242,13 @@ def plot(
     heights: Mapping[str, np.ndarray],
     path: pathlib.Path,
 ) -> None:
-  """Draws pictures, a target, and surfaces as heights and from above.
+  """Plots pictures, a target, and surfaces in relief and from above.
 
   Args:
     images: `[P, P, H, W]`.
     target: index of the location of its circle.
     heights: surfaces `[P, P]` by name.
-    path: of the picture; the file is there whole or not.
+    path: file of the plot.
   """
   from matplotlib import figure  # Late: it takes a second.
 
@@ -272,7 +274,7 @@ def plot(
   few = slice(_ARROWS // 2, None, _ARROWS)
   for place, (name, surface) in enumerate(heights.items(), 1):
     relief: Any = fig.add_subplot(grid[0, place], projection='3d')
-    # As the paper: what is near lies low.
+    # As in the paper, near locations lie low.
     relief.plot_surface(column, row, -surface, cmap='viridis_r')
     relief.set(title=name, xticks=[], yticks=[], zticks=[])
     relief.invert_yaxis()
@@ -296,7 +298,7 @@ def plot(
     )
     axis.plot(*divmod(target, columns)[::-1], 'r+', markersize=12)
     axis.set(xticks=[], yticks=[])
-  pictures_lib.save_plot(fig, path)
+  plots.save_plot(fig, path)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -324,9 +326,9 @@ def main(argv: Sequence[str]) -> None:
     table.add_row(name, *(f'{share:.1%}' for share in shares))
   console = rich.console.Console(highlight=False)
   console.print(table)
-  # Off the middle, so that there is room for distance.
+  # Off the center, so that large distances occur.
   target = side * (side // 3) + 3 * side // 4
-  path = pathlib.Path(_OUT_DIR.value).expanduser() / 'circles.png'
+  path = pathlib.Path(_OUT_DIR.value).expanduser() / 'figure11.png'
   plot(images, target, {name: s(target) for name, s in compared.items()}, path)
   console.print(
       f'of {side**2} locations, mean over {count} targets; picture in {path}',

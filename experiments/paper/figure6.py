@@ -1,12 +1,12 @@
-"""Figure 6 of the paper: what an agent saw, drew, and how.
+"""Figure 6 of the paper: inputs, reconstructions and traces of strokes.
 
-A column an image of the held-out split; from top to bottom the input, its
-reconstruction on the canvas, the same program painted again in more detail,
-and the trace of its strokes, colored by when they come, averaged over many
-samples. For example, of a run, or with weights that come with the package:
+Each column shows an image of the held-out split; from top to bottom: the input,
+its reconstruction on the canvas, the same program painted in more detail, and
+the trace of its strokes, colored by their order, averaged over many samples.
+For example, of a run, or with weights that come with the package:
 
-  python experiments/figure6.py --run_dir=runs/omniglot_cpu
-  python experiments/figure6.py --weights=characters --out_dir=out
+  python experiments/paper/figure6.py --run_dir=runs/omniglot_cpu
+  python experiments/paper/figure6.py --weights=characters --out_dir=out
 """
 
 from collections.abc import Sequence
@@ -26,27 +26,39 @@ from spiral_jax.training import plots
 _RUN_DIR = flags.DEFINE_string(
     'run_dir', '', 'folder of the run of a conditional agent'
 )
-_STEP = flags.DEFINE_integer('step', None, 'checkpoint; the latest if none')
 _WEIGHTS = flags.DEFINE_string(
     'weights',
     'characters',
-    'that come with the package, if there is no run_dir',
+    'name of weights that come with the package, or a folder of saved ones; '
+    'ignored with --run_dir',
+)
+_STEP = flags.DEFINE_integer(
+    'step', None, 'step of the checkpoint; by default the latest'
 )
 _OUT_DIR = flags.DEFINE_string(
-    'out_dir', '', 'folder of the picture; empty, run_dir, or out without one'
+    'out_dir',
+    '',
+    'folder of the picture; empty means run_dir, or out without a run',
 )
-_COUNT = flags.DEFINE_integer('count', 8, 'images', lower_bound=1)
+_COUNT = flags.DEFINE_integer(
+    'count', 8, 'number of held-out images', lower_bound=1
+)
 _SAMPLES = flags.DEFINE_integer(
-    'samples', 100, 'drawings of each image for its trace', lower_bound=1
+    'samples',
+    100,
+    'number of drawings of each image, whose traces are averaged',
+    lower_bound=1,
 )
 _SIZE = flags.DEFINE_integer(
-    'size', 256, 'of each panel, pixels', lower_bound=1
+    'size', 256, 'height and width of each panel, in pixels', lower_bound=1
 )
-_SEED = flags.DEFINE_integer('seed', 0, 'of what is sampled', lower_bound=0)
+_SEED = flags.DEFINE_integer(
+    'seed', 0, 'seed of sampled commands', lower_bound=0
+)
 
 
 def figure6(
-    restored: training.TrainedAgent,
+    trained: training.TrainedAgent,
     targets: np.ndarray,
     *,
     samples: int,
@@ -56,21 +68,22 @@ def figure6(
   """Returns the figure.
 
   Args:
-    restored: a conditional agent.
+    trained: a conditional agent.
     targets: uint8 `[N, H, W, C]`, a column each.
-    samples: drawings of each target that its trace is the mean of; the first
-      of them is shown.
-    size: of each panel, pixels.
-    seed: of sampled commands.
+    samples: number of drawings of each target, the first of which is shown;
+      the trace is the mean over all.
+    size: height and width of each panel, in pixels.
+    seed: seed of sampled commands.
 
   Returns:
     uint8 `[height, width, 3]`.
 
   Raises:
-    ValueError: if the agent takes no targets, or `size` is below its canvas.
+    ValueError: if the agent does not paint, takes no targets, or has a larger
+      canvas than `size`.
   """
-  settings = restored.setup.painting
-  restored_lib.check_conditional(restored)
+  settings = painting.check_is_painting(trained.experiment.environment)
+  training.check_conditional(trained)
   if size < settings.canvas_size:
     raise ValueError(
         f'--size={size} is below the canvas of {settings.canvas_size} pixels; '
@@ -87,7 +100,7 @@ def figure6(
   ) as progress:
     task = progress.add_task('drawing', total=total)
     # Image after image, then again from the first.
-    for trajectory in training.episodes(restored, total, targets, seed=seed):
+    for trajectory in training.episodes(trained, total, targets, seed=seed):
       for program in _programs(settings, trajectory)[: total - drawn]:
         if drawn < count:
           first.append(program)
@@ -123,19 +136,17 @@ def _enlarged(image: np.ndarray, size: int) -> np.ndarray:
 def main(argv: Sequence[str]) -> None:
   """Makes the figure as the flags say."""
   del argv
-  restored = restored_lib.load_either(
-      _RUN_DIR.value, _STEP.value, _WEIGHTS.value
-  )
-  targets = run_setup.load_dataset(restored.setup, 'test').spread(_COUNT.value)
+  trained = training.restore(_RUN_DIR.value or _WEIGHTS.value, _STEP.value)
+  targets = trained.experiment.load_images('test').spread(_COUNT.value)
   figure = figure6(
-      restored,
+      trained,
       targets.images,
       samples=_SAMPLES.value,
       size=_SIZE.value,
       seed=_SEED.value,
   )
-  out = pathlib.Path(_OUT_DIR.value or _RUN_DIR.value or 'out').expanduser()
-  path = out / 'figure6.png'
+  out_dir = pathlib.Path(_OUT_DIR.value or _RUN_DIR.value or 'out').expanduser()
+  path = out_dir / 'figure6.png'
   plots.save(figure, path)
   rich.console.Console(highlight=False).print(
       f'picture in {path}', soft_wrap=True

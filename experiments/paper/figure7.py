@@ -1,10 +1,10 @@
-"""Figure 7 of the paper: images, and what an agent painted of them.
+"""Figure 7 of the paper: images and their reconstructions.
 
 Rows of images of the held-out split, each above its reconstructions. For
 example, of a run, or with weights that come with the package:
 
-  python experiments/figure7.py --run_dir=runs/celeba_cpu
-  python experiments/figure7.py --weights=portraits --out_dir=out
+  python experiments/paper/figure7.py --run_dir=runs/celeba_cpu
+  python experiments/paper/figure7.py --weights=portraits --out_dir=out
 """
 
 from collections.abc import Sequence
@@ -22,39 +22,50 @@ from spiral_jax.training import plots
 _RUN_DIR = flags.DEFINE_string(
     'run_dir', '', 'folder of the run of a conditional agent'
 )
-_STEP = flags.DEFINE_integer('step', None, 'checkpoint; the latest if none')
 _WEIGHTS = flags.DEFINE_string(
     'weights',
     'portraits',
-    'that come with the package, if there is no run_dir',
+    'name of weights that come with the package, or a folder of saved ones; '
+    'ignored with --run_dir',
+)
+_STEP = flags.DEFINE_integer(
+    'step', None, 'step of the checkpoint; by default the latest'
 )
 _OUT_DIR = flags.DEFINE_string(
-    'out_dir', '', 'folder of the picture; empty, run_dir, or out without one'
+    'out_dir',
+    '',
+    'folder of the picture; empty means run_dir, or out without a run',
 )
-_ROWS = flags.DEFINE_integer('rows', 4, 'of targets', lower_bound=1)
-_COLUMNS = flags.DEFINE_integer('columns', 8, 'images', lower_bound=1)
+_ROWS = flags.DEFINE_integer(
+    'rows', 4, 'number of rows of held-out images', lower_bound=1
+)
+_COLUMNS = flags.DEFINE_integer(
+    'columns', 8, 'number of images in a row', lower_bound=1
+)
 _GREEDY = flags.DEFINE_boolean(
-    'greedy', False, 'decide for the likeliest commands instead of sampling'
+    'greedy', False, 'chooses the likeliest commands instead of sampling'
 )
-_SEED = flags.DEFINE_integer('seed', 0, 'of what is sampled', lower_bound=0)
+_SEED = flags.DEFINE_integer(
+    'seed', 0, 'seed of sampled commands', lower_bound=0
+)
 
 
 def figure7(
-    restored: training.TrainedAgent,
+    trained: training.TrainedAgent,
     targets: np.ndarray,
     *,
     columns: int,
     seed: int = 0,
     greedy: bool = False,
 ) -> tuple[np.ndarray, evaluation.ReconstructionQuality]:
-  """Returns the figure, and how near the reconstructions are.
+  """Returns the figure, and the quality of its reconstructions.
 
   Args:
-    restored: a conditional agent.
+    trained: a conditional agent.
     targets: uint8 `[N, H, W, C]`; N is a multiple of `columns`.
-    columns: images in a row.
-    seed: of sampled commands.
-    greedy: decide for the likeliest value of each part of a command.
+    columns: number of images in a row.
+    seed: seed of sampled commands.
+    greedy: chooses the likeliest value of each part of a command.
 
   Returns:
     uint8 `[height, width, C]`, and means over the N images.
@@ -62,9 +73,9 @@ def figure7(
   Raises:
     ValueError: if the agent takes no targets.
   """
-  restored_lib.check_conditional(restored)
+  training.check_conditional(trained)
   trajectories = training.episodes(
-      restored, len(targets), targets, seed=seed, greedy=greedy
+      trained, len(targets), targets, seed=seed, greedy=greedy
   )
   canvas = np.concatenate([t.canvas[-1] for t in trajectories])[: len(targets)]
   picture = plots.grid(
@@ -76,24 +87,23 @@ def figure7(
 def main(argv: Sequence[str]) -> None:
   """Makes the figure as the flags say."""
   del argv
-  restored = restored_lib.load_either(
-      _RUN_DIR.value, _STEP.value, _WEIGHTS.value
-  )
-  targets = run_setup.load_dataset(restored.setup, 'test').spread(
+  trained = training.restore(_RUN_DIR.value or _WEIGHTS.value, _STEP.value)
+  targets = trained.experiment.load_images('test').spread(
       _ROWS.value * _COLUMNS.value
   )
   figure, quality = figure7(
-      restored,
+      trained,
       targets.images,
       columns=_COLUMNS.value,
       seed=_SEED.value,
       greedy=_GREEDY.value,
   )
-  out = pathlib.Path(_OUT_DIR.value or _RUN_DIR.value or 'out').expanduser()
-  plots.save(figure, out / 'figure7.png')
+  out_dir = pathlib.Path(_OUT_DIR.value or _RUN_DIR.value or 'out').expanduser()
+  path = out_dir / 'figure7.png'
+  plots.save(figure, path)
   rich.console.Console(highlight=False).print(
       f'l2 {quality.error:.4f} a pixel, {quality.share_of_constant:.0%} of '
-      f'that of the best pages of one color; picture in {out / "figure7.png"}',
+      f'that of the best pages of one color; picture in {path}',
       soft_wrap=True,
   )
 

@@ -1,18 +1,18 @@
-"""Figure 8 of the paper: held-out error over time, by reward.
+r"""Figure 8 of the paper: held-out error over time, by reward.
 
-Trains conditional agents one after another: discriminator or l2 reward, each at
-the end of the episode only or at every command, and a blind agent with the
-best of these.  Where the only reward comes at the end, the policy looks
-further ahead (--discount, --td_lambda): with those of rewards at every command
-the first commands would hardly learn of it.  For example, figure 8a, and a part
-of the same on scenes:
+Trains conditional agents one after another: with a discriminator or l2 as the
+reward, each at the end of the episode only or at every command; and then a
+blind agent with the best of these rewards. Where the only reward comes at the
+end, the policy looks further ahead (--discount, --td_lambda): with the values
+for rewards at every command, the first commands would hardly learn. For
+example, figure 8a, and a part of it on scenes:
 
-  python experiments/figure8.py --out_dir=runs/figure8 --minutes=30
-  python experiments/figure8.py --out_dir=runs/figure8_scenes --minutes=30 \
+  python experiments/paper/figure8.py --out_dir=runs/figure8 --minutes=30
+  python experiments/paper/figure8.py --out_dir=runs/figure8_scenes \
       --experiment=mujoco_scenes --reward_at=step --noblind
 
-A run that is there already is not trained again, one that was stopped goes on:
-give the same command again after Ctrl-C.
+After Ctrl-C, the same command continues: finished runs are kept, and the one
+that was stopped is resumed.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,6 +30,8 @@ from spiral_jax.training import cli
 from spiral_jax.training import plots
 from spiral_jax.training import run_dir as run_dir_lib
 
+_REWARD_TIMES = {'end': 'at the end', 'step': 'every command'}
+
 _OUT_DIR = flags.DEFINE_string(
     'out_dir', 'runs/figure8', 'folder of the runs and of the picture'
 )
@@ -37,40 +39,43 @@ _EXPERIMENT = flags.DEFINE_enum(
     'experiment',
     'mnist',
     ['mnist', 'omniglot', 'celeba', 'mujoco_scenes'],
-    'script that trains',
+    'program of experiments/ that trains',
 )
 _BASE = flags.DEFINE_string(
     'base',
     '',
-    'flag file of a conditional agent, with what the runs have in common; '
-    'empty, the one of --experiment for two CPU cores',
+    'flag file of a conditional agent, common to all runs; empty means the one '
+    'of --experiment for two CPU cores',
 )
 _REWARD_AT = flags.DEFINE_multi_enum(
-    'reward_at', list(_WHEN), list(_WHEN), 'when there are rewards; repeated'
+    'reward_at',
+    list(_REWARD_TIMES),
+    list(_REWARD_TIMES),
+    'time of rewards; may be repeated',
 )
-_BLIND = flags.DEFINE_boolean('blind', True, 'train a blind agent as well')
+_BLIND = flags.DEFINE_boolean('blind', True, 'trains a blind agent as well')
 _MINUTES = flags.DEFINE_float(
-    'minutes', 30.0, 'of each run; 0, as --base says', lower_bound=0.0
+    'minutes',
+    30.0,
+    'minutes of training of each run; 0 means what --base says',
+    lower_bound=0.0,
 )
 
-_EXPERIMENTS = pathlib.Path(__file__).resolve().parent
+_EXPERIMENTS = pathlib.Path(__file__).resolve().parents[1]
 
-_WHEN = {'end': 'at the end', 'step': 'every command'}  # By --reward_at.
-_FLAGS = {
-    'end': ['--discount=0.95', '--td_lambda=0.95'],
-    'step': [],
-}  # Likewise.
+# Flags by the time of rewards.
+_FLAGS = {'end': ['--discount=0.95', '--td_lambda=0.95'], 'step': []}
 
 
 class Figure(NamedTuple):
-  """What is trained.
+  """The runs of a figure.
 
   Attributes:
-    experiment: name of the script.
+    experiment: program of experiments/ that trains.
     base: flag file of a conditional agent.
-    minutes: of training, of each run; 0, as `base` says.
-    reward_at: when there are rewards, 'end', 'step' or both.
-    blind: whether a blind agent is trained as well.
+    minutes: minutes of training of each run; 0 means what `base` says.
+    reward_at: times of rewards: 'end', 'step' or both.
+    blind: trains a blind agent as well.
   """
 
   experiment: str
@@ -84,14 +89,14 @@ def figure8(out_dir: pathlib.Path, figure: Figure) -> None:
   """Trains what is not trained yet; writes `figure8.png` and prints a table.
 
   Args:
-    out_dir: of the runs, a folder each, and of the picture.
-    figure: what to train.
+    out_dir: folder of the runs and of the picture.
+    figure: the runs.
 
   Raises:
     ValueError: if a run failed.
   """
   rewards = {
-      f'{reward}, {_WHEN[at]}': [
+      f'{reward}, {_REWARD_TIMES[at]}': [
           f'--reward={reward}',
           f'--reward_at={at}',
           *_FLAGS[at],
@@ -123,7 +128,7 @@ def figure8(out_dir: pathlib.Path, figure: Figure) -> None:
 def _train(
     name: str, variant: list[str], out_dir: pathlib.Path, figure: Figure
 ) -> pathlib.Path:
-  """Returns the folder of the run, trained and evaluated."""
+  """Returns the folder of a run, once it is trained and evaluated."""
   run_dir = out_dir / name.replace(', ', '_').replace(' ', '_')
   if (run_dir / 'evaluation.json').exists():
     return run_dir
@@ -152,7 +157,7 @@ def _figures(run_dir: pathlib.Path) -> dict:
 
 
 def _show(figures: dict[str, dict]) -> None:
-  """Prints a table of what there is to say of each run."""
+  """Prints a table with a row for each run."""
 
   def share(value: float) -> str:
     return f'{value:.1%}'

@@ -1,10 +1,12 @@
 """Figure 9 of the paper: Metropolis-Hastings search for programs of scenes.
 
-Each chain looks for the 20 objects, present or not, of one held-out picture;
-see `spiral_jax.baselines.metropolis_hastings`. With the run of an agent, its
-error in a single pass is shown beside, on the same pictures:
+Each chain searches for the 20 objects, present or not, of one held-out picture;
+see `spiral_jax.baselines.metropolis_hastings`. With an agent, the error of its
+single pass over the same pictures is shown as well. For example, of a run, or
+with weights that come with the package:
 
-  python experiments/mcmc.py --run_dir=runs/mujoco_scenes_cpu
+  python experiments/paper/figure9.py --run_dir=runs/mujoco_scenes_cpu
+  python experiments/paper/figure9.py --weights=scenes
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +23,6 @@ import rich.progress
 import rich.table
 
 from environments import scene
-from environments.scene import dataset as dataset_lib
 from spiral_jax import evaluation
 from spiral_jax import training
 from spiral_jax.baselines import metropolis_hastings
@@ -30,71 +31,100 @@ from spiral_jax.training import flags as flags_lib
 from spiral_jax.training import plots
 
 _RUN_DIR = flags.DEFINE_string(
-    'run_dir', '', 'run of an agent to compare with, and its scenes'
+    'run_dir', '', 'folder of the run of an agent to compare with'
+)
+_WEIGHTS = flags.DEFINE_string(
+    'weights',
+    '',
+    'name of weights that come with the package, or a folder of saved ones, '
+    'instead of a run',
+)
+_STEP = flags.DEFINE_integer(
+    'step', None, 'step of the checkpoint; by default the latest'
 )
 _OUT_DIR = flags.DEFINE_string(
-    'out_dir', 'runs/mcmc', 'folder of figure and pictures'
+    'out_dir', 'runs/figure9', 'folder of figures and pictures'
 )
 _DATA_DIR = flags.DEFINE_string(
-    'data_dir', '', "folder of make_scenes.py's files; empty, scenes are made"
+    'data_dir',
+    '',
+    'folder of scenes that make_scenes.py wrote; empty means those of the run, '
+    'or new ones',
 )
-_IMAGES = flags.DEFINE_integer('images', 100, 'held-out pictures', 1)
+_COUNT = flags.DEFINE_integer(
+    'count', 100, 'number of held-out pictures', lower_bound=1
+)
 _EVALUATIONS = flags.DEFINE_integer(
-    'evaluations', 2000, 'of the renderer, by each chain', 2
+    'evaluations',
+    2000,
+    'number of evaluations of the renderer by each chain',
+    lower_bound=2,
 )
 _OBJECTS = flags.DEFINE_integer(
-    'objects', 20, 'that a chain may place, each present or not', 1
+    'objects',
+    20,
+    'number of objects of a chain, each present or not',
+    lower_bound=1,
 )
 _MAX_OBJECTS = flags.DEFINE_integer(
-    'max_objects', 5, 'objects in a scene that is made, at most', 1, 20
+    'max_objects',
+    5,
+    'largest number of objects in a new scene',
+    lower_bound=1,
+    upper_bound=20,
 )
 _COVARIANCE = flags.DEFINE_float(
-    'covariance', 0.25, 'of the likelihood, of a pixel in [0, 1]'
+    'covariance', 0.25, 'covariance of the likelihood of a pixel in [0, 1]'
 )
-_SEED = flags.DEFINE_integer('seed', 0, 'of chains, and scenes made', 0)
+_SEED = flags.DEFINE_integer(
+    'seed', 0, 'seed of the chains and of new scenes', lower_bound=0
+)
 flags_lib.define(scene.SceneSettings)
 
 _PICTURES = 10  # Shown of each kind.
 
 
 class Problem(NamedTuple):
-  """Pictures to find programs for, uint8 `[N, H, W, 3]`, and the agent's."""
+  """Pictures whose programs are searched for.
+
+  Attributes:
+    settings: settings of the scenes.
+    target: pictures, uint8 `[N, H, W, 3]`.
+    agent: reconstructions by an agent, of the shape of `target`, by name.
+  """
 
   settings: scene.SceneSettings
   target: np.ndarray
-  agent: dict[str, np.ndarray]  # By name; likewise.
+  agent: dict[str, np.ndarray]
 
 
-def pose_to_agent(
-    agent: training.TrainedAgent, images: int, data_dir: str = ''
+def make_problem_of_agent(
+    trained: training.TrainedAgent, count: int, data_dir: str = ''
 ) -> Problem:
-  """Returns the first held-out pictures of a run, and what its agent makes.
+  """Returns the first held-out pictures of a run, and its reconstructions.
 
   Args:
-    agent: of a conditional run of scenes.
-    images: number of pictures.
-    data_dir: folder of the scenes; empty, as in training.
+    trained: a conditional agent that makes scenes.
+    count: number of pictures.
+    data_dir: folder of the scenes; empty means those of the run.
 
   Raises:
-    ValueError: if it is another run, or there are fewer pictures.
+    ValueError: if it is another agent, or there are fewer pictures.
   """
-  setup = agent.setup
-  settings = setup.environment
+  experiment = trained.experiment
+  settings = experiment.environment
   if not isinstance(settings, scene.SceneSettings) or not (
-      setup.agent.conditional
+      experiment.agent.conditional
   ):
     raise ValueError(
-        f'{setup.run.run_dir} is no run that reconstructs scenes; name one by '
-        '--run_dir'
+        'this agent does not reconstruct scenes; name a run or weights of one '
+        'that does, as --weights=scenes'
     )
-  if data_dir:
-    run = dataclasses.replace(setup.run, data_dir=data_dir)
-    setup = setup._replace(run=run)
-  target = _first(run_setup.load_dataset(setup, 'test').images, images)
+  target = _load(experiment, count, data_dir)
 
   def draw(greedy: bool) -> np.ndarray:
-    episodes = training.episodes(agent, images, target, greedy=greedy)
-    return np.concatenate([e.canvas[-1] for e in episodes])[:images]
+    episodes = training.episodes(trained, count, target, greedy=greedy)
+    return np.concatenate([e.canvas[-1] for e in episodes])[:count]
 
   return Problem(
       settings,
@@ -103,38 +133,49 @@ def pose_to_agent(
   )
 
 
-def pose(
+def make_problem(
     settings: scene.SceneSettings,
-    images: int,
+    count: int,
     *,
     max_objects: int = 5,
     data_dir: str = '',
     seed: int = 0,
 ) -> Problem:
-  """Returns held-out pictures, with no agent.
+  """Returns held-out pictures without reconstructions.
 
   Args:
-    settings: of the scenes.
-    images: number of pictures.
-    max_objects: in a scene, if scenes are made.
-    data_dir: folder of files by make_scenes.py; empty, scenes are made.
-    seed: of scenes that are made.
+    settings: settings of the scenes.
+    count: number of pictures.
+    max_objects: largest number of objects in a new scene.
+    data_dir: folder of the scenes; empty means new ones.
+    seed: seed of new scenes.
 
   Raises:
     ValueError: if there are fewer pictures, or they do not fit the settings.
   """
-  # There is nothing to train, so nothing to be held out from.
-  data = dataset_lib.SceneData(1, images, max_objects)
-  found = dataset_lib.load(settings, data, 'test', data_dir=data_dir, seed=seed)
-  return Problem(settings, _first(found.images, images), {})
+  experiment = training.Experiment(
+      'environments.scene',
+      dataset='scenes',
+      run=training.RunConfig(seed=seed),
+      environment=settings,
+      # There is nothing to train, so nothing to be held out from.
+      data=scene.SceneData(1, count, max_objects),
+  )
+  return Problem(settings, _load(experiment, count, data_dir), {})
 
 
-def _first(found: np.ndarray, images: int) -> np.ndarray:
-  if len(found) < images:
+def _load(
+    experiment: training.Experiment, count: int, data_dir: str
+) -> np.ndarray:
+  """Returns the first held-out pictures, uint8 `[count, H, W, 3]`."""
+  if data_dir:
+    experiment = experiment.replace(data_dir=data_dir)
+  found = experiment.load_images('test').images
+  if len(found) < count:
     raise ValueError(
-        f'there are {len(found)} held-out scenes, --images is {images}'
+        f'there are {len(found)} held-out scenes, --count is {count}'
     )
-  return found[:images]
+  return found[:count]
 
 
 def search(
@@ -146,7 +187,7 @@ def search(
     seed: int,
     on_step: Callable[[int], None],
 ) -> tuple[metropolis_hastings.Chains, float]:
-  """Returns a chain for each picture, and all evaluations a second."""
+  """Returns a chain for each picture, and the evaluations per second."""
   count = len(problem.target)
   renderer = scene.SceneRenderer(problem.settings, count)
   spec = problem.settings.action_spec()
@@ -169,9 +210,9 @@ def search(
 
 
 def _packed(state: metropolis_hastings.State) -> dict[str, np.ndarray]:
-  """Returns objects `[N, M]` without the places where no scene has any.
+  """Returns objects `[N, M]` without the columns where no scene has any.
 
-  Their order stays, so that the pictures are the same.
+  The order of objects stays, so that the pictures are the same.
   """
   order = np.argsort(state['present'] == 0, axis=1, kind='stable')
   most = max(1, int(state['present'].sum(1).max()))
@@ -182,7 +223,7 @@ def _packed(state: metropolis_hastings.State) -> dict[str, np.ndarray]:
   return packed | {'present': packed['present'] == 1}
 
 
-def mcmc(
+def figure9(
     problem: Problem,
     out_dir: pathlib.Path,
     *,
@@ -191,24 +232,27 @@ def mcmc(
     covariance: float = 0.25,
     seed: int = 0,
 ) -> dict[str, Any]:
-  """Searches; writes figure9.png, pictures.png, mcmc.json; prints a table.
+  """Searches; writes figure9.png, pictures.png, figure9.json; prints a table.
 
   Args:
-    problem: from `pose`.
-    out_dir: of the files; made where missing.
-    evaluations: of the renderer by each chain.
-    num_objects: that a chain may place.
-    covariance: of the likelihood of a pixel in [0, 1].
-    seed: of the chains.
+    problem: the pictures.
+    out_dir: folder to write to.
+    evaluations: number of evaluations of the renderer by each chain.
+    num_objects: number of objects of a chain, each present or not.
+    covariance: covariance of the likelihood of a pixel in [0, 1].
+    seed: seed of the chains.
 
   Returns:
-    Figures by name, as in mcmc.json.
+    Figures by name, as in figure9.json.
 
   Raises:
     ValueError: if an argument is out of range.
   """
   console = rich.console.Console(highlight=False)
-  with rich.progress.Progress(console=console) as progress:
+  terminal = rich.console.Console(stderr=True)
+  with rich.progress.Progress(
+      console=terminal, transient=True, disable=not terminal.is_terminal
+  ) as progress:
     task = progress.add_task('evaluations', total=evaluations)
     chains, rate = search(
         problem,
@@ -241,7 +285,7 @@ def mcmc(
       'agent': errors,
   }
   out_dir.mkdir(parents=True, exist_ok=True)
-  (out_dir / 'mcmc.json').write_text(json.dumps(figures, indent=2) + '\n')
+  (out_dir / 'figure9.json').write_text(json.dumps(figures, indent=2) + '\n')
   plots.search(
       chains.error,
       out_dir / 'figure9.png',
@@ -297,7 +341,8 @@ def _show(
 def main(argv: Sequence[str]) -> None:
   """Searches as the flags say."""
   del argv
-  if _RUN_DIR.value:
+  name = _RUN_DIR.value or _WEIGHTS.value
+  if name:
     given = [
         field.name
         for field in dataclasses.fields(scene.SceneSettings)
@@ -305,22 +350,23 @@ def main(argv: Sequence[str]) -> None:
     ]
     if given:
       raise ValueError(
-          f'--{given[0]} is that of the run with --run_dir; leave one of them '
-          'out'
+          f'--{given[0]} is that of the agent with --run_dir or --weights; '
+          'leave one of the two out'
       )
-    run_dir = pathlib.Path(_RUN_DIR.value).expanduser()
-    problem = pose_to_agent(
-        restored.load(run_dir), _IMAGES.value, _DATA_DIR.value
+    problem = make_problem_of_agent(
+        training.restore(name, _STEP.value),
+        _COUNT.value,
+        _DATA_DIR.value,
     )
   else:
-    problem = pose(
+    problem = make_problem(
         flags_lib.read(scene.SceneSettings),
-        _IMAGES.value,
+        _COUNT.value,
         max_objects=_MAX_OBJECTS.value,
         data_dir=_DATA_DIR.value,
         seed=_SEED.value,
     )
-  mcmc(
+  figure9(
       problem,
       pathlib.Path(_OUT_DIR.value).expanduser(),
       evaluations=_EVALUATIONS.value,

@@ -1,16 +1,18 @@
-"""Writes the programs of a run of scenes out: MJCF, JSON, large pictures.
+"""Writes an agent's scenes as files: MJCF, JSON, large pictures.
 
-  python experiments/export_scene.py --run_dir=runs/mujoco_scenes_cpu
+For example, of a run, or with weights that come with the package:
 
-makes, for each of the first held-out scenes (or samples, if the agent has no
-targets), a folder with `program.json`, `scene.xml` for MuJoCo, `scene.png` of
-512 x 512 pixels with shadows, and `target.png`. To walk around in one:
+  python experiments/tools/export_scene.py --run_dir=runs/mujoco_scenes_cpu
+  python experiments/tools/export_scene.py --weights=scenes --out_dir=out
+
+For each of the first held-out scenes (or samples, if the agent takes no
+targets), a folder gets `program.json`, `scene.xml` for MuJoCo, `scene.png` with
+shadows, and `target.png`. MuJoCo's viewer shows one from all sides:
 
   python -m mujoco.viewer --mjcf=runs/mujoco_scenes_cpu/scenes/000/scene.xml
 """
 
 from collections.abc import Sequence
-import dataclasses
 import pathlib
 
 from absl import flags
@@ -23,29 +25,44 @@ from spiral_jax.training import cli
 from spiral_jax.training import plots
 
 _RUN_DIR = flags.DEFINE_string(
-    'run_dir', None, 'folder of a run of scenes', required=True
+    'run_dir', '', 'folder of the run of an agent that makes scenes'
+)
+_WEIGHTS = flags.DEFINE_string(
+    'weights',
+    'scenes',
+    'name of weights that come with the package, or a folder of saved ones; '
+    'ignored with --run_dir',
+)
+_STEP = flags.DEFINE_integer(
+    'step', None, 'step of the checkpoint; by default the latest'
 )
 _OUT_DIR = flags.DEFINE_string(
-    'out_dir', '', 'folder to write to; empty, `scenes` in that of the run'
-)
-_COUNT = flags.DEFINE_integer('count', 8, 'programs', 1)
-_SIZE = flags.DEFINE_integer(
-    'size', 512, 'height and width of the large picture, pixels', 1, 4096
-)
-_SHADOWS = flags.DEFINE_boolean(
-    'shadows', True, 'whether the large picture has shadows'
-)
-_GREEDY = flags.DEFINE_boolean(
-    'greedy', True, 'the likeliest commands, instead of sampled ones'
+    'out_dir',
+    '',
+    'folder of the scenes; empty means scenes in run_dir, or in out without a '
+    'run',
 )
 _DATA_DIR = flags.DEFINE_string(
-    'data_dir', '', 'folder of the scenes; empty, as in training'
+    'data_dir', '', 'folder of the data set; empty means that of the run'
 )
-_STEP = flags.DEFINE_integer('step', None, 'checkpoint; the latest if none')
+_COUNT = flags.DEFINE_integer('count', 8, 'number of scenes', lower_bound=1)
+_SIZE = flags.DEFINE_integer(
+    'size',
+    512,
+    'height and width of the large picture, in pixels',
+    lower_bound=1,
+    upper_bound=4096,
+)
+_SHADOWS = flags.DEFINE_boolean(
+    'shadows', True, 'adds shadows to the large picture'
+)
+_GREEDY = flags.DEFINE_boolean(
+    'greedy', True, 'chooses the likeliest commands instead of sampling'
+)
 
 
 def export(
-    run_dir: pathlib.Path,
+    trained: training.TrainedAgent,
     out_dir: pathlib.Path,
     *,
     count: int = 8,
@@ -53,42 +70,41 @@ def export(
     shadows: bool = True,
     greedy: bool = True,
     data_dir: str = '',
-    step: int | None = None,
 ) -> list[scene.Program]:
   """Writes a folder for each of `count` programs.
 
   Args:
-    run_dir: of a run of scenes.
-    out_dir: of the folders `000`, `001`, ...
-    count: of programs, at most as many as there are held-out scenes.
-    size: height and width of the large picture, pixels.
-    shadows: whether it has any.
-    greedy: the agent decides for the likeliest value of each part.
-    data_dir: folder of the scenes; empty, as in training.
-    step: of the checkpoint; None, the latest.
+    trained: an agent that makes scenes.
+    out_dir: folder of the folders `000`, `001`, ...
+    count: number of programs; at most the number of held-out scenes.
+    size: height and width of the large picture, in pixels.
+    shadows: adds shadows to the large picture.
+    greedy: chooses the likeliest value of each part of a command.
+    data_dir: folder of the data set; empty means that of the run.
 
   Returns:
     The programs.
 
   Raises:
-    FileNotFoundError: if there is no such checkpoint.
-    NoOpenGLError: if MuJoCo cannot draw here; says what to install.
-    ValueError: if the run is of something else, or an argument is out of range.
+    NoOpenGLError: if MuJoCo cannot draw here; names what to install.
+    ValueError: if the agent makes something else, or an argument is out of
+      range.
   """
-  agent = restored.load(run_dir, step)
-  setup = agent.setup
-  settings = setup.environment
+  experiment = trained.experiment
+  settings = experiment.environment
   if not isinstance(settings, scene.SceneSettings):
-    raise ValueError(f'{run_dir} is no run of scenes; name one by --run_dir')
+    raise ValueError(
+        'this agent does not make scenes; name a run or weights of one that '
+        'does, as --weights=scenes'
+    )
   targets = None
-  if setup.agent.conditional:
+  if experiment.agent.conditional:
     if data_dir:
-      run = dataclasses.replace(setup.run, data_dir=data_dir)
-      setup = setup._replace(run=run)
-    targets = run_setup.load_dataset(setup, 'test').images[:count]
+      experiment = experiment.replace(data_dir=data_dir)
+    targets = experiment.load_images('test').images[:count]
     count = len(targets)
   actions: list[dict[str, np.ndarray]] = []
-  for trajectory in training.episodes(agent, count, targets, greedy=greedy):
+  for trajectory in training.episodes(trained, count, targets, greedy=greedy):
     batch = trajectory.action
     actions += [
         {name: np.asarray(values)[:, b] for name, values in batch.items()}
@@ -97,7 +113,7 @@ def export(
   programs = [scene.Program(settings, action) for action in actions[:count]]
   for index, program in enumerate(programs):
     folder = out_dir / f'{index:03d}'
-    # First what may fail: a machine without OpenGL is left no half of it.
+    # First, since it fails without OpenGL: then nothing is written.
     picture = program.render(size, shadows=shadows)
     plots.save(picture, folder / 'scene.png')
     (folder / 'program.json').write_text(program.to_json())
@@ -112,19 +128,18 @@ def export(
 def main(argv: Sequence[str]) -> None:
   """Writes what the flags say."""
   del argv
-  run_dir = pathlib.Path(_RUN_DIR.value).expanduser()
-  out_dir = run_dir / 'scenes'
+  out_dir = pathlib.Path(_RUN_DIR.value or 'out') / 'scenes'
   if _OUT_DIR.value:
-    out_dir = pathlib.Path(_OUT_DIR.value).expanduser()
+    out_dir = pathlib.Path(_OUT_DIR.value)
+  out_dir = out_dir.expanduser()
   programs = export(
-      run_dir,
+      training.restore(_RUN_DIR.value or _WEIGHTS.value, _STEP.value),
       out_dir,
       count=_COUNT.value,
       size=_SIZE.value,
       shadows=_SHADOWS.value,
       greedy=_GREEDY.value,
       data_dir=_DATA_DIR.value,
-      step=_STEP.value,
   )
   rich.console.Console(highlight=False).print(
       f'{len(programs)} scenes in {out_dir}; to look at one in MuJoCo: python '

@@ -1,58 +1,64 @@
-"""Makes weights that come with the package, with their card, from a run.
+r"""Makes weights that come with the package, with their card, from a run.
 
 For example, after `python experiments/mnist.py
 --flagfile=experiments/flags/mnist_cpu.flags`:
 
-  python experiments/export_weights.py --run_dir=runs/mnist_cpu --name=digits \
-      --failures='Loops of 8 and 9 stay open.'
+  python experiments/tools/export_weights.py --run_dir=runs/mnist_cpu \
+      --name=digits --failures='Loops of 8 and 9 stay open.'
 
-`agents.load('digits')` then has them. The figures of the card are those of the
-run's evaluation.json files (evaluate.py), or, if there is none of this
-checkpoint, of an evaluation now.
+`agents.load('digits')` then loads them. The card's figures are those of the
+run's evaluation.json files (experiments/evaluate.py); without one of this
+checkpoint, the agent is evaluated now.
 """
 
 from collections.abc import Iterator, Sequence
 import json
 import pathlib
-import shutil
-import tempfile
 from typing import Any
 
 from absl import flags
-import numpy as np
+import jax
 import rich.console
 
+from spiral_jax import agents
 from spiral_jax import datasets
 from spiral_jax import training
 from spiral_jax import weights
 from spiral_jax.training import cli
+from spiral_jax.training import flags as flags_lib
 from spiral_jax.training import run_dir as run_dir_lib
 
 _RUN_DIR = flags.DEFINE_string(
     'run_dir', None, 'folder of the run to export', required=True
 )
+_STEP = flags.DEFINE_integer(
+    'step', None, 'step of the checkpoint; by default the latest'
+)
 _NAME = flags.DEFINE_string(
-    'name', None, 'of the weights, for agents.load', required=True
+    'name', None, 'name of the weights, for agents.load', required=True
 )
 _FAILURES = flags.DEFINE_string(
-    'failures', None, 'what is known to go wrong, for the card', required=True
+    'failures', None, 'known failures of the agent, for the card', required=True
 )
 _FLAG_FILE = flags.DEFINE_string(
     'flag_file',
     '',
-    'that the run was told; empty, that of experiments/flags with the name '
-    'of the folder of the run',
+    'flag file of the run; empty means the one of experiments/flags with the '
+    "name of the run's folder",
 )
 _DATA_TEXT = flags.DEFINE_string(
-    'data', '', 'what the run learned from, for the card, if it is not known'
+    'data', '', 'description of the data, for the card, if it is not known'
 )
-_LICENSE = flags.DEFINE_string('license', '', 'of that data')
-_STEP = flags.DEFINE_integer('step', None, 'checkpoint; the latest if none')
-_FOLDER = flags.DEFINE_string('folder', str(weights.FOLDER), 'of all weights')
+_LICENSE = flags.DEFINE_string(
+    'license', '', 'license of the data, if it is not known'
+)
+_OUT_DIR = flags.DEFINE_string(
+    'out_dir', str(weights.FOLDER), 'folder of all weights, a folder each'
+)
 
-_ROOT = pathlib.Path(__file__).resolve().parents[1]
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
 _PORTRAITS = 'portraits'
-# Of data sets: what they are, and under which license.
+# Descriptions and licenses of data sets.
 _DATA = {
     'mnist': (
         'MNIST, handwritten digits, by Yann LeCun and Corinna Cortes',
@@ -84,19 +90,19 @@ def export(
     data: str = '',
     license: str = '',
     step: int | None = None,
-    folder: pathlib.Path = weights.FOLDER,
+    out_dir: pathlib.Path = weights.FOLDER,
 ) -> pathlib.Path:
-  """Writes weights and card; their folder is there whole or not.
+  """Writes weights and card; their folder is there whole or not at all.
 
   Args:
-    run_dir: of the run.
-    name: of the weights.
-    failures: what is known to go wrong, for the card.
-    flag_file: that the run was told; the card lists what differs.
-    data: what the run learned from; empty, what is known of its data set.
-    license: of the data; empty, likewise.
-    step: of the checkpoint; None, the latest.
-    folder: of all weights.
+    run_dir: folder of the run.
+    name: name of the weights.
+    failures: known failures of the agent, for the card.
+    flag_file: flag file of the run; the card lists the flags that differ.
+    data: description of the data; empty means the known one of the data set.
+    license: license of the data; empty means the known one of the data set.
+    step: step of the checkpoint; None means the latest.
+    out_dir: folder of all weights.
 
   Returns:
     The folder of these weights.
@@ -109,81 +115,85 @@ def export(
     raise ValueError(
         f'--name={name} must be letters, digits and _, as --name=digits'
     )
-  target = folder / name
+  target = out_dir / name
   if target.exists():
-    raise ValueError(
-        f'{target} is there already; delete it first, or give another --name'
-    )
-  restored = restored_lib.load(run_dir, step)
-  setup = restored.setup
-  known = setup.dataset
-  if known == 'celeba' and not setup.run.data_dir:
+    raise ValueError(f'{target} exists; delete it, or give another --name')
+  trained = training.restore(run_dir, step)
+  experiment = trained.experiment
+  known = experiment.dataset
+  if known == 'celeba' and not experiment.run.data_dir:
     known = _PORTRAITS
   if known not in _DATA and not (data and license):
     raise ValueError(
-        f'the run learned from dataset {known!r}; say what it is by --data, '
-        'and its license by --license'
+        f'the run learned from data set {known!r}; describe it by --data, and '
+        'give its license by --license'
     )
   known_data, known_license = _DATA.get(known, ('', ''))
-  changes = _changes(setup, flag_file)
-  figures = _figures(run_dir, restored.checkpoint.step)
-  config = {
-      'format': weights.FORMAT,
-      'environment': renderers.kind_of(setup.environment),
-      'canvas_shape': run_setup.canvas_shape(setup),
-      'action_spec': weights.describe(setup.environment.action_spec()),
-      'setup': _without_paths(run_setup.to_json(setup)),
-      'figures': figures,
-  }
-  arrays = weights.to_arrays(restored.params)
+  changes = _changes(experiment, flag_file)
+  figures = _figures(run_dir, trained.step)
+  num_params = sum(leaf.size for leaf in jax.tree.leaves(trained.params))
   card = _card(
       name,
-      setup,
+      experiment,
       [
           ('data', data or known_data),
           ('license of the data', license or known_license),
           ('flag file', ' '.join([f'`{_shown(flag_file)}`', *changes])),
           ('commands learned from', f'{figures["frames"]:,}'),
           ('minutes of training', f'{figures["minutes"]:.1f}'),
-          ('parameters', f'{sum(a.size for a in arrays.values()):,}'),
+          ('parameters', f'{num_params:,}'),
       ],
       figures,
       failures,
   )
-  _write(target, config, arrays, card)
+  config = _without_paths(experiment.to_json())
+  exported = trained.pretrained()._replace(
+      params=weights.to_half(trained.params),
+      environment=config['environment'],
+      experiment=config,
+      figures=figures,
+      card=card,
+  )
+  agents.save(target, exported)
   return target
 
 
-def _changes(setup: training.Experiment, flag_file: pathlib.Path) -> list[str]:
+def _changes(
+    experiment: training.Experiment, flag_file: pathlib.Path
+) -> list[str]:
   """Returns the flags by which a run differs from its flag file."""
   if not flag_file.is_file():
     raise FileNotFoundError(
         f'flag file {flag_file} does not exist; name that of the run by '
         '--flag_file'
     )
-  kind = renderers.kind_of(setup.environment)
   values = flags.FlagValues()
-  run_setup.define_flags(kind, values)
+  told = training.define_flags(
+      experiment.find_task().name,
+      experiment.dataset,
+      argv=[''],
+      flag_values=values,
+  )
   try:
-    values(['', f'--flagfile={flag_file}'])
+    values(flags_lib.expand_flag_files(['', f'--flagfile={flag_file}']))
   except flags.Error as error:
     raise ValueError(f'{flag_file} is not of this run: {error}') from None
-  plain = run_setup.to_json(run_setup.read_flags(setup.dataset, kind, values))
+  plain = told.value.to_json()
   changes = []
-  for part, saved in run_setup.to_json(setup).items():
-    prefix = 'discriminator_' if part == 'discriminator' else ''
+  for part, saved in experiment.to_json().items():
     for field, value in saved.items() if isinstance(saved, dict) else ():
-      may_change = f'{part}.{field}' in run_dir_lib.MAY_CHANGE
-      if not may_change and value != plain[part][field]:
-        if isinstance(value, tuple):
-          value = ','.join(map(str, value))
-        changes.append(f'`--{prefix}{field}={value}`')
+      name = f'{part}.{field}'
+      if name in run_dir_lib.MAY_CHANGE or value == plain[part][field]:
+        continue
+      if isinstance(value, tuple):
+        value = ','.join(map(str, value))
+      changes.append(f'`--{run_dir_lib.flag_name(name)}={value}`')
   return changes
 
 
 def _figures(run_dir: pathlib.Path, step: int) -> dict[str, Any]:
-  """Returns held-out figures, those of other data sets under their name."""
-  figures = _evaluation(run_dir, step) or evaluate.evaluate(run_dir, step=step)
+  """Returns held-out figures; those on other data sets are nested."""
+  figures = _evaluation(run_dir, step) or training.evaluate(run_dir, step=step)
   for name in datasets.NAMES:
     other = _evaluation(run_dir / name, step)
     if other:
@@ -200,8 +210,8 @@ def _evaluation(folder: pathlib.Path, step: int) -> dict[str, Any] | None:
 
 
 def _without_paths(config: dict[str, Any]) -> dict[str, Any]:
-  """Returns a run's settings without where things lay on its machine."""
-  paths = ('run_dir', 'data_dir', 'brushes_path')
+  """Returns a run's configuration without paths of its machine."""
+  paths = ('run_dir', 'init_from', 'data_dir', 'brushes_path')
   return {
       part: {k: v for k, v in saved.items() if k not in paths}
       if isinstance(saved, dict)
@@ -217,17 +227,17 @@ def _shown(path: pathlib.Path) -> str:
 
 def _card(
     name: str,
-    setup: training.Experiment,
+    experiment: training.Experiment,
     facts: list[tuple[str, str]],
     figures: dict[str, Any],
     failures: str,
 ) -> str:
   """Returns the text of CARD.md."""
-  height, width, channels = run_setup.canvas_shape(setup)
+  height, width, channels = experiment.canvas_shape
   does = 'Draws from noise'
-  if setup.agent.conditional:
+  if experiment.agent.conditional:
     does = 'Redraws given images'
-  commands = setup.environment.episode_length
+  commands = experiment.environment.episode_length
   shown = {k: v for k, v in figures.items() if k not in ('frames', 'minutes')}
   return '\n'.join(
       [
@@ -235,7 +245,7 @@ def _card(
           '',
           f'{does}: {commands} commands on a canvas of {height} x {width} '
           f'pixels, {"in color" if channels == 3 else "gray"}; the reward was '
-          f'{setup.learner.reward}. `config.json` has all settings.',
+          f'{experiment.learner.reward}. `config.json` has all settings.',
           '',
           '| | |',
           '|---|---|',
@@ -296,27 +306,6 @@ def _rows(
       yield name, f'{value:.4g}' if isinstance(value, float) else f'{value:,}'
 
 
-def _write(
-    target: pathlib.Path,
-    config: dict[str, Any],
-    arrays: dict[str, np.ndarray],
-    card: str,
-) -> None:
-  target.parent.mkdir(parents=True, exist_ok=True)
-  partial = pathlib.Path(tempfile.mkdtemp(dir=target.parent, prefix='.'))
-  try:
-    text = json.dumps(config, indent=2) + '\n'
-    (partial / 'config.json').write_text(text, encoding='utf-8')
-    named: dict[str, Any] = {**arrays}
-    np.savez_compressed(partial / 'weights.npz', **named)
-    (partial / 'CARD.md').write_text(card, encoding='utf-8')
-    partial.chmod(0o755)  # mkdtemp grants the owner alone.
-    partial.rename(target)
-  except BaseException:
-    shutil.rmtree(partial)
-    raise
-
-
 def main(argv: Sequence[str]) -> None:
   """Exports as the flags say."""
   del argv
@@ -332,7 +321,7 @@ def main(argv: Sequence[str]) -> None:
       data=_DATA_TEXT.value,
       license=_LICENSE.value,
       step=_STEP.value,
-      folder=pathlib.Path(_FOLDER.value).expanduser(),
+      out_dir=pathlib.Path(_OUT_DIR.value).expanduser(),
   )
   size = sum(path.stat().st_size for path in target.iterdir())
   rich.console.Console(highlight=False).print(

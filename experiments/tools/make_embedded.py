@@ -1,17 +1,16 @@
-"""Makes the small datasets that come with the package from the official ones.
+"""Makes the small data sets that come with the package from the official ones.
 
-  python experiments/make_embedded.py --data_dir=<folder>
+  python experiments/tools/make_embedded.py --data_dir=~/data
 
 The folder has MNIST's gz files in `mnist`, Omniglot's zips in `omniglot` and
-`portraits64.zip` in `faces`. Run again with the same zlib, it makes the same
-bytes.
+`portraits64.zip` in `faces`. The same zlib makes the same bytes again.
 """
 
+from collections.abc import Sequence
 import gzip
 import pathlib
 import zipfile
 
-from absl import app
 from absl import flags
 import numpy as np
 
@@ -19,17 +18,18 @@ from spiral_jax import datasets
 from spiral_jax.datasets import idx
 from spiral_jax.datasets import mnist
 from spiral_jax.datasets import omniglot
+from spiral_jax.training import cli
 
 _DATA_DIR = flags.DEFINE_string(
-    'data_dir', None, 'Folder of the official files.', required=True
+    'data_dir', None, 'folder of the official files', required=True
 )
-_OUT = flags.DEFINE_string(
-    'out',
+_OUT_DIR = flags.DEFINE_string(
+    'out_dir',
     str(pathlib.Path(datasets.__file__).parent / 'embedded'),
-    'Folder to write to; each dataset has its own in it.',
+    'folder of the small data sets, one folder each',
 )
 _NAMES = flags.DEFINE_list(
-    'names', 'mnist,omniglot,portraits', 'Datasets to make.'
+    'names', 'mnist,omniglot,portraits', 'data sets to make'
 )
 
 _DIGITS = {'train': 10_000, 'test': 1_000}
@@ -37,19 +37,20 @@ _DRAWINGS = {'train': 10, 'test': 5}  # Of each character.
 _PORTRAITS = 700
 
 
-def main(argv: list[str]) -> None:
-  """Writes what the flags say."""
+def main(argv: Sequence[str]) -> None:
+  """Makes the data sets that the flags name."""
   del argv
-  data_dir, out = pathlib.Path(_DATA_DIR.value), pathlib.Path(_OUT.value)
+  data_dir = pathlib.Path(_DATA_DIR.value).expanduser()
+  out_dir = pathlib.Path(_OUT_DIR.value).expanduser()
   make = {'mnist': _mnist, 'omniglot': _omniglot, 'portraits': _portraits}
   for name in _NAMES.value:
     if name not in make:
-      raise app.UsageError(f'--names has {name!r}; choose of {", ".join(make)}')
-    (out / name).mkdir(parents=True, exist_ok=True)
-    make[name](data_dir, out / name)
+      raise ValueError(f'--names has {name!r}; choose from {", ".join(make)}')
+    (out_dir / name).mkdir(parents=True, exist_ok=True)
+    make[name](data_dir, out_dir / name)
 
 
-def _mnist(data_dir: pathlib.Path, out: pathlib.Path) -> None:
+def _mnist(data_dir: pathlib.Path, out_dir: pathlib.Path) -> None:
   """Writes the first digits of each split, in MNIST's own format."""
   for split, count in _DIGITS.items():
     digits = mnist.load(split, data_dir=str(data_dir), size=28)
@@ -60,11 +61,12 @@ def _mnist(data_dir: pathlib.Path, out: pathlib.Path) -> None:
       # No time stamp and no name in the archive: same data, same bytes.
       content = idx.header(array) + array.tobytes()
       _write(
-          out / f'{split}-{name}-ubyte.gz', gzip.compress(content, 9, mtime=0)
+          out_dir / f'{split}-{name}-ubyte.gz',
+          gzip.compress(content, 9, mtime=0),
       )
 
 
-def _omniglot(data_dir: pathlib.Path, out: pathlib.Path) -> None:
+def _omniglot(data_dir: pathlib.Path, out_dir: pathlib.Path) -> None:
   """Writes the first drawings of each character of each set."""
   for split, count in _DRAWINGS.items():
     drawings = omniglot.load(split, data_dir=str(data_dir), size=omniglot.SIZE)
@@ -76,10 +78,10 @@ def _omniglot(data_dir: pathlib.Path, out: pathlib.Path) -> None:
     chosen = np.arange(len(labels)) - first[inverse] < count
     packed = omniglot.pack(ink[chosen], labels[chosen])
     for name, content in packed.items():
-      _write(out / f'{split}-{name}', content)
+      _write(out_dir / f'{split}-{name}', content)
 
 
-def _portraits(data_dir: pathlib.Path, out: pathlib.Path) -> None:
+def _portraits(data_dir: pathlib.Path, out_dir: pathlib.Path) -> None:
   """Copies the portraits, which are small as they are."""
   source = data_dir / 'faces' / 'portraits64.zip'
   with zipfile.ZipFile(source) as archive:
@@ -89,7 +91,7 @@ def _portraits(data_dir: pathlib.Path, out: pathlib.Path) -> None:
           f'{source} has {count} portraits, or damaged ones; '
           f'give the archive of {_PORTRAITS}'
       )
-  _write(out / 'portraits64.zip', source.read_bytes())
+  _write(out_dir / 'portraits64.zip', source.read_bytes())
 
 
 def _write(path: pathlib.Path, content: bytes) -> None:
@@ -98,4 +100,4 @@ def _write(path: pathlib.Path, content: bytes) -> None:
 
 
 if __name__ == '__main__':
-  app.run(main)
+  cli.run(main)

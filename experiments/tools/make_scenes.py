@@ -1,10 +1,10 @@
-"""Makes pictures of random scenes with the programs that they were made by.
+"""Makes pictures of random scenes, with their programs, as a data set.
 
-50,000 scenes to train on and 2,000 held out, with a contact sheet:
+For example, 50,000 scenes to train on, 2,000 held out, and a contact sheet:
 
-  python experiments/make_scenes.py
+  python experiments/tools/make_scenes.py
 
-The files are loaded by `spiral_jax.datasets`, as dataset 'scenes'.
+`spiral_jax.datasets` loads the files as data set 'scenes'.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,14 +24,22 @@ from spiral_jax.training import flags as flags_lib
 from spiral_jax.training import plots
 
 _OUT_DIR = flags.DEFINE_string(
-    'out_dir', '', "folder to write to; empty, the user's cache"
+    'out_dir', '', "folder of the data set; empty means the user's cache"
 )
-_COUNT = flags.DEFINE_integer('count', 50_000, 'scenes to train on', 1)
-_HELD_OUT = flags.DEFINE_integer('held_out', 2_000, 'scenes to test on', 1)
+_TRAIN_SCENES = flags.DEFINE_integer(
+    'train_scenes', 50_000, 'number of scenes to train on', lower_bound=1
+)
+_HELD_OUT = flags.DEFINE_integer(
+    'held_out', 2_000, 'number of scenes to evaluate on', lower_bound=1
+)
 _MAX_OBJECTS = flags.DEFINE_integer(
-    'max_objects', 5, 'objects in a scene, at most', 1, 20
+    'max_objects',
+    5,
+    'largest number of objects in a scene',
+    lower_bound=1,
+    upper_bound=20,
 )
-_SEED = flags.DEFINE_integer('seed', 0, 'of the scenes', 0)
+_SEED = flags.DEFINE_integer('seed', 0, 'seed of the scenes', lower_bound=0)
 flags_lib.define(scene.SceneSettings)
 
 _SHEET = 72  # Scenes on the contact sheet.
@@ -39,32 +47,29 @@ _SHEET = 72  # Scenes on the contact sheet.
 
 def make_scenes(
     settings: scene.SceneSettings,
-    folder: pathlib.Path,
+    data: scene.SceneData,
+    out_dir: pathlib.Path,
     *,
-    count: int = 50_000,
-    held_out: int = 2_000,
-    max_objects: int = 5,
     seed: int = 0,
 ) -> None:
   """Writes train.npz, test.npz, a checksum of each, and contact_sheet.png.
 
-  The two are of different seeds, and no picture of the one is in the other.
+  The splits have different seeds, and no picture in common.
 
   Args:
-    settings: of the scenes.
-    folder: to write to; made where missing.
-    count: of scenes to train on.
-    held_out: of scenes to test on.
-    max_objects: in a scene.
-    seed: the same gives the same files.
+    settings: settings of the scenes.
+    data: number and kind of scenes.
+    out_dir: folder to write to.
+    seed: the same seed gives the same files.
 
   Raises:
     NoOpenGLError: if there is no table of sprites yet, and no OpenGL to make
       it with.
-    ValueError: if an argument is out of range, or there are too few different
-      scenes.
+    ValueError: if there are too few different scenes.
   """
-  splits = dataset_lib.Splits(settings, count, held_out, max_objects, seed)
+  splits = dataset_lib.Splits(
+      settings, data.train_scenes, data.held_out, data.max_objects, seed
+  )
   console = rich.console.Console(highlight=False)
   columns: list[str | rich.progress.ProgressColumn] = [
       '{task.description}',
@@ -78,7 +83,7 @@ def make_scenes(
     def watched(
         split: str, total: int, drawn: Iterator[np.ndarray]
     ) -> Iterator[np.ndarray]:
-      """Yields what is drawn; the bar follows."""
+      """Yields pictures and moves the progress bar."""
       task = progress.add_task(split, total=total)
       for images in drawn:
         if split == 'train' and sum(map(len, sheet)) < _SHEET:
@@ -89,7 +94,7 @@ def make_scenes(
     def save(
         split: str, objects: scene.Objects, drawn: Iterator[np.ndarray]
     ) -> pathlib.Path:
-      path = folder / f'{split}.npz'
+      path = out_dir / f'{split}.npz'
       total = len(objects.present)
       scenes_lib.save(
           path,
@@ -108,12 +113,12 @@ def make_scenes(
           plots.grid(np.concatenate(sheet)[:_SHEET]),
           np.ones((2, 2, 1), np.uint8),
       ),
-      folder / 'contact_sheet.png',
+      out_dir / 'contact_sheet.png',
   )
   for path in paths:
     size = path.stat().st_size / 1e6
     console.print(f'{path}: {size:.1f} MB', soft_wrap=True)
-  console.print(f'a look at them: {folder}/contact_sheet.png', soft_wrap=True)
+  console.print(f'a first look: {out_dir}/contact_sheet.png', soft_wrap=True)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -121,10 +126,8 @@ def main(argv: Sequence[str]) -> None:
   del argv
   make_scenes(
       flags_lib.read(scene.SceneSettings),
+      scene.SceneData(_TRAIN_SCENES.value, _HELD_OUT.value, _MAX_OBJECTS.value),
       scenes_lib.directory(_OUT_DIR.value),
-      count=_COUNT.value,
-      held_out=_HELD_OUT.value,
-      max_objects=_MAX_OBJECTS.value,
       seed=_SEED.value,
   )
 

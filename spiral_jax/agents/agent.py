@@ -119,8 +119,16 @@ def make_agent(
   height, width, channels = canvas_shape
 
   def initial_state(batch: int) -> types.AgentState:
-    """Returns the state of `batch` agents at the start of episodes."""
-    zeros = jnp.zeros((batch, config.core_size))
+    """Returns the state of `batch` agents at the start of episodes.
+
+    Args:
+      batch: number of canvases, B.
+
+    Returns:
+      `AgentState`: core, two float32 `[B, core_size]`; previous, int32 `[B]` a
+      part, NO_COMMAND.
+    """
+    zeros = jnp.zeros((batch, config.core_size), jnp.float32)
     none = jnp.full((batch,), types.NO_COMMAND, jnp.int32)
     return types.AgentState(
         core=(zeros, zeros), previous={part.name: none for part in parts}
@@ -141,7 +149,7 @@ def make_agent(
           'or build the agent with AgentConfig(noise_size=0)'
       )
     if not config.noise_size:
-      noise = jnp.zeros((0,))
+      noise = jnp.zeros((0,), jnp.float32)
     dtype = jnp.dtype(config.compute_dtype)
     noise = jnp.broadcast_to(noise, (*time_and_batch, config.noise_size))
     return network.apply(
@@ -156,14 +164,14 @@ def make_agent(
 
   @jax.jit  # Op by op, compiling it takes much longer.
   def init(key: chex.PRNGKey) -> types.Params:
-    """Returns random parameters, float32. The key is consumed."""
+    """Returns random parameters, a tree of float32. The key is consumed."""
     state = initial_state(1)
-    canvas = jnp.zeros((1, 1, height, width, channels))
+    canvas = jnp.zeros((1, 1, height, width, channels), jnp.float32)
     target = canvas[0] if config.conditional else None
     return network.init(
         key,
         _images(canvas, target, config, jnp.float32),
-        jnp.zeros((1, 1, config.noise_size)),
+        jnp.zeros((1, 1, config.noise_size), jnp.float32),
         jax.tree.map(lambda x: x[None], dict(state.previous)),
         state.core,
         None,
@@ -256,7 +264,7 @@ def _images(
     # Where the two differ, pixel by pixel: a patch's sums do not tell it.
     images.append(jnp.abs(images[1] - images[0]))
   if not images:
-    images.append(jnp.zeros((*canvas.shape[:-1], 0)))
+    images.append(jnp.zeros((*canvas.shape[:-1], 0), jnp.float32))
   return tuple(image.astype(dtype) for image in images)
 
 

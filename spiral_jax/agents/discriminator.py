@@ -116,6 +116,7 @@ def make_discriminator(
 
   @jax.jit  # Op by op, compiling it takes much longer.
   def init(key: chex.PRNGKey) -> types.Params:
+    """Returns random parameters, a tree of float32. The key is consumed."""
     return network.init(key, blank)
 
   def score(
@@ -123,6 +124,16 @@ def make_discriminator(
       images: chex.Array,
       targets: chex.Array | None = None,
   ) -> chex.Array:
+    """Returns scores, float32 `[N]`, higher for images closer to the data.
+
+    Args:
+      params: parameters of the discriminator.
+      images: float `[N, H, W, C]` in [0, 1].
+      targets: what a conditional agent was to draw, like `images`; else None.
+
+    Raises:
+      ValueError: when traced, if targets are missing.
+    """
     if conditional:
       if targets is None:
         raise ValueError(
@@ -133,6 +144,7 @@ def make_discriminator(
     return network.apply(params, images)
 
   def power_iterate(params: types.Params) -> types.Params:
+    """Returns parameters with better estimates of spectral norms."""
     if config.loss != 'logistic':
       return params
     _, stats = network.apply(
@@ -164,6 +176,7 @@ def make_discriminator_learner(
 
   @jax.jit
   def init(key: chex.PRNGKey) -> DiscriminatorState:
+    """Returns the first state, with random parameters. The key is consumed."""
     init_key, key = jax.random.split(key)
     params = discriminator.init(init_key)
     return DiscriminatorState(params, optimizer.init(params['params']), key)
@@ -196,6 +209,14 @@ def make_discriminator_learner(
       fake: chex.Array,
       target: chex.Array | None = None,
   ) -> tuple[DiscriminatorState, types.Logs]:
+    """Returns the next state, and logs: scalars `[]` by name.
+
+    Args:
+      state: donated; use only the one that is returned.
+      real: images of the data, uint8 or float `[B, H, W, C]`.
+      fake: final canvases, like `real`.
+      target: what a conditional agent was to draw, like `real`.
+    """
     real, fake, target = jax.tree.map(agent_lib.to_float, (real, fake, target))
     loss_key, key = jax.random.split(state.key)
     params = discriminator.power_iterate(state.params)

@@ -111,7 +111,9 @@ def shard_learner(learner: L, mesh: Mesh) -> L:
     )
 
   return learner._replace(  # type: ignore[attr-defined]
-      init=lambda *args: _put(init(*args), _REPLICATED, mesh),
+      init=lambda *args, **kwargs: _put(
+          init(*args, **kwargs), _REPLICATED, mesh
+      ),
       update=sharded_update,
   )
 

@@ -1,8 +1,8 @@
-"""The same networks in PyTorch: what the JAX ones are timed against.
+"""The same networks in PyTorch, a baseline of speed for those in JAX.
 
-Written for speed as a PyTorch user would: oneDNN's convolutions, tensors in
-`channels_last` order, the fused LSTM.  Parameter for parameter the networks of
-`spiral_jax.networks`, which the benchmark checks by their number.
+They are written for speed: oneDNN's convolutions, tensors in `channels_last`
+order, the fused LSTM. They have the parameters of `spiral_jax.networks`, whose
+number the benchmark compares.
 
 Axes: T time, B batch, N = T * B, C channels, H height, W width.
 """
@@ -75,17 +75,18 @@ class Policy(nn.Module):
       action: Command | None,
       core: tuple[torch.Tensor, torch.Tensor] | None = None,
   ):
-    """Scores commands, or samples them where `action` is None.
+    """Scores commands, or samples them if `action` is None.
 
     Args:
-      image: `[T, B, C, H, W]`.
-      noise: `[T, B, Z]`.
-      previous: `[N]` each.
-      action: likewise.
-      core: the LSTM's state.
+      image: images that the torso sees, `[T, B, C, H, W]`.
+      noise: noise of each episode, `[T, B, Z]`.
+      previous: commands before, `[N]` each; -1 at the start.
+      action: commands to score, `[N]` each; None to sample them.
+      core: state of the LSTM; None for that of an episode's start.
 
     Returns:
-      Command `[N]` each, log-prob `[N]`, entropy `[N]`, value `[N]`.
+      Command `[N]` each, log-prob `[N]`, entropy `[N]`, value `[N]`, and the
+      LSTM's last state.
     """
     steps, batch = image.shape[:2]
     noise = noise.flatten(0, 1)
@@ -108,12 +109,12 @@ class Policy(nn.Module):
       else:
         chosen = action[part.name]
       decided[part.name] = chosen
-      counts = torch.ones_like(value)
+      is_active = torch.ones_like(value)
       if part.active_if is not None:
         name, (wanted,) = part.active_if
-        counts = (decided[name] == wanted).float()
-      log_prob = log_prob + counts * log_p.gather(1, chosen[:, None])[:, 0]
-      entropy = entropy - counts * (log_p.exp() * log_p).sum(-1)
+        is_active = (decided[name] == wanted).float()
+      log_prob = log_prob + is_active * log_p.gather(1, chosen[:, None])[:, 0]
+      entropy = entropy - is_active * (log_p.exp() * log_p).sum(-1)
       if part.name not in self.refine:
         continue
       known = [z, self.embedding[part.name](chosen)]
@@ -161,7 +162,7 @@ class Block(nn.Module):
 
 
 class ConvTorso(nn.Module):
-  """The paper's."""
+  """Torso of the paper: strided convolutions."""
 
   def __init__(self, parts, size: int, image_channels: int, config):
     super().__init__()
@@ -188,7 +189,7 @@ class ConvTorso(nn.Module):
 
 
 class PatchTorso(nn.Module):
-  """Patches instead of strided convolutions."""
+  """Torso of patches instead of strided convolutions."""
 
   def __init__(self, parts, size: int, image_channels: int, config):
     super().__init__()
@@ -216,7 +217,7 @@ class PatchTorso(nn.Module):
 
 
 class _Rest(nn.Module):
-  """What both torsos end with."""
+  """Common end of both torsos."""
 
   def __init__(self, config: agents.AgentConfig):
     super().__init__()
@@ -233,7 +234,7 @@ class _Rest(nn.Module):
 
 
 class DeconvHead(nn.Module):
-  """The paper's location head."""
+  """Location head of the paper: transposed convolutions."""
 
   def __init__(self, part: action_lib.ActionPart, config: agents.AgentConfig):
     super().__init__()
@@ -262,7 +263,7 @@ class DeconvHead(nn.Module):
 
 
 class SpatialHead(nn.Module):
-  """Logits from the torso's feature map."""
+  """Location head on the torso's feature map."""
 
   def __init__(self, part: action_lib.ActionPart, config: agents.AgentConfig):
     super().__init__()
@@ -282,7 +283,7 @@ class SpatialHead(nn.Module):
 
 
 class Discriminator(nn.Module):
-  """Strided convolutions, or patches and strided convolutions, to a score."""
+  """Score of strided convolutions, the first on patches if `patch_size` > 1."""
 
   def __init__(
       self, size: int, channels: int, config: agents.DiscriminatorConfig
@@ -311,7 +312,7 @@ class Discriminator(nn.Module):
 
 
 def see(images: torch.Tensor, config: agents.AgentConfig) -> torch.Tensor:
-  """Returns what a torso sees of canvas and target, `[T, B, 2 C, H, W]`."""
+  """Returns the torso's input of canvas and target, `[T, B, 2 C, H, W]`."""
   canvas, target = (1 - images.float() / 255).chunk(2, dim=2)
   seen = [target] if config.blind else [canvas, target]
   if _num_images(config) == 3:
@@ -320,14 +321,17 @@ def see(images: torch.Tensor, config: agents.AgentConfig) -> torch.Tensor:
 
 
 def _num_images(config: agents.AgentConfig) -> int:
-  """Of a conditional agent: patches have the difference of the two as well."""
+  """Returns the number of images that a conditional agent sees.
+
+  Patches also see the difference of canvas and target.
+  """
   return 1 if config.blind else 2 + (config.torso == 'patches')
 
 
 def discriminator_loss(
     network: Discriminator, real: torch.Tensor, fake: torch.Tensor
 ) -> torch.Tensor:
-  """Returns the loss with gradient penalty, as `wgan.wgan_loss`."""
+  """Returns the loss of `losses.wgan.wgan_loss`."""
   mix = torch.rand(len(real), 1, 1, 1)
   between = (mix * real + (1 - mix) * fake).requires_grad_()
   real_score, fake_score = network(real).mean(), network(fake).mean()
@@ -344,7 +348,7 @@ def discriminator_loss(
 
 
 def num_parameters(module: nn.Module) -> int:
-  """Returns how many numbers a module learns."""
+  """Returns the number of parameters of a module."""
   return sum(p.numel() for p in module.parameters())
 
 

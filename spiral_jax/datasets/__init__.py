@@ -52,7 +52,7 @@ def load(
 
   Args:
     name: one of `NAMES`: 'mnist', 'omniglot', 'celeba', 'folder' for a folder
-      of images, or 'scenes' for those that experiments/make_scenes.py makes.
+      of images, or 'scenes' for those that make_scenes.py makes.
     split: 'train' or 'test'.
     data_dir: where the data is; None means what comes with the package (for
       'celeba' the portraits), or where make_scenes.py writes; it is refused

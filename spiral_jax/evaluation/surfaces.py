@@ -1,6 +1,6 @@
-"""Surfaces over places on a grid, and whether they lead to a target.
+"""Surfaces over locations on a grid, and how well they lead to a target.
 
-Axes: P rows and Q columns of places.
+Axes: P rows and Q columns of locations.
 """
 
 from collections.abc import Callable
@@ -8,25 +8,25 @@ from typing import NamedTuple
 
 import numpy as np
 
-# (index of the target's location) -> score `[P, Q]` of what lies at each
-# location: higher is nearer.
+# Maps the index of a target's location to scores `[P, Q]` of all locations:
+# higher is nearer.
 Surface = Callable[[int], np.ndarray]
 
 
 def climb(surface: np.ndarray) -> np.ndarray:
-  """Returns where hill climbing ends, from each location.
+  """Returns the end of hill climbing from each location.
 
-  A step goes to the highest of the eight neighbors, if that is higher.
+  A step goes to the highest of the eight neighbors, if it is higher.
 
   Args:
-    surface: `[P, Q]`.
+    surface: scores `[P, Q]`.
 
   Returns:
     Indices of locations, `row * Q + column`, int `[P, Q]`.
   """
   rows, columns = surface.shape
   padded = np.pad(surface, 1, constant_values=-np.inf)
-  # To stay comes first, and wins where a neighbor is as high.
+  # Staying comes first, so that it wins against a neighbor of equal height.
   moves = [(0, 0)] + [
       (i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)
   ]
@@ -35,18 +35,18 @@ def climb(surface: np.ndarray) -> np.ndarray:
   )
   offset = np.array([i * columns + j for i, j in moves])
   ends = np.arange(surface.size) + offset[heights.argmax(0)].ravel()
-  # Each round doubles the steps.
+  # Each round doubles the number of steps.
   while np.any(ends[ends] != ends):
     ends = ends[ends]
   return ends.reshape(rows, columns)
 
 
 def points_home(surface: np.ndarray, target: int) -> np.ndarray:
-  """Returns from where the gradient points to a target, by < 90 degrees.
+  """Returns the locations whose gradient is within 90 degrees of the target.
 
   Args:
-    surface: `[P, Q]`.
-    target: index of its location, where there is no direction.
+    surface: scores `[P, Q]`.
+    target: index of the target's location, which counts as pointing home.
 
   Returns:
     bool `[P, Q]`.
@@ -62,18 +62,18 @@ def points_home(surface: np.ndarray, target: int) -> np.ndarray:
 
 
 class Shares(NamedTuple):
-  """Of all locations, means over targets."""
+  """Shares of locations, means over targets."""
 
-  pointing: float  # Whose gradient points home.
-  reaching: float  # From which hill climbing gets there.
+  pointing: float  # Locations whose gradient points home.
+  reaching: float  # Locations from which hill climbing reaches the target.
 
 
 def measure(surface: Surface, targets: np.ndarray) -> Shares:
-  """Returns how well a surface leads to targets.
+  """Returns the shares of locations from which a surface leads to targets.
 
   Args:
-    surface: of each target.
-    targets: indices of their locations, int `[n]`.
+    surface: surface of any target.
+    targets: indices of the targets' locations, int `[n]`.
   """
   pointing, reaching = [], []
   for target in targets:

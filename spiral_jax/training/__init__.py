@@ -31,6 +31,7 @@ from spiral_jax.training.runner import train
 from spiral_jax.training.task import Task
 from spiral_jax.training.task import find_task
 from spiral_jax.training.trained_agent import TrainedAgent
+from spiral_jax.training.trained_agent import check_conditional
 from spiral_jax.training.trained_agent import episodes
 from spiral_jax.training.trained_agent import make_score
 from spiral_jax.training.trained_agent import restore
@@ -45,6 +46,7 @@ __all__ = [
     'Task',
     'TrainedAgent',
     'build_program',
+    'check_conditional',
     'define_flags',
     'episodes',
     'evaluate',

@@ -1,15 +1,15 @@
-"""What the benchmarks share: times in turns, operations, traces, records."""
+"""Measurements for benchmarks: times in turns, traces, operations, figures."""
 
 import collections
 from collections.abc import Callable, Sequence
 import gzip
 import json
+import os
 import pathlib
 import statistics
 import time
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from absl import flags
 import jax
 
 from spiral_jax import agents
@@ -18,29 +18,25 @@ from spiral_jax.ops import native
 
 _PAUSE = 0.2  # Seconds.
 
-# Kinds of operations that others are part of.
-_AROUND = ('while', 'call', 'conditional')
-
-_FIGURES = flags.DEFINE_string(
-    'figures', '', 'JSON lines to which the figures are added as well'
-)
+# Kinds of operations that contain others.
+_CONTAINERS = ('while', 'call', 'conditional')
 
 
 class Figure(NamedTuple):
-  """What a benchmark found.
+  """A result of a benchmark.
 
   Attributes:
-    what: was measured.
-    ours: how much it is for us.
-    unit: of ours and theirs; '%' for shares, which are numbers from 0 to 1.
-    theirs: how much it is for the reference, if there is one.
-    reference: its name.
-    ratio: how many times better ours is, if there is a reference; of several
-      turns, the median of theirs.
-    quartiles: the first and the third of these, if there are several.
+    name: name of the quantity.
+    ours: its value for this library.
+    unit: unit of both values; '%' for shares, which are numbers from 0 to 1.
+    theirs: its value for the reference, if there is one.
+    reference: name of the reference.
+    ratio: factor by which ours is better than the reference, if there is one;
+      the median over turns, if there are several.
+    quartiles: first and third quartile of the ratio over turns.
   """
 
-  what: str
+  name: str
   ours: float
   unit: str
   theirs: float | None = None
@@ -49,15 +45,15 @@ class Figure(NamedTuple):
   quartiles: tuple[float, float] | None = None
 
 
-def record(*args: Any, **kwargs: Any) -> None:
-  """Adds a `Figure` of these to what --figures names, if it names a file."""
-  if _FIGURES.value:
-    with pathlib.Path(_FIGURES.value).open('a') as lines:
-      lines.write(json.dumps(Figure(*args, **kwargs)._asdict()) + '\n')
+def record(path: str | os.PathLike[str], figure: Figure) -> None:
+  """Adds a figure to a file of JSON lines; does nothing if `path` is empty."""
+  if path:
+    with pathlib.Path(path).open('a') as lines:
+      lines.write(json.dumps(figure._asdict()) + '\n')
 
 
 def read_figures(path: pathlib.Path) -> list[Figure]:
-  """Returns what was recorded in a file."""
+  """Returns the figures in a file that `record` wrote."""
   return [Figure(**json.loads(line)) for line in path.read_text().splitlines()]
 
 
@@ -69,20 +65,23 @@ def in_turns(
     seconds: float = 0.3,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[list[float]]:
-  """Returns seconds a call of each function in each turn.
+  """Returns the seconds per call of each function in each turn.
 
-  They take turns, so that other work on the machine slows all alike. In its
-  turn a function is called again and again, and the median counts: the first
-  call may find other functions' data in the caches. A pause before it lets
-  threads of other functions go to sleep, which wait for more work without rest:
-  those of PyTorch's pool would slow short calls to half.
+  The functions take turns, so that other work on the machine slows all alike.
+  In its turn a function is called repeatedly, and the median counts, since the
+  first call may find other functions' data in the caches. The pause before a
+  turn lets the threads of other functions fall asleep: those of PyTorch's pool
+  spin while they wait, and would double the time of short calls.
 
   Args:
-    functions: what is timed; each returns when its work is done.
-    turns: how often.
-    warm_up: calls of each before all turns.
-    seconds: that a turn takes at least, unless one call takes longer.
-    clock: in seconds.
+    functions: functions that return when their work is done.
+    turns: number of turns.
+    warm_up: calls of each function before the first turn.
+    seconds: shortest length of a turn.
+    clock: clock in seconds.
+
+  Returns:
+    One list of `turns` medians for each function.
   """
   for function in functions:
     for _ in range(warm_up):
@@ -107,13 +106,13 @@ def trace(
   """Traces calls of a function, operation by operation.
 
   Args:
-    function: what is traced; it returns when its work is done.
-    folder: what JAX's profiler writes comes below it, of which
-      perfetto_trace.json.gz is for https://ui.perfetto.dev.
-    calls: how many.
+    function: function that returns when its work is done.
+    folder: folder of the profiler's files; perfetto_trace.json.gz, somewhere
+      below it, is for https://ui.perfetto.dev.
+    calls: number of calls.
 
   Returns:
-    Kind of XLA's operations -> seconds a call, longest first.
+    Seconds per call by kind of XLA's operations, longest first.
   """
   with jax.profiler.trace(folder, create_perfetto_trace=True):
     for _ in range(calls):
@@ -125,7 +124,7 @@ def trace(
   for event in events:
     if operation := event.get('args', {}).get('hlo_op'):
       kind = operation.split('.')[0]
-      if kind not in _AROUND:
+      if kind not in _CONTAINERS:
         seconds[kind] += 1e-6 * event['dur'] / calls
   return dict(seconds.most_common())
 
@@ -133,7 +132,15 @@ def trace(
 def gradient_flops(
     agent: agents.Agent, params: types.Params, trajectory: agents.Trajectory
 ) -> float:
-  """Returns what XLA counts for the policy's gradients, convolutions plain."""
+  """Returns XLA's count of operations of the policy's gradients.
+
+  Native convolutions are replaced by XLA's while it counts.
+
+  Args:
+    agent: pure functions of `params`.
+    params: parameters of the policy.
+    trajectory: episodes `[T, B]`.
+  """
 
   def loss(params: types.Params) -> jax.Array:
     out = agent.unroll(params, trajectory)
@@ -143,7 +150,7 @@ def gradient_flops(
   native.is_built = lambda: False  # type: ignore[assignment]
   shapes = jax.eval_shape(lambda: params)
   try:
-    # XLA counts no operations of programs for GPUs.
+    # XLA does not count operations of programs for GPUs.
     with jax.default_device(jax.devices('cpu')[0]):
       costs = jax.jit(jax.grad(loss)).lower(shapes).cost_analysis()
   finally:

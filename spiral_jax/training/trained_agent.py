@@ -93,6 +93,10 @@ def restore(
     raise FileNotFoundError(
         f'{run_dir} holds no checkpoint; name the folder of a run'
     )
+  if step is not None:
+    raise ValueError(
+        f'--step={step} is of a run, and {name} is none; leave it out'
+    )
   loaded = weights.load(name, torso=torso)
   if not loaded.experiment:
     raise ValueError(

@@ -1,13 +1,13 @@
 """The wiring of a run, on one page: a function a node, as in the picture.
 
-params (latest version wins)
-+--------------------------------------------------+
-v                                                  |
+               params (latest version wins)
+    +--------------------------------------------------+
+    v                                                  |
 actor 0..N  -- trajectories [T,B] -->  policy learner --+
 (policy + renderers)                       ^   |
-score params |   | final canvases
-|   v
-dataset -- real images --> discriminator learner <-- replay
+                              score params |   | final canvases
+                                           |   v
+          dataset -- real images --> discriminator learner <-- replay
 """
 
 from collections.abc import Callable

@@ -81,7 +81,7 @@ def test_a_command_leaves_all_before_it_untouched(name, t):
   )
 
 
-@pytest.mark.parametrize('name', ['color-conv', 'color-patches'])
+@pytest.mark.parametrize('name', ['color-conv', 'conditional-patches'])
 def test_a_part_leaves_the_parts_before_it_untouched(name):
   world = toys.world(name)
   before = np.asarray(world.unroll(world.params, world.trajectory).entropy)
@@ -144,12 +144,11 @@ def test_every_episode_starts_from_the_initial_state(name):
   assert np.all(np.abs(changed.log_prob - out.log_prob) > 1e-4)
 
 
-@pytest.mark.parametrize('name', ['conditional-conv', 'unconditional-patches'])
-def test_part_of_an_episode_goes_on_where_the_last_ended(name):
-  world = toys.world(name)
+def test_part_of_an_episode_goes_on_where_the_last_ended():
+  world = toys.world('conditional-patches')
   t, whole = 2, world.trajectory
   state = world.agent.initial_state(B)
-  key = jax.random.PRNGKey(0)
+  key = toys.acting_key(0)
   actions = []
   for canvas in whole.canvas[:T]:
     if len(actions) == t:
@@ -293,7 +292,7 @@ def test_a_blind_agent_may_have_nothing_to_look_at():
         **toys.NETWORK, **network, blind=True, noise_size=2
     )
     agent = agents.make_agent(toys.painting_spec(), (16, 16, 1), config)
-    params = jax.eval_shape(agent.init, jax.random.PRNGKey(0))
+    params = jax.eval_shape(agent.init, jax.random.key(0))
     observation = types.Observation(
         np.zeros((B, 16, 16, 1), np.uint8), None, np.zeros((B, 2), np.float32)
     )
@@ -302,7 +301,7 @@ def test_a_blind_agent_may_have_nothing_to_look_at():
         params,
         agent.initial_state(B),
         observation,
-        jax.random.PRNGKey(0),
+        jax.random.key(0),
     )
     assert output.log_prob.shape == (B,)
 
@@ -326,7 +325,7 @@ def tiny(network, scale=0.2):
       **{**toys.NETWORK, 'map_size': 2}, **toys.NETWORKS[network], noise_size=2
   )
   agent = agents.make_agent(tiny_spec(side), (4, 4, 1), config)
-  params = toys.sharpen(agent.init(jax.random.PRNGKey(0)), scale)
+  params = toys.sharpen(agent.init(jax.random.key(0)), scale)
   observation = types.Observation(
       canvas=np.full((1, 4, 4, 1), 100, np.uint8), noise=np.ones((1, 2))
   )
@@ -404,7 +403,7 @@ def test_commands_are_sampled_as_often_as_their_probability_says(network):
   n = 6000
   many = jax.tree.map(lambda x: np.repeat(x, n, axis=0), observation)
   output, state = jax.jit(agent.step)(
-      params, agent.initial_state(n), many, jax.random.PRNGKey(4)
+      params, agent.initial_state(n), many, jax.random.key(4)
   )
   side = out.log_prob.shape[1] // 6
   flag, end, size = (
@@ -431,7 +430,7 @@ def test_greedy_is_the_likeliest_value_of_each_part_in_turn(network):
           params,
           agent.initial_state(1),
           observation,
-          jax.random.PRNGKey(seed),
+          jax.random.key(seed),
           greedy=True,
       )[0]
       for seed in range(3)
@@ -454,45 +453,6 @@ def test_greedy_is_the_likeliest_value_of_each_part_in_turn(network):
   )
 
 
-@WORLDS
-def test_greedy_needs_no_luck_and_is_scored_like_any_command(name):
-  world = toys.world(name)
-  trajectory = world.trajectory
-  observation = types.Observation(
-      trajectory.canvas[0], trajectory.target, trajectory.noise
-  )
-  outputs = [
-      world.step(
-          world.params,
-          world.agent.initial_state(B),
-          observation,
-          jax.random.PRNGKey(seed),
-          greedy=True,
-      )[0]
-      for seed in range(2)
-  ]
-  for one, other in zip(*map(jax.tree.leaves, outputs)):
-    np.testing.assert_array_equal(one, other)
-  # The last part: no other value of it is likelier.
-  last = world.agent.parts[-1]
-  greedy = outputs[0].action
-  for shift in range(last.num_values):
-    action = {
-        part: np.concatenate([np.asarray(value)[None], rest[1:]])
-        for (part, rest), value in zip(
-            trajectory.action.items(),
-            (greedy[part] for part in trajectory.action),
-        )
-    }
-    action[last.name] = change(action[last.name], 0, shift, last.num_values)
-    log_prob = np.asarray(unroll_with(world, action=action).log_prob[0])
-    if shift == 0:
-      np.testing.assert_allclose(
-          log_prob, outputs[0].log_prob, rtol=0, atol=1e-5
-      )
-    assert np.all(log_prob <= outputs[0].log_prob + 1e-5)
-
-
 def test_different_keys_sample_different_commands():
   world = toys.world('conditional-conv')
   observation = types.Observation(
@@ -503,12 +463,56 @@ def test_different_keys_sample_different_commands():
           world.params,
           world.agent.initial_state(B),
           observation,
-          jax.random.PRNGKey(seed),
+          toys.acting_key(seed),
       )[0].action
       for seed in (0, 0, 1)
   ]
   np.testing.assert_array_equal(commands[0]['end'], commands[1]['end'])
   assert np.any(commands[0]['end'] != commands[2]['end'])
+
+
+# A torso of one's own.
+
+
+def test_a_torso_of_ones_own_takes_canvases_that_others_refuse():
+  spec, shape = toys.painting_spec(grid=4), (12, 12, 1)
+  config = agents.AgentConfig(
+      **toys.NETWORK, location_head='spatial', conditional=True, noise_size=2
+  )
+  with pytest.raises(ValueError, match='12 pixels is not'):
+    agents.make_agent(spec, shape, config)
+  agent = agents.make_agent(
+      spec, shape, config, torso=toys.PoolTorso(config.map_size)
+  )
+  params = toys.sharpen(agent.init(jax.random.key(0)))
+  torso = params['params']['torso']
+  assert torso['Dense_0']['kernel'].shape[-1] == 4
+  assert torso['Dense_1']['kernel'].shape == (4 * 4 * 4, 8)
+  trajectory = toys.rollout_lib.Rollout(
+      toys.environment(B, spec, shape, T),
+      jax.jit(agent.step),
+      agent.initial_state(B),
+      noise_size=2,
+      targets=lambda: np.full((B, *shape), 77, np.uint8),
+  )(params, 0)
+  unroll = jax.jit(agent.unroll)
+  out = unroll(params, trajectory)
+  assert np.std(trajectory.log_prob) > 0.2
+  np.testing.assert_allclose(
+      out.log_prob, trajectory.log_prob, rtol=0, atol=1e-5
+  )
+  np.testing.assert_allclose(out.value, trajectory.value, rtol=0, atol=1e-5)
+  # It is what sees.
+  torso['Dense_1'] = jax.tree.map(jnp.zeros_like, torso['Dense_1'])
+  assert np.all(unroll(params, trajectory).value != out.value)
+
+
+def test_help_tells_of_shapes():
+  agent = toys.world('conditional-conv').agent
+  for words in ('int32 `[B]`', '`[B, H, W, C]`', 'greedy'):
+    assert words in agent.step.__doc__
+  for words in ('`[T + 1, B, H, W, C]`', '`[T, B, P]`'):
+    assert words in agent.unroll.__doc__
 
 
 # What cannot be built says so.
@@ -517,13 +521,6 @@ def test_different_keys_sample_different_commands():
 @pytest.mark.parametrize(
     'spec, canvas_shape, config, words',
     [
-        (None, None, dict(torso='resnet'), ['torso', "'resnet'", 'patches']),
-        (
-            None,
-            None,
-            dict(location_head='x'),
-            ['location_head', "'x'", 'deconv'],
-        ),
         (None, (16, 12, 1), {}, ['16 x 12', 'square', 'map_size=4']),
         (None, (18, 18, 1), {}, ['18 x 18', 'multiple of map_size=4']),
         (None, (2, 2, 1), {}, ['2 x 2', 'multiple of map_size=4']),
@@ -610,7 +607,7 @@ def test_an_observation_that_lacks_something_is_refused(config, words):
       (4, 4, 1),
       agents.AgentConfig(**toys.NETWORK, **toys.PATCHES, **config),
   )
-  params = jax.eval_shape(agent.init, jax.random.PRNGKey(0))
+  params = jax.eval_shape(agent.init, jax.random.key(0))
   observation = types.Observation(np.zeros((1, 4, 4, 1), np.uint8))
   with pytest.raises(ValueError) as error:
     jax.eval_shape(
@@ -618,7 +615,7 @@ def test_an_observation_that_lacks_something_is_refused(config, words):
         params,
         agent.initial_state(1),
         observation,
-        jax.random.PRNGKey(0),
+        jax.random.key(0),
     )
   for word in words:
     assert word in str(error.value)
@@ -647,8 +644,9 @@ def test_features_may_be_bfloat16(name):
   error = np.std(out.log_prob - plain.log_prob) / np.std(plain.log_prob)
   assert 1e-4 < error < 0.1
   np.testing.assert_allclose(out.value, plain.value, atol=0.1)
-  gradients = jax.jit(
-      jax.grad(lambda p: agent.unroll(p, world.trajectory).log_prob.sum())
-  )(world.params)
+  gradients = jax.eval_shape(
+      jax.grad(lambda p: agent.unroll(p, world.trajectory).log_prob.sum()),
+      world.params,
+  )
   for one, of in zip(jax.tree.leaves(gradients), jax.tree.leaves(world.params)):
     assert one.dtype == of.dtype == jnp.float32

@@ -24,7 +24,7 @@ def pages(*shades, batch=B):
 
 
 def train(learner, updates, *batch, seed=0):
-  state = learner.init(jax.random.PRNGKey(seed))
+  state = learner.init(jax.random.key(seed))
   for _ in range(updates):
     state, logs = learner.update(state, *batch)
   return state, logs
@@ -69,7 +69,7 @@ def test_a_conditional_discriminator_looks_at_both_images(loss):
 
 def test_the_target_is_channels_after_the_canvas():
   discriminator = agents.make_discriminator(SHAPE, True, CONFIG)
-  params = discriminator.init(jax.random.PRNGKey(0))
+  params = discriminator.init(jax.random.key(0))
   canvas, target = to_float(pages(255)), to_float(pages(0, 128))
   score = discriminator.score(params, canvas, target)
   plain = networks.Discriminator(CONFIG.channels)
@@ -106,9 +106,7 @@ def test_the_penalty_holds_each_image_against_its_own_target_as_it_is():
   rng = np.random.default_rng(0)
   real, fake = (rng.uniform(size=(B, *SHAPE)).astype('f') for _ in range(2))
   learner = by_hand()
-  _, logs = learner.update(
-      learner.init(jax.random.PRNGKey(0)), real, fake, target
-  )
+  _, logs = learner.update(learner.init(jax.random.key(0)), real, fake, target)
   norms = np.linalg.norm(target.reshape(B, -1), axis=1)
   penalty = np.mean((norms - 1.0) ** 2)
   assert logs['discriminator_penalty'] == pytest.approx(penalty, rel=1e-4)
@@ -123,7 +121,7 @@ def test_the_penalty_holds_each_image_against_its_own_target_as_it_is():
 def test_a_step_is_one_of_adam_down_the_loss():
   learner = by_hand(learning_rate=0.125, penalty_weight=0.0, offset_weight=0.0)
   images = pages(255), pages(0), pages(255)
-  state = learner.init(jax.random.PRNGKey(0))
+  state = learner.init(jax.random.key(0))
   state, _ = learner.update(state, *images)  # Raising w adds distance.
   assert state.params['params']['w'] == pytest.approx(1.125, abs=1e-5)
   state, _ = learner.update(state, images[1], images[0], images[2])
@@ -139,7 +137,7 @@ def test_integer_images_are_scaled():
   integers = pages(51, 102), pages(0, 204), pages(255)
   floats = tuple(np.asarray(to_float(x)) for x in integers)
   logs = [
-      learner.update(learner.init(jax.random.PRNGKey(0)), *batch)[1]
+      learner.update(learner.init(jax.random.key(0)), *batch)[1]
       for batch in (integers, floats)
   ]
   for one, other in zip(*map(jax.tree.leaves, logs)):
@@ -153,12 +151,15 @@ def test_updates_are_a_function_of_the_state_and_draw_new_points():
   )
   batch = pages(200), pages(60)
   one, two = (train(learner, 2, *batch)[0] for _ in range(2))
-  for x, y in zip(jax.tree.leaves(one), jax.tree.leaves(two)):
-    np.testing.assert_array_equal(x, y)
-  key = np.array(one.key)
+  key = np.array(jax.random.key_data(one.key))  # A copy: it is donated.
+  jax.tree.map(
+      np.testing.assert_array_equal,
+      one._replace(key=key),
+      two._replace(key=jax.random.key_data(two.key)),
+  )
   three, _ = learner.update(one, *batch)
-  assert np.any(three.key != key)
-  four, _ = learner.update(two._replace(key=jax.random.PRNGKey(9)), *batch)
+  assert np.any(jax.random.key_data(three.key) != key)
+  four, _ = learner.update(two._replace(key=jax.random.key(9)), *batch)
   assert any(
       np.any(x != y)
       for x, y in zip(
@@ -169,7 +170,7 @@ def test_updates_are_a_function_of_the_state_and_draw_new_points():
 
 def test_the_state_is_donated():
   learner = by_hand()
-  state = learner.init(jax.random.PRNGKey(0))
+  state = learner.init(jax.random.key(0))
   learner.update(state, pages(1), pages(2), pages(3))
   assert state.params['params']['w'].is_deleted()
 
@@ -190,7 +191,7 @@ def test_learning_follows_the_spectral_norms():
 
 def test_power_iteration_leaves_a_wgan_alone():
   discriminator = agents.make_discriminator(SHAPE, False, CONFIG)
-  params = discriminator.init(jax.random.PRNGKey(0))
+  params = discriminator.init(jax.random.key(0))
   assert discriminator.power_iterate(params) is params
 
 
@@ -232,7 +233,7 @@ def test_networks_that_can_be_built_are(shape, config):
   discriminator = agents.make_discriminator(
       shape, False, agents.DiscriminatorConfig(**config)
   )
-  params = jax.eval_shape(discriminator.init, jax.random.PRNGKey(0))
+  params = jax.eval_shape(discriminator.init, jax.random.key(0))
   scores = jax.eval_shape(
       discriminator.score, params, jnp.zeros((2, *shape)), None
   )
@@ -246,6 +247,6 @@ def test_an_unknown_loss_is_refused():
 
 def test_a_conditional_score_without_targets_is_refused():
   discriminator = agents.make_discriminator(SHAPE, True, CONFIG)
-  params = jax.eval_shape(discriminator.init, jax.random.PRNGKey(0))
+  params = jax.eval_shape(discriminator.init, jax.random.key(0))
   with pytest.raises(ValueError, match=r'conditional.*targets.*conditional='):
     jax.eval_shape(discriminator.score, params, to_float(pages(0)), None)

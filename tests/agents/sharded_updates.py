@@ -57,12 +57,12 @@ def policy(num_devices, name, world):
       ),
       mesh=sharding.make_mesh(num_devices),
   )
-  state = learner.init(jax.random.PRNGKey(1))
-  before = jax.tree.map(np.array, state)
+  state = learner.init(jax.random.key(1), params=agent.init(jax.random.key(2)))
+  before = without_key(jax.tree.map(jnp.copy, state))
   for _ in range(UPDATES):
     state, logs = learner.update(state, trajectory, score_params)
   check_replicated((state, logs), num_devices)
-  return before, state, given[0]
+  return before, without_key(state), given[0]
 
 
 def discriminator(num_devices, loss, conditional):
@@ -78,13 +78,19 @@ def discriminator(num_devices, loss, conditional):
   learner = agents.make_discriminator_learner(
       built._replace(score=score), config, mesh=sharding.make_mesh(num_devices)
   )
-  state = learner.init(jax.random.PRNGKey(1))
-  before = jax.tree.map(np.array, state)
+  state = learner.init(jax.random.key(1))
+  before = without_key(jax.tree.map(jnp.copy, state))
   batch = [images(0), images(1)] + [images(0)] * conditional
   for _ in range(UPDATES):
     state, logs = learner.update(state, *batch)
   check_replicated((state, logs), num_devices)
-  return before, state, given[0]
+  return before, without_key(state), given[0]
+
+
+def without_key(state):
+  """Returns a state in NumPy, its key as the numbers that make it."""
+  state = state._replace(key=jax.random.key_data(state.key))
+  return jax.tree.map(np.array, state)
 
 
 def check_replicated(tree, num_devices):
@@ -128,28 +134,28 @@ def world(conditional=False):
       agent.initial_state(B),
       **play,
   )
-  params = agent.init(jax.random.PRNGKey(0))
+  params = agent.init(jax.random.key(0))
   trajectory = rollout(params, 0)
   if conditional:
     trajectory = rollout(params, 0)
     assert not trajectory.is_last.any() and trajectory.bootstrap.any()
     state = jax.tree.leaves(trajectory.initial_state)
     assert any(np.any(leaf) for leaf in state)
-  return agent, trajectory, built, built.init(jax.random.PRNGKey(0))
+  return agent, trajectory, built, built.init(jax.random.key(0))
 
 
 def main():
   made, pieces = world(), world(conditional=True)
   cases = {
       'discriminator wgan': (
-          (2, 4, 8),
+          (2, 8),
           lambda n: discriminator(n, 'wgan', True),
       ),
       'discriminator logistic': (
           (2,),
           lambda n: discriminator(n, 'logistic', False),
       ),
-      'policy clipped': ((2, 4, 8), lambda n: policy(n, 'clipped', made)),
+      'policy clipped': ((2, 8), lambda n: policy(n, 'clipped', made)),
       'policy vtrace': ((4,), lambda n: policy(n, 'vtrace', made)),
       'policy pieces': ((4,), lambda n: policy(n, 'pieces', pieces)),
   }

@@ -7,6 +7,7 @@ import functools
 from typing import NamedTuple
 
 from dm_env import specs
+from flax import linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -95,6 +96,28 @@ def environment(count, spec, canvas_shape, episode_length):
   )
 
 
+class PoolTorso(nn.Module):
+  """A torso of one's own: means over the cells of the map, and two layers."""
+
+  map_size: int
+
+  @nn.compact
+  def __call__(self, images, condition, planes):
+    image = jnp.concatenate(images, axis=-1)
+    count, height, width, channels = image.shape
+    size = self.map_size
+    cells = image.reshape(
+        count, size, height // size, size, width // size, channels
+    ).mean((2, 4))
+    told = jnp.broadcast_to(
+        condition[:, None, None], (count, size, size, condition.shape[-1])
+    )
+    features = nn.tanh(
+        nn.Dense(4)(jnp.concatenate([cells, planes, told], axis=-1))
+    )
+    return features, nn.Dense(8)(features.reshape(count, -1))
+
+
 class World(NamedTuple):
   """An agent whose policy is far from uniform, and what it painted."""
 
@@ -115,7 +138,14 @@ KINDS = {
     'color': (dict(conditional=True, noise_size=5), True),
 }
 NETWORKS = {'conv': CONV, 'patches': PATCHES}
-WORLDS = [f'{kind}-{network}' for kind in KINDS for network in NETWORKS]
+# Each takes compiling: all kinds and both networks, not all pairs of them.
+WORLDS = [
+    'conditional-conv',
+    'conditional-patches',
+    'unconditional-patches',
+    'blind-conv',
+    'color-conv',
+]
 
 
 @functools.cache
@@ -126,7 +156,7 @@ def world(name):
   spec, canvas_shape = painting_spec(color), (SIZE, SIZE, 3 if color else 1)
   config = agents.AgentConfig(**NETWORK, **NETWORKS[network], **inputs)
   agent = agents.make_agent(spec, canvas_shape, config)
-  params = sharpen(agent.init(jax.random.PRNGKey(0)))
+  params = sharpen(agent.init(jax.random.key(0)))
   step = jax.jit(agent.step, static_argnames='greedy')
   rng = np.random.default_rng(0)
 
@@ -151,6 +181,14 @@ def world(name):
       rollout(params, 1),
       config,
   )
+
+
+def acting_key(seed):
+  """Returns a key of the kind that rollouts hand to a step, which is compiled.
+
+  Of another kind, the step would be compiled anew.
+  """
+  return np.asarray(jax.random.key_data(jax.random.key(seed)))
 
 
 def sharpen(params, scale=0.2, seed=0):
@@ -199,6 +237,17 @@ def table(**values):
       name: jnp.asarray(values.get(name, np.zeros(shape)), jnp.float32)
       for name, shape in shapes.items()
   }
+
+
+def darkness(params, images, targets):
+  """A score: the darkness of images, in units that are parameters."""
+  del targets
+  return params * (1.0 - jnp.mean(images, axis=(1, 2, 3)))
+
+
+def darkness_of(trajectory):
+  """Returns what `darkness` says of all canvases in numpy, `[T + 1, B]`."""
+  return 1.0 - trajectory.canvas.mean((-3, -2, -1)) / 255.0
 
 
 def table_trajectory(seed=0, **fields):

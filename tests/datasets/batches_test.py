@@ -107,3 +107,13 @@ def test_arguments_out_of_range():
     batches.Batches(_dataset(3), 0)
   with pytest.raises(ValueError, match='seed -1'):
     batches.Batches(_dataset(3), 1, -1)
+
+
+def test_an_image_stream_is_the_images_of_its_batches():
+  stream = batches.ImageStream(_dataset(13), 3, seed=5)
+  expected = batches.Batches(_dataset(13), 3, seed=5)
+  for _ in range(6):
+    np.testing.assert_array_equal(stream(), next(expected).images)
+  resumed = batches.ImageStream(_dataset(13), 3, seed=9)
+  resumed.set_state(stream.get_state())
+  np.testing.assert_array_equal(resumed(), next(expected).images)

@@ -50,24 +50,28 @@ def _rewrite(folder, **arrays):
 
 def _fails(folder, error, *parts, **kwargs):
   with pytest.raises(error) as caught:
-    scenes.load_scenes('train', data_dir=str(folder), **kwargs)
+    scenes.load('train', data_dir=str(folder), **kwargs)
   message = str(caught.value)
   assert '\n' not in message
-  for part in (str(folder / 'train.npz'), 'experiments/make_scenes.py', *parts):
+  for part in (
+      str(folder / 'train.npz'),
+      'experiments/tools/make_scenes.py',
+      *parts,
+  ):
     assert part in message
 
 
 def test_what_was_saved_is_loaded(tmp_path):
   _save(tmp_path)
-  loaded = datasets.load_scenes('train', data_dir=str(tmp_path))
+  loaded = scenes.load('train', data_dir=str(tmp_path))
   np.testing.assert_array_equal(loaded.images, _images())
   assert loaded.images.dtype == np.uint8
   assert loaded.settings == SETTINGS
-  assert set(loaded.objects) == {'present', *scenes.PARTS}
+  assert set(loaded.programs) == {'present', *scenes.PARTS}
   for name, values in _objects().items():
-    np.testing.assert_array_equal(loaded.objects[name], values)
+    np.testing.assert_array_equal(loaded.programs[name], values)
     dtype = bool if name == 'present' else np.int32
-    assert loaded.objects[name].dtype == dtype
+    assert loaded.programs[name].dtype == dtype
 
 
 def test_the_same_scenes_give_the_same_bytes_and_sha256sums_checksum(tmp_path):

@@ -47,7 +47,7 @@ def test_close_wakes_both_ends(end):
   time.sleep(0.05)
   assert thread.is_alive()
   channel.close()
-  thread.join(1)
+  thread.join(600)
   assert not thread.is_alive()
   assert isinstance(raised[0], channel_lib.ChannelClosed)
   assert 'trajectories' in str(raised[0])
@@ -59,7 +59,7 @@ def test_close_wakes_all_who_wait():
   time.sleep(0.05)
   channel.close()
   for thread, raised in waiting:
-    thread.join(1)
+    thread.join(600)
     assert isinstance(raised[0], channel_lib.ChannelClosed)
 
 
@@ -81,7 +81,7 @@ def test_full_channel_waits_for_room():
   time.sleep(0.05)
   assert thread.is_alive() and len(channel) == 1
   assert channel.get() == 0
-  thread.join(1)
+  thread.join(600)
   assert not raised and channel.get() == 1
 
 
@@ -95,7 +95,7 @@ def test_items_of_many_threads_arrive_once_and_in_their_order():
   threads = [in_thread(lambda i=i: produce(i))[0] for i in range(3)]
   got = [channel.get() for _ in range(300)]
   for thread in threads:
-    thread.join(1)
+    thread.join(600)
   for i in range(3):
     assert [j for k, j in got if k == i] == list(range(100))
 

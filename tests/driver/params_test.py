@@ -24,7 +24,7 @@ def test_waits_for_the_first():
   time.sleep(0.05)
   assert not got
   store.publish('w', 0)
-  thread.join(1)
+  thread.join(600)
   assert got == [('w', 0)]
 
 
@@ -42,7 +42,7 @@ def test_close_wakes_readers_and_lets_the_publisher_finish():
   thread.start()
   time.sleep(0.05)
   store.close()
-  thread.join(1)
+  thread.join(600)
   assert raised and 'params' in str(raised[0])
   store.publish('w', 3)
   assert store.version == 3

@@ -74,10 +74,8 @@ def test_a_node_that_raises_ends_the_program_and_is_named(lockstep):
   error = ValueError('no ink')
   before = set(threading.enumerate())
   program.add(Raising('painter_1', error, after=2))
-  start = time.monotonic()
   with pytest.raises(program_lib.NodeError) as raised:
     program_lib.launch(program, lockstep=lockstep)
-  assert time.monotonic() - start < 5
   assert str(raised.value) == "node 'painter_1' failed: ValueError: no ink"
   assert raised.value.__cause__ is error
   assert set(threading.enumerate()) <= before
@@ -188,8 +186,12 @@ def test_ctrl_c_from_outside(tmp_path):
       'from tests.driver import toy\n'
       'from spiral_jax.driver import program as p\n'
       'program, policy, _ = toy.build(None)\n'
-      'print("ready", flush=True)\n'
-      'print(p.launch(program).value, policy.version > 0, flush=True)\n'
+      'said = []\n'
+      'def say():\n'
+      '  if policy.version and not said:\n'
+      '    said.append(True)\n'
+      '    print("learns", flush=True)\n'
+      'print(p.launch(program, stop_when=say).value, flush=True)\n'
   )
   process = subprocess.Popen(
       [sys.executable, str(script)],
@@ -199,12 +201,11 @@ def test_ctrl_c_from_outside(tmp_path):
       stderr=subprocess.PIPE,
       text=True,
   )
-  assert process.stdout.readline() == 'ready\n'
-  time.sleep(1.0)
+  assert process.stdout.readline() == 'learns\n'
   process.send_signal(signal.SIGINT)
-  output, errors = process.communicate(timeout=20)
+  output, errors = process.communicate(timeout=600)
   assert process.returncode == 0, errors
-  assert output == 'interrupted True\n'
+  assert output == 'interrupted\n'
   assert 'Traceback' not in errors
 
 
@@ -217,7 +218,7 @@ def test_launch_works_outside_the_main_thread():
 
   thread = threading.Thread(target=run)
   thread.start()
-  thread.join(20)
+  thread.join(600)
   assert result == [program_lib.Stopped.FINISHED]
 
 
@@ -303,8 +304,9 @@ def test_programs_are_checked():
 def test_driver_imports_none_of_the_heavy_libraries():
   code = (
       'import sys\n'
-      'from spiral_jax.driver import (channel, checkpoints, metrics, nodes,\n'
-      '                               params, periodic, program, replay)\n'
+      'from spiral_jax.driver import (channel, checkpointer, checkpoints,\n'
+      '                               metrics, nodes, params, program,\n'
+      '                               progress, replay, serialization)\n'
       'heavy = {"flax", "optax", "rlax", "orbax", "dm_env", "environments",\n'
       '         "tensorboardX", "spiral_jax.agents", "spiral_jax.networks"}\n'
       'print(sorted(heavy & set(sys.modules)))\n'

@@ -23,7 +23,7 @@ from tests.driver import toy
 
 PARAMS = {'w': np.float32([1.0, 2.0])}
 ROUNDS = 4
-SECONDS = 240.0
+SECONDS = 900.0
 
 
 class Rollout(toy.Rollout):

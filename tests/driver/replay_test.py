@@ -109,7 +109,7 @@ def test_sample_waits_until(wake):
     replay.insert(batch(1))
   else:
     replay.close()
-  thread.join(1)
+  thread.join(600)
   assert isinstance(result[0], dict) == (wake == 'insert')
 
 

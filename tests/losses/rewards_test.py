@@ -86,11 +86,11 @@ def test_negative_l2_pairs_each_canvas_with_its_own_target():
   assert np.all(swapped[:, :2] < -0.01)
 
 
-def test_a_sequence_of_strokes_costs_once():
+def test_starts_cost_once():
   paints = np.array([[1, 1, 0], [1, 1, 1], [0, 0, 1], [1, 1, 0]], bool)
   was_painting = np.array([False, True, False])
   np.testing.assert_array_equal(
-      rewards.stroke_start_penalties(paints, was_painting),
+      rewards.start_penalties(paints, was_painting),
       [[-1, 0, 0], [0, 0, -1], [0, 0, 0], [-1, -1, 0]],
   )
 

@@ -7,6 +7,7 @@ from PIL import Image
 from PIL import ImageSequence
 import pytest
 
+from environments import optional
 from environments import painting
 from environments.painting import animation
 from tests.environments.painting import golden
@@ -97,14 +98,14 @@ def test_an_mp4_of_one_pixel_is_refused():
 def test_a_missing_library_is_named_with_the_command_that_installs_it(
     library, name, write, monkeypatch
 ):
-  real = animation.extras.importlib.import_module
+  real = optional.importlib.import_module
 
   def without(module):
     if module == library:
       raise ModuleNotFoundError(f'No module named {module!r}')
     return real(module)
 
-  monkeypatch.setattr(animation.extras.importlib, 'import_module', without)
+  monkeypatch.setattr(optional.importlib, 'import_module', without)
   program, _ = next(golden.programs())
   with pytest.raises(ImportError) as error:
     write(program)
@@ -116,7 +117,7 @@ def test_everything_else_works_without_those_libraries(monkeypatch):
   def missing(module):
     raise ModuleNotFoundError(f'No module named {module!r}')
 
-  monkeypatch.setattr(animation.extras.importlib, 'import_module', missing)
+  monkeypatch.setattr(optional.importlib, 'import_module', missing)
   program, canvases = next(golden.programs('classic/charcoal'))
   np.testing.assert_array_equal(program.render(), canvases[-1])
   assert painting.Program.from_json(program.to_json()) == program

@@ -93,3 +93,34 @@ def test_uint8_and_float_batches_agree():
   assert seen.dtype == np.float32 and exact.dtype == np.uint8
   assert exact.min() < 255
   np.testing.assert_array_equal(seen, exact / np.float32(255))
+
+
+def test_the_task_is_what_make_batch_makes():
+  task = painting.TASK
+  settings = task.settings(canvas_size=32, grid_size=8, episode_length=3)
+  ours = task.make_batch(settings, 2)
+  theirs = painting.make_batch(
+      2, dtype=np.uint8, canvas_size=32, grid_size=8, episode_length=3
+  )
+  assert ours.action_spec() == theirs.action_spec() == settings.action_spec()
+  rng = np.random.default_rng(0)
+  canvases, commands = [ours.reset().observation['canvas']], []
+  theirs.reset()
+  for _ in range(3):
+    command = {
+        name: rng.integers(0, part.num_values, 2)
+        for name, part in settings.action_spec().items()
+    }
+    one, two = ours.step(command), theirs.step(command)
+    np.testing.assert_array_equal(
+        one.observation['canvas'], two.observation['canvas']
+    )
+    canvases.append(one.observation['canvas'])
+    commands.append(command)
+  assert one.last()
+  action = {k: np.stack([c[k] for c in commands]) for k in commands[0]}
+  programs = task.read_programs(np.stack(canvases), action)
+  figures = task.summarize_programs(settings, programs, None)
+  assert set(figures) == {'strokes'}
+  cost = task.costs['stroke_start']
+  assert cost.only_starts and cost.part == 'flag' and cost.value == 1

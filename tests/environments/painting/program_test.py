@@ -79,7 +79,7 @@ def test_json_is_what_it_says_and_has_a_line_a_command():
   program = _some(brush_sizes=(2,), pressure=False)
   record = json.loads(program.to_json())
   assert record['format'] == 'spiral_jax painting program'
-  assert record['version'] == 1
+  assert record['version'] == 2
   assert record['settings'] == {
       **dataclasses.asdict(program.settings),
       'brush_sizes': [2],
@@ -95,11 +95,23 @@ def _changed(change):
   return json.dumps(record)
 
 
+def test_json_of_version_1_is_read():
+  for color in (False, True):
+    program = _some(color=color)
+    record = json.loads(program.to_json())
+    settings = record['settings']
+    settings['colour'] = settings.pop('color')
+    text = json.dumps({**record, 'version': 1})
+    assert painting.Program.from_json(text) == program
+    with pytest.raises(ValueError, match='colour'):  # Not a name of version 2.
+      painting.Program.from_json(json.dumps(record))
+
+
 @pytest.mark.parametrize(
     'change, words',
     [
         (lambda r: r.pop('format'), ['format', 'to_json']),
-        (lambda r: r.update(version=2), ['version', '2', 'reads 1', 'update']),
+        (lambda r: r.update(version=3), ['version', '3', '1 to 2', 'update']),
         (lambda r: r.update(version=True), ['version', 'True']),
         (lambda r: r.update(more=1), ["entry 'more'", 'settings, commands']),
         (lambda r: r.pop('commands'), ["lacks 'commands'"]),

@@ -25,7 +25,7 @@ _BRUSHES = (
     'classic/kabura',
     'classic/long_grass',
     'classic/blend+paint',
-    'classic/modeling',
+    'classic/modelling',
     'classic/smudge+paint',
 )
 

@@ -75,7 +75,7 @@ def test_paths_are_the_curves_with_width_opacity_and_color():
 def test_opacity_and_width_are_of_the_brush():
   texts = [
       _program().to_svg(brush=brush)
-      for brush in ('classic/pen', 'classic/modeling')
+      for brush in ('classic/pen', 'classic/modelling')
   ]
   assert 'opacity="1"' in texts[0]
   faint = [float(x) for x in re.findall(r'opacity="(.+?)"', texts[1])]

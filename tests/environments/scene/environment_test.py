@@ -85,3 +85,30 @@ def test_uint8_and_float_batches_agree():
   assert seen.dtype == np.float32 and exact.dtype == np.uint8
   assert not np.array_equal(exact[0], exact[1])
   np.testing.assert_array_equal(seen, exact / np.float32(255))
+
+
+def test_the_task_reads_the_objects_that_were_added():
+  task = scene.TASK
+  settings = task.settings(grid_size=8, episode_length=2)
+  environment = task.make_batch(settings, 2)
+  environment.reset()
+  cost = task.costs['object']
+  assert environment.action_spec()[cost.part].num_values > cost.value
+  action = {
+      name: np.zeros((2, 2), np.int32) for name in environment.action_spec()
+  }
+  action[cost.part][:] = [[cost.value, cost.value], [cost.value, 2]]
+  action['location'][:] = [[3, 3], [40, 40]]
+  canvases = [
+      environment.step({k: v[t] for k, v in action.items()}).observation[
+          'canvas'
+      ]
+      for t in range(2)
+  ]
+  objects = task.read_programs(np.stack(canvases), action)
+  added = (action[cost.part] == cost.value).sum(0)
+  np.testing.assert_array_equal(objects.present.sum(1), added)
+  alone = task.summarize_programs(settings, objects, None)
+  assert alone == {'objects': {'objects': added.mean()}}
+  right = task.summarize_programs(settings, objects, objects)
+  assert right['objects']['exact'] == 1.0

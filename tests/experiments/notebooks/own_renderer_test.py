@@ -1,60 +1,32 @@
-"""The notebook runs, and its agent learns to use the reader's own renderer."""
+"""The notebook trains on the reader's own renderer, and the error falls."""
 
 import json
-import re
 
 import numpy as np
-from PIL import Image
 import pytest
 
 from environments import core
-from tests.experiments import tiny
-
-PATH = tiny.ROOT / 'experiments' / 'notebooks' / 'own_renderer.ipynb'
-UPDATES = 40  # Of 150.
+from spiral_jax import training
+from tests.experiments.notebooks import notebook
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures('compilation_cache')
-def test_the_error_falls(capsys):
-  notebook = json.loads(PATH.read_text())
-  cells = [
-      ''.join(cell['source'])
-      for cell in notebook['cells']
-      if cell['cell_type'] == 'code'
-  ]
-  parameters, count = re.subn(
-      r'^UPDATES = \d+', f'UPDATES = {UPDATES}', cells[0], flags=re.MULTILINE
+def test_the_error_falls(monkeypatch, capsys):
+  names, images = notebook.run(
+      'own_renderer', monkeypatch, FRAMES=3_840, MORE_FRAMES=7_680, PICTURES=500
   )
-  assert count == 1
-  names = {}
-  for source in (parameters, *cells[1:-1]):
-    exec(compile(source, PATH.name, 'exec'), names)
-  # An untrained agent's drawings are worse than none; compare with them.
-  renderer = names['Rectangles'](64)
-  assert isinstance(
-      core.BatchedEnvironment(renderer, 2).action_spec()['corner'], core.Part
-  )
-  untrained = names['learner'].init(names['jax'].random.PRNGKey(9)).params
-  before = names['redraw'](untrained, 0)
-  exec(compile(cells[-1], PATH.name, 'exec'), names)
-  error = (
-      names['evaluation']
-      .reconstruction_error(before.canvas[-1], names['test'])
-      .mean()
-  )
-  assert names['error'] < 0.7 * error
-  assert f'held-out error: {names["error"]:.4f}' in capsys.readouterr().out
-  # The last cell shows a picture.
-  shown = eval(cells[-1].strip().splitlines()[-1], names)
-  assert isinstance(shown, Image.Image)
-  assert np.asarray(shown).shape == (2 * 2 * 32, 2 * 12 * 32)
-
-
-def test_it_has_no_output_and_no_flags():
-  notebook = json.loads(PATH.read_text())
-  for cell in notebook['cells']:
-    assert not cell.get('outputs')
-    assert 'flags' not in ''.join(cell['source']) or (
-        cell['cell_type'] == 'markdown'
-    )
+  error = names['figures']['greedy']['error']
+  assert error < 0.7 * names['untrained_error']
+  assert f'trained agent: {error:.4f}' in capsys.readouterr().out
+  # It resumed: 20 updates of 64 episodes of 3 commands, and 20 more.
+  assert len(names['errors']) == 40 and names['figures']['frames'] == 7_680
+  assert np.mean(names['errors'][-5:]) < 0.7 * np.mean(names['errors'][:5])
+  assert isinstance(names['TASK'], core.Task)
+  assert training.find_task('__main__') is names['TASK']
+  # The task is found by the name that is saved with the run.
+  config = json.loads((names['run_dir'] / 'config.json').read_text())
+  assert config['task'] == '__main__'
+  restored = training.restore(names['run_dir'])
+  assert restored.experiment.environment == names['Settings']()
+  (shown,) = images
+  assert shown.size[0] > 12 * 32 and shown.size[1] > 12 * 32

@@ -1,0 +1,39 @@
+"""Notebooks are committed without outputs, and formatted as the code is."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests import tiny
+from tests.experiments.notebooks import notebook
+
+NAMES = sorted(path.stem for path in notebook.FOLDER.glob('*.ipynb'))
+
+
+def test_there_are_three():
+  assert NAMES == ['first_steps', 'own_renderer', 'training_loop']
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_it_has_no_output_and_no_flags(name):
+  for cell in notebook.read(name):
+    assert not cell.get('outputs') and cell.get('execution_count') is None
+    if cell['cell_type'] == 'code':
+      assert 'flags' not in ''.join(cell['source'])
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_its_code_is_formatted(name):
+  for cell in notebook.read(name):
+    if cell['cell_type'] == 'code':
+      source = ''.join(cell['source']) + '\n'
+      formatted = subprocess.run(
+          [sys.executable, '-m', 'pyink', '-q', '-'],
+          input=source,
+          capture_output=True,
+          text=True,
+          check=True,
+          cwd=tiny.ROOT,
+      ).stdout
+      assert formatted == source
