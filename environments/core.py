@@ -45,7 +45,7 @@ class Part(specs.DiscreteArray):
         then the flat index `y * width + x`; None if it is not.
       active_if: (name of an earlier part, its values for which this part has
         a meaning); None if it always has one.
-      name: of the part.
+      name: name of the part.
 
     Raises:
       ValueError: if `num_values` is not positive, or `grid_shape` does not
@@ -223,7 +223,7 @@ class RenderEnvironment(dm_env.Environment):
     """Initializes the environment, which owns the renderer from now on.
 
     Args:
-      renderer: of one canvas.
+      renderer: a renderer of one canvas.
       episode_length: commands in an episode.
 
     Raises:
@@ -288,9 +288,9 @@ class BatchedEnvironment:
     """Initializes the environment, which owns the renderer from now on.
 
     Args:
-      renderer: of N canvases.
+      renderer: a renderer of N canvases.
       episode_length: commands in an episode.
-      dtype: of the observed canvas: float32 in [0, 1], or uint8, 0 to 255,
+      dtype: type of the observed canvas: float32 in [0, 1], or uint8, 0 to 255,
         as the renderer gives it.
 
     Raises:
@@ -315,7 +315,7 @@ class BatchedEnvironment:
 
   @property
   def needs_reset(self) -> bool:
-    """Whether the next `step` starts an episode and ignores its action."""
+    """True if the next `step` starts an episode and ignores its action."""
     return self._commands_left == 0
 
   def reset(self) -> dm_env.TimeStep:

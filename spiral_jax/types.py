@@ -61,14 +61,14 @@ class ActionCost(NamedTuple):
 
 
 class AgentState(NamedTuple):
-  """What an agent carries from one command to the next."""
+  """The state that an agent carries from one command to the next."""
 
   core: tuple[chex.Array, chex.Array]  # LSTM's (c, h), `[B, hidden]` each.
   previous: Action  # Last command, `[B]` each; NO_COMMAND at the start.
 
 
 class Observation(NamedTuple):
-  """What an agent sees before a command."""
+  """An agent's inputs before a command."""
 
   canvas: chex.Array  # `[..., H, W, C]`, uint8, or float in [0, 1].
   target: chex.Array | None = None  # As canvas; None when unconditional.

@@ -15,25 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 FOLDERS = ('spiral_jax', 'environments', 'experiments')
 
 # Files and folders that are not checked yet.
-UNCHECKED = (
-    'environments/core.py',
-    'environments/painting/__init__.py',
-    'environments/painting/settings.py',
-    'environments/scene/__init__.py',
-    'environments/scene/settings.py',
-    'experiments',
-    'spiral_jax/agents',
-    'spiral_jax/datasets/__init__.py',
-    'spiral_jax/datasets/scenes.py',
-    'spiral_jax/datasets/types.py',
-    'spiral_jax/driver/checkpoints.py',
-    'spiral_jax/driver/nodes.py',
-    'spiral_jax/networks',
-    'spiral_jax/ops',
-    'spiral_jax/training',
-    'spiral_jax/types.py',
-    'spiral_jax/weights',
-)
+UNCHECKED: tuple[str, ...] = ()
 
 _FIRST_WORD = re.compile(r'\s*(What|How|Whether|Where|Likewise)\b')
 _GO_ON = re.compile(r'\b(go|goes|going)\s+on\b', re.IGNORECASE)

@@ -82,7 +82,7 @@ def make_batch(
 
   Args:
     count: number of canvases.
-    dtype: of the observed canvases `[N, H, W, C]`: float32 in [0, 1], or
+    dtype: type of the observed canvases `[N, H, W, C]`: float32 in [0, 1], or
       uint8, 0 to 255.
     num_threads: that share the canvases.
     **settings: as for `make`.

@@ -117,7 +117,7 @@ def make_batch(
 
   Args:
     count: number of canvases.
-    dtype: of the observed canvases `[N, H, W, 3]`: float32 in [0, 1], or
+    dtype: type of the observed canvases `[N, H, W, 3]`: float32 in [0, 1], or
       uint8, 0 to 255.
     gl: as for `make`.
     **settings: as for `make`.

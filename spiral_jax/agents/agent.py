@@ -34,7 +34,7 @@ class Step(Protocol):
     """Returns commands, int32 `[B]` a part, and the next state.
 
     Args:
-      params: of the policy.
+      params: parameters of the policy.
       state: `initial_state(B)`, or what the last step returned.
       observation: canvas, uint8 or float `[B, H, W, C]`; target, like it, of a
         conditional agent; noise, float32 `[B, Z]`, if it has `noise_size`.
@@ -58,7 +58,7 @@ class Unroll(Protocol):
     """Returns log_prob and value `[T, B]`, entropy and is_active `[T, B, P]`.
 
     Args:
-      params: of the policy; need not be those that acted.
+      params: parameters of the policy, not necessarily those that acted.
       trajectory: canvas uint8 `[T + 1, B, H, W, C]`, action int32 `[T, B]` a
         part, and the state before the first command.
 
@@ -255,7 +255,7 @@ def _images(
     canvas: `[T, B, H, W, C]`.
     target: `[B, H, W, C]`, None if unconditional.
     config: says which of them the agent sees.
-    dtype: of what is returned.
+    dtype: type of the returned images.
   """
   images = [] if config.blind else [1.0 - to_float(canvas)]
   if config.conditional:

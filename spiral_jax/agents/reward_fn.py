@@ -72,7 +72,7 @@ def make_reward_fn(
 
   Args:
     config: says what is rewarded, and when.
-    score: of a discriminator; None with another `config.reward`.
+    score: score of a discriminator; None with another `config.reward`.
     blank_page: an untouched canvas, uint8 `[H, W, C]` or one value, for
       `config.blank_page_cost`.
     action_costs: costs of values of parts of a command; those of weight 0 are

@@ -85,12 +85,12 @@ def save(
   """Writes a split and its checksum; the same scenes give the same bytes.
 
   Args:
-    path: of the file, which ends in `.npz`.
-    count: of scenes, n.
+    path: path of the file, which ends in `.npz`.
+    count: number of scenes, n.
     images: uint8 `[some, H, W, 3]` one after another, n together; so that not
       all of them need to be in memory.
     objects: programs as `load` returns them.
-    settings: of the scenes' environment; what JSON can hold.
+    settings: settings of the scenes' environment, as JSON can hold them.
 
   Raises:
     ValueError: if there are more or fewer images than `count`.

@@ -34,7 +34,7 @@ def read(
   """Returns the names of images, and the images as an agent sees them.
 
   Args:
-    path: of an image, or of a folder of them.
+    path: path of an image, or of a folder of them.
     size: height and width of the agent's canvas, in pixels.
     channels: channels of the agent's canvas, 1 or 3.
     invert: 'yes' and 'no' make black of white or not; 'auto' does if the canvas
@@ -61,7 +61,7 @@ def are_drawings(path: pathlib.Path) -> bool:
   """Returns whether most images are drawings in lines, not photographs.
 
   Args:
-    path: of an image, or of a folder of them.
+    path: path of an image, or of a folder of them.
 
   Raises:
     FileNotFoundError, ValueError: as `read` does.
@@ -145,7 +145,7 @@ def _read(
 
 
 def _is_white_on_black(image: np.ndarray) -> bool:
-  """Whether a gray image `[H, W, 1]` is light on a dark ground."""
+  """Returns True for a gray image `[H, W, 1]` that is light on dark."""
   return bool(
       _border(image) < _DARK_BORDER
       and image.mean() < _DARK_IMAGE
@@ -161,7 +161,7 @@ def _share_of_paper(image: np.ndarray) -> float:
 
 
 def _has_ink(image: np.ndarray) -> bool:
-  """Whether something on a gray image `[H, W, 1]` is darker than its border."""
+  """Returns True if a gray image `[H, W, 1]` has ink darker than its border."""
   return bool(_border(image) - np.quantile(image, _DARKEST) > _NOISE)
 
 

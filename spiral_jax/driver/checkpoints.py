@@ -16,7 +16,7 @@ import numpy as np
 
 
 class Checkpoint(NamedTuple):
-  """What `load` returns."""
+  """A checkpoint, as `load` returns it."""
 
   step: int
   state: dict[str, Any]  # Plain state, as it was saved.

@@ -30,7 +30,7 @@ def grid(
     canvas: `[N, H, W, C]`; of more than fill the grid, evenly spaced ones,
       since data sets may lie in the order of their classes.
     target: likewise, or None.
-    rows: of canvases.
+    rows: number of rows of canvases.
     columns: images in a row.
 
   Returns:
@@ -73,10 +73,10 @@ def progress(
   """Returns the top of saved grids, early to late: samples over training.
 
   Args:
-    folder: of grids by frame, as `00012345.png`.
+    folder: folder of grids by frame, as `00012345.png`.
     grids: at most; chosen so that each is about as much later, in proportion,
       as the one before.
-    lines: of each grid; 2 where targets stand above canvases.
+    lines: lines of each grid to keep; 2 where targets stand above canvases.
   """
   paths = sorted(folder.glob('*.png'))
   if not paths:
@@ -103,8 +103,8 @@ def curves(
 
   Args:
     metrics_path: JSON lines, as the driver writes them.
-    names: of the metrics; those that were never written are left out.
-    path: of the picture.
+    names: names of the metrics; those that were never written are left out.
+    path: path of the picture.
   """
   from matplotlib import figure  # Late: it takes a second.
 
@@ -159,8 +159,8 @@ def compare(
   Args:
     metrics_paths: JSON lines of each run, by its name in the legend.
     metric: its name.
-    path: of the picture.
-    label: of the metric's axis.
+    path: path of the picture.
+    label: label of the metric's axis.
     baseline: name and value of a horizontal line.
   """
   from matplotlib import figure  # Late: it takes a second.
@@ -194,7 +194,7 @@ def search(
   Args:
     error: `[evaluations, N]`; shown are mean, quartiles, and the mean of the
       lowest so far.
-    path: of the picture.
+    path: path of the picture.
     lines: name and value of horizontal lines.
   """
   from matplotlib import figure  # Late: it takes a second.

@@ -1,4 +1,4 @@
-"""What a population may use: time, divided into rounds, and machines."""
+"""The budget of a population: its time, divided into rounds, and machines."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""What training knows of an environment: a `Task`, found by a dotted name."""
+"""Tasks: what training needs of an environment, found by a dotted name."""
 
 from collections.abc import Callable, Mapping
 import difflib

@@ -64,7 +64,7 @@ class Wiring(NamedTuple):
 
 
 class _Channels(NamedTuple):
-  """What nodes share."""
+  """Channels, parameters and replay that the nodes share."""
 
   trajectories: channel_lib.Channel[agents.Trajectory]
   params: params_lib.ParamsStore

@@ -57,7 +57,8 @@ def policy(num_devices, name, world):
       ),
       mesh=sharding.make_mesh(num_devices),
   )
-  state = learner.init(jax.random.key(1), params=agent.init(jax.random.key(2)))
+  params_key, _ = jax.random.split(jax.random.key(1))
+  state = learner.init(jax.random.key(1), params=agent.init(params_key))
   before = without_key(jax.tree.map(jnp.copy, state))
   for _ in range(UPDATES):
     state, logs = learner.update(state, trajectory, score_params)
