@@ -9,7 +9,7 @@ BIN = .venv/bin/python
 NATIVE = environments/painting/_native.so spiral_jax/ops/_native.so
 # Two at a time: what takes long in the tests is XLA's compiler, which is
 # mostly serial.
-PYTEST_FLAGS ?= -n 2
+PYTEST_FLAGS ?= -n 2 --dist worksteal
 
 .PHONY: help setup demo reconstruct test docs clean
 
@@ -27,7 +27,7 @@ demo: setup
 reconstruct: setup
 	$(BIN) experiments/mnist.py --flagfile=experiments/flags/reconstruct.flags
 
-# All three run, whatever the first ones say.
+# All four run, whatever the first ones say.
 test: setup .venv/.distributed
 	@status=0; \
 	$(BIN) -m pyink --check --quiet . || status=1; \
