@@ -74,6 +74,7 @@ def test_the_example_of_training_trains_and_evaluates(
 
 @pytest.mark.slow
 def test_the_example_of_resuming_trains_further(tmp_path, monkeypatch):
+  monkeypatch.setattr(training, 'evaluate', lambda run_dir: {})
   block = find("run_dir='runs/noise'")
   # The default discriminator does not fit such small canvases.
   block = block.replace('runs/noise', f'{tmp_path}/noise').replace(
@@ -84,7 +85,7 @@ def test_the_example_of_resuming_trains_further(tmp_path, monkeypatch):
   monkeypatch.setitem(SHORT, 'noise_size=10', 'noise_size=3')
   monkeypatch.setattr(sys.modules[__name__], 'BLOCKS', [block])
   names = run('longer', short=True)
-  assert names['figures']['frames'] == 48
+  assert names['longer'].run.frames == 72 and names['longer'].run.resume
   restored = training.restore(names['run_dir'])
   assert int(restored.state['policy']['frames']) == 72
 
