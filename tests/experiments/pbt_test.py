@@ -120,8 +120,8 @@ def test_a_task_in_a_package_of_its_own(tmp_path):
 @pytest.mark.parametrize(
     'arguments, words',
     [
-        (['--entropy_costs=2,1'], ['--entropy_costs=2.0,1.0', 'lower one']),
-        (['--entropy_costs=1'], ['--entropy_costs=1.0', 'two numbers']),
+        (['--entropy_costs=2,1'], ['--entropy_costs=2,1', 'lower one']),
+        (['--entropy_costs=1'], ['--entropy_costs=1', 'two numbers']),
         (['--entropy_costs=a,b'], ['--entropy_costs=a,b', 'numbers']),
         (['--frames=0'], ['--minutes', '--frames']),
         (['--resume'], ['no population', '--resume']),
