@@ -209,14 +209,6 @@ def make_discriminator_learner(
       fake: chex.Array,
       target: chex.Array | None = None,
   ) -> tuple[DiscriminatorState, types.Logs]:
-    """Returns the next state, and logs: scalars `[]` by name.
-
-    Args:
-      state: donated; use only the one that is returned.
-      real: images of the data, uint8 or float `[B, H, W, C]`.
-      fake: final canvases, like `real`.
-      target: what a conditional agent was to draw, like `real`.
-    """
     real, fake, target = jax.tree.map(agent_lib.to_float, (real, fake, target))
     loss_key, key = jax.random.split(state.key)
     params = discriminator.power_iterate(state.params)
@@ -232,6 +224,7 @@ def make_discriminator_learner(
     state = DiscriminatorState({**params, 'params': weights}, opt_state, key)
     return sharding.replicate((state, logs), mesh)
 
+  update.__doc__ = DiscriminatorUpdate.__call__.__doc__
   learner = DiscriminatorLearner(init, update)
   if mesh is None:
     return learner

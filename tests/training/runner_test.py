@@ -367,24 +367,6 @@ def test_the_replay_takes_unfinished_canvases_of_all_times():
   assert discriminator_batches.from_trajectory(trajectory) is None
 
 
-@pytest.mark.parametrize(
-    'field, value',
-    [
-        ('batch_size', 0),
-        ('minutes', float('nan')),
-        ('frames', -1),
-        ('discriminator_updates', 0.0),
-        ('seed', -1),
-        ('replay_batches', 0),
-        ('unfinished_share', 1.5),
-        ('checkpoint_rounds', 4),
-    ],
-)
-def test_values_out_of_range_are_named(field, value):
-  with pytest.raises(ValueError, match=rf'{field} is {value}, must be '):
-    training.RunConfig(**{field: value})
-
-
 def test_a_run_is_neither_overwritten_nor_resumed_as_another(tmp_path):
   training.train(tiny.experiment(tmp_path))
   before = (tmp_path / 'metrics.jsonl').read_bytes()
