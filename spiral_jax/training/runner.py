@@ -114,7 +114,16 @@ def _run(
       every_rounds=run.checkpoint_rounds or None,
   )
   if run.resume:
-    checkpointer.restore()
+    try:
+      checkpointer.restore()
+    except ValueError as error:
+      if 'opt_state' not in str(error):
+        raise
+      raise ValueError(
+          f'the run in {run_dir} has another optimizer; continue it from '
+          'Python by training.train(..., optimizer=...), with the one that it '
+          f'was trained with ({error})'
+      ) from error
     _print(f'resuming from frame {policy.frames:,} of {run_dir}')
   else:
     # A run that died before its first checkpoint has left some.

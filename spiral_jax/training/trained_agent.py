@@ -103,10 +103,16 @@ def restore(
         f'{name} says nothing of its environment; save it with the experiment '
         'of its run'
     )
+  return _from_pretrained(loaded, task)
+
+
+def _from_pretrained(
+    loaded: weights.Pretrained, task: 'str | task_lib.Task | None' = None
+) -> TrainedAgent:
+  """Returns what `agents.load` returned, with its experiment."""
   experiment = experiment_lib.Experiment.from_json(loaded.experiment, task)
-  return TrainedAgent(
-      experiment, loaded.agent, loaded.params, loaded.figures['step'], {}
-  )
+  step = loaded.figures.get('step', 0)
+  return TrainedAgent(experiment, loaded.agent, loaded.params, step, {})
 
 
 def _restore_run(
@@ -202,7 +208,7 @@ def make_score(
 
 
 def episodes(
-    trained: TrainedAgent,
+    trained: TrainedAgent | weights.Pretrained,
     count: int,
     targets: np.ndarray | None = None,
     *,
@@ -212,7 +218,7 @@ def episodes(
   """Yields trajectories of equally many episodes until there are `count`.
 
   Args:
-    trained: the agent.
+    trained: the agent, as `restore` or `agents.load` returned it.
     count: number of episodes; the last trajectory may have more, which are to
       be left out.
     targets: uint8 `[N, H, W, C]`, one an episode, in turn; the first follows
@@ -220,8 +226,19 @@ def episodes(
     seed: seed of sampled commands and noise; None for one that belongs to the
       run.
     greedy: decides for the likeliest value of each part instead of sampling.
+
+  Raises:
+    ValueError: if the targets do not have the shape of the canvas.
   """
+  if isinstance(trained, weights.Pretrained):
+    trained = _from_pretrained(trained)
   experiment = trained.experiment
+  if targets is not None and targets.shape[1:] != experiment.canvas_shape:
+    raise ValueError(
+        f'targets are {list(targets.shape)}, must be '
+        f'{[len(targets), *experiment.canvas_shape]} as the canvas; load them '
+        f'with size={experiment.environment.canvas_size}'
+    )
   pixels = math.prod(experiment.canvas_shape)
   length = experiment.environment.episode_length + 1
   batch = min(_BATCH, count, max(1, _BYTES // (length * pixels)))

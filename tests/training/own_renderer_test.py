@@ -2,9 +2,11 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from spiral_jax import agents
+from spiral_jax import training
 from spiral_jax.driver import checkpoints
 from tests import tiny
 from tests.own_renderer import rectangles
@@ -46,6 +48,10 @@ def test_trains_in_threads_resumes_and_is_evaluated(tmp_path):
   loaded = agents.load(tmp_path)
   assert loaded.experiment['task'] == TASK
   assert loaded.canvas_shape == (16, 16, 1)
+  (trajectory,) = training.episodes(loaded, 4)
+  assert trajectory.canvas.shape == (4, 4, 16, 16, 1)
+  with pytest.raises(ValueError, match=r'targets are \[4, 8, 8, 1\].*size=16'):
+    next(training.episodes(loaded, 4, np.zeros((4, 8, 8, 1), np.uint8)))
   agents.save(tmp_path / 'saved', loaded)
   assert agents.load(tmp_path / 'saved').environment == loaded.environment
 

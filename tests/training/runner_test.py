@@ -261,7 +261,10 @@ def test_an_optimizer_and_a_torso_of_ones_own(tmp_path):
   jax.tree.map(
       np.testing.assert_array_equal, params, dict(first.params['params'])
   )
-  training.train(experiment.replace(resume=True, frames=96), **parts)
+  resumed = experiment.replace(resume=True, frames=96)
+  with pytest.raises(ValueError, match='another optimizer.*optimizer='):
+    training.train(resumed, torso=Torso())
+  training.train(resumed, **parts)
   assert state_of(tmp_path)['policy']['frames'] == 96
   trained = training.restore(tmp_path, torso=Torso())
   (trajectory,) = training.episodes(trained, 4)
