@@ -5,6 +5,7 @@ import io
 import os
 import pathlib
 import runpy
+import signal
 import subprocess
 import sys
 from typing import NamedTuple
@@ -151,5 +152,7 @@ def start_program(name, *arguments, **kwargs):
       stderr=subprocess.PIPE,
       text=True,
       env=environment,
+      # Ctrl-C works even if the tests themselves were started without it.
+      preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
       **kwargs,
   )
