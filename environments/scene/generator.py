@@ -11,6 +11,9 @@ from environments.scene import commands as commands_lib
 from environments.scene import settings as settings_lib
 
 _CHUNK = 4096  # Scenes generated at a time, to limit memory.
+# Scenes tried at a time where some found no room, and how often in vain.
+_TRIES = 512
+_MOST_FAILURES = 20
 
 
 def generate(
@@ -25,7 +28,7 @@ def generate(
   The number of objects is uniform from 1 to `max_objects`. Kind, size and color
   of each object are uniform. Objects are placed one after another, each at a
   location drawn uniformly from those where its footprint overlaps no other; a
-  scene that has no such location is redrawn. An object may hide another one
+  scene that has no such location is redrawn with as many objects. An object may hide another one
   from the camera, even completely.
 
   Args:
@@ -35,7 +38,8 @@ def generate(
     max_objects: largest number of objects in a scene, 1 to 20.
 
   Raises:
-    ValueError: if an argument is out of range.
+    ValueError: if an argument is out of range, or so many objects do not find
+      room.
   """
   if count < 1:
     raise ValueError(f'count is {count}, must be 1 scene or more')
@@ -45,11 +49,23 @@ def generate(
     raise ValueError(f'max_objects is {max_objects}, must be from 1 to 20')
   rng = np.random.default_rng(seed)
   parts = []
-  missing = count
-  while missing:
-    scenes = _generate(settings, min(missing, _CHUNK), max_objects, rng)
-    missing -= len(scenes.present)
-    parts.append(scenes)
+  for start in range(0, count, _CHUNK):
+    size = min(count - start, _CHUNK)
+    wanted = rng.integers(1, max_objects + 1, size)
+    scenes, has_room = _generate(settings, wanted, max_objects, rng)
+    failures = 0
+    while True:
+      parts.append(scenes)
+      wanted = wanted[~has_room]
+      if not len(wanted):
+        break
+      if failures == _MOST_FAILURES:
+        raise ValueError(
+            f'{max(wanted)} objects do not find room on the platform; give '
+            f'fewer than max_objects={max_objects}, or smaller sizes'
+        )
+      scenes, has_room = _retry(settings, wanted, max_objects, rng)
+      failures = 0 if has_room.any() else failures + 1
   return commands_lib.Objects(*map(np.concatenate, zip(*parts)))
 
 
@@ -76,13 +92,13 @@ def overlap(
 
 def _generate(
     settings: settings_lib.SceneSettings,
-    count: int,
+    num_objects: np.ndarray,
     max_objects: int,
     rng: np.random.Generator,
-) -> commands_lib.Objects:
-  """Returns `count` scenes, except those that ran out of free locations."""
+) -> tuple[commands_lib.Objects, np.ndarray]:
+  """Returns the scenes that found room, and which did, bool `[N]`."""
+  count = len(num_objects)
   shape = (count, max_objects)
-  num_objects = rng.integers(1, max_objects + 1, count)
   present = np.arange(max_objects) < num_objects[:, np.newaxis]
   spec = settings.action_spec()
   values = {
@@ -111,7 +127,30 @@ def _generate(
   scenes = commands_lib.Objects(
       present, *(np.where(present, value, 0) for value in values.values())
   )
-  return commands_lib.Objects(*(value[has_room] for value in scenes))
+  return _choose(scenes, has_room), has_room
+
+
+def _retry(
+    settings: settings_lib.SceneSettings,
+    num_objects: np.ndarray,
+    max_objects: int,
+    rng: np.random.Generator,
+) -> tuple[commands_lib.Objects, np.ndarray]:
+  """Does as `_generate`, with several tries for each scene."""
+  wanted = np.resize(num_objects, max(len(num_objects), _TRIES))
+  scenes, has_room = _generate(settings, wanted, max_objects, rng)
+  # The first success of each.
+  slots = np.flatnonzero(has_room) % len(num_objects)
+  found, first = np.unique(slots, return_index=True)
+  is_found = np.zeros(len(num_objects), bool)
+  is_found[found] = True
+  return _choose(scenes, first), is_found
+
+
+def _choose(
+    scenes: commands_lib.Objects, chosen: np.ndarray
+) -> commands_lib.Objects:
+  return commands_lib.Objects(*(value[chosen] for value in scenes))
 
 
 @functools.lru_cache(maxsize=4)
