@@ -264,6 +264,7 @@ class _Population:
     self._run_dir = pathlib.Path(run.run_dir)
     self.history = history_lib.load(self._run_dir / 'history.jsonl')
     self._clock = run_dir_lib.Clock()
+    self._clock.start()
     begun_with = self._run_dir / 'search.json'
     if begun_with.exists():
       self._clock.set_state(_read(self._run_dir / 'clock.json'))

@@ -143,16 +143,26 @@ def resume_command() -> str:
 
 
 class Clock:
-  """Seconds that a run took so far, over all its resumptions."""
+  """Seconds of a run, over all its resumptions, from its `start` on.
+
+  What comes before (compiling, above all) is not counted.
+  """
 
   def __init__(self) -> None:
     self._before = 0.0
-    self._start = time.monotonic()
+    self._start: float | None = None
 
   @property
   def seconds(self) -> float:
     """Seconds so far."""
+    if self._start is None:
+      return self._before
     return self._before + time.monotonic() - self._start
+
+  def start(self) -> None:
+    """Counts from now on, if it does not yet."""
+    if self._start is None:
+      self._start = time.monotonic()
 
   def get_state(self) -> dict[str, float]:
     """Returns the seconds."""
@@ -161,7 +171,8 @@ class Clock:
   def set_state(self, state: dict[str, float]) -> None:
     """Continues from there."""
     self._before = float(state['seconds'])
-    self._start = time.monotonic()
+    if self._start is not None:
+      self._start = time.monotonic()
 
 
 def _as_json(config: Mapping[str, Any]) -> dict[str, Any]:

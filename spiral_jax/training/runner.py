@@ -147,8 +147,10 @@ def _run(
     save_picture()
 
   _print(f'training in {run_dir}; Ctrl-C stops and keeps everything')
+  _print('compiling first, which does not count as training time')
+  before = policy.version
   try:
-    return program_lib.launch(
+    stopped = program_lib.launch(
         program,
         stop_when=is_over,
         lockstep=run.lockstep,
@@ -158,6 +160,18 @@ def _run(
     if isinstance(error.__cause__, (ChildProcessError, ConnectionError)):
       raise error.__cause__ from None  # No defect of ours.
     raise
+  if policy.version == before:
+    _print(
+        'nothing was learned: '
+        + (
+            'it was stopped before the first update'
+            if stopped is program_lib.Stopped.INTERRUPTED
+            else f'the run was at its end already, at {policy.frames:,} frames '
+            f'and {clock.seconds / 60:.1f} minutes; --frames and --minutes say '
+            'where it ends'
+        )
+    )
+  return stopped
 
 
 def _save_picture(wiring: wiring_lib.Wiring, run_dir: pathlib.Path) -> None:

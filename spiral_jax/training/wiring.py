@@ -139,7 +139,7 @@ def build_program(
   Args:
     parts: what `make_parts` returned.
     writer: writer of all metrics.
-    clock: seconds of the run.
+    clock: seconds of the run; the first update of the policy starts it.
     cluster: Ray's, on which actors play; None for threads.
     on_update: called after each update of the policy, in its thread.
   """
@@ -266,6 +266,11 @@ def _add_policy(
     minutes = run.decay_minutes or run.minutes
     return min(clock.seconds / (60 * minutes), 1.0)
 
+  def after_update(update: nodes.PolicyUpdate) -> None:
+    clock.start()
+    if on_update is not None:
+      on_update(update)
+
   node = nodes.PolicyLearner(
       'policy',
       update=one_at_a_time(parts.learner.update),
@@ -275,7 +280,7 @@ def _add_policy(
       published=channels.params,
       score_params=channels.score_params,
       progress=progress if run.decay_by_clock else None,
-      on_update=on_update,
+      on_update=after_update,
       metrics=writer,
       log_every=run.log_every,
       max_frames=run.frames or None,

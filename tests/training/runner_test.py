@@ -349,6 +349,39 @@ def test_the_decay_may_follow_the_clock(tmp_path, minutes, decay_minutes):
     training.train(experiment.replace(run_dir=str(tmp_path / 'new')))
 
 
+def test_the_clock_starts_with_the_first_update_and_continues(monkeypatch):
+  now = [100.0]
+  monkeypatch.setattr(run_dir_lib.time, 'monotonic', lambda: now[0])
+  clock = run_dir_lib.Clock()
+  clock.set_state({'seconds': 7.0})
+  now[0] = 160.0  # It compiles.
+  assert clock.get_state() == {'seconds': 7.0}
+  clock.start()
+  now[0] = 165.0
+  clock.start()  # After the second update.
+  now[0] = 170.0
+  assert clock.seconds == 17.0
+  clock.set_state({'seconds': 1.0})
+  now[0] = 171.0
+  assert clock.seconds == 2.0
+
+
+def test_compiling_takes_no_minutes_and_an_ended_run_says_so(tmp_path, capsys):
+  # The minutes are over before anything could be compiled.
+  run = dict(frames=0, minutes=1e-6)
+  training.train(tiny.experiment(tmp_path, run=run))
+  output = capsys.readouterr().out
+  assert 'compiling first' in output and 'nothing was learned' not in output
+  saved = checkpoints.load(tmp_path / 'checkpoints').state
+  assert saved['policy']['frames'] >= 24
+  assert saved['clock']['seconds'] < 60
+  training.train(tiny.experiment(tmp_path, run={**run, 'resume': True}))
+  output = capsys.readouterr().out
+  assert 'nothing was learned' in output and '--minutes' in output
+  again = checkpoints.load(tmp_path / 'checkpoints').state
+  assert again['policy']['frames'] == saved['policy']['frames']
+
+
 def test_the_replay_takes_unfinished_canvases_of_all_times():
   canvas = np.arange(4)[:, None] * 10 + np.arange(8)  # [T + 1, B].
   ends = np.ones((3, 8), bool)
