@@ -89,9 +89,10 @@ class UnrollOutput(NamedTuple):
   log_prob: chex.Array
   value: chex.Array
   entropy: chex.Array  # `[T, B, P]`, nats.
-  is_active: (
-      chex.Array
-  )  # `[T, B, P]`, 1.0 where a part has a meaning, else 0.0.
+  # `[T, B, P]`, 1.0 where a part has a meaning, else 0.0.
+  is_active: chex.Array
+  # `[B]`, value of `canvas[T]`; None if the trajectory has none either.
+  bootstrap: chex.Array | None = None
 
 
 class Trajectory(NamedTuple):
@@ -105,7 +106,8 @@ class Trajectory(NamedTuple):
   log_prob: chex.Array  # `[T, B]`.
   value: chex.Array  # `[T, B]`.
   is_last: chex.Array  # bool `[T, B]`: the command ended its episode.
-  bootstrap: chex.Array  # `[B]`, value of `canvas[T]`; unused after a last.
+  # `[B]`, value of `canvas[T]`, unused after a last; None of whole episodes.
+  bootstrap: chex.Array | None
   initial_state: AgentState  # Before the first command.
   target: chex.Array | None  # uint8 `[B, H, W, C]`.
   noise: chex.Array | None  # `[B, Z]`.

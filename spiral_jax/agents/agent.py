@@ -3,7 +3,7 @@
 Axes: T time (commands), B batch, H height, W width, C channels, Z noise.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import functools
 from typing import Any, NamedTuple, Protocol
 
@@ -57,6 +57,8 @@ class Unroll(Protocol):
   ) -> types.UnrollOutput:
     """Returns log_prob and value `[T, B]`, entropy and is_active `[T, B, P]`.
 
+    And bootstrap `[B]`, the value of the last canvas, if the trajectory has it.
+
     Args:
       params: parameters of the policy, not necessarily those that acted.
       trajectory: canvas uint8 `[T + 1, B, H, W, C]`, action int32 `[T, B]` a
@@ -108,12 +110,7 @@ def make_agent(
   Raises:
     ValueError: if the network cannot be built for these shapes.
   """
-  parts = tuple(
-      action_lib.ActionPart(
-          name, spec.num_values, types.grid_shape(spec), types.active_if(spec)
-      )
-      for name, spec in action_spec.items()
-  )
+  parts = _make_parts(action_spec, config.part_order)
   _check(parts, canvas_shape, config, is_own_torso=torso is not None)
   network = _make_network(parts, config, torso)
   height, width, channels = canvas_shape
@@ -214,7 +211,7 @@ def make_agent(
         )
         for name, values in action.items()
     }
-    _, log_prob, entropy, is_active, value, _ = apply(
+    _, log_prob, entropy, is_active, value, core = apply(
         params,
         trajectory.canvas[:-1],
         trajectory.target,
@@ -224,7 +221,22 @@ def make_agent(
         action,
         key=None,
     )
-    return types.UnrollOutput(log_prob, value, entropy, is_active)
+    bootstrap = None
+    if trajectory.bootstrap is not None:
+      last = jax.tree.map(lambda x: x[-1:], action)
+      # The value does not depend on the command that is scored.
+      *_, after, _ = apply(
+          params,
+          trajectory.canvas[-1:],
+          trajectory.target,
+          trajectory.noise,
+          last,
+          core,
+          last,
+          key=None,
+      )
+      bootstrap = after[0]
+    return types.UnrollOutput(log_prob, value, entropy, is_active, bootstrap)
 
   # So that help(agent.step) says what the functions take and return.
   step.__doc__ = Step.__call__.__doc__
@@ -268,13 +280,43 @@ def _images(
   return tuple(image.astype(dtype) for image in images)
 
 
+def _make_parts(
+    action_spec: types.ActionSpec, order: Sequence[str]
+) -> tuple[action_lib.ActionPart, ...]:
+  """Returns the parts of a command in the order of decision.
+
+  Which parts have a meaning is known only after the part that says so. What is
+  decided before it always counts: it may have influenced the other's value.
+  """
+  names = tuple(order) or tuple(action_spec)
+  if sorted(names) != sorted(action_spec):
+    raise ValueError(
+        f'part_order is {",".join(names)}; give each of these once, or leave '
+        f'it out: {",".join(action_spec)}'
+    )
+  parts: list[action_lib.ActionPart] = []
+  for name in names:
+    spec = action_spec[name]
+    active_if = types.active_if(spec)
+    if order and active_if is not None:
+      if active_if[0] not in [part.name for part in parts]:
+        active_if = None
+    parts.append(
+        action_lib.ActionPart(
+            name, spec.num_values, types.grid_shape(spec), active_if
+        )
+    )
+  return tuple(parts)
+
+
 def _make_network(
     parts: tuple[action_lib.ActionPart, ...],
     config: config_lib.AgentConfig,
     torso: nn.Module | None,
 ) -> policy.Policy:
+  is_stated = config.architecture == 'stated'
   torso_classes: dict[str, Callable[..., Any]] = {
-      'conv': torso_lib.ConvTorso,
+      'conv': functools.partial(torso_lib.ConvTorso, as_stated=is_stated),
       'patches': functools.partial(
           torso_lib.PatchTorso, mix_cells=config.mix_cells
       ),
@@ -298,9 +340,11 @@ def _make_network(
           spatial=config.location_head == 'spatial',
           channels=config.channels,
           num_blocks=config.head_blocks,
+          as_stated=is_stated,
       ),
       embedding_size=config.embedding_size,
       mark_location=mark_location,
+      condition_size=config.channels if is_stated else None,
   )
 
 
@@ -344,8 +388,9 @@ def _check(parts, canvas_shape, config, *, is_own_torso) -> None:
       fits &= rows % config.map_size == 0
       needs.append(f'a multiple of map_size={config.map_size}')
     if config.location_head == 'deconv':
-      fits &= rows >= 4 and not rows & (rows - 1)
-      needs.append('a power of two from 4 on')
+      least = 8 if config.architecture == 'stated' else 4
+      fits &= rows >= least and not rows & (rows - 1)
+      needs.append(f'a power of two from {least} on')
     if not fits:
       raise ValueError(
           f'part {part.name!r} has a grid of {rows} x {columns} cells; with '

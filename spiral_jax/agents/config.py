@@ -28,6 +28,14 @@ class AgentConfig:
     mix_cells: lets each cell of the feature map see all others; for pictures on
       which a location is not seen where it lies on the map (an oblique camera).
       Needs torso 'patches'.
+    architecture: 'stated' for what figures 12 and 13 of the paper state; 'own'
+      for planes of coordinates, linear embeddings, sums instead of replacements
+      in the decoder, blocks that begin with a ReLU, and location heads whose
+      blocks have 4x4 cells: faster, and what bundled weights have. 'stated'
+      needs torso 'conv' and location_head 'deconv'.
+    part_order: names of a command's parts in the order in which they are
+      decided; empty for the environment's order. A part that depends on a later
+      one always counts.
     location_head: 'deconv' for locations decoded from the LSTM's vector alone
       (the paper); 'spatial' for locations decoded from the torso's feature map
       as well.
@@ -48,6 +56,8 @@ class AgentConfig:
   noise_size: int = 0
   torso: Literal['conv', 'patches'] = 'conv'
   mix_cells: bool = False
+  architecture: Literal['own', 'stated'] = 'own'
+  part_order: tuple[str, ...] = ()
   location_head: Literal['deconv', 'spatial'] = 'deconv'
   channels: int = 32
   torso_blocks: int = 8
@@ -71,6 +81,14 @@ class AgentConfig:
         embedding_size='a whole number from 1 on',
         map_size='a whole number from 1 on',
     )
+    if self.architecture == 'stated' and (
+        self.torso != 'conv' or self.location_head != 'deconv'
+    ):
+      raise ValueError(
+          "architecture is 'stated', which has torso 'conv' and location_head "
+          f"'deconv', but torso is {self.torso!r} and location_head is "
+          f"{self.location_head!r}; give those or architecture='own'"
+      )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,7 +175,7 @@ class LearnerConfig:
         learning_rate='above 0',
         adam_epsilon='above 0',
         max_gradient_norm='above 0',
-        decay_frames='a whole number from 0 on',
+        decay_frames='a whole number from 0 to 2147483647',
         decay_to='from 0 to 1',
     )
 
@@ -204,12 +222,17 @@ class DiscriminatorConfig:
 
 
 def _is_whole(value: Any, least: int) -> bool:
-  return isinstance(value, numbers.Integral) and int(value) >= least
+  is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+  return is_whole and int(value) >= least
 
 
 # What a field may be, in the words of the error.  Nothing holds of NaN.
 _RULES: Mapping[str, Callable[[Any], bool]] = {
+    'a whole number from -1 on': lambda value: _is_whole(value, -1),
     'a whole number from 0 on': lambda value: _is_whole(value, 0),
+    'a whole number from 0 to 2147483647': lambda value: (
+        _is_whole(value, 0) and value < 2**31
+    ),
     'a whole number from 1 on': lambda value: _is_whole(value, 1),
     'a whole number from 2 to 256': lambda value: (
         _is_whole(value, 2) and value <= 256
@@ -227,7 +250,8 @@ _RULES: Mapping[str, Callable[[Any], bool]] = {
 def check_fields(config: Any, **rules: str) -> None:
   """Checks the fields of a configuration dataclass.
 
-  Fields whose type is a `Literal` must hold one of its values.
+  Fields whose type is a `Literal` must hold one of its values, those of type
+  bool or str one of that type, and tuples; a list becomes a tuple.
 
   Args:
     config: an instance of a dataclass.
@@ -237,12 +261,26 @@ def check_fields(config: Any, **rules: str) -> None:
     ValueError: if a field is invalid; begins with its name.
   """
   for field, hint in typing.get_type_hints(type(config)).items():
-    choices = typing.get_args(hint)
+    value, choices = getattr(config, field), typing.get_args(hint)
     if typing.get_origin(hint) is Literal:
-      value = getattr(config, field)
       if value not in choices:
         raise ValueError(f'{field} is {value!r}; give one of {choices}')
+    elif typing.get_origin(hint) is tuple:
+      if isinstance(value, list):
+        object.__setattr__(config, field, tuple(value))
+      elif not isinstance(value, tuple):
+        raise ValueError(f'{field} is {value!r}; give a tuple')
+    elif hint in (bool, str) and not isinstance(value, hint):
+      raise ValueError(f'{field} is {value!r}; give a {hint.__name__}')
   for field, rule in rules.items():
     value = getattr(config, field)
-    if not _RULES[rule](value):
-      raise ValueError(f'{field} is {value!r}, must be {rule}')
+    try:
+      is_valid = bool(_RULES[rule](value))
+    except (TypeError, ValueError, OverflowError):  # Of another type.
+      is_valid = False
+    if not is_valid:
+      hint = (
+          '; a schedule goes to make_learner(optimizer=...), as '
+          'optax.adam(schedule)' * callable(value)
+      )
+      raise ValueError(f'{field} is {value!r}, must be {rule}{hint}')

@@ -29,7 +29,8 @@ class LearnerState(NamedTuple):
   opt_state: optax.OptState
   reward_scale: rewards_lib.RunningDeviation
   key: chex.PRNGKey
-  frames: chex.Array  # int32 `[]`, commands learned from.
+  # int32 `[]`, commands learned from; no more are counted than int32 holds.
+  frames: chex.Array
 
 
 class Update(Protocol):
@@ -202,13 +203,20 @@ def make_learner(
         opt_state=opt_state,
         reward_scale=reward_scale,
         key=key,
-        frames=state.frames + trajectory.is_last.size,
+        frames=_add(state.frames, trajectory.is_last.size),
     )
     return next_state, logs | step_logs
 
   update.__doc__ = Update.__call__.__doc__
   learner = Learner(init, update)
   return learner if mesh is None else sharding.shard_learner(learner, mesh)
+
+
+@jax.jit
+def _add(frames: chex.Array, more: int) -> chex.Array:
+  """Returns a sum of int32 that stays at the largest instead of wrapping."""
+  most = jnp.iinfo(jnp.int32).max
+  return jnp.where(frames > most - more, most, frames + more)
 
 
 def _clip_by_global_norm(max_norm: float) -> optax.GradientTransformation:
@@ -230,6 +238,13 @@ def _discounts(trajectory, config):
   return config.discount * (1.0 - trajectory.is_last.astype(jnp.float32))
 
 
+def _or_zeros(bootstrap, trajectory):
+  """Returns values `[B]`; zeros of whole episodes, after which nothing comes."""
+  if bootstrap is None:
+    return jnp.zeros(trajectory.is_last.shape[1:], jnp.float32)
+  return bootstrap
+
+
 def _fixed_targets(trajectory, rewards, config):
   """Returns what the loss of `config.algorithm` is given beside commands."""
   if config.algorithm == 'vtrace':
@@ -238,7 +253,7 @@ def _fixed_targets(trajectory, rewards, config):
       rewards,
       _discounts(trajectory, config),
       trajectory.value,
-      trajectory.bootstrap,
+      _or_zeros(trajectory.bootstrap, trajectory),
       lambda_=config.td_lambda,
   )
   if config.normalize_advantages:
@@ -257,7 +272,11 @@ def _vtrace_loss(params, trajectory, rewards, *, agent, config, **weights):
       rewards,
       _discounts(trajectory, config),
       out.value,
-      trajectory.bootstrap,
+      # Like the other values, that of the parameters that learn.
+      _or_zeros(
+          trajectory.bootstrap if out.bootstrap is None else out.bootstrap,
+          trajectory,
+      ),
       jax.lax.stop_gradient(out.log_prob) - trajectory.log_prob,
       lambda_=config.td_lambda,
   )
@@ -372,7 +391,7 @@ def _take_columns(data, columns):
       log_prob=timed(trajectory.log_prob),
       value=timed(trajectory.value),
       is_last=timed(trajectory.is_last),
-      bootstrap=untimed(trajectory.bootstrap),
+      bootstrap=jax.tree.map(untimed, trajectory.bootstrap),
       initial_state=jax.tree.map(untimed, trajectory.initial_state),
       target=jax.tree.map(untimed, trajectory.target),
       noise=jax.tree.map(untimed, trajectory.noise),

@@ -72,7 +72,9 @@ def shard_unroll(unroll: Any, mesh: Mesh) -> Any:
       unroll,
       mesh=mesh,
       in_specs=(_REPLICATED, _present(trajectory)),
-      out_specs=_TIMED,
+      out_specs=types.UnrollOutput(
+          *[_TIMED] * 4, None if trajectory.bootstrap is None else _ROWS
+      ),
       check_vma=False,  # Native calls do not say how their results vary.
   )(params, trajectory)
 

@@ -102,10 +102,12 @@ class Rollout:
       outputs.append(output)
     action, log_prob, value = jax.tree.map(lambda *x: np.stack(x), *outputs)
     is_last = np.zeros(log_prob.shape, bool)
-    bootstrap = np.zeros(log_prob.shape[1], np.float32)
+    bootstrap = None
     if is_over:
       self._going_on = None
       is_last[-1] = True
+      if math.isfinite(self._unroll_length):  # All trajectories are alike.
+        bootstrap = np.zeros(log_prob.shape[1], np.float32)
     else:
       self._going_on = _Episode(rng, noise, target, state, canvases[-1])
       # Only the value is needed, which does not depend on the key: the next

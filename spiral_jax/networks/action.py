@@ -35,6 +35,7 @@ class PartEmbedding(nn.Module):
 
   part: ActionPart
   size: int = 16
+  num_layers: int = 1  # More than one make a multilayer perceptron.
 
   @nn.compact
   def __call__(self, value: chex.Array) -> chex.Array:
@@ -48,7 +49,10 @@ class PartEmbedding(nn.Module):
       code = jnp.concatenate(
           [jax.nn.one_hot(rows, height), jax.nn.one_hot(columns, width)], -1
       )
-    return nn.Dense(self.size, use_bias=False)(code)
+    code = nn.Dense(self.size, use_bias=False)(code)
+    for _ in range(self.num_layers - 1):
+      code = nn.Dense(self.size, use_bias=False)(nn.relu(code))
+    return code
 
 
 def locate(

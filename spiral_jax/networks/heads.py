@@ -33,6 +33,9 @@ class Decoder(nn.Module):
       the paper's, which compute a location from the vector z alone.
     channels: channels of the paper's location heads.
     num_blocks: residual blocks of each location head.
+    as_stated: True builds what the figure states. False has linear embeddings,
+      adds what is decided to z instead of replacing z, and keeps the blocks of
+      the paper's location heads at 4x4 cells. Needs `spatial=False`.
   """
 
   parts: tuple[action_lib.ActionPart, ...]
@@ -40,6 +43,7 @@ class Decoder(nn.Module):
   spatial: bool
   channels: int
   num_blocks: int
+  as_stated: bool = False
 
   @nn.compact
   def __call__(
@@ -107,6 +111,7 @@ class Decoder(nn.Module):
         part.grid_shape,
         self.channels,
         self.num_blocks,
+        self.as_stated,
         name=f'{part.name}_logits',
     )(z)
 
@@ -135,7 +140,10 @@ class Decoder(nn.Module):
   ) -> chex.Array:
     """Adds the value of a part to z, and the features there, if any."""
     code = action_lib.PartEmbedding(
-        part, self.embedding_size, name=f'{part.name}_embedding'
+        part,
+        self.embedding_size,
+        num_layers=2 if self.as_stated else 1,
+        name=f'{part.name}_embedding',
     )(value).astype(z.dtype)
     known = [z, code] if features is None else [z, code, features]
     h = nn.relu(
@@ -143,7 +151,7 @@ class Decoder(nn.Module):
             jnp.concatenate(known, axis=-1)
         )
     )
-    return z + h
+    return h if self.as_stated else z + h
 
 
 def _sample_categorical(uniform: chex.Array, probs: chex.Array) -> chex.Array:
@@ -185,25 +193,36 @@ _float32_product = functools.partial(
 
 
 class DeconvLocationHead(nn.Module):
-  """The paper's location head.
+  """The paper's location head, of the vector z alone.
 
-  Reshapes z to a map, then residual blocks and transposed convolutions.
+  Reshapes z to 4x4 cells, then residual blocks and transposed convolutions.
 
   Attributes:
     grid_shape: (height, width) of the location's grid.
     channels: channels of all layers but the last.
     num_blocks: number of residual blocks.
+    as_stated: True has the blocks at 8x8 cells, as in figure 13, which leaves
+      open how 4x4 become 8x8: here by a transposed convolution as well.
   """
 
   grid_shape: tuple[int, int]
   channels: int
   num_blocks: int
+  as_stated: bool = False
 
   @nn.compact
   def __call__(self, z: chex.Array) -> chex.Array:
     """Maps z `[N, hidden]` to logits `[N, height * width]`."""
     n = z.shape[0]
     x = z.reshape(n, 4, 4, -1)
+    if self.as_stated:
+      x = nn.relu(layers.DoublingConv(self.channels)(x))
+      for _ in range(self.num_blocks):
+        x = layers.PlainResidualBlock()(x)
+      while x.shape[1] < self.grid_shape[0]:
+        x = nn.relu(layers.DoublingConv(self.channels)(x))
+      x = layers.Conv(1, size=3, kernel_init=_LOGITS_INIT)(x)
+      return x.reshape(n, -1)
     x = layers.Conv(self.channels, size=3)(x)
     for _ in range(self.num_blocks):
       x = layers.ResidualBlock()(x)

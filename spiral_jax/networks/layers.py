@@ -100,6 +100,20 @@ class ResidualBlock(nn.Module):
     return conv_ops.residual(x, first, second)
 
 
+class PlainResidualBlock(nn.Module):
+  """The residual block of He et al. (arXiv:1512.03385), which ends in a ReLU.
+
+  It has no batch normalization, so that rows do not depend on each other.
+  """
+
+  @nn.compact
+  def __call__(self, x: chex.Array) -> chex.Array:
+    """Maps features `[N, H, W, C]` to features of the same shape."""
+    channels = x.shape[-1]
+    y = Conv(channels, size=3)(x)
+    return nn.relu(x + Conv(channels, size=3, rectify=True)(y))
+
+
 class _Weights(nn.Module):
   """Weights of a 3x3 convolution whose input and output channels are equal."""
 

@@ -28,6 +28,9 @@ class Policy(nn.Module):
     embedding_size: size of the embedding of each part of the last command.
     mark_location: True marks the last command's locations on planes for the
       torso.
+    condition_size: size of the embedded last command and noise, if it is as
+      figure 12 states: perceptrons and one layer without a ReLU. None means
+      linear embeddings, and a ReLU after the layer.
   """
 
   parts: tuple[action_lib.ActionPart, ...]
@@ -37,6 +40,7 @@ class Policy(nn.Module):
   decoder: nn.Module
   embedding_size: int
   mark_location: bool
+  condition_size: int | None = None
 
   @nn.compact
   def __call__(
@@ -105,13 +109,18 @@ class Policy(nn.Module):
 
   def _condition(self, previous, noise):
     """Returns the embedded last command and the noise, `[N, E]`."""
+    num_layers = 1 if self.condition_size is None else 2
     codes = [
         action_lib.PartEmbedding(
-            part, self.embedding_size, name=f'{part.name}_previous'
+            part, self.embedding_size, num_layers, name=f'{part.name}_previous'
         )(previous[part.name])
         for part in self.parts
     ]
     codes = [code.astype(noise.dtype) for code in codes]
+    if self.condition_size is not None:
+      return nn.Dense(self.condition_size, name='condition')(
+          jnp.concatenate([*codes, noise], axis=-1)
+      )
     h = nn.relu(jnp.concatenate([*codes, noise], axis=-1))
     # Noise also passes unrectified: a ReLU loses half of it.
     h = nn.Dense(2 * self.embedding_size, name='condition')(

@@ -13,19 +13,23 @@ from spiral_jax.networks import layers
 
 
 class ConvTorso(nn.Module):
-  """The paper's torso: figure 12 of Ganin et al. (arXiv:1804.01118).
+  """The torso of figure 12 of Ganin et al. (arXiv:1804.01118).
 
   Attributes:
     channels: channels of all layers.
     num_blocks: number of residual blocks.
     hidden_size: size of the vector.
     map_size: height and width of the feature map, in cells.
+    as_stated: True builds what the figure states. False adds planes of
+      coordinates and one more layer for the last command, and has residual
+      blocks that begin with a ReLU.
   """
 
   channels: int
   num_blocks: int
   hidden_size: int
   map_size: int
+  as_stated: bool = False
 
   @nn.compact
   def __call__(
@@ -46,14 +50,20 @@ class ConvTorso(nn.Module):
       Map `[N, map_size, map_size, channels]`, vector `[N, hidden_size]`.
     """
     del planes
-    x = jnp.concatenate([*images, _coordinates(images[0])], axis=-1)
-    shift = nn.Dense(self.channels)(condition)
+    if self.as_stated:
+      x, shift = jnp.concatenate(images, axis=-1), condition
+    else:
+      x = jnp.concatenate([*images, _coordinates(images[0])], axis=-1)
+      shift = nn.Dense(self.channels)(condition)
     x = layers.Conv(self.channels, size=5)(x, shift)
     while x.shape[1] > self.map_size:
       x = layers.Conv(self.channels, size=4, stride=2, rectify=True)(x)
     x = nn.relu(x)
     for _ in range(self.num_blocks):
-      x = layers.ResidualBlock()(x)
+      if self.as_stated:
+        x = layers.PlainResidualBlock()(x)
+      else:
+        x = layers.ResidualBlock()(x)
     x = nn.relu(x)
     flat = x.reshape(x.shape[0], -1)
     return x, nn.relu(nn.Dense(self.hidden_size)(flat))

@@ -194,7 +194,7 @@ def read(
     if value is None:
       continue
     if _kind(config_class, field.name)[0] is tuple:
-      value = _numbers(f'{prefix}{field.name}', value)
+      value = _tuple(config_class, field.name, prefix, value)
     given[field.name] = value
   try:
     if base is None:
@@ -316,6 +316,16 @@ def _kind(config_class: type, name: str) -> tuple[Any, list[str]]:
     if kind in _DEFINE:
       return kind, []
   raise TypeError(f'{config_class.__name__}.{name}: no flag for {hint}')
+
+
+def _tuple(
+    config_class: type, field: str, prefix: str, items: list[str]
+) -> tuple[Any, ...]:
+  """Returns the items of a list in the type of the field."""
+  hint = typing.get_type_hints(config_class)[field]
+  if str in typing.get_args(hint):
+    return tuple(item.strip() for item in items)
+  return _numbers(f'{prefix}{field}', items)
 
 
 def _numbers(name: str, items: list[str]) -> tuple[float, ...]:

@@ -515,6 +515,83 @@ def test_help_tells_of_shapes():
     assert words in agent.unroll.__doc__
 
 
+@pytest.mark.parametrize('name', ['conditional-patches', 'color-conv'])
+def test_the_value_after_a_piece_is_that_of_the_whole(name):
+  world = toys.world(name)
+  whole = world.unroll(world.params, world.trajectory)
+  trajectory, t = world.trajectory, T - 1
+  piece = trajectory._replace(
+      canvas=trajectory.canvas[: t + 1],
+      bootstrap=np.zeros(B, np.float32),
+      **{
+          name: jax.tree.map(lambda x: x[:t], getattr(trajectory, name))
+          for name in ('action', 'log_prob', 'value', 'is_last')
+      },
+  )
+  out = jax.jit(world.agent.unroll)(world.params, piece)
+  np.testing.assert_allclose(out.bootstrap, whole.value[t], atol=1e-5)
+  assert world.unroll(world.params, trajectory).bootstrap is None
+
+
+def test_what_is_decided_before_what_it_depends_on_always_counts():
+  config = agents.AgentConfig(
+      **{**toys.NETWORK, **toys.STATED, 'part_order': ('size', 'flag')}
+  )
+  spec = {
+      'flag': core.Part(2),
+      'size': core.Part(3, active_if=('flag', (1,))),
+  }
+  agent = agents.make_agent(spec, (16, 16, 1), config)
+  assert [part.name for part in agent.parts] == ['size', 'flag']
+  params = toys.sharpen(agent.init(jax.random.key(0)))
+  size, flag = np.divmod(np.arange(6, dtype=np.int32), 2)
+  out = jax.jit(agent.unroll)(
+      params,
+      toys.table_trajectory(
+          canvas=np.full((2, 6, 16, 16, 1), 100, np.uint8),
+          action={'size': size[None], 'flag': flag[None]},
+          initial_state=agent.initial_state(6),
+      ),
+  )
+  np.testing.assert_array_equal(out.is_active, 1.0)
+  probability = np.exp(np.asarray(out.log_prob[0], np.float64))
+  # Whether it moves depends on a size that then has no meaning.
+  assert probability.sum() == pytest.approx(1, abs=1e-5)
+  assert np.ptp(probability[flag == 0]) > 1e-3
+
+
+def test_the_stated_network_has_the_shapes_of_figures_12_and_13():
+  grid = functools.partial(core.Part, 1024, grid_shape=(32, 32))
+  spec = {
+      'flag': core.Part(2),
+      'end': grid(),
+      'control': grid(active_if=('flag', (1,))),
+  }
+  order = ('control', 'end', 'flag')
+  config = agents.AgentConfig(
+      conditional=True, architecture='stated', part_order=order
+  )
+  agent = agents.make_agent(spec, (64, 64, 3), config)
+  params = jax.eval_shape(agent.init, jax.random.key(0))['params']
+  torso, decoder = params['torso'], params['decoder']
+  kernels = jax.tree.map(lambda x: x.shape, dict(torso))
+  # No plane of coordinates: canvas and target, in color.
+  assert kernels['Conv_0']['kernel'] == (5, 5, 6, 32)
+  halving = [kernels[f'Conv_{i}']['kernel'] for i in (1, 2, 3)]
+  assert halving == [(4, 4, 32, 32)] * 3
+  blocks = [name for name in kernels if 'Block' in name]
+  assert len(blocks) == 8
+  assert kernels['Dense_0']['kernel'] == (8 * 8 * 32, 256)
+  assert 'Dense_1' not in kernels
+  assert params['condition']['kernel'].shape == (3 * 16, 32)
+  assert len(params['flag_previous']) == 2  # A perceptron of two layers.
+  head = jax.tree.map(lambda x: x.shape, dict(decoder['end_logits']))
+  assert sum('Block' in name for name in head) == 8
+  doublings = [name for name in head if 'Doubling' in name]
+  assert len(doublings) == 3 and head['Conv_0']['kernel'] == (3, 3, 32, 1)
+  assert decoder['end_refine']['kernel'].shape == (256 + 16, 256)
+
+
 # What cannot be built says so.
 
 
@@ -569,6 +646,18 @@ def test_help_tells_of_shapes():
             None,
             toys.CONV,
             ["'end'", '2 x 2', 'power of two from 4'],
+        ),
+        (
+            None,
+            None,
+            dict(toys.STATED, part_order=('flag', 'end')),
+            ['part_order is flag,end', 'flag,end,control,size,pressure'],
+        ),
+        (
+            {'end': core.Part(16, grid_shape=(4, 4))},
+            None,
+            dict(toys.STATED, part_order=()),
+            ["'end'", '4 x 4', 'power of two from 8'],
         ),
         (
             None,

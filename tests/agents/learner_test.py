@@ -123,6 +123,45 @@ def test_vtrace_weighs_what_another_policy_did_and_takes_the_values_of_now():
   assert logs['value_loss'] == pytest.approx(np.mean(error**2) / 2, rel=1e-4)
 
 
+def test_vtrace_takes_the_value_of_now_after_a_piece_of_an_episode():
+  values, after = random(2, T, B), random(4, B)
+  trajectory = toys.table_trajectory(bootstrap=np.full(B, 1e4, np.float32))
+  trajectory.is_last[:] = False
+
+  def unroll(params, trajectory):
+    out = toys.table_agent().unroll(params, trajectory)
+    episodes = trajectory.noise[:, 0].astype(jnp.int32)
+    return out._replace(bootstrap=jnp.asarray(after)[episodes])
+
+  learner = agents.make_learner(
+      toys.table_agent()._replace(unroll=unroll),
+      toys.darkness,
+      agents.LearnerConfig(algorithm='vtrace', **CREDIT),
+      optimizer=optax.sgd(1.0),
+  )
+  state = learner.init(jax.random.key(0), toys.table(value=values))
+  moved, _ = learner.update(state, trajectory, jnp.float32(1.0))
+  expected = credit(trajectory._replace(bootstrap=after), values)
+  np.testing.assert_allclose(
+      T * B * np.asarray(moved.params['log_prob']), expected, atol=1e-4
+  )
+
+
+def test_the_count_of_frames_stays_at_its_largest():
+  trajectory = toys.table_trajectory()
+  learner = agents.make_learner(
+      toys.table_agent(),
+      toys.darkness,
+      agents.LearnerConfig(decay_frames=1000, decay_to=0.25),
+      optimizer=optax.sgd(1.0),
+  )
+  most = np.iinfo(np.int32).max
+  state = learner.init(jax.random.key(0))._replace(frames=jnp.int32(most - 5))
+  for _ in range(2):
+    state, _ = learner.update(state, trajectory, jnp.float32(1.0))
+    assert int(state.frames) == most
+
+
 def test_clipped_takes_the_values_of_then():
   then, now = random(2, T, B), random(3, T, B)
   trajectory = toys.table_trajectory(value=then)

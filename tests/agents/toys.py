@@ -32,6 +32,11 @@ NETWORK = dict(
 )
 CONV = dict(torso='conv', location_head='deconv')
 PATCHES = dict(torso='patches', location_head='spatial')
+STATED = dict(
+    CONV,
+    architecture='stated',
+    part_order=('control', 'end', 'pressure', 'size', 'flag'),
+)
 
 
 def painting_spec(color=False, grid=GRID):
@@ -137,12 +142,13 @@ KINDS = {
     'blind': (dict(conditional=True, blind=True), False),
     'color': (dict(conditional=True, noise_size=5), True),
 }
-NETWORKS = {'conv': CONV, 'patches': PATCHES}
+NETWORKS = {'conv': CONV, 'patches': PATCHES, 'stated': STATED}
 # Each takes compiling: all kinds and both networks, not all pairs of them.
 WORLDS = [
     'conditional-conv',
     'conditional-patches',
     'unconditional-patches',
+    'unconditional-stated',
     'blind-conv',
     'color-conv',
 ]

@@ -83,7 +83,7 @@ def test_shapes_and_types():
   assert trajectory.noise.shape == (B, 2)
   assert trajectory.noise.dtype == np.float32
   assert trajectory.target.shape == (B, *SHAPE)
-  assert trajectory.bootstrap.shape == (B,)
+  assert trajectory.bootstrap is None  # Nothing comes after an episode.
   assert trajectory.params_version == 17
   assert trajectory.params_version.dtype == np.int32
 
