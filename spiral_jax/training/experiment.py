@@ -54,6 +54,7 @@ class RunConfig:
       episodes.
     lockstep: runs all nodes in turn in one thread, reproducible bit for bit.
     seed: seed of all random numbers.
+    data_seed: seed of the images that the task makes; -1 means seed.
     log_every: policy updates between two records of metrics.
     checkpoint_minutes: minutes between checkpoints.
     checkpoint_rounds: rounds between checkpoints with lockstep; 0 disables
@@ -85,6 +86,7 @@ class RunConfig:
   discriminator_updates: float = 1.0
   lockstep: bool = False
   seed: int = 0
+  data_seed: int = -1
   log_every: int = 10
   checkpoint_minutes: float = 5.0
   checkpoint_rounds: int = 0
@@ -108,6 +110,7 @@ class RunConfig:
         unfinished_share='from 0 to 1',
         discriminator_updates='above 0',
         seed='a whole number from 0 on',
+        data_seed='a whole number from -1 on',
         log_every='a whole number from 1 on',
         checkpoint_minutes='above 0',
         checkpoint_rounds='a whole number from 0 on',
@@ -121,6 +124,11 @@ class RunConfig:
       raise ValueError(
           f'discriminator_updates is {self.discriminator_updates}, must be a '
           'whole number with lockstep'
+      )
+    if self.lockstep and self.decay_by_clock:
+      raise ValueError(
+          'decay_by_clock is set, and a clock is not reproducible; leave it out '
+          'with lockstep, and give decay_frames instead'
       )
     if self.lockstep and self.launcher == 'ray':
       raise ValueError("launcher is 'ray', must be 'threads' with lockstep")
@@ -270,7 +278,8 @@ class Experiment:
     task, run = self.find_task(), self.run
     make = task.make_images if self.dataset == task.dataset else None
     if make is not None and not run.data_dir:
-      images = make(self.environment, self.data, split, run.seed)
+      seed = run.seed if run.data_seed < 0 else run.data_seed
+      images = make(self.environment, self.data, split, seed)
       if not isinstance(images, tuple):
         images = (images,)
       found = datasets.ImageDataset(*images)
@@ -379,6 +388,11 @@ def check_fit(experiment: Experiment) -> None:
     raise ValueError(
         f'--batch_size={batch_size} does not divide into --minibatches='
         f'{minibatches}; change one of them'
+    )
+  if learner.normalize_advantages and batch_size == 1:
+    raise ValueError(
+        '--normalize_advantages of --batch_size=1 makes all advantages zero; '
+        'leave it out, or change --batch_size'
     )
   devices = run.devices or jax.local_device_count()
   if batch_size // minibatches % devices:

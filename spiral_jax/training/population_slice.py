@@ -99,6 +99,8 @@ def train_slice(
       ),
       minutes=0 if frames else (old.seconds + length) / 60,
       seed=run.seed + planned.member,
+      # No member learns from what another one is evaluated on.
+      data_seed=run.seed if run.data_seed < 0 else run.data_seed,
       checkpoint_minutes=1e6,  # The end of the slice saves it.
   )
   try:
