@@ -25,7 +25,7 @@ def run(name, *arguments):
 
 @pytest.mark.slow
 def test_pipeline_compares_training_with_its_parts():
-  output = run('pipeline', *FLAGS, '--turns=1', '--seconds=2')
+  output = run('pipeline', *FLAGS, '--turns=1', '--seconds=1', '--noplain')
   for name in (
       'empty cache',
       'from the cache',
@@ -37,11 +37,9 @@ def test_pipeline_compares_training_with_its_parts():
   ):
     figure = re.search(rf'{name}.* (\d+\.?\d*) (s|MiB|ms|/s)', output)
     assert figure and float(figure[1]) > 0, (name, output)
-  allowed, done, plain = re.findall(r'(\d+\.\d) +/s', output)
+  allowed, done = re.findall(r'(\d+\.\d) +/s', output)
   share = int(re.search(r'/s, (\d+)%', output)[1])
   assert share == pytest.approx(100 * float(done) / float(allowed), abs=1.0)
-  faster = float(re.search(r': (\d+\.\d+)x as fast', output)[1])
-  assert faster == pytest.approx(float(done) / float(plain), rel=0.05)
 
 
 @pytest.mark.slow

@@ -2,8 +2,10 @@
 
 import importlib.util
 import json
+import pathlib
 import signal
 import time
+from typing import NamedTuple
 
 import pytest
 
@@ -16,7 +18,7 @@ pytest.importorskip('ray', reason='needs Ray: the extra [distributed]')
 ARGUMENTS = (
     '--members=2',
     '--perturb_frames=24',
-    '--frames=72',
+    '--frames=48',
     '--member_cpus=1',
     '--learning_rates=1e-3,1e-2',
     '--entropy_costs=1e-3,1e-1',
@@ -41,64 +43,66 @@ def stop(history, arguments, count, signal_):
     process.kill()
 
 
+class Stopped(NamedTuple):
+  """A population that was stopped, killed and resumed, and what it said."""
+
+  run_dir: pathlib.Path
+  at_ctrl_c: tuple[str, str, int]
+  had_best: bool
+  at_end: tiny.Result
+
+
 @pytest.fixture(scope='module')
-def run_dir(tmp_path_factory):
-  """Returns the folder of a population that was killed and resumed."""
+def stopped(tmp_path_factory):
+  """Returns the one population of these tests: each slice takes seconds."""
   folder = tmp_path_factory.mktemp('pbt') / 'run'
   arguments = [*tiny.flags(folder), *ARGUMENTS]
   history = folder / 'history.jsonl'
-  stop(history, arguments, 3, signal.SIGKILL)
-  result = tiny.run_program('pbt.py', *arguments, '--resume')
-  assert result.code == 0, result.stderr
-  best = population_history.best(population_history.load(history))
-  assert f'best: member {best.member}' in result.stdout
-  return folder
+  at_ctrl_c = stop(history, arguments, 1, signal.SIGINT)
+  had_best = (folder / 'best' / 'config.json').exists()
+  stop(history, [*arguments, '--resume'], 3, signal.SIGKILL)
+  at_end = tiny.run_program('pbt.py', *arguments, '--resume')
+  return Stopped(folder, at_ctrl_c, had_best, at_end)
 
 
 @pytest.mark.slow
-def test_a_population_killed_and_resumed_is_complete(run_dir):
+def test_ctrl_c_stops_and_says_how_to_resume(stopped):
+  output, errors, code = stopped.at_ctrl_c
+  assert code == 130, errors
+  assert 'stopped; resume with: ' in output and '--resume' in output
+  assert stopped.had_best
+
+
+@pytest.mark.slow
+def test_a_population_killed_and_resumed_is_complete(stopped):
+  run_dir = stopped.run_dir
+  assert stopped.at_end.code == 0, stopped.at_end.stderr
   lines = sorted(population_history.load(run_dir / 'history.jsonl'))
   by_place = {(line.slice, line.member): line for line in lines}
-  assert set(by_place) == {(s, m) for s in (1, 2, 3) for m in (0, 1)}
-  assert len(lines) == 6
+  assert set(by_place) == {(s, m) for s in (1, 2) for m in (0, 1)}
+  assert len(lines) == 4
   assert all(line.frames == 24 * line.slice for line in lines)
   # The lower half starts from the upper one, with other settings.
-  for number in (2, 3):
-    before, now = (
-        [by_place[slice_, member] for member in (0, 1)]
-        for slice_ in (number - 1, number)
-    )
-    winner = max(before, key=lambda line: line.score).member
-    assert [line.parent for line in now] == [winner, winner]
-    loser = now[1 - winner]
-    assert loser.learning_rate != before[winner].learning_rate
-    assert now[winner].learning_rate == before[winner].learning_rate
+  before, now = ([by_place[slice_, m] for m in (0, 1)] for slice_ in (1, 2))
+  winner = max(before, key=lambda line: line.score).member
+  assert [line.parent for line in now] == [winner, winner]
+  assert now[1 - winner].learning_rate != before[winner].learning_rate
+  assert now[winner].learning_rate == before[winner].learning_rate
   best = population_history.best(lines)
+  assert f'best: member {best.member}' in stopped.at_end.stdout
   trained = training.restore(run_dir / 'best')
   assert trained.experiment.learner.learning_rate == best.learning_rate
-  assert trained.state['policy']['frames'] == 72
+  assert trained.state['policy']['frames'] == 48
   assert (run_dir / 'population.png').exists()
 
 
 @pytest.mark.slow
-def test_the_best_is_a_run(run_dir):
-  result = tiny.run_program(
-      'evaluate.py', f'--run_dir={run_dir}/best', '--count=10'
-  )
+def test_the_best_is_a_run(stopped):
+  best = stopped.run_dir / 'best'
+  result = tiny.run_program('evaluate.py', f'--run_dir={best}', '--count=10')
   assert result.code == 0, result.stderr
-  figures = json.loads((run_dir / 'best' / 'evaluation.json').read_text())
-  assert figures['frames'] == 72
-
-
-@pytest.mark.slow
-def test_ctrl_c_stops_and_says_how_to_resume(tmp_path):
-  arguments = [*tiny.flags(tmp_path), *ARGUMENTS]
-  output, errors, code = stop(
-      tmp_path / 'history.jsonl', arguments, 1, signal.SIGINT
-  )
-  assert code == 130, errors
-  assert 'stopped; resume with: ' in output and '--resume' in output
-  assert (tmp_path / 'best' / 'config.json').exists()
+  figures = json.loads((best / 'evaluation.json').read_text())
+  assert figures['frames'] == 48
 
 
 @pytest.mark.slow
