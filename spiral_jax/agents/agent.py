@@ -375,6 +375,14 @@ def _check(parts, canvas_shape, config, *, is_own_torso) -> None:
           f'part {part.name!r} depends on {part.active_if[0]!r}, which is not '
           f'decided earlier; the order is {[p.name for p in parts]}'
       )
+    if part.active_if is not None:
+      governor = next(p for p in parts if p.name == part.active_if[0])
+      if not set(part.active_if[1]) & set(range(governor.num_values)):
+        raise ValueError(
+            f'part {part.name!r} has a meaning if {governor.name!r} is one of '
+            f'{part.active_if[1]}, which it never is: its values are 0 to '
+            f'{governor.num_values - 1}'
+        )
     seen.add(part.name)
     if part.grid_shape is None:
       continue

@@ -97,7 +97,8 @@ class LearnerConfig:
 
   Attributes:
     reward: 'discriminator' for its score; 'l2' for minus the mean squared error
-      per pixel between canvas and target; 'log_l2' for minus the logarithm of
+      per pixel between canvas and target; 'euclidean' for minus their Euclidean
+      distance, the optimal discriminator of the paper's appendix A; 'log_l2' for minus the logarithm of
       that error, for pictures on which the first strokes change the error far
       more than all later ones.
     reward_at: 'end' to reward the score of the result (the paper); 'step' to
@@ -135,7 +136,9 @@ class LearnerConfig:
     decay_to: share that is left after the decay.
   """
 
-  reward: Literal['discriminator', 'l2', 'log_l2'] = 'discriminator'
+  reward: Literal['discriminator', 'l2', 'log_l2', 'euclidean'] = (
+      'discriminator'
+  )
   reward_at: Literal['end', 'step'] = 'end'
   scale_rewards: bool = False
   blank_page_cost: float = 0.0

@@ -58,6 +58,7 @@ class RewardFn(Protocol):
 _DISTANCES: dict[str, Callable[..., chex.Array]] = {
     'l2': rewards_lib.negative_l2,
     'log_l2': rewards_lib.negative_log_l2,
+    'euclidean': rewards_lib.negative_euclidean,
 }
 
 

@@ -54,6 +54,18 @@ def negative_l2(canvas: chex.Array, target: chex.Array) -> chex.Array:
   return -jnp.mean((canvas - target) ** 2, axis=(-3, -2, -1))
 
 
+def negative_euclidean(canvas: chex.Array, target: chex.Array) -> chex.Array:
+  """Returns minus the Euclidean distance, a score `[...]`.
+
+  The optimal discriminator of a single target: appendix A of Ganin et al.
+
+  Args:
+    canvas: float images `[..., H, W, C]` in [0, 1].
+    target: images to match, broadcast against `canvas`.
+  """
+  return -jnp.sqrt(jnp.sum((canvas - target) ** 2, axis=(-3, -2, -1)))
+
+
 def negative_log_l2(
     canvas: chex.Array, target: chex.Array, *, minimum: float = 1e-4
 ) -> chex.Array:

@@ -618,6 +618,15 @@ def test_the_stated_network_has_the_shapes_of_figures_12_and_13():
             ["'size'", "'flag'", "['size', 'flag']"],
         ),
         (
+            {
+                'flag': core.Part(2),
+                'size': core.Part(2, active_if=('flag', (2, 5))),
+            },
+            None,
+            {},
+            ["'size'", "'flag' is one of (2, 5)", '0 to 1'],
+        ),
+        (
             {'end': core.Part(32, grid_shape=(4, 8))},
             None,
             {},

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+import optax
 import pytest
 
 from spiral_jax import agents
@@ -13,6 +14,7 @@ WHOLE_1 = ((0, -1, 1.5, math.nan), 'a whole number from 1 on')
 ZERO_OR_MORE = ((-0.1, math.inf, math.nan), '0 or more')
 ABOVE_0 = ((0, -1.0, math.inf, math.nan), 'above 0')
 SHARE = ((-0.1, 1.1, math.nan), 'from 0 to 1')
+IS_BOOL = (('yes', 1, None), 'give a bool')
 BELOW_1 = ((-0.1, 1, math.nan), 'from 0 to below 1')
 
 
@@ -31,10 +33,13 @@ AGENT = {
     'core_size': WHOLE_1,
     'embedding_size': WHOLE_1,
     'map_size': WHOLE_1,
+    'architecture': one_of('own', 'stated'),
+    'part_order': (('flag', 3, None), 'give a tuple'),
     'compute_dtype': one_of('float32', 'bfloat16'),
+    **{name: IS_BOOL for name in ('conditional', 'blind', 'mix_cells')},
 }
 LEARNER = {
-    'reward': one_of('discriminator', 'l2', 'log_l2'),
+    'reward': one_of('discriminator', 'l2', 'log_l2', 'euclidean'),
     'reward_at': one_of('end', 'step'),
     'blank_page_cost': ZERO_OR_MORE,
     'color_cost': ZERO_OR_MORE,
@@ -50,12 +55,21 @@ LEARNER = {
     'learning_rate': ABOVE_0,
     'adam_epsilon': ABOVE_0,
     'max_gradient_norm': ABOVE_0,
-    'decay_frames': WHOLE_0,
+    'decay_frames': ((-1, 0.5, 2**31), 'a whole number from 0 to 2147483647'),
     'decay_to': SHARE,
+    **{
+        name: IS_BOOL
+        for name in (
+            'scale_rewards',
+            'normalize_advantages',
+            'normalize_each_time',
+            'entropy_shares',
+        )
+    },
 }
 DISCRIMINATOR = {
     'channels': (
-        ((), (0,), (4, 1.5)),
+        ((), (0,), (4, 1.5), ('64',), ((1,),)),
         'one or more whole numbers from 1 on',
     ),
     'patch_size': WHOLE_1,
@@ -97,12 +111,38 @@ def test_a_value_out_of_range_is_named(config_class, field, value, words):
 
 @pytest.mark.parametrize('config_class', TABLES)
 def test_all_fields_are_checked(config_class):
-  unchecked = {
-      field.name
-      for field in dataclasses.fields(config_class)
-      if field.type not in (bool, 'bool')
-  } - TABLES[config_class].keys()
-  assert not unchecked
+  fields = {field.name for field in dataclasses.fields(config_class)}
+  assert fields == TABLES[config_class].keys()
+
+
+@pytest.mark.parametrize('value', ['64,128', 64, None])
+def test_what_is_no_tuple_is_named(value):
+  with pytest.raises(ValueError, match=f'^channels is {value!r}; give a tuple'):
+    agents.DiscriminatorConfig(channels=value)
+
+
+def test_a_list_becomes_a_tuple():
+  config = agents.DiscriminatorConfig(channels=[4, 8])
+  assert config == agents.DiscriminatorConfig(channels=(4, 8))
+  assert hash(config)
+
+
+@pytest.mark.parametrize('value', ['1e-3', None, (1e-3,), True])
+@pytest.mark.parametrize('field', ['epochs', 'minibatches'])
+def test_numbers_of_another_type_are_named(field, value):
+  with pytest.raises(ValueError, match=f'^{field} is .*, must be a whole'):
+    agents.LearnerConfig(**{field: value})
+
+
+def test_a_schedule_is_told_where_it_belongs():
+  schedule = optax.cosine_decay_schedule(1e-3, 100)
+  with pytest.raises(ValueError, match='^learning_rate is .*optimizer=.*optax'):
+    agents.LearnerConfig(learning_rate=schedule)
+
+
+def test_what_the_paper_states_needs_its_torso_and_heads():
+  with pytest.raises(ValueError, match="architecture.*torso is 'patches'"):
+    agents.AgentConfig(architecture='stated', torso='patches')
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,9 @@ def test_only_finished_canvases_are_rewarded_at_the_end():
 
 
 @pytest.mark.parametrize('reward_at', ['end', 'step'])
-@pytest.mark.parametrize('reward', ['l2', 'log_l2', 'discriminator'])
+@pytest.mark.parametrize(
+    'reward', ['l2', 'log_l2', 'euclidean', 'discriminator']
+)
 def test_each_canvas_is_held_against_its_own_target(reward_at, reward):
   target = np.arange(B, dtype=np.uint8)[:, None, None, None] * np.full(
       (1, 2, 2, 1), 80, np.uint8
@@ -105,7 +107,10 @@ def test_each_canvas_is_held_against_its_own_target(reward_at, reward):
       np.mean((canvas.astype(float) - target) ** 2, axis=(-3, -2, -1)) / 255**2
   )
   np.testing.assert_allclose(errors[-1], [0.0, 0.01, 0.0], atol=1e-7)
-  scores = -np.log(errors + 1e-4) if reward == 'log_l2' else -errors
+  scores = {
+      'log_l2': -np.log(errors + 1e-4),
+      'euclidean': -np.sqrt(4 * errors),  # Of four pixels.
+  }.get(reward, -errors)
   expected = (
       np.diff(scores, axis=0) if reward_at == 'step' else only_last(scores[-1])
   )

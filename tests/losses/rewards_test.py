@@ -56,6 +56,15 @@ def test_negative_l2_by_hand():
   )
 
 
+def test_negative_euclidean_by_hand():
+  canvas = np.zeros((2, 2, 2, 1))
+  target = np.zeros((2, 2, 2, 1))
+  target[0, 0, 1], target[0, 1, 1] = 0.3, 0.4
+  np.testing.assert_allclose(
+      rewards.negative_euclidean(canvas, target), [-0.5, 0.0], atol=1e-7
+  )
+
+
 def test_negative_log_l2_by_hand():
   target = np.zeros((4, 2, 2, 1))
   errors = np.array([0.4, 0.2, 0.1, 0.0])[:, None, None, None]
