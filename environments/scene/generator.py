@@ -28,8 +28,8 @@ def generate(
   The number of objects is uniform from 1 to `max_objects`. Kind, size and color
   of each object are uniform. Objects are placed one after another, each at a
   location drawn uniformly from those where its footprint overlaps no other; a
-  scene that has no such location is redrawn with as many objects. An object may hide another one
-  from the camera, even completely.
+  scene that has no such location is redrawn with as many objects. An object may
+  hide another one from the camera, even completely.
 
   Args:
     settings: settings of the scenes.

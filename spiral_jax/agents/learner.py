@@ -239,7 +239,7 @@ def _discounts(trajectory, config):
 
 
 def _or_zeros(bootstrap, trajectory):
-  """Returns values `[B]`; zeros of whole episodes, after which nothing comes."""
+  """Returns values `[B]`, zeros after whole episodes."""
   if bootstrap is None:
     return jnp.zeros(trajectory.is_last.shape[1:], jnp.float32)
   return bootstrap

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import logging
 import math
 import os
+import pathlib
 import socket
 import subprocess
 import sys
@@ -22,6 +23,17 @@ from typing import Any
 import warnings
 
 import jax
+
+# `ray start` asks for a token where there is one, and `ray.init(address=...)`
+# gives it only if this says so, before Ray is imported.
+if (
+    'RAY_AUTH_TOKEN' in os.environ
+    or pathlib.Path(os.environ.get('RAY_AUTH_TOKEN_PATH', '~/.ray/auth_token'))
+    .expanduser()
+    .is_file()
+):
+  os.environ.setdefault('RAY_AUTH_MODE', 'token')
+
 import ray
 from ray import exceptions
 
@@ -79,21 +91,37 @@ def connect(address: str) -> None:
       this machine alone.
 
   Raises:
-    ValueError: if no head answers at the address.
+    ValueError: if no head answers at the address, or does not let this process
+      in.
   """
   # Ray would report usage statistics.
   os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')
   quiet: dict[str, Any] = dict(log_to_driver=False, logging_level='ERROR')
+  answers = False
   try:
     if address:
       _check_answers(address)
+      answers = True
       ray.init(address=address, **quiet)
     else:
       with warnings.catch_warnings():
         # JAX warns of forks, but Ray's execute another program at once.
         warnings.filterwarnings('ignore', 'os.fork', RuntimeWarning)
         ray.init(address='local', include_dashboard=False, **quiet)
-  except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+  except (
+      ConnectionError,
+      OSError,
+      RuntimeError,
+      ValueError,
+      exceptions.RayError,
+  ) as error:
+    if answers:
+      raise ValueError(
+          f'the head at address={address} answers but refuses this process '
+          f'({error}); both machines need the same Ray, here {ray.__version__}, '
+          'and the same token: copy ~/.ray/auth_token from the head, or set '
+          'RAY_AUTH_TOKEN'
+      ) from error
     raise ValueError(
         f'no Ray head answers at address={address} ({error}); start '
         'one by: ray start --head'
@@ -112,7 +140,7 @@ class Cluster:
       num_actors: number of actors that will share the machines' cores.
 
     Raises:
-      ValueError: if no head answers at the address.
+      ValueError: as `connect` does.
     """
     connect(address)
     self._head = ray.get_runtime_context().gcs_address

@@ -127,7 +127,7 @@ class RunConfig:
       )
     if self.lockstep and self.decay_by_clock:
       raise ValueError(
-          'decay_by_clock is set, and a clock is not reproducible; leave it out '
+          'decay_by_clock is set, and clocks are not reproducible; leave it out '
           'with lockstep, and give decay_frames instead'
       )
     if self.lockstep and self.launcher == 'ray':

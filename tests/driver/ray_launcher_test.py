@@ -75,6 +75,19 @@ def kill(folder, seed):
   os.kill(pid, signal.SIGKILL)
 
 
+def test_a_head_that_refuses_is_told_from_one_that_is_not_there(monkeypatch):
+  def refuse(**kwargs):
+    raise ConnectionError('Failed to connect')
+
+  monkeypatch.setattr(ray, 'init', refuse)
+  with socket.create_server(('127.0.0.1', 0)) as head:
+    address = f'127.0.0.1:{head.getsockname()[1]}'
+    with pytest.raises(ValueError, match='answers but.*RAY_AUTH_TOKEN'):
+      ray_launcher.connect(address)
+  with pytest.raises(ValueError, match=f'no Ray head answers.*{address}'):
+    ray_launcher.connect(address)
+
+
 def test_one_that_dies_is_replaced_where_it_was(cluster, tmp_path):
   here = toy.Rollout(3)
   there = cluster.rollout('actor 3', functools.partial(Rollout, 3, tmp_path))
