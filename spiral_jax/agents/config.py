@@ -98,9 +98,9 @@ class LearnerConfig:
   Attributes:
     reward: 'discriminator' for its score; 'l2' for minus the mean squared error
       per pixel between canvas and target; 'euclidean' for minus their Euclidean
-      distance, the optimal discriminator of the paper's appendix A; 'log_l2' for
-      minus the logarithm of the mean squared error, for pictures on which the
-      first strokes change the error far more than all later ones.
+      distance, the optimal discriminator of the paper's appendix A; 'log_l2'
+      for minus the logarithm of the mean squared error, for pictures on which
+      the first strokes change the error far more than all later ones.
     reward_at: 'end' to reward the score of the result (the paper); 'step' to
       reward what each command added to the score of its canvas.
     scale_rewards: divides rewards by their running standard deviation.

@@ -118,7 +118,7 @@ def connect(address: str) -> None:
     if answers:
       raise ValueError(
           f'the head at address={address} answers but refuses this process '
-          f'({error}); both machines need the same Ray, here {ray.__version__}, '
+          f'({error}); both need the same Ray, {ray.__version__} here, '
           'and the same token: copy ~/.ray/auth_token from the head, or set '
           'RAY_AUTH_TOKEN'
       ) from error

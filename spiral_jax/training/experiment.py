@@ -127,8 +127,8 @@ class RunConfig:
       )
     if self.lockstep and self.decay_by_clock:
       raise ValueError(
-          'decay_by_clock is set, and clocks are not reproducible; leave it out '
-          'with lockstep, and give decay_frames instead'
+          'decay_by_clock is set, which is not reproducible; leave it out with '
+          'lockstep, and give decay_frames instead'
       )
     if self.lockstep and self.launcher == 'ray':
       raise ValueError("launcher is 'ray', must be 'threads' with lockstep")
