@@ -9,11 +9,17 @@ For example, after `python experiments/mnist.py
 `agents.load('digits')` then loads them. The card's figures are those of the
 run's evaluation.json files (experiments/evaluate.py); without one of this
 checkpoint, the agent is evaluated now.
+
+After a change of what is measured, the cards' figures are made anew:
+
+  python experiments/tools/export_weights.py --measure_again --name=digits
 """
 
 from collections.abc import Iterator, Sequence
 import json
 import pathlib
+import re
+import tempfile
 from typing import Any
 
 from absl import flags
@@ -28,8 +34,12 @@ from spiral_jax.training import cli
 from spiral_jax.training import flags as flags_lib
 from spiral_jax.training import run_dir as run_dir_lib
 
-_RUN_DIR = flags.DEFINE_string(
-    'run_dir', None, 'folder of the run to export', required=True
+_RUN_DIR = flags.DEFINE_string('run_dir', '', 'folder of the run to export')
+_MEASURE_AGAIN = flags.DEFINE_boolean(
+    'measure_again',
+    False,
+    'evaluates weights that come with the package, and writes the figures into '
+    'their card and config.json; needs no run',
 )
 _STEP = flags.DEFINE_integer(
     'step', None, 'step of the checkpoint; by default the latest'
@@ -38,7 +48,7 @@ _NAME = flags.DEFINE_string(
     'name', None, 'name of the weights, for agents.load', required=True
 )
 _FAILURES = flags.DEFINE_string(
-    'failures', None, 'known failures of the agent, for the card', required=True
+    'failures', '', 'known failures of the agent, for the card'
 )
 _FLAG_FILE = flags.DEFINE_string(
     'flag_file',
@@ -156,6 +166,54 @@ def export(
   )
   agents.save(target, exported)
   return target
+
+
+def measure_again(folder: pathlib.Path) -> dict[str, Any]:
+  """Evaluates saved weights and rewrites the figures of their card.
+
+  Args:
+    folder: folder of the weights.
+
+  Returns:
+    The new figures.
+
+  Raises:
+    FileNotFoundError, ValueError: if there are no such weights.
+  """
+  trained = training.restore(folder)
+  config = json.loads((folder / 'config.json').read_text())
+  old = config['figures']
+  kept = {k: old[k] for k in ('step', 'frames', 'minutes')}
+
+  def evaluate(found: dict[str, Any], dataset: str = '') -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as out_dir:
+      return training.evaluate_agent(
+          trained,
+          pathlib.Path(out_dir),
+          dataset=dataset,
+          count=_count(found),
+      )
+
+  figures = kept | evaluate(old)
+  for key, found in old.items():
+    if key.startswith('on '):
+      figures[key] = evaluate(found, key.removeprefix('on '))
+      del figures[key]['step']
+  shown = {k: v for k, v in figures.items() if k not in ('frames', 'minutes')}
+  table = '\n'.join(f'| {name} | {value} |' for name, value in _rows(shown))
+  card = (folder / 'CARD.md').read_text()
+  # The rows of the table after the one below the heading.
+  card, count = re.subn(
+      r'(?<=\| figure \| value \|\n\|---\|---\|\n)(\|.*\n)+',
+      lambda _: table + '\n',
+      card,
+  )
+  if count != 1:
+    raise ValueError(f'{folder}/CARD.md has no table of figures')
+  text = json.dumps({**config, 'figures': figures}, indent=2) + '\n'
+  (folder / 'config.json').write_text(text)
+  (folder / 'CARD.md').write_text(card)
+  return figures
 
 
 def _changes(
@@ -282,14 +340,18 @@ def _commands(name: str, figures: dict[str, Any]) -> Iterator[str]:
   }
   yield ''
   for dataset, found in {'': figures, **others}.items():
-    # Samples are as many as asked for, reconstructions as there are images.
-    samples = found.get('samples', {})
-    count = samples.get('num_images', found['test_images'])
     flag = f' --dataset={dataset}' if dataset else ''
     yield (
         f'    python experiments/evaluate.py --weights={name}{flag} '
-        f'--count={count}'
+        f'--count={_count(found)}'
     )
+
+
+def _count(figures: dict[str, Any]) -> int:
+  """Returns how many samples, or reconstructions, figures are of."""
+  # Samples are as many as asked for, reconstructions as there are images.
+  samples = figures.get('samples', {})
+  return samples.get('num_images', figures['test_images'])
 
 
 def _rows(
@@ -309,6 +371,14 @@ def _rows(
 def main(argv: Sequence[str]) -> None:
   """Exports as the flags say."""
   del argv
+  if _MEASURE_AGAIN.value:
+    measure_again(pathlib.Path(_OUT_DIR.value).expanduser() / _NAME.value)
+    return
+  if not _RUN_DIR.value or not _FAILURES.value:
+    raise ValueError(
+        'name the run by --run_dir, and say by --failures what the agent fails '
+        'at; or give --measure_again'
+    )
   run_dir = pathlib.Path(_RUN_DIR.value).expanduser()
   flag_file = _FLAG_FILE.value or str(
       _ROOT / 'experiments' / 'flags' / f'{run_dir.resolve().name}.flags'

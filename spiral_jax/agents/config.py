@@ -2,7 +2,8 @@
 
 One frozen dataclass a part, one default a field.  The defaults are the paper's
 (Ganin et al., arXiv:1804.01118, appendices B and C) where the paper states
-them.
+them, except for `AgentConfig.architecture` and `part_order`: the default
+network is faster, and that of the bundled weights.
 """
 
 from collections.abc import Callable, Mapping

@@ -225,6 +225,29 @@ def test_what_does_not_fit_is_refused(exported, run_dir, flag_file, folder):
   assert exported.exists()
 
 
+def test_measuring_again_changes_the_figures_alone(exported, monkeypatch):
+  before = agents.load(exported)
+  asked = []
+
+  def evaluate_agent(trained, out_dir, *, dataset, count):
+    asked.append((dataset, count))
+    return {'step': trained.step, 'test_images': 7, 'error': 0.125}
+
+  monkeypatch.setattr(training, 'evaluate_agent', evaluate_agent)
+  figures = export_weights.measure_again(exported)
+  after = agents.load(exported)
+  assert after.figures == figures and figures['error'] == 0.125
+  assert figures['minutes'] == before.figures['minutes']
+  assert asked[0] == ('', before.figures['test_images'])
+  others = [key for key in before.figures if key.startswith('on ')]
+  assert [f'on {dataset}' for dataset, _ in asked[1:]] == others
+  assert '| error | 0.125 |' in after.card
+  head, _, rest = after.card.partition('| figure | value |')
+  assert before.card.startswith(head)
+  _, _, end = rest.partition('Measured again')
+  assert before.card.endswith(end)
+
+
 def test_the_program_writes_the_folder(run_dir, flag_file, tmp_path):
   code, output, errors = tiny.run_program(
       'tools/export_weights.py',
