@@ -8,9 +8,10 @@ with the package or those of a run:
   python experiments/draw.py --image=sketches/ --run_dir=runs/omniglot_cpu
 
 By default, line drawings are drawn by the agent of characters, and other images
-by that of portraits. The agent draws each image several times, and the best
-drawing is kept. --out_dir then holds (for a folder of images, in a folder of
-each image's name):
+by that of portraits, which paints in color. Which of them an image is, is
+guessed and printed; --weights decides for all. The agent draws each image
+several times, and the best drawing is kept. --out_dir then holds (for a folder
+of images, in a folder of each image's name):
 
   program.json             the commands
   picture_<size>.png       the drawing
@@ -21,7 +22,7 @@ each image's name):
   target.png               the image as the agent saw it
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import pathlib
 from typing import NamedTuple
 
@@ -50,7 +51,7 @@ _WEIGHTS = flags.DEFINE_string(
     'weights',
     '',
     'name of weights that come with the package, or a folder of saved ones, '
-    'instead of a run; empty means weights that fit the images',
+    'instead of a run; empty means weights that fit each image, by a guess',
 )
 _STEP = flags.DEFINE_integer(
     'step', None, 'step of the checkpoint; by default the latest'
@@ -73,15 +74,15 @@ _INVERT = flags.DEFINE_enum(
     'invert',
     'auto',
     user_images.CHOICES,
-    'makes black of white; auto does so for light ink on black or on '
+    'makes black of white; auto does so for light ink on a darker board or on '
     'transparent paper, if the agent paints in gray',
 )
 _CONTRAST = flags.DEFINE_enum(
     'contrast',
     'auto',
     user_images.CHOICES,
-    'makes paper white and ink black; auto does so for line drawings, if the '
-    'agent paints in gray',
+    'makes paper white, also in uneven light, and ink black and wide enough to '
+    'be seen; auto does so for line drawings, if the agent paints in gray',
 )
 _FIT = flags.DEFINE_enum(
     'fit',
@@ -104,8 +105,12 @@ _SEED = flags.DEFINE_integer(
 
 _COLUMNS = 12  # Of the overview of a folder.
 _FILM_SIZE = 512  # Pixels of films, the page and the trace.
-# Weights for line drawings, and for all other images.
-_LINES, _COLORS = 'characters', 'portraits'
+# Weights for each of `user_images.KINDS`.
+_WEIGHTS_OF = {
+    'drawing': 'characters',
+    'colored drawing': 'portraits',
+    'photograph': 'portraits',
+}
 
 
 class Drawing(NamedTuple):
@@ -233,24 +238,29 @@ def main(argv: Sequence[str]) -> None:
   sizes = [_size(text) for text in _SIZES.value]
   path = pathlib.Path(_IMAGE.value).expanduser()
   out_dir = pathlib.Path(_OUT_DIR.value).expanduser()
-  weights = _WEIGHTS.value
-  if not (weights or _RUN_DIR.value):
-    weights = _LINES if user_images.are_drawings(path) else _COLORS
-    console.print(f'drawn by the agent of --weights={weights}')
-  trained = training.restore(_RUN_DIR.value or weights, _STEP.value)
-  settings = painting.check_is_painting(trained.experiment.environment)
-  _check(settings, out_dir, sizes, _OTHER_BRUSH.value, _MILLIMETERS.value)
-  names, targets = user_images.read(
-      path,
-      size=settings.canvas_size,
-      channels=settings.channels,
-      invert=_INVERT.value,
-      contrast=_CONTRAST.value,
-      fit=_FIT.value,
-  )
-  drawings = draw(
-      trained, targets, samples=_SAMPLES.value, by=_BY.value, seed=_SEED.value
-  )
+  images = user_images.find(path)
+  source = _RUN_DIR.value or _WEIGHTS.value
+  sources = {source: images} if source else _guessed(console, images)
+  names: list[str] = []
+  targets: list[np.ndarray] = []
+  drawings: list[Drawing] = []
+  for source, some in sources.items():
+    trained = training.restore(source, _STEP.value)
+    settings = painting.check_is_painting(trained.experiment.environment)
+    _check(settings, out_dir, sizes, _OTHER_BRUSH.value, _MILLIMETERS.value)
+    names_of_some, target = user_images.read(
+        some,
+        size=settings.canvas_size,
+        channels=settings.channels,
+        invert=_INVERT.value,
+        contrast=_CONTRAST.value,
+        fit=_FIT.value,
+    )
+    names += names_of_some
+    targets += list(target)
+    drawings += draw(
+        trained, target, samples=_SAMPLES.value, by=_BY.value, seed=_SEED.value
+    )
   for name, target, drawing in rich.progress.track(
       list(zip(names, targets, drawings)),
       'writing',
@@ -269,14 +279,38 @@ def main(argv: Sequence[str]) -> None:
     )
   _show(console, names, drawings)
   if path.is_dir():
-    canvas = np.stack([drawing.program.render() for drawing in drawings])
-    plots.save(_overview(canvas, targets), out_dir / 'result.png')
+    canvas = [drawing.program.render() for drawing in drawings]
+    plots.save(
+        _overview(_stacked(canvas), _stacked(targets)), out_dir / 'result.png'
+    )
     console.print(
         f'drawings in {out_dir}, a folder each, whose drawing.html is for a '
         'browser; all of them in result.png'
     )
   else:
     console.print(f'drawings in {out_dir}; open drawing.html in a browser')
+
+
+def _guessed(
+    console: rich.console.Console, images: Mapping[str, pathlib.Path]
+) -> dict[str, dict[str, pathlib.Path]]:
+  """Returns the images that each of the package's weights fits; prints them."""
+  kinds = user_images.kinds(images)
+  sources: dict[str, dict[str, pathlib.Path]] = {}
+  for kind in user_images.KINDS:
+    names = [name for name in images if kinds.get(name) == kind]
+    if names:
+      weights = _WEIGHTS_OF[kind]
+      sources.setdefault(weights, {}).update({n: images[n] for n in names})
+      more = f' and {len(names) - 5} more' if len(names) > 5 else ''
+      # Names are data: no markup.
+      console.print(
+          f'taken for a {kind}, drawn by --weights={weights}: '
+          f'{", ".join(names[:5])}{more}',
+          markup=False,
+      )
+  console.print('this is a guess; --weights=NAME draws all with these weights')
+  return sources
 
 
 def _check(
@@ -305,6 +339,14 @@ def _overview(canvas: np.ndarray, target: np.ndarray) -> np.ndarray:
   target = np.pad(target, padding, constant_values=255)
   return plots.grid(
       canvas, target, rows=len(canvas) // columns, columns=columns
+  )
+
+
+def _stacked(images: Sequence[np.ndarray]) -> np.ndarray:
+  """Returns images `[N, H, W, C]`; in color if any of them is."""
+  channels = max(image.shape[-1] for image in images)
+  return np.stack(
+      [np.broadcast_to(i, (*i.shape[:2], channels)) for i in images]
   )
 
 

@@ -1,28 +1,16 @@
-"""Verification, download and reading of official dataset archives."""
+"""Verification, download and search of official dataset archives."""
 
-from collections.abc import Callable, Iterator, Sequence
-import contextlib
+from collections.abc import Callable, Sequence
 import hashlib
 import http.client
 import io
 import pathlib
 from typing import NamedTuple
 import urllib.request
-import zipfile
-import zlib
 
 from spiral_jax import files
 
 _TIMEOUT = 30.0  # Seconds to wait for an answer of a mirror.
-_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    OSError,
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
-)
 
 
 class Official(NamedTuple):
@@ -113,81 +101,6 @@ def _fetch(url: str, official: Official) -> bytes:
     kind = 'truncated' if len(content) < official.size else 'altered'
     raise ValueError(f'it is {kind}: md5 {digest}, expected {official.md5}')
   return content
-
-
-class Tree:
-  """Files of a folder, or of a zip as if it were unpacked.
-
-  Skips hidden files and those that macOS adds to archives.
-
-  Attributes:
-    path: path of the folder or zip.
-    names: names of the files relative to it, with `/`, sorted.
-  """
-
-  def __init__(self, path: pathlib.Path, archive: zipfile.ZipFile | None):
-    self.path = path
-    self._archive = archive
-    if archive is None:
-      names = [
-          file.relative_to(path).as_posix()
-          for file in path.rglob('*')
-          if file.is_file()
-      ]
-    else:
-      names = [
-          item.filename for item in archive.infolist() if not item.is_dir()
-      ]
-    self.names = sorted(
-        name
-        for name in names
-        if not any(
-            part.startswith(('.', '__MACOSX')) for part in name.split('/')
-        )
-    )
-
-  def read(self, name: str) -> bytes:
-    """Returns the content of a file.
-
-    Raises:
-      ValueError: if it cannot be read.
-    """
-    try:
-      if self._archive is None:
-        return (self.path / name).read_bytes()
-      return self._archive.read(name)
-    except _DAMAGE as error:
-      raise ValueError(
-          f'{self.place(name)} cannot be read '
-          f'({" ".join(str(error).split())}): replace it'
-      ) from error
-
-  def place(self, name: str) -> str:
-    """Returns a description of a file's location, for messages."""
-    if self._archive is None:
-      return str(self.path / name)
-    return f'{name} in {self.path}'
-
-
-@contextlib.contextmanager
-def open_tree(path: pathlib.Path) -> Iterator[Tree]:
-  """Opens a folder or a zip.
-
-  Raises:
-    ValueError: if the path is neither, or the zip is damaged.
-  """
-  if path.is_dir():
-    yield Tree(path, None)
-    return
-  try:
-    archive = zipfile.ZipFile(path)
-  except (zipfile.BadZipFile, OSError) as error:
-    raise ValueError(
-        f'{path} is truncated or no zip file ({error}; '
-        f'{path.stat().st_size} bytes): delete it and fetch it again'
-    ) from error
-  with archive:
-    yield Tree(path, archive)
 
 
 def find(

@@ -18,8 +18,9 @@ from PIL import Image
 
 from spiral_jax import files
 from spiral_jax.datasets import archives
-from spiral_jax.datasets import folder as folder_lib
+from spiral_jax.datasets import pictures
 from spiral_jax.datasets import portraits
+from spiral_jax.datasets import trees
 from spiral_jax.datasets import types
 
 SPLITS = ('train', 'valid', 'test')  # As numbered in the partition file.
@@ -179,7 +180,7 @@ def _decode(
   if source.is_file():
     archives.verify(source, _OFFICIAL, 'unpack it')
   with (
-      archives.open_tree(source) as tree,
+      trees.open_tree(source) as tree,
       tempfile.TemporaryDirectory(
           dir=target.parent, prefix='.partial-'
       ) as scratch,
@@ -211,11 +212,9 @@ def _decode(
     os.replace(partial, target)
 
 
-def _face(
-    tree: archives.Tree, name: str, size: int, channels: int
-) -> np.ndarray:
+def _face(tree: trees.Tree, name: str, size: int, channels: int) -> np.ndarray:
   """Returns the scaled center of an image, uint8 `[size, size, channels]`."""
-  picture = folder_lib.decode(tree.read(name), tree.place(name))
+  picture = pictures.decode(tree.read(name), tree.place(name))
   left, top = (picture.width - CROP) // 2, (picture.height - CROP) // 2
   if min(left, top) < 0:
     raise ValueError(
@@ -224,4 +223,4 @@ def _face(
     )
   middle = picture.crop((left, top, left + CROP, top + CROP))
   square = middle.resize((size, size), Image.Resampling.LANCZOS)
-  return folder_lib.pixels(square, channels)
+  return pictures.pixels(square, channels)

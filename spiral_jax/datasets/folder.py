@@ -1,33 +1,27 @@
-"""Dataset from a folder of PNG or JPEG pictures of any size and mode."""
+"""Dataset from a folder of pictures of any kind, size and mode."""
 
-import io
+from collections.abc import Callable, Iterator, Sequence
 import pathlib
-import struct
-import warnings
-import zlib
+from typing import TypeVar
 
+from absl import logging
 import numpy as np
 from PIL import Image
 from PIL import ImageOps
 
+from spiral_jax.datasets import pictures
+from spiral_jax.datasets import trees
 from spiral_jax.datasets import types
+from spiral_jax.datasets.pictures import decode as decode
+from spiral_jax.datasets.pictures import pixels as pixels
 
 SPLITS = ('train', 'test')
 FITS = ('crop', 'pad')
 
-_SUFFIXES = ('.png', '.jpg', '.jpeg')
 _HELD_OUT_EVERY = 10
-# Exceptions that Pillow raises on damaged files.
-_DAMAGE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-)
+# Pictures that are vast keep this many times the pixels of the result.
+_SPARE = 4
+_T = TypeVar('_T')
 
 
 def load(
@@ -44,8 +38,8 @@ def load(
     split: 'train' or 'test'. If `data_dir` has folders of both names, the
       pictures in the one; otherwise every tenth picture is for testing and the
       others are for training.
-    data_dir: folder searched, with its subfolders, for `.png`, `.jpg` and
-      `.jpeg` files; hidden files are skipped.
+    data_dir: folder searched, with its subfolders and what symbolic links in
+      it lead to, for files of `pictures.FORMATS`; hidden files are skipped.
     size: height and width of the result, pixels.
     channels: 1 for gray (Rec. 601 luma), 3 for red, green, blue.
     fit: treatment of pictures that are not square: 'crop' keeps the center,
@@ -53,12 +47,13 @@ def load(
 
   Returns:
     Images uint8 `[n, size, size, channels]`, no labels. Transparent parts show
-    white paper, 16-bit channels are rounded to 8 bits, and the EXIF orientation
-    is applied.
+    white paper, 16-bit channels are rounded to 8 bits, and color profiles and
+    the EXIF orientation are applied. Damaged pictures are left out, with a
+    warning each.
 
   Raises:
     FileNotFoundError: if the folder is missing or has no pictures.
-    ValueError: if a picture is damaged, or an argument is out of range.
+    ValueError: if all pictures are damaged, or an argument is out of range.
   """
   if split not in SPLITS:
     raise ValueError(
@@ -76,9 +71,13 @@ def load(
     )
   paths = _paths(pathlib.Path(data_dir).expanduser(), split)
   images = np.empty((len(paths), size, size, channels), np.uint8)
-  for i, path in enumerate(paths):
-    images[i] = read(path, size=size, channels=channels, fit=fit)
-  return types.ImageDataset(images, None)
+  count = 0
+  for _, image in read_all(
+      paths, lambda path: read(path, size=size, channels=channels, fit=fit)
+  ):
+    images[count] = image
+    count += 1
+  return types.ImageDataset(images[:count], None)
 
 
 def read(
@@ -101,7 +100,7 @@ def read(
   Raises:
     ValueError: if the file is damaged, truncated or not a picture.
   """
-  picture = decode(path.read_bytes(), str(path), paper)
+  picture = open_picture(path, paper=paper, at_least=_SPARE * size)
   if fit == 'crop':
     square = ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)
   else:
@@ -111,52 +110,81 @@ def read(
   return pixels(square, channels)
 
 
-def pixels(picture: Image.Image, channels: int) -> np.ndarray:
-  """Returns an RGB picture, or its Rec. 601 luma, uint8 `[H, W, channels]`."""
-  if channels == 1:
-    return np.asarray(picture.convert('L'))[:, :, None]
-  return np.asarray(picture)
-
-
-def decode(content: bytes, place: str, paper: int = 255) -> Image.Image:
-  """Returns a picture as RGB, upright, on paper where it is transparent.
-
-  Args:
-    content: content of a file, in any format that Pillow reads.
-    place: origin of the content, for the message.
-    paper: shade of the paper, 0 to 255.
+def open_picture(
+    path: pathlib.Path, *, paper: int = 255, at_least: int | None = None
+) -> Image.Image:
+  """Returns the picture in a file, see `pictures.decode`.
 
   Raises:
-    ValueError: if the content is damaged, truncated or not a picture.
+    ValueError: if the file cannot be read, or is not a picture.
   """
   try:
-    with warnings.catch_warnings():
-      # Pillow raises an error at twice the size that it warns of.
-      warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-      with Image.open(io.BytesIO(content)) as image:
-        image.load()
-        return _on_paper(ImageOps.exif_transpose(image), paper)
-  except _DAMAGE as error:
-    reason = ' '.join(str(error).split())
-    if isinstance(error, Image.UnidentifiedImageError):
-      reason = 'no known kind of picture'
+    content = trees.read(path)
+  except (OSError, ValueError) as error:
+    reason = error.strerror if isinstance(error, OSError) else str(error)
     raise ValueError(
-        f'image {place} cannot be read ({reason}; {len(content)} bytes): '
-        'replace it or remove it'
+        f'image {path} cannot be read ({reason}): replace it or remove it'
     ) from error
+  return decode(content, str(path), paper, at_least)
 
 
 def find(folder: pathlib.Path) -> list[pathlib.Path]:
-  """Returns the PNG and JPEG files below a folder, sorted, without hidden."""
-  return sorted(
-      path
-      for path in folder.rglob('*')
-      if path.suffix.lower() in _SUFFIXES
-      and path.is_file()
-      and not any(
-          part.startswith('.') for part in path.relative_to(folder).parts
-      )
-  )
+  """Returns the pictures below a folder, sorted, without hidden ones.
+
+  Follows symbolic links. Pictures of kinds that cannot be read are named in a
+  warning.
+
+  Args:
+    folder: folder that is searched, with its subfolders.
+  """
+  paths, strange = [], []
+  for name in trees.find(folder):
+    path = folder / name
+    suffix = path.suffix.lower()
+    if suffix in pictures.FORMATS:
+      paths.append(path)
+    elif suffix in pictures.UNREADABLE:
+      strange.append(path)
+  if strange:
+    logging.warning(
+        '%s has pictures of kinds that are not read, such as %s (%d in all): '
+        'convert them to PNG or JPEG',
+        folder,
+        min(strange).name,
+        len(strange),
+    )
+  return sorted(paths)
+
+
+def read_all(
+    paths: Sequence[pathlib.Path], read_one: Callable[[pathlib.Path], _T]
+) -> Iterator[tuple[pathlib.Path, _T]]:
+  """Yields the pictures of a folder that can be read, each with its path.
+
+  Others are named in a warning, one each.
+
+  Args:
+    paths: paths of the files.
+    read_one: function that reads a file, and raises ValueError if it cannot.
+
+  Raises:
+    ValueError: the first error, if no picture can be read.
+  """
+  first: ValueError | None = None
+  read_any = False
+  for path in paths:
+    try:
+      item = read_one(path)
+    except ValueError as error:
+      if len(paths) == 1:
+        raise
+      first = first or error
+      logging.warning('left out: %s', error)
+      continue
+    read_any = True
+    yield path, item
+  if first is not None and not read_any:
+    raise first
 
 
 def _paths(folder: pathlib.Path, split: str) -> list[pathlib.Path]:
@@ -164,7 +192,7 @@ def _paths(folder: pathlib.Path, split: str) -> list[pathlib.Path]:
   if not folder.is_dir():
     raise FileNotFoundError(
         f'data directory {folder} does not exist: set data_dir to a folder '
-        f'of images ({", ".join(_SUFFIXES)})'
+        f'of images ({", ".join(pictures.FORMATS)})'
     )
   if all((folder / name).is_dir() for name in SPLITS):
     paths = find(folder / split)
@@ -179,36 +207,8 @@ def _paths(folder: pathlib.Path, split: str) -> list[pathlib.Path]:
     where = folder
   if not paths:
     raise FileNotFoundError(
-        f'{where} has no images for the {split} split: put '
-        f'{", ".join(_SUFFIXES)} files there, at least {_HELD_OUT_EVERY} '
+        f'{where} has no images for the {split} split: put files there '
+        f'({", ".join(pictures.FORMATS)}), at least {_HELD_OUT_EVERY} '
         'unless they are in folders train and test'
     )
   return paths
-
-
-def _on_paper(image: Image.Image, shade: int) -> Image.Image:
-  """Returns a picture of any mode as RGB, on paper where it is transparent."""
-  if image.mode == 'F':
-    # Floats are mostly in [0, 1]; Pillow assumes 0 to 255.
-    values = np.nan_to_num(np.asarray(image))
-    scale = 255 if values.max() <= 1 else 1
-    image = Image.fromarray(
-        np.rint(np.clip(scale * values, 0, 255)).astype(np.uint8)
-    )
-  if image.mode.startswith('I'):
-    # Pillow would clip 16-bit values to 8 bits instead of scaling them.
-    values = np.asarray(image).astype(np.int64)
-    gray = Image.fromarray(
-        ((np.clip(values, 0, 65535) * 255 + 32767) // 65535).astype(np.uint8)
-    )
-    clear = image.info.get('transparency')
-    if isinstance(clear, int):
-      gray.putalpha(
-          Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8))
-      )
-    image = gray
-  if image.has_transparency_data:
-    image = image.convert('RGBA')
-    paper = Image.new('RGBA', image.size, (shade, shade, shade, 255))
-    return Image.alpha_composite(paper, image).convert('RGB')
-  return image.convert('RGB')

@@ -19,8 +19,9 @@ from PIL import Image
 from PIL import ImageFilter
 
 from spiral_jax.datasets import archives
-from spiral_jax.datasets import folder as folder_lib
 from spiral_jax.datasets import idx
+from spiral_jax.datasets import pictures
+from spiral_jax.datasets import trees
 from spiral_jax.datasets import types
 
 SPLITS = ('train', 'test')
@@ -184,7 +185,7 @@ def _read(
 
 def _drawings(path: pathlib.Path) -> tuple[list[str], np.ndarray]:
   """Returns names, `Alphabet/characterNN/XXXX_YY.png`, and ink of drawings."""
-  with archives.open_tree(path) as tree:
+  with trees.open_tree(path) as tree:
     # An archive holds one folder of the same name.
     prefix = f'{path.stem}/' if path.is_file() else ''
     found = {
@@ -207,11 +208,11 @@ def _ink(content: bytes, place: str) -> np.ndarray:
   """Returns the ink of a drawing, bool `[105, 105]`."""
   gray: Image.Image | None = None
   with contextlib.suppress(OSError, SyntaxError):
-    # Much faster than `folder_lib.decode`, which reads any kind of picture.
+    # Much faster than `pictures.decode`, which reads any kind of picture.
     gray = Image.open(io.BytesIO(content))
     gray.load()
   if gray is None or gray.mode not in ('1', 'L'):
-    gray = folder_lib.decode(content, place).convert('L')
+    gray = pictures.decode(content, place).convert('L')
   if gray.size != (SIZE, SIZE):
     raise ValueError(
         f'{place} has {gray.width} x {gray.height} pixels, '

@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from spiral_jax.datasets import archives
-from spiral_jax.datasets import folder
+from spiral_jax.datasets import pictures
+from spiral_jax.datasets import trees
 from spiral_jax.datasets import types
 
 SPLITS = ('train', 'test')
@@ -40,7 +41,7 @@ def embedded(
   """
   archives.check('portraits', split, SPLITS, size)
   held_out = split == 'test'
-  with archives.open_tree(_EMBEDDED) as tree:
+  with trees.open_tree(_EMBEDDED) as tree:
     names = [
         name
         for i, name in enumerate(tree.names)
@@ -48,8 +49,8 @@ def embedded(
     ]
     images = np.empty((len(names), size, size, channels), np.uint8)
     for i, name in enumerate(names):
-      picture = folder.decode(tree.read(name), tree.place(name))
+      picture = pictures.decode(tree.read(name), tree.place(name))
       if size != SIZE:
         picture = picture.resize((size, size), Image.Resampling.LANCZOS)
-      images[i] = folder.pixels(picture, channels)
+      images[i] = pictures.pixels(picture, channels)
   return types.ImageDataset(images, None)

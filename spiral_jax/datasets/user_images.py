@@ -3,27 +3,31 @@
 Axes: N images, H height, W width, C channels.  Images are uint8.
 """
 
+from collections.abc import Mapping
+import os
 import pathlib
 
 import numpy as np
+from PIL import Image
+from PIL import ImageOps
 
+from spiral_jax.datasets import drawings
 from spiral_jax.datasets import folder as folder_lib
 
 CHOICES = ('auto', 'yes', 'no')
+KINDS = ('drawing', 'colored drawing', 'photograph')
 
-# White ink on black: the border of the image is dark, and so is most of it.
-_DARK_BORDER, _DARK_IMAGE = 64, 110
-# A drawing in lines: at least this share of its pixels is paper, the color of
-# its border, give or take. Digits and characters have .65 to .98, portraits
-# before an even ground up to .47.
-_PAPER, _EVEN = 0.56, 24
-# Its darkest pixels (a share; one may be dirt) are darker by more than noise.
-_DARKEST, _NOISE = 0.005, 16
-_GLANCE = 64  # Pixels that show whether an image is a drawing.
+# Height or width, whichever is less, at which ink is looked for: hairlines of a
+# large scan still show.
+_WORK = 1024  # Pixels.
+# Least width of strokes, in pixels of the canvas; Omniglot's have 2 of 64.
+_STROKE = 1.5
+# Ink that is lighter than this may lie on nothing, or on black paper.
+_MIDDLE = 128
 
 
 def read(
-    path: pathlib.Path,
+    images: pathlib.Path | Mapping[str, pathlib.Path],
     *,
     size: int,
     channels: int,
@@ -33,15 +37,18 @@ def read(
 ) -> tuple[list[str], np.ndarray]:
   """Returns the names of images, and the images as an agent sees them.
 
+  Of several images, those that cannot be read are left out, with a warning.
+
   Args:
-    path: path of an image, or of a folder of them.
+    images: path of an image, or of a folder of them; or what `find` returns.
     size: height and width of the agent's canvas, in pixels.
     channels: channels of the agent's canvas, 1 or 3.
     invert: 'yes' and 'no' make black of white or not; 'auto' does if the canvas
-      is gray and the image is light ink on black, or on nothing (transparent).
-    contrast: 'yes' and 'no' make paper white and the darkest ink black or not;
-      'auto' does if the canvas is gray and the image a drawing in lines, which
-      may be on gray paper, or so thin that little is left of them.
+      is gray and the image a drawing in light ink on a darker board, or on
+      nothing (transparent).
+    contrast: 'yes' and 'no' make paper white, also where light falls on it
+      unevenly, and ink black and at least 1.5 pixels wide, or not; 'auto' does
+      if the canvas is gray and the image a drawing in lines.
     fit: 'crop' keeps the middle of an image that is not square, 'pad' adds
       paper.
 
@@ -50,30 +57,56 @@ def read(
 
   Raises:
     FileNotFoundError: if there is no image.
-    ValueError: if an image cannot be read.
+    ValueError: if no image can be read.
   """
-  paths = _find(path)
-  images = [_read(p, size, channels, invert, contrast, fit) for p in paths]
-  return _names(path, paths), np.stack(images)
+  if isinstance(images, pathlib.Path):
+    images = find(images)
+  names = {path: name for name, path in images.items()}
+  found = list(
+      folder_lib.read_all(
+          list(images.values()),
+          lambda path: _read(path, size, channels, invert, contrast, fit),
+      )
+  )
+  return [names[path] for path, _ in found], np.stack([x for _, x in found])
 
 
-def are_drawings(path: pathlib.Path) -> bool:
-  """Returns whether most images are drawings in lines, not photographs.
+def kinds(
+    images: pathlib.Path | Mapping[str, pathlib.Path],
+) -> dict[str, str]:
+  """Returns a guess for each image, one of `KINDS`, by name.
+
+  A drawing is one in lines. Images that cannot be read are left out, with a
+  warning.
+
+  Args:
+    images: path of an image, or of a folder of them; or what `find` returns.
+
+  Raises:
+    FileNotFoundError, ValueError: as `read` does.
+  """
+  if isinstance(images, pathlib.Path):
+    images = find(images)
+  names = {path: name for name, path in images.items()}
+  return {
+      names[path]: kind
+      for path, kind in folder_lib.read_all(list(images.values()), _kind)
+  }
+
+
+def find(path: pathlib.Path) -> dict[str, pathlib.Path]:
+  """Returns the paths of images by name: an image, or those of a folder.
+
+  Names are without endings, each another, and can be printed.
 
   Args:
     path: path of an image, or of a folder of them.
 
   Raises:
-    FileNotFoundError, ValueError: as `read` does.
+    FileNotFoundError: if there is none.
   """
-  images = [folder_lib.read(p, size=_GLANCE, channels=3) for p in _find(path)]
-  return bool(np.mean([_share_of_paper(image) for image in images]) > _PAPER)
-
-
-def _find(path: pathlib.Path) -> list[pathlib.Path]:
-  """Returns an image, or those of a folder."""
   if path.is_file():
-    return [path]
+    return {_printable(path.stem): path}
   if not path.is_dir():
     raise FileNotFoundError(
         f'{path} does not exist; name an image or a folder of images by --image'
@@ -84,14 +117,15 @@ def _find(path: pathlib.Path) -> list[pathlib.Path]:
         f'{path} has no images; put .png or .jpg files there, or name another '
         'folder or file by --image'
     )
-  return paths
+  return dict(zip(_names(path, paths), paths))
 
 
-def _names(path: pathlib.Path, paths: list[pathlib.Path]) -> list[str]:
-  """Returns a name for each image of a folder, or for the one that it is."""
-  if path.is_file():
-    return [path.stem]
-  files = [p.relative_to(path).as_posix().replace('/', '_') for p in paths]
+def _names(folder: pathlib.Path, paths: list[pathlib.Path]) -> list[str]:
+  """Returns a name for each image of a folder."""
+  files = [
+      _printable(p.relative_to(folder).as_posix().replace('/', '_'))
+      for p in paths
+  ]
   stems = [pathlib.PurePath(name).stem for name in files]
   names: list[str] = []
   for file, stem in zip(files, stems):
@@ -103,6 +137,19 @@ def _names(path: pathlib.Path, paths: list[pathlib.Path]) -> list[str]:
   return names
 
 
+def _printable(name: str) -> str:
+  """Returns a name that any text file can hold, of bytes that are no UTF-8."""
+  return os.fsencode(name).decode('utf-8', errors='replace')
+
+
+def _kind(path: pathlib.Path) -> str:
+  """Returns the guess for one image."""
+  look, _ = _look(path, 'crop')
+  if not look.is_drawing:
+    return 'photograph'
+  return 'colored drawing' if look.is_colored else 'drawing'
+
+
 def _read(
     path: pathlib.Path,
     size: int,
@@ -112,69 +159,64 @@ def _read(
     fit: str,
 ) -> np.ndarray:
   """Returns one image, `[H, W, C]`."""
-
-  def read_on(paper: int, fit: str, channels: int = channels) -> np.ndarray:
-    return folder_lib.read(
-        path,
-        size=size,
-        channels=channels,
-        fit=fit,
-        paper=paper,
-    )
-
-  is_light = invert == 'yes'
-  if invert == 'auto' and channels == 1:
-    # Without the paper that is added, whose shade is to be found out.
-    middle = read_on(255, 'crop')
-    if middle.min() > 128:  # Below light ink there may be nothing.
-      middle = read_on(0, 'crop')
-    is_light = _is_white_on_black(middle)
-  paper = 0 if is_light else 255
-  image = read_on(paper, fit)
-  if is_light:
-    image = 255 - image
-  if contrast == 'auto':
-    is_stretched = (
-        channels == 1
-        and _has_ink(image)
-        and _share_of_paper(read_on(paper, fit, channels=3)) > _PAPER
-    )
+  look, image = _look(path, fit)
+  if invert == 'auto':
+    is_light = channels == 1 and look.is_light
   else:
-    is_stretched = contrast == 'yes'
-  return _stretched(image) if is_stretched else image
-
-
-def _is_white_on_black(image: np.ndarray) -> bool:
-  """Returns True for a gray image `[H, W, 1]` that is light on dark."""
-  return bool(
-      _border(image) < _DARK_BORDER
-      and image.mean() < _DARK_IMAGE
-      and image.max() > 128
+    is_light = invert == 'yes'
+  if is_light != look.is_light:
+    image = _open(path, 0 if is_light else 255, fit)
+  if channels == 1:
+    image = np.asarray(Image.fromarray(image).convert('L'))[..., np.newaxis]
+  if contrast == 'yes' or (
+      contrast == 'auto' and channels == 1 and look.is_drawing
+  ):
+    stroke = _STROKE * min(image.shape[:2]) / size
+    image = drawings.in_ink(image, stroke, is_light=is_light)
+  elif is_light:
+    image = 255 - image
+  picture = ImageOps.pad(
+      Image.fromarray(image.squeeze(-1) if channels == 1 else image),
+      (size, size),
+      Image.Resampling.LANCZOS,
+      color=255 if channels == 1 else (255,) * 3,
   )
+  return np.asarray(picture).reshape(size, size, channels)
 
 
-def _share_of_paper(image: np.ndarray) -> float:
-  """Returns the share of `[H, W, 3]` that has the color of its border."""
-  sides = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
-  distance = np.abs(image - np.median(sides, axis=0)).max(-1)
-  return float(np.mean(distance < _EVEN))
+def _look(path: pathlib.Path, fit: str) -> tuple[drawings.Look, np.ndarray]:
+  """Returns the guesses about an image, and the image, `[H, W, 3]`.
+
+  Below transparent parts of it is paper, black if its ink is light.
+
+  Args:
+    path: path of the image.
+    fit: 'crop' to look at the middle, a square, alone.
+  """
+  image = _open(path, 255, fit)
+  look = drawings.look(image)
+  if image.min() > _MIDDLE:  # Below light ink there may be nothing.
+    on_black = _open(path, 0, fit)
+    look_on_black = drawings.look(on_black)
+    if look_on_black.is_light:
+      return look_on_black, on_black
+  return look, image
 
 
-def _has_ink(image: np.ndarray) -> bool:
-  """Returns True if a gray image `[H, W, 1]` has ink darker than its border."""
-  return bool(_border(image) - np.quantile(image, _DARKEST) > _NOISE)
+def _open(path: pathlib.Path, paper: int, fit: str) -> np.ndarray:
+  """Returns an image, `[H, W, 3]`, shrunk to about `_WORK` pixels.
 
-
-def _stretched(image: np.ndarray) -> np.ndarray:
-  """Returns an image whose paper is white and whose ink is black."""
-  paper, ink = _border(image), np.quantile(image, _DARKEST)
-  if paper <= ink:
-    return image
-  shades = (image - ink) / (paper - ink)
-  return np.rint(255 * shades.clip(0, 1)).astype(np.uint8)
-
-
-def _border(image: np.ndarray) -> float:
-  """Returns the median shade along the border of an image `[H, W, C]`."""
-  sides = (image[0], image[-1], image[:, 0], image[:, -1])
-  return float(np.median(np.concatenate(sides, axis=None)))
+  Args:
+    path: path of the image.
+    paper: shade of the paper below transparent parts, 0 to 255.
+    fit: 'crop' to keep the middle, a square, alone.
+  """
+  picture = folder_lib.open_picture(path, paper=paper, at_least=_WORK)
+  factor = min(picture.size) // _WORK
+  if factor > 1:
+    picture = picture.reduce(factor)
+  if fit == 'crop':
+    side = min(picture.size)
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    picture = picture.crop((left, top, left + side, top + side))
+  return np.asarray(picture)

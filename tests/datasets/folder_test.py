@@ -11,6 +11,7 @@ import pytest
 
 from spiral_jax import datasets
 from spiral_jax.datasets import folder
+from spiral_jax.datasets import pictures
 
 
 def _read(path: pathlib.Path, channels: int = 3, size: int = 4, **kwargs):
@@ -72,7 +73,7 @@ def test_sixteen_bits_with_a_transparent_value(tmp_path):
     content += struct.pack('>I', zlib.crc32(kind + data))
   path = tmp_path / 'a.png'
   path.write_bytes(content)
-  gray = np.asarray(folder._on_paper(Image.open(path), 255))[..., 0]
+  gray = np.asarray(pictures._on_paper(Image.open(path), 255))[..., 0]
   np.testing.assert_array_equal(gray, [[255, 50]])
 
 
@@ -82,7 +83,7 @@ def test_palette_with_a_transparent_entry(tmp_path):
   image.putpalette([0, 0, 0, 10, 20, 30])
   image.putdata([0, 1])
   image.save(path, transparency=0)
-  flat = np.asarray(folder._on_paper(Image.open(path), 255))
+  flat = np.asarray(pictures._on_paper(Image.open(path), 255))
   np.testing.assert_array_equal(flat, [[[255, 255, 255], [10, 20, 30]]])
 
 
