@@ -1,5 +1,6 @@
 """Verification, download and search of official dataset archives."""
 
+import codecs
 from collections.abc import Callable, Sequence
 import hashlib
 import http.client
@@ -101,6 +102,17 @@ def _fetch(url: str, official: Official) -> bytes:
     kind = 'truncated' if len(content) < official.size else 'altered'
     raise ValueError(f'it is {kind}: md5 {digest}, expected {official.md5}')
   return content
+
+
+def text(content: bytes) -> str:
+  """Returns the text of a list, in UTF-8 or UTF-16, with its mark or without.
+
+  Bytes that are no UTF-8 become what `os.fsdecode` makes of them in names of
+  files.
+  """
+  if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    return content.decode('utf-16', errors='replace')
+  return content.decode('utf-8-sig', errors='surrogateescape')
 
 
 def find(

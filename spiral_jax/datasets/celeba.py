@@ -10,6 +10,7 @@ decoded once, into a file in the user's cache, which is memory-mapped.
 import hashlib
 import os
 import pathlib
+import re
 import shutil
 import tempfile
 
@@ -28,9 +29,11 @@ CROP = 160  # Height and width of the central crop of 178x218, pixels.
 
 _IMAGES = 'img_align_celeba'
 _ARCHIVE = f'{_IMAGES}.zip'
-_PARTITION = 'list_eval_partition.txt'
+# The second is Kaggle's.
+_PARTITIONS = ('list_eval_partition.txt', 'list_eval_partition.csv')
+_HEADER = ['image_id', 'partition']
 _OFFICIAL = archives.Official('00d2c5bc6d35e252742224ab0c1e8fcb', 1443490838)
-# Folders of the official drive, and those of torchvision.
+# Folders of the official drive, and those of torchvision and Kaggle.
 _SUBFOLDERS = (
     '.',
     'Img',
@@ -41,6 +44,8 @@ _SUBFOLDERS = (
     'celeba/Eval',
     'CelebA/Img',
     'CelebA/Eval',
+    'archive',
+    'celeba-dataset',
 )
 _SPARE = 1 << 28  # Bytes that must remain free on the disk.
 
@@ -59,9 +64,10 @@ def load(
 
   Args:
     split: 'train' (162,770 faces), 'valid' (19,867) or 'test' (19,962).
-    data_dir: folder with `list_eval_partition.txt` and with
-      `img_align_celeba.zip`, packed or unpacked; at its top, or in subfolders
-      as on the official drive (`Img`, `Eval`). The archive is checked against
+    data_dir: folder with `list_eval_partition.txt`, or Kaggle's `.csv`, and
+      with `img_align_celeba.zip`, packed or unpacked, maybe into a folder in
+      that of its name; at its top, or in subfolders as on the official drive
+      (`Img`, `Eval`). The archive is checked against
       its md5 sum when it is decoded; an unpacked folder is not checked. None
       means the portraits of this package, see `portraits`.
     size: height and width of the result, pixels.
@@ -85,12 +91,15 @@ def load(
     )
   folder = archives.data_folder(data_dir, 'CelebA')
   source = archives.find(
-      folder, _SUBFOLDERS, (_ARCHIVE, _IMAGES), is_wanted=pathlib.Path.exists
+      folder,
+      _SUBFOLDERS,
+      (_ARCHIVE, _IMAGES, f'{_IMAGES}_png'),
+      is_wanted=pathlib.Path.exists,
   )
-  partition = archives.find(folder, _SUBFOLDERS, (_PARTITION,))
+  partition = archives.find(folder, _SUBFOLDERS, _PARTITIONS)
   for path, what in (
       (source, f'{_ARCHIVE} nor {_IMAGES}'),
-      (partition, f'{_PARTITION} at its top nor in Eval'),
+      (partition, f'{_PARTITIONS[0]} (or .csv) at its top nor in Eval'),
   ):
     if path is None:
       raise FileNotFoundError(
@@ -121,11 +130,10 @@ def _names(partition: pathlib.Path, split: str) -> list[str]:
   """Returns the names of a split's images, in the order of the file."""
   wanted = SPLITS.index(split)
   names = []
-  for number, line in enumerate(
-      partition.read_text(encoding='utf-8', errors='replace').splitlines(), 1
-  ):
-    words = line.split()
-    if not words:
+  lines = archives.text(partition.read_bytes()).splitlines()
+  for number, line in enumerate(lines, 1):
+    words = [word.strip('"') for word in re.split(r'[,;\s]+', line.strip())]
+    if words == [''] or (number == 1 and words == _HEADER):
       continue
     if len(words) != 2 or words[1] not in ('0', '1', '2'):
       raise ValueError(
@@ -185,12 +193,11 @@ def _decode(
           dir=target.parent, prefix='.partial-'
       ) as scratch,
   ):
-    prefix = f'{_IMAGES}/' if source.is_file() else ''
-    present = set(tree.names)
+    paths = _paths(tree)
     for name in names:
-      if prefix + name not in present:
+      if _stem(name) not in paths:
         raise ValueError(
-            f'{source} lacks {name}, which {_PARTITION} names: '
+            f'{source} lacks {name}, which {_PARTITIONS[0]} (or .csv) names: '
             'fetch it again'
         )
     partial = pathlib.Path(scratch) / target.name
@@ -206,10 +213,29 @@ def _decode(
             disable=not console.is_terminal,
         )
     ):
-      images[i] = _face(tree, prefix + name, size, channels)
+      images[i] = _face(tree, paths[_stem(name)], size, channels)
     images.flush()
     del images
     os.replace(partial, target)
+
+
+def _paths(tree: trees.Tree) -> dict[str, str]:
+  """Returns the name in a tree of each image, by its own name without ending.
+
+  Of two, that in fewer folders counts.
+
+  Args:
+    tree: images, in any folder of it, as JPEG or PNG.
+  """
+  paths: dict[str, str] = {}
+  for name in sorted(tree.names, key=lambda name: name.count('/')):
+    if name.lower().endswith(tuple(pictures.FORMATS)):
+      paths.setdefault(_stem(name), name)
+  return paths
+
+
+def _stem(name: str) -> str:
+  return name.rpartition('/')[2].rpartition('.')[0]
 
 
 def _face(tree: trees.Tree, name: str, size: int, channels: int) -> np.ndarray:

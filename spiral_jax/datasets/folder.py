@@ -104,9 +104,7 @@ def read(
   if fit == 'crop':
     square = ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)
   else:
-    square = ImageOps.pad(
-        picture, (size, size), Image.Resampling.LANCZOS, color=(paper,) * 3
-    )
+    square = pictures.padded(picture, size, paper)
   return pixels(square, channels)
 
 

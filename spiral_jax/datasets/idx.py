@@ -5,6 +5,7 @@ dimensions, each dimension as a big-endian 32-bit integer, then the items.
 """
 
 import gzip
+import io
 import math
 import pathlib
 import struct
@@ -12,6 +13,9 @@ import zlib
 
 import numpy as np
 
+from spiral_jax.datasets import trees
+
+_GZIP = b'\x1f\x8b'  # First bytes of gzip files.
 _UNSIGNED_BYTE = 8
 
 
@@ -19,14 +23,14 @@ def read(path: pathlib.Path, dimensions: int) -> np.ndarray:
   """Returns the array in an idx file of unsigned bytes.
 
   Args:
-    path: path of the file, gzipped if its name ends in `.gz`.
+    path: path of the file, gzipped or not.
     dimensions: required number of axes: 3 for images, 1 for labels.
 
   Returns:
     uint8 array of `dimensions` axes.
 
   Raises:
-    ValueError: if the file is truncated, too long, or of another kind.
+    ValueError: if the file is truncated, too long, empty, or of another kind.
   """
   content = _content(path)
   header = 4 + 4 * dimensions
@@ -44,6 +48,11 @@ def read(path: pathlib.Path, dimensions: int) -> np.ndarray:
     raise ValueError(
         _wrong_length(path, len(content), header + math.prod(shape))
     )
+  if not math.prod(shape):
+    raise ValueError(
+        f'{path} is empty: its header promises '
+        f'{" x ".join(map(str, shape))} bytes; put the original there'
+    )
   return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
 
 
@@ -56,16 +65,27 @@ def header(array: np.ndarray) -> bytes:
 
 def _content(path: pathlib.Path) -> bytes:
   """Returns the bytes of a file, decompressed."""
-  content = path.read_bytes()
-  if path.suffix != '.gz':
+  content = trees.read(path)
+  # Some browsers unpack files and leave their names; some people rename them.
+  is_packed = content.startswith(_GZIP) or (
+      path.suffix == '.gz' and not content.startswith(b'\0\0')
+  )
+  if not is_packed:
     return content
   try:
-    return gzip.decompress(content)
+    with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
+      unpacked = stream.read(trees.MOST + 1)
   except (EOFError, zlib.error, gzip.BadGzipFile) as error:
     raise ValueError(
         f'{path} is truncated or no gzip file ({error}; {len(content)} bytes): '
         'delete it and fetch it again'
     ) from error
+  if len(unpacked) > trees.MOST:
+    raise ValueError(
+        f'{path} unpacks to more than {trees.MOST} bytes: it is not the MNIST '
+        'file of its name; put the original there'
+    )
+  return unpacked
 
 
 def _wrong_length(path: pathlib.Path, actual: int, expected: int) -> str:

@@ -38,8 +38,8 @@ _FILES = {
     'train': ('train-images-idx3-ubyte', 'train-labels-idx1-ubyte'),
     'test': ('t10k-images-idx3-ubyte', 't10k-labels-idx1-ubyte'),
 }
-# torchvision keeps the files in the second.
-_SUBFOLDERS = ('.', 'MNIST/raw', 'raw', 'mnist', 'MNIST')
+# torchvision keeps the files in the second, Kaggle's zip has the last name.
+_SUBFOLDERS = ('.', 'MNIST/raw', 'raw', 'mnist', 'MNIST', 'archive')
 _EMBEDDED = pathlib.Path(__file__).parent / 'embedded' / 'mnist'
 
 
@@ -55,10 +55,10 @@ def load(
   Args:
     split: 'train' (60,000 digits) or 'test' (10,000).
     data_dir: folder with the four official `.gz` files, packed or unpacked, at
-      its top or in `MNIST/raw`. Archives are checked against their md5 sums.
-      Unpacked files are only checked against their own headers, so they may
-      hold other data in MNIST's format. None means the subset that comes with
-      this package, see `embedded`.
+      its top or in `MNIST/raw`, or each in a folder of its name. Archives are
+      checked against their md5 sums. Unpacked files are only checked against
+      their own headers, so they may hold other data in MNIST's format. None
+      means the subset that comes with this package, see `embedded`.
     size: height and width of the result, pixels.
     download: whether to download missing files. If `data_dir` is None, the
       files are kept in the user's cache.
@@ -105,10 +105,16 @@ def embedded(split: str, *, size: int = 64) -> types.ImageDataset:
 def _find(folder: pathlib.Path, name: str, download: bool) -> pathlib.Path:
   """Returns the path of a file of MNIST; verifies it if it is an archive."""
   archive = f'{name}.gz'
-  unpacked = name.replace('-idx', '.idx')  # Name in some unpacked archives.
-  path = archives.find(folder, _SUBFOLDERS, (archive, name, unpacked))
+  dotted = name.replace('-idx', '.idx')  # Name in some unpacked archives.
+  # Some programs unpack a file into a folder of its name.
+  subfolders = [
+      f'{subfolder}/{inner}'
+      for inner in ('.', name, dotted, archive)
+      for subfolder in _SUBFOLDERS
+  ]
+  path = archives.find(folder, subfolders, (archive, name, dotted))
   if path is not None:
-    if path.name == archive:
+    if path.name == archive and not _is_unpacked(path):
       archives.verify(path, _OFFICIAL[archive], 'unpack it')
     return path
   if download:
@@ -118,6 +124,12 @@ def _find(folder: pathlib.Path, name: str, download: bool) -> pathlib.Path:
       "set data_dir to a folder with MNIST's files, leave it out for the "
       'embedded subset, or set download=True'
   )
+
+
+def _is_unpacked(path: pathlib.Path) -> bool:
+  """Returns whether a browser unpacked a file and left its name."""
+  with path.open('rb') as stream:
+    return stream.read(2) == b'\0\0'
 
 
 def _dataset(

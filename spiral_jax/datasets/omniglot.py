@@ -53,9 +53,19 @@ _SETS = {
         'da3ec862065f467db7d01177ebab2121cb0c5a30639c445ae9de579eece50bb6',
     ),
 }
-# The second is from the official repository, the third from torchvision.
-_SUBFOLDERS = ('.', 'python', 'omniglot-py', 'omniglot')
-_NAME = re.compile(r'([^/]+/character\d+)/\d+_\d+\.png')
+# The second is from the official repository, the third from torchvision, the
+# last two are names of archives of the repository and of Kaggle.
+_SUBFOLDERS = (
+    '.',
+    'python',
+    'omniglot-py',
+    'omniglot',
+    'omniglot-master/python',
+    'archive',
+)
+_NAME = re.compile(
+    r'(?:.*/)?([^/]+/character\d+/\d+_\d+\.png)', re.IGNORECASE | re.DOTALL
+)
 _EMBEDDED = pathlib.Path(__file__).parent / 'embedded' / 'omniglot'
 # In pixels of the originals, where nearly all strokes are wider.
 _STROKE_WIDTH = 3.5
@@ -74,11 +84,11 @@ def load(
     split: 'train' (the background set, 19,280 drawings) or 'test' (the
       evaluation set, 13,180 drawings of other alphabets).
     data_dir: folder with `images_background.zip` and `images_evaluation.zip`,
-      packed or unpacked, at its top or in `python`, `omniglot-py` or
-      `omniglot`. An archive must have the official md5 sum or hold the official
-      pictures. Unpacked folders are not checked, so they may hold other data in
-      this layout. None means the subset that comes with this package, see
-      `embedded`.
+      packed or unpacked, maybe into a folder in that of its name; at its top
+      or in `python`, `omniglot-py` or `omniglot`. An archive must have the
+      official md5 sum or hold the official pictures. Unpacked folders are not
+      checked, so they may hold other data in this layout. None means the subset
+      that comes with this package, see `embedded`.
     size: height and width of the result, pixels. If strokes would become
       thinner than a pixel, they are thickened first, so that none fades away.
     download: whether to download a missing archive. If `data_dir` is None, the
@@ -186,17 +196,18 @@ def _read(
 def _drawings(path: pathlib.Path) -> tuple[list[str], np.ndarray]:
   """Returns names, `Alphabet/characterNN/XXXX_YY.png`, and ink of drawings."""
   with trees.open_tree(path) as tree:
-    # An archive holds one folder of the same name.
-    prefix = f'{path.stem}/' if path.is_file() else ''
-    found = {
-        name.removeprefix(prefix): name
-        for name in tree.names
-        if _NAME.fullmatch(name.removeprefix(prefix))
-    }
+    # An archive holds one folder of its name, and some programs unpack it into
+    # another. Of two drawings of a name, that in fewer folders counts.
+    unsorted: dict[str, str] = {}
+    for name in sorted(tree.names, key=lambda name: name.count('/')):
+      match = _NAME.fullmatch(name)
+      if match:
+        unsorted.setdefault(match[1], name)
+    found = dict(sorted(unsorted.items()))
     if not found:
       raise ValueError(
           f'{path} has no drawings: expected files named as '
-          f'{prefix}Alphabet/character01/0001_01.png'
+          f'{path.stem}/Alphabet/character01/0001_01.png'
       )
     ink = np.empty((len(found), SIZE, SIZE), bool)
     for i, name in enumerate(found.values()):
@@ -224,7 +235,7 @@ def _ink(content: bytes, place: str) -> np.ndarray:
 
 def _digest(names: list[str], ink: np.ndarray) -> str:
   """Returns the SHA-256 of names and pixels, independent of their packing."""
-  digest = hashlib.sha256('\n'.join(names).encode())
+  digest = hashlib.sha256('\n'.join(names).encode(errors='surrogateescape'))
   digest.update(np.packbits(ink, axis=-1).tobytes())
   return digest.hexdigest()
 

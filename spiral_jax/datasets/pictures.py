@@ -114,6 +114,26 @@ def pixels(picture: Image.Image, channels: int) -> np.ndarray:
   return np.asarray(picture)
 
 
+def padded(picture: Image.Image, size: int, paper: int) -> Image.Image:
+  """Returns a picture, RGB or gray, in the middle of a square of paper.
+
+  Args:
+    picture: picture of any size.
+    size: height and width of the result, pixels.
+    paper: shade of the paper, 0 to 255.
+  """
+  scale = size / max(picture.size)
+  width, height = (max(1, round(scale * s)) for s in picture.size)
+  result = Image.new(
+      picture.mode, (size, size), (paper,) * len(picture.getbands())
+  )
+  result.paste(
+      picture.resize((width, height), Image.Resampling.LANCZOS),
+      ((size - width) // 2, (size - height) // 2),
+  )
+  return result
+
+
 def _reason(fault: Exception) -> str:
   """Returns the reason why a picture cannot be read, on one line."""
   if isinstance(fault, Image.UnidentifiedImageError):

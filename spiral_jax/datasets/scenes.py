@@ -14,6 +14,7 @@ import zipfile
 import numpy as np
 
 from spiral_jax import files
+from spiral_jax.datasets import archives
 from spiral_jax.datasets import types
 
 SPLITS = ('train', 'test')
@@ -56,7 +57,9 @@ def load(
     images = arrays['images']
     objects = {'present': arrays['present']}
     objects |= {part: arrays[part].astype(np.int32) for part in PARTS}
-  except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+    if images.ndim != 4 or images.dtype != np.uint8 or not images.size:
+      raise ValueError(f'images {images.dtype} {images.shape}')
+  except Exception as error:  # Readers of damaged files raise anything.
     raise ValueError(
         f'{path} is no file of scenes ({error!r}); {_MAKE}'
     ) from error
@@ -160,7 +163,8 @@ def _verify(path: pathlib.Path) -> None:
           f'{file} is missing; {_MAKE.replace(" again", "")}, and point '
           '--data_dir to its folder where that is not the usual one'
       )
-  expected = checksum_path.read_text(encoding='utf-8').split(' ')[0]
+  words = archives.text(checksum_path.read_bytes()).lower().split()
+  expected = words[0] if words else 'none'
   actual = _sha256(path)
   if actual != expected:
     raise ValueError(

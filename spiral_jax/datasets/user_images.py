@@ -9,10 +9,10 @@ import pathlib
 
 import numpy as np
 from PIL import Image
-from PIL import ImageOps
 
 from spiral_jax.datasets import drawings
 from spiral_jax.datasets import folder as folder_lib
+from spiral_jax.datasets import pictures
 
 CHOICES = ('auto', 'yes', 'no')
 KINDS = ('drawing', 'colored drawing', 'photograph')
@@ -175,13 +175,9 @@ def _read(
     image = drawings.in_ink(image, stroke, is_light=is_light)
   elif is_light:
     image = 255 - image
-  picture = ImageOps.pad(
-      Image.fromarray(image.squeeze(-1) if channels == 1 else image),
-      (size, size),
-      Image.Resampling.LANCZOS,
-      color=255 if channels == 1 else (255,) * 3,
-  )
-  return np.asarray(picture).reshape(size, size, channels)
+  picture = Image.fromarray(image.squeeze(-1) if channels == 1 else image)
+  square = pictures.padded(picture, size, 255)
+  return np.asarray(square).reshape(size, size, channels)
 
 
 def _look(path: pathlib.Path, fit: str) -> tuple[drawings.Look, np.ndarray]:
