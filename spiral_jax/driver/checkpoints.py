@@ -1,18 +1,29 @@
-"""Checkpoints through orbax: a folder a step, complete or not there at all.
+"""Checkpoints of a run: a folder a step, complete or not there at all.
 
-Orbax writes a step to a temporary folder and renames it, so a program killed at
-any moment leaves its latest complete checkpoint. Importing this module doesn't
-import orbax, which takes a second; saving and loading do.
+A step is written to a folder of its own, read back and compared, and then
+renamed, so a program killed at any moment leaves its latest complete
+checkpoint. Checksums beside its files tell later whether they still hold what
+was written.
 """
 
 from collections.abc import Mapping
 import json
-import logging
 import os
 import pathlib
+import re
+import shutil
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
+
+from spiral_jax.driver import checksums
+from spiral_jax.driver import orbax_files
+
+# Of steps that are not complete yet, or not any more.
+_UNFINISHED = '.unfinished'
+# What saves of earlier versions that were killed have left.
+_LEFTOVER = re.compile(r'\d+\.orbax-checkpoint-tmp(-\d+)?')
 
 
 class Checkpoint(NamedTuple):
@@ -23,10 +34,17 @@ class Checkpoint(NamedTuple):
   config: dict[str, Any]  # JSON: tuples have become lists.
 
 
-class Checkpoints:
-  """A run's folder of checkpoints.
+class SaveError(OSError):
+  """Raised when a checkpoint cannot be saved; nothing of it is left.
 
-  Orbax keeps no thread: `save` returns once the checkpoint is complete.
+  `errno` is the operating system's number, None if it is not the cause.
+  """
+
+
+class Checkpoints:
+  """A run's folder of checkpoints, to which one program at a time saves.
+
+  No thread is kept: `save` returns once the checkpoint is complete.
   """
 
   def __init__(
@@ -36,7 +54,7 @@ class Checkpoints:
       *,
       max_to_keep: int = 3,
   ):
-    """Creates the folder if it isn't there.
+    """Creates the folder if it isn't there; removes what killed saves left.
 
     Args:
       path: the folder.
@@ -45,24 +63,22 @@ class Checkpoints:
     """
     self.path = pathlib.Path(path).absolute()
     self._config = _as_json(config or {})
-    ocp = _orbax()
-    self._manager = ocp.CheckpointManager(
-        self.path,
-        options=ocp.CheckpointManagerOptions(
-            max_to_keep=max_to_keep,
-            enable_async_checkpointing=False,
-            cleanup_tmp_directories=True,
-        ),
-    )
+    self._max_to_keep = max_to_keep
+    self.path.mkdir(parents=True, exist_ok=True)
+    for found in list(self.path.iterdir()):
+      if found.name == _UNFINISHED or _LEFTOVER.fullmatch(found.name):
+        shutil.rmtree(found, ignore_errors=True)
 
   def latest_step(self) -> int | None:
     """Returns the step of the latest complete checkpoint, None without one."""
-    return self._manager.latest_step()
+    return max(steps(self.path), default=None)
 
   def save(self, step: int, state: Mapping[str, Any]) -> None:
     """Saves plain state; does nothing if this step is saved already.
 
     Raises:
+      SaveError: if it cannot be written, or does not read back as it was
+        written; earlier checkpoints are as they were.
       ValueError: if a later step is there, from another run.
     """
     latest = self.latest_step()
@@ -73,15 +89,23 @@ class Checkpoints:
       )
     if step == latest:
       return
-    ocp = _orbax()
-    kept, empty = _without_empty(state)
-    notes = dict(config=self._config, empty=empty)
-    self._manager.save(
-        step,
-        args=ocp.args.Composite(
-            state=ocp.args.StandardSave(kept), notes=ocp.args.JsonSave(notes)
-        ),
-    )
+    unfinished = self.path / _UNFINISHED / str(step)
+    try:
+      self._write(unfinished, state)
+      unfinished.rename(self.path / str(step))
+    except (OSError, ValueError) as error:
+      number = error.errno if isinstance(error, OSError) else None
+      reason = ' '.join(str(error).split())
+      message = (
+          f'checkpoint {step} cannot be saved in {self.path} ({reason}); the '
+          f'last one is {latest if latest is not None else "none"}'
+      )
+      failed = SaveError(message)
+      failed.errno = number
+      raise failed from error
+    finally:
+      shutil.rmtree(unfinished.parent, ignore_errors=True)
+    self._remove_old()
 
   def restore(self, step: int | None = None) -> tuple[int, dict[str, Any]]:
     """Returns (step, state) of a checkpoint, by default the latest.
@@ -92,23 +116,69 @@ class Checkpoints:
     checkpoint = load(self.path, step)
     return checkpoint.step, checkpoint.state
 
+  def _write(self, folder: pathlib.Path, state: Mapping[str, Any]) -> None:
+    """Writes a checkpoint, reads it back, and adds the checksums."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    kept, empty = _without_empty(state)
+    notes = dict(config=self._config, empty=empty)
+    orbax_files.write(folder, kept, notes)
+    try:
+      found = orbax_files.read(folder)
+    except Exception as error:  # Whatever the damage makes of orbax's reader.
+      raise ValueError(f'does not read back: {error}') from error
+    if not _is_equal(found, (kept, notes)):
+      raise ValueError('reads back as another state')
+    checksums.write(folder)
+
+  def _remove_old(self) -> None:
+    """Removes the oldest checkpoints, each of them at once."""
+    found = steps(self.path)
+    trash = self.path / _UNFINISHED
+    for step in sorted(found)[: -self._max_to_keep]:
+      trash.mkdir(exist_ok=True)
+      found[step].rename(trash / str(step))
+    shutil.rmtree(trash, ignore_errors=True)
+
+
+def steps(path: str | os.PathLike[str]) -> dict[int, pathlib.Path]:
+  """Returns the folders of the complete checkpoints in `path`, by step.
+
+  Other files and folders, and links, are not looked at. Without a folder `path`
+  there is no checkpoint.
+  """
+  try:
+    found = list(pathlib.Path(path).iterdir())
+  except (FileNotFoundError, NotADirectoryError):
+    return {}
+  return {
+      int(folder.name): folder
+      for folder in sorted(found)
+      if re.fullmatch('[0-9]+', folder.name)
+      and folder.is_dir()
+      and not folder.is_symlink()
+      and any(folder.iterdir())
+  }
+
 
 def load(path: str | os.PathLike[str], step: int | None = None) -> Checkpoint:
   """Loads one checkpoint, by default the latest complete one.
 
   Raises:
     FileNotFoundError: if there is none.
-    ValueError: if its files are damaged.
+    ValueError: if its files are damaged; names the last one that is not.
   """
-  ocp = _orbax()
-  step, restored = _load(
-      path,
-      step,
-      state=ocp.args.StandardRestore(),
-      notes=ocp.args.JsonRestore(),
-  )
-  state = _with_empty(restored['state'], restored['notes']['empty'])
-  return Checkpoint(step, state, restored['notes']['config'])
+  found, step = _find(path, step)
+  try:
+    return _read(found[step])
+  except ValueError as error:
+    sound = _last_sound({s: f for s, f in found.items() if s < step})
+    remedy = 'no earlier one is whole'
+    if sound is not None:
+      remedy = f'delete it to use the last good one, {sound}'
+    raise ValueError(
+        f'checkpoint {found[step]} is damaged ({error}); {remedy}'
+    ) from error
 
 
 def load_config(
@@ -119,52 +189,64 @@ def load_config(
   Raises:
     FileNotFoundError, ValueError: as `load`.
   """
-  _, restored = _load(path, step, notes=_orbax().args.JsonRestore())
-  return restored['notes']['config']
+  found, step = _find(path, step)
+  try:
+    checksums.check(found[step])
+    return orbax_files.read_notes(found[step])['config']
+  except Exception:  # pylint: disable=broad-except
+    return load(path, step).config  # Says what the damage is.
 
 
-def _load(
-    path: str | os.PathLike[str], step: int | None, **args: Any
-) -> tuple[int, Any]:
-  """Returns the step of a checkpoint, and the items that `args` name."""
+def _find(
+    path: str | os.PathLike[str], step: int | None
+) -> tuple[dict[int, pathlib.Path], int]:
+  """Returns the folders of all checkpoints, and the step that is asked for."""
   path = pathlib.Path(path).absolute()
   if not path.is_dir():
     raise FileNotFoundError(
         f'no checkpoint folder {path}; name the folder of a run that has saved '
         'one'
     )
-  ocp = _orbax()
-  manager = ocp.CheckpointManager(
-      path, options=ocp.CheckpointManagerOptions(create=False)
-  )
-  steps = sorted(manager.all_steps())
-  if not steps or (step is not None and step not in steps):
+  found = steps(path)
+  if not found or (step is not None and step not in found):
     raise FileNotFoundError(
         f'no checkpoint {"" if step is None else step} in {path}; '
-        f'steps there: {steps or "none"}'
+        f'steps there: {sorted(found) or "none"}'
     )
-  step = steps[-1] if step is None else step
+  return found, max(found) if step is None else step
+
+
+def _read(folder: pathlib.Path) -> Checkpoint:
+  """Reads a checkpoint; raises ValueError if it is damaged."""
+  checksums.check(folder)
   try:
-    return step, manager.restore(step, args=ocp.args.Composite(**args))
+    state, notes = orbax_files.read(folder)
+    state = _with_empty(state, notes['empty'])
+    return Checkpoint(int(folder.name), state, notes['config'])
   except Exception as error:
-    raise ValueError(
-        f'checkpoint {path / str(step)} is damaged '
-        f'({type(error).__name__}); delete it to use an earlier one: '
-        f'{steps[: steps.index(step)] or "none"}'
-    ) from error
+    raise ValueError(type(error).__name__) from error
 
 
-def _orbax() -> Any:
-  """Imports orbax, late, and keeps what isn't a warning out of the log."""
-  import orbax.checkpoint as ocp
+def _last_sound(found: Mapping[int, pathlib.Path]) -> int | None:
+  """Returns the last step whose checkpoint can be read, None without one."""
+  for step in sorted(found, reverse=True):
+    try:
+      _read(found[step])
+      return step
+    except ValueError:
+      continue
+  return None
 
-  # Orbax logs dozens of lines a save to absl's logger, at level INFO.
-  logging.getLogger('absl').addFilter(_not_orbax_info)
-  return ocp
 
-
-def _not_orbax_info(record: logging.LogRecord) -> bool:
-  return record.levelno >= logging.WARNING or 'orbax' not in record.pathname
+def _is_equal(one: Any, other: Any) -> bool:
+  """Returns whether two states have the same leaves, bit by bit."""
+  leaves, others = (jax.tree.leaves_with_path(tree) for tree in (one, other))
+  return len(leaves) == len(others) and all(
+      path == other_path
+      and np.asarray(a).dtype == np.asarray(b).dtype
+      and np.asarray(a).tobytes() == np.asarray(b).tobytes()
+      for (path, a), (other_path, b) in zip(leaves, others)
+  )
 
 
 def _as_json(config: Mapping[str, Any]) -> dict[str, Any]:

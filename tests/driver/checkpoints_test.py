@@ -1,6 +1,8 @@
+import errno
 import json
 import logging
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 
 from spiral_jax.driver import checkpoints
+from spiral_jax.driver import orbax_files
 from spiral_jax.driver import serialization
 from tests.driver import toy
 from tests.driver.program_test import ROOT
@@ -145,7 +148,9 @@ def test_damaged_checkpoint_is_named(tmp_path, damage):
     else:
       file.write_bytes(bytes(255 - byte for byte in content))
   assert files
-  with pytest.raises(ValueError, match=r'/2 is damaged .* earlier one: \[1\]'):
+  with pytest.raises(
+      ValueError, match='/2 is damaged .state/.* the last good one, 1$'
+  ):
     checkpoints.load(tmp_path)
   np.testing.assert_array_equal(
       checkpoints.load(tmp_path, 1).state['x'],
@@ -153,18 +158,158 @@ def test_damaged_checkpoint_is_named(tmp_path, damage):
   )
 
 
+def test_a_flipped_bit_in_any_file_is_noticed(tmp_path):
+  kept = checkpoints.Checkpoints(tmp_path, {'seed': 1})
+  kept.save(2, {'x': np.arange(9.0), 'a': {'b': 3, 'c': np.zeros((0, 2))}})
+  paths = [p for p in (tmp_path / '2').rglob('*') if p.stat().st_size]
+  paths = [path for path in paths if path.is_file()]
+  assert {path.name for path in paths} >= {'checksums.sha256', 'manifest.ocdbt'}
+  for path in paths:
+    content = path.read_bytes()
+    for place in {0, len(content) // 2, len(content) - 1}:
+      flipped = bytearray(content)
+      flipped[place] ^= 0x10
+      path.write_bytes(flipped)
+      for load in (checkpoints.load, checkpoints.load_config):
+        with pytest.raises(ValueError, match='/2 is damaged .*no earlier one'):
+          load(tmp_path)
+    path.write_bytes(content)
+  assert checkpoints.load(tmp_path).config == {'seed': 1}
+
+
+def test_the_last_good_one_is_looked_for(tmp_path):
+  kept = checkpoints.Checkpoints(tmp_path)
+  for step in (1, 2, 3):
+    kept.save(step, {'x': np.full(3, step)})
+  for step in (2, 3):
+    (tmp_path / str(step) / 'notes' / 'metadata').write_text('{}')
+  for load in (checkpoints.load, checkpoints.load_config):
+    with pytest.raises(ValueError, match='/3 is damaged .* last good one, 1$'):
+      load(tmp_path)
+
+
+def test_checkpoints_without_checksums_load(tmp_path):
+  checkpoints.Checkpoints(tmp_path, {'seed': 1}).save(1, {'x': np.ones(3)})
+  (tmp_path / '1' / 'checksums.sha256').unlink()
+  loaded = checkpoints.load(tmp_path)
+  assert loaded.config == {'seed': 1}
+  np.testing.assert_array_equal(loaded.state['x'], np.ones(3))
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        '[new]',
+        'run_[0]',
+        'a*b?',
+        'back\\slash',
+        'new\nline',
+        "sp ace's",
+        '[red]x[/red]',
+        ':smile:',
+        'not utf-8 \udcff',
+    ],
+)
+def test_a_folder_may_have_any_name(tmp_path, name):
+  folder = tmp_path / name / 'deep' / 'checkpoints'
+  for step in (1, 2):
+    kept = checkpoints.Checkpoints(folder, {'run_dir': str(folder)})
+    kept.save(step, {'x': np.full(3, step)})
+  assert kept.latest_step() == 2
+  loaded = checkpoints.load(folder)
+  np.testing.assert_array_equal(loaded.state['x'], np.full(3, 2))
+  assert loaded.config == {'run_dir': str(folder)}
+  assert checkpoints.load_config(folder, 1) == loaded.config
+
+
+@pytest.mark.parametrize('what', ['x', 'notes', 'broken'])
+def test_what_does_not_read_back_is_no_checkpoint(tmp_path, monkeypatch, what):
+  kept = checkpoints.Checkpoints(tmp_path)
+  kept.save(1, {'x': np.zeros(3)})
+  read = orbax_files.read
+
+  def read_other(folder):
+    state, notes = read(folder)
+    if what == 'broken':
+      raise KeyError('no such file')
+    if what == 'notes':
+      return state, {**notes, 'config': {'seed': 2}}
+    return {'x': state['x'] + 1}, notes
+
+  with monkeypatch.context() as patch:
+    patch.setattr(orbax_files, 'read', read_other)
+    with pytest.raises(checkpoints.SaveError, match='checkpoint 2 .* one is 1'):
+      kept.save(2, {'x': np.ones(3)})
+  assert [path.name for path in tmp_path.iterdir()] == ['1']
+  kept.save(2, {'x': np.ones(3)})
+  assert checkpoints.load(tmp_path).state['x'][0] == 1
+
+
+def test_a_save_that_fails_leaves_what_was_there(tmp_path):
+  code = (
+      'import resource, sys\n'
+      'import numpy as np\n'
+      'from spiral_jax.driver import checkpoints\n'
+      'kept = checkpoints.Checkpoints(sys.argv[1])\n'
+      "kept.save(1, {'x': np.ones(3)})\n"
+      'resource.setrlimit(resource.RLIMIT_FSIZE, (99999, -1))\n'
+      'try:\n'
+      "  kept.save(2, {'x': np.random.default_rng(0).random(99999)})\n"
+      'except checkpoints.SaveError as error:\n'
+      '  print(error.errno, error)\n'
+      'resource.setrlimit(resource.RLIMIT_FSIZE, (-1, -1))\n'
+      "kept.save(3, {'x': np.ones(3)})\n"
+  )
+  done = subprocess.run(
+      [sys.executable, '-c', code, str(tmp_path)],
+      cwd=ROOT,
+      env=child_environment(),
+      capture_output=True,
+      text=True,
+      check=True,
+  )
+  assert done.stdout == (
+      f'{errno.EFBIG} checkpoint 2 cannot be saved in {tmp_path} '
+      '([Errno 27] File too large); the last one is 1\n'
+  )
+  assert done.stderr == ''
+  assert sorted(path.name for path in tmp_path.iterdir()) == ['1', '3']
+
+
+def test_what_people_leave_between_checkpoints_is_not_looked_at(tmp_path):
+  checkpoints.Checkpoints(tmp_path).save(4, {'x': np.ones(1)})
+  (tmp_path / '.DS_Store').write_bytes(b'x')
+  (tmp_path / '4' / '.DS_Store').write_bytes(b'x')
+  (tmp_path / '7').write_text('')
+  (tmp_path / '8').mkdir()
+  (tmp_path / '9').symlink_to(tmp_path / '4')
+  (tmp_path / '10').symlink_to(tmp_path / 'nowhere')
+  for copy in ('4 (copy)', '4.bak', '+11'):
+    shutil.copytree(tmp_path / '4', tmp_path / copy)
+  assert set(checkpoints.steps(tmp_path)) == {4}
+  assert checkpoints.load(tmp_path).step == 4
+  checkpoints.Checkpoints(tmp_path).save(5, {'x': np.ones(1)})
+  assert checkpoints.load(tmp_path).step == 5
+  assert (tmp_path / '4.bak').exists() and (tmp_path / '9').is_symlink()
+
+
 def test_incomplete_checkpoint_is_skipped_and_cleaned_up(tmp_path):
   kept = checkpoints.Checkpoints(tmp_path)
   kept.save(1, {'x': np.ones(1)})
-  # What a save that was killed leaves.
-  torn = tmp_path / '3.orbax-checkpoint-tmp'
-  (torn / 'state').mkdir(parents=True)
-  (torn / 'state' / 'part').write_bytes(b'x')
+  # What saves that were killed leave, earlier versions' among them.
+  torn = [
+      tmp_path / '.unfinished' / '3',
+      tmp_path / '3.orbax-checkpoint-tmp',
+      tmp_path / '3.orbax-checkpoint-tmp-1703334121930256',
+  ]
+  for folder in torn:
+    (folder / 'state').mkdir(parents=True)
+    (folder / 'state' / 'part').write_bytes(b'x')
   assert checkpoints.load(tmp_path).step == 1
   again = checkpoints.Checkpoints(tmp_path)
   assert again.latest_step() == 1
   again.save(2, {'x': np.zeros(1)})
-  assert not torn.exists()
+  assert sorted(path.name for path in tmp_path.iterdir()) == ['1', '2']
   assert checkpoints.load(tmp_path).step == 2
 
 
