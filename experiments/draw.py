@@ -33,6 +33,7 @@ import rich.progress
 import rich.table
 
 from environments import painting
+from spiral_jax import console as console_lib
 from spiral_jax import evaluation
 from spiral_jax import files
 from spiral_jax import training
@@ -234,7 +235,7 @@ def _write(path: pathlib.Path, content: bytes) -> None:
 def main(argv: Sequence[str]) -> None:
   """Draws as the flags say."""
   del argv
-  console = rich.console.Console(highlight=False)
+  console = console_lib.Console()
   sizes = [_size(text) for text in _SIZES.value]
   path = pathlib.Path(_IMAGE.value).expanduser()
   out_dir = pathlib.Path(_OUT_DIR.value).expanduser()

@@ -20,6 +20,7 @@ docs/scaling.md says more. It needs Ray:
 
 from collections.abc import Sequence
 
+from spiral_jax import console
 from spiral_jax import training
 from spiral_jax.training import cli
 from spiral_jax.training import flags as flags_lib
@@ -35,7 +36,7 @@ def main(argv: Sequence[str]) -> None:
   best_dir = population.train(
       _EXPERIMENT.value, flags_lib.read(population.Search)
   )
-  print(f'the best member is {best_dir}')
+  console.say(f'the best member is {best_dir}')
 
 
 if __name__ == '__main__':

@@ -14,10 +14,10 @@ import pathlib
 
 from absl import flags
 import numpy as np
-import rich.console
 import rich.table
 
 from environments import painting
+from spiral_jax import console as console_lib
 from spiral_jax.training import cli
 
 _SIZE = flags.DEFINE_integer(
@@ -67,7 +67,7 @@ def main(argv: Sequence[str]) -> None:
         f'{found.mean():.3f}',
         f'{naive.mean():.3f}',
     )
-  rich.console.Console(highlight=False).print(table)
+  console_lib.Console().print(table)
 
 
 def _settings(recorded: dict) -> painting.PaintingSettings:

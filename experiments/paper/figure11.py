@@ -29,10 +29,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import rich.console
 import rich.progress
 import rich.table
 
+from spiral_jax import console as console_lib
 from spiral_jax import types
 from spiral_jax.evaluation import surfaces
 from spiral_jax.losses import wgan
@@ -216,7 +216,7 @@ def learned_surface(
   key = jax.random.key(training.seed)
   params = mean = discriminator.init(key, pictures[:1], pictures[:1])
   opt_state = optimizer.init(params)
-  console = rich.console.Console(stderr=True)
+  console = console_lib.Console(stderr=True)
   for index in rich.progress.track(
       range(training.steps),
       'training',
@@ -324,7 +324,7 @@ def main(argv: Sequence[str]) -> None:
   for name, surface in compared.items():
     shares = surfaces.measure(surface, targets)
     table.add_row(name, *(f'{share:.1%}' for share in shares))
-  console = rich.console.Console(highlight=False)
+  console = console_lib.Console()
   console.print(table)
   # Off the center, so that large distances occur.
   target = side * (side // 3) + 3 * side // 4

@@ -14,11 +14,11 @@ import pathlib
 
 from absl import flags
 import numpy as np
-import rich.console
 import rich.progress
 
 from environments import painting
 from spiral_jax import agents
+from spiral_jax import console as console_lib
 from spiral_jax import training
 from spiral_jax.training import cli
 from spiral_jax.training import plots
@@ -94,7 +94,7 @@ def figure6(
   traces = np.zeros((count, size, size, 3))
   drawn = 0
   total = count * samples
-  console = rich.console.Console(stderr=True)
+  console = console_lib.Console(stderr=True)
   with rich.progress.Progress(
       console=console, transient=True, disable=not console.is_terminal
   ) as progress:
@@ -148,9 +148,7 @@ def main(argv: Sequence[str]) -> None:
   out_dir = pathlib.Path(_OUT_DIR.value or _RUN_DIR.value or 'out').expanduser()
   path = out_dir / 'figure6.png'
   plots.save(figure, path)
-  rich.console.Console(highlight=False).print(
-      f'picture in {path}', soft_wrap=True
-  )
+  console_lib.Console().print(f'picture in {path}', soft_wrap=True)
 
 
 if __name__ == '__main__':

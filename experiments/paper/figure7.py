@@ -12,8 +12,8 @@ import pathlib
 
 from absl import flags
 import numpy as np
-import rich.console
 
+from spiral_jax import console as console_lib
 from spiral_jax import evaluation
 from spiral_jax import training
 from spiral_jax.training import cli
@@ -101,7 +101,7 @@ def main(argv: Sequence[str]) -> None:
   out_dir = pathlib.Path(_OUT_DIR.value or _RUN_DIR.value or 'out').expanduser()
   path = out_dir / 'figure7.png'
   plots.save(figure, path)
-  rich.console.Console(highlight=False).print(
+  console_lib.Console().print(
       f'l2 {quality.error:.4f} a pixel, {quality.share_of_constant:.0%} of '
       f'that of the best pages of one color; picture in {path}',
       soft_wrap=True,

@@ -23,9 +23,9 @@ import sys
 from typing import Any, NamedTuple
 
 from absl import flags
-import rich.console
 import rich.table
 
+from spiral_jax import console as console_lib
 from spiral_jax.training import cli
 from spiral_jax.training import plots
 from spiral_jax.training import run_dir as run_dir_lib
@@ -182,7 +182,7 @@ def _show(figures: dict[str, dict]) -> None:
     table.add_column(heading)
   for name, row in figures.items():
     table.add_row(name, *(text(value(row)) for _, value, text in columns))
-  rich.console.Console(highlight=False).print(table)
+  console_lib.Console().print(table)
 
 
 def main(argv: Sequence[str]) -> None:

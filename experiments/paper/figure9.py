@@ -18,11 +18,11 @@ from typing import Any, NamedTuple
 
 from absl import flags
 import numpy as np
-import rich.console
 import rich.progress
 import rich.table
 
 from environments import scene
+from spiral_jax import console as console_lib
 from spiral_jax import evaluation
 from spiral_jax import training
 from spiral_jax.baselines import metropolis_hastings
@@ -248,8 +248,8 @@ def figure9(
   Raises:
     ValueError: if an argument is out of range.
   """
-  console = rich.console.Console(highlight=False)
-  terminal = rich.console.Console(stderr=True)
+  console = console_lib.Console()
+  terminal = console_lib.Console(stderr=True)
   with rich.progress.Progress(
       console=terminal, transient=True, disable=not terminal.is_terminal
   ) as progress:

@@ -17,9 +17,9 @@ import pathlib
 
 from absl import flags
 import numpy as np
-import rich.console
 
 from environments import scene
+from spiral_jax import console as console_lib
 from spiral_jax import training
 from spiral_jax.training import cli
 from spiral_jax.training import plots
@@ -141,7 +141,7 @@ def main(argv: Sequence[str]) -> None:
       greedy=_GREEDY.value,
       data_dir=_DATA_DIR.value,
   )
-  rich.console.Console(highlight=False).print(
+  console_lib.Console().print(
       f'{len(programs)} scenes in {out_dir}; to look at one in MuJoCo: python '
       f'-m mujoco.viewer --mjcf={out_dir}/000/scene.xml',
       soft_wrap=True,

@@ -24,9 +24,9 @@ from typing import Any
 
 from absl import flags
 import jax
-import rich.console
 
 from spiral_jax import agents
+from spiral_jax import console as console_lib
 from spiral_jax import datasets
 from spiral_jax import training
 from spiral_jax import weights
@@ -394,7 +394,7 @@ def main(argv: Sequence[str]) -> None:
       out_dir=pathlib.Path(_OUT_DIR.value).expanduser(),
   )
   size = sum(path.stat().st_size for path in target.iterdir())
-  rich.console.Console(highlight=False).print(
+  console_lib.Console().print(
       f'{size / 1e6:.2f} MB in {target}', soft_wrap=True
   )
 

@@ -13,11 +13,11 @@ import pathlib
 
 from absl import flags
 import numpy as np
-import rich.console
 import rich.progress
 
 from environments import scene
 from environments.scene import dataset as dataset_lib
+from spiral_jax import console as console_lib
 from spiral_jax.datasets import scenes as scenes_lib
 from spiral_jax.training import cli
 from spiral_jax.training import flags as flags_lib
@@ -70,7 +70,7 @@ def make_scenes(
   splits = dataset_lib.Splits(
       settings, data.train_scenes, data.held_out, data.max_objects, seed
   )
-  console = rich.console.Console(highlight=False)
+  console = console_lib.Console()
   columns: list[str | rich.progress.ProgressColumn] = [
       '{task.description}',
       rich.progress.BarColumn(),

@@ -175,6 +175,8 @@ def _decode(
   """Writes the faces `[n, size, size, channels]` to a file, atomically."""
   import rich.progress  # Late: most uses decode nothing.
 
+  from spiral_jax import console as console_lib
+
   shape = (len(names), size, size, channels)
   target.parent.mkdir(parents=True, exist_ok=True)
   # Writing to a mapped file on a full disk kills the process silently.
@@ -204,7 +206,7 @@ def _decode(
     images = np.lib.format.open_memmap(
         partial, mode='w+', dtype=np.uint8, shape=shape
     )
-    console = rich.console.Console(stderr=True)
+    console = console_lib.Console(stderr=True)
     for i, name in enumerate(
         rich.progress.track(
             names,

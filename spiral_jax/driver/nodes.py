@@ -4,29 +4,28 @@ A handed function that also has `get_state` and `set_state` (keys, a place in a
 data set) is saved with its node.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-import threading
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from spiral_jax.driver import channel as channel_lib
+from spiral_jax.driver import learner_state
 from spiral_jax.driver import metrics as metrics_lib
 from spiral_jax.driver import params as params_lib
 from spiral_jax.driver import program as program_lib
 from spiral_jax.driver import replay as replay_lib
 from spiral_jax.driver import serialization
+from spiral_jax.driver import state_lock as state_lock_lib
 
-Logs = Mapping[str, Any]  # Scalars by name: numbers or arrays `[]`.
+Logs = learner_state.Logs
 
 
 class RolloutFn(Protocol):
   """Acts for some commands: `rollout(params, version) -> Trajectory`.
 
-  If it has state (see the top), another thread may ask for it meanwhile. If it
-  has `close`, that is called when the program stops.
+  If it has state (see the top), that is read after each trajectory. If it has
+  `close`, that is called when the program stops.
   """
 
   def __call__(self, params: Any, version: int) -> Any:
@@ -59,29 +58,44 @@ class Actor:
         that has none.
     """
     self.name = name
+    self.state_lock = state_lock_lib.StateLock()
     self._rollout = rollout
     self._params = params
     self._trajectories = trajectories
     self._replay = replay
     self._final_examples = final_examples
+    # Plain state of the rollout after its last trajectory; None before that.
+    self._state: Any = None
 
   def step(self) -> None:
     """Makes one trajectory."""
+    if self._state is None:
+      with self.state_lock.changing():
+        self._state = _state_of(self._rollout)
     params, version = self._params.latest()
     trajectory = self._rollout(params, version)
+    state, examples = _state_of(self._rollout), None
     if self._replay is not None and self._final_examples is not None:
       examples = self._final_examples(trajectory)
-      if examples is not None:
+    with self.state_lock.changing():
+      if self._replay is not None and examples is not None:
         self._replay.insert(examples)
+      self._state = state
     self._trajectories.put(trajectory)
 
   def get_state(self) -> Any:
-    """Returns the rollout's state."""
-    return dict(rollout=_state_of(self._rollout))
+    """Returns the rollout's state after its last trajectory.
+
+    One under way is not waited for; after `set_state` it is made again.
+    """
+    if self._state is None:
+      return dict(rollout=_state_of(self._rollout))
+    return dict(rollout=self._state)
 
   def set_state(self, state: Any) -> None:
     """Sets the rollout's state."""
     _set_state_of(self._rollout, state.get('rollout', {}))
+    self._state = _state_of(self._rollout)
 
   def close(self) -> None:
     """Tells the rollout that the program stops."""
@@ -146,8 +160,9 @@ class PolicyLearner:
       max_frames: commands after which there is no more work.
     """
     self.name = name
+    self.state_lock = state_lock_lib.StateLock()
     self.latest: Any = None  # Trajectory that ended its episodes, or None.
-    self._learner = _Learner(
+    self._learner = learner_state.LearnerState(
         name, update, state, params_of, published, metrics, log_every
     )
     self._trajectories = trajectories
@@ -172,6 +187,7 @@ class PolicyLearner:
     """Learns from one trajectory.
 
     Raises:
+      NotFiniteError: if an update left a number that is not finite.
       StopProgram: after the last update.
     """
     self._stop_if_done()
@@ -184,15 +200,17 @@ class PolicyLearner:
     ends_episodes = np.any(trajectory.is_last)
     if ends_episodes:
       self.latest = trajectory
-    with self._learner.lock:
-      lag = self.version - int(trajectory.params_version)
-      logs = self._learner.learn(*batch)
-      self._frames += int(np.prod(trajectory.is_last.shape))
-    progress = dict(frames=self._frames, lag=lag)
-    if ends_episodes:
-      self._learner.log({**progress, **logs})
-    else:
-      self._learner.log_progress(progress)
+    with self.state_lock.changing():
+      with self._learner.lock:
+        lag = self.version - int(trajectory.params_version)
+        frames = self._frames + int(np.prod(trajectory.is_last.shape))
+        logs = self._learner.learn(*batch, frames=frames)
+        self._frames = frames
+      progress = dict(frames=frames, lag=lag)
+      if ends_episodes:
+        self._learner.log({**progress, **logs})
+      else:
+        self._learner.log_progress(progress)
     if self._on_update is not None:
       self._on_update(
           PolicyUpdate(self.version, self._frames, trajectory, logs)
@@ -248,7 +266,8 @@ class DiscriminatorLearner:
       log_every: period of logs, in updates.
     """
     self.name = name
-    self._learner = _Learner(
+    self.state_lock = state_lock_lib.StateLock()
+    self._learner = learner_state.LearnerState(
         name, update, state, params_of, published, metrics, log_every
     )
     self._replay = replay
@@ -260,11 +279,20 @@ class DiscriminatorLearner:
     return self._learner.version
 
   def step(self) -> None:
-    """Learns from one sample."""
-    rows = self._replay.sample()
-    with self._learner.lock:
-      logs = self._learner.learn(*self._make_batch(rows))
-    self._learner.log(logs)
+    """Learns from one sample.
+
+    Raises:
+      NotFiniteError: if an update left a number that is not finite.
+    """
+    rows = None
+    while rows is None:
+      self._replay.wait()
+      with self.state_lock.changing():
+        rows = self._replay.try_sample()  # None if another node was faster.
+        if rows is not None:
+          with self._learner.lock:
+            logs = self._learner.learn(*self._make_batch(rows))
+          self._learner.log(logs)
 
   def get_state(self) -> Any:
     """Returns the learner's state and that of `make_batch`."""
@@ -278,90 +306,6 @@ class DiscriminatorLearner:
     with self._learner.lock:
       self._learner.set_state(state)
       _set_state_of(self._make_batch, state.get('make_batch', {}))
-
-
-class _Learner:
-  """Common base of learners: state under a lock, versions, publishing, logs."""
-
-  def __init__(
-      self,
-      name: str,
-      update: Callable[..., tuple[Any, Logs]],
-      state: Any,
-      params_of: Callable[[Any], Any],
-      published: params_lib.ParamsStore,
-      metrics: metrics_lib.Writer | None,
-      log_every: int,
-  ):
-    if log_every < 1:
-      raise ValueError(
-          f'log_every of node {name!r} is {log_every}; must be at least 1'
-      )
-    self.lock = threading.Lock()
-    self.version = 0
-    self._name = name
-    self._update = update
-    self._state = state
-    self._params_of = params_of
-    self._published = published
-    self._metrics = metrics
-    self._log_every = log_every
-    # Versions of the next logs of either kind, at the earliest.
-    self._due = self._progress_due = log_every
-    self._publish()
-
-  def learn(self, *batch: Any) -> Logs:
-    """Makes one update and publishes; the caller holds the lock."""
-    self._state, logs = self._update(self._state, *batch)
-    self.version += 1
-    self._publish()
-    return logs
-
-  def log(self, logs: Logs) -> None:
-    """Writes the first logs from every `log_every`-th update on."""
-    if self._metrics is not None and self.version >= self._due:
-      self._write(logs)
-      self._set_due()
-
-  def log_progress(self, logs: Logs) -> None:
-    """Writes at `log_every`; `log` is due as if this were not called."""
-    if self._metrics is not None and self.version >= self._progress_due:
-      self._write(logs)
-      self._progress_due = self._next_due()
-
-  def _write(self, logs: Logs) -> None:
-    assert self._metrics is not None
-    self._metrics.write(
-        self.version, {f'{self._name}/{key}': logs[key] for key in logs}
-    )
-
-  def get_state(self) -> dict[str, Any]:
-    """Returns plain state; the caller holds the lock."""
-    return dict(
-        learner=serialization.to_plain(self._state), version=self.version
-    )
-
-  def set_state(self, state: Any) -> None:
-    """Sets what `get_state` returned; the caller holds the lock."""
-    self._state = serialization.from_plain(self._state, state['learner'])
-    self.version = int(state['version'])
-    self._set_due()
-    self._publish()
-
-  def _set_due(self) -> None:
-    self._due = self._progress_due = self._next_due()
-
-  def _next_due(self) -> int:
-    return (self.version // self._log_every + 1) * self._log_every
-
-  def _publish(self) -> None:
-    self._published.publish(_copy(self._params_of(self._state)), self.version)
-
-
-@jax.jit
-def _copy(tree: Any) -> Any:
-  """Copies arrays: the originals are donated to the next update."""
-  return jax.tree.map(jnp.copy, tree)
 
 
 def _state_of(part: Any) -> Any:

@@ -3,11 +3,9 @@
 This is the only module that starts threads.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 import enum
 import logging
-import signal
 import threading
 from typing import Any, Protocol, TypeVar
 
@@ -15,6 +13,8 @@ from spiral_jax.driver import channel as channel_lib
 from spiral_jax.driver import params as params_lib
 from spiral_jax.driver import replay as replay_lib
 from spiral_jax.driver import serialization
+from spiral_jax.driver import signals
+from spiral_jax.driver import state_lock as state_lock_lib
 
 _POLL_SECONDS = 0.1
 _PATIENCE_SECONDS = 5.0
@@ -38,7 +38,7 @@ class Stopped(enum.Enum):
   """Reason for which a program ended without an error."""
 
   FINISHED = 'finished'  # A node raised StopProgram, or stop_when was true.
-  INTERRUPTED = 'interrupted'  # Ctrl-C.
+  INTERRUPTED = 'interrupted'  # Ctrl-C, SIGTERM or SIGHUP.
 
 
 class Node(Protocol):
@@ -46,7 +46,8 @@ class Node(Protocol):
 
   A node may have a method `close()`, called once when the program stops, which
   must wake a waiting step. A node that is `serialization.Stateful` is part of
-  checkpoints.
+  checkpoints, and has an attribute `state_lock` if other threads may change its
+  state: `Program.add` sets it to the program's lock, under which it does so.
   """
 
   name: str
@@ -69,6 +70,7 @@ class Program:
     self.nodes: dict[str, Node] = {}
     self.steps_per_round: dict[str, int] = {}
     self.resources: dict[str, channel_lib.Resource] = {}
+    self.state_lock = state_lock_lib.StateLock()
     self.launched = False
 
   def add(self, node: N, *, steps_per_round: int = 1) -> N:
@@ -91,6 +93,8 @@ class Program:
       )
     self.nodes[node.name] = node
     self.steps_per_round[node.name] = steps_per_round
+    if hasattr(node, 'state_lock'):
+      node.state_lock = self.state_lock
     return node
 
   def own(self, resource: R) -> R:
@@ -138,7 +142,7 @@ def launch(
     on_round: Callable[[int], None] | None = None,
     on_stop: Callable[[Stopped], None] | None = None,
 ) -> Stopped:
-  """Runs `program` until a node is done, `stop_when`, Ctrl-C or an error.
+  """Runs `program` until a node is done, `stop_when`, a signal or an error.
 
   With threads, each node runs in its own. In lockstep the calling thread runs
   all nodes in rounds: each node `steps_per_round` times, in the order added.
@@ -146,8 +150,9 @@ def launch(
   Channels must be empty after each round, so that the states of the nodes are
   complete.
 
-  Ctrl-C never interrupts a step: each node finishes its current one (in
-  lockstep, all finish the round), and further Ctrl-C are ignored meanwhile.
+  The signals are Ctrl-C, SIGTERM and SIGHUP. None interrupts a step: each node
+  finishes its current one (in lockstep, all finish the round), and further
+  signals are ignored meanwhile. `signals.held` tells a caller which it was.
   However the program ends, its resources are closed and its threads joined
   before this returns.
 
@@ -158,7 +163,7 @@ def launch(
     lockstep: whether to run without threads.
     on_round: called in lockstep after each round, with the number of rounds.
     on_stop: called at the end unless there was an error, with threads joined
-      and Ctrl-C still held back; the place for a last checkpoint.
+      and signals still held back; the place for a last checkpoint.
 
   Returns:
     The reason for which the program ended.
@@ -179,51 +184,27 @@ def launch(
   for part in (*program.resources.values(), *program.nodes.values()):
     if hasattr(part, 'blocking'):
       part.blocking = not lockstep
-  with _held_interrupt() as interrupted:
+  with signals.held() as received:
     if lockstep:
-      stopped = _run_lockstep(program, should_stop, interrupted, on_round)
+      stopped = _run_lockstep(program, should_stop, received, on_round)
     else:
-      stopped = _Threads(program).run(should_stop, interrupted)
+      stopped = _Threads(program).run(should_stop, received)
     if on_stop is not None:
       on_stop(stopped)
   return stopped
 
 
-@contextmanager
-def _held_interrupt() -> Iterator[Callable[[], bool]]:
-  """Turns Ctrl-C into a flag; yields a function that reads it.
-
-  A handler that sets a `threading.Event` can deadlock with the `wait` that it
-  interrupts, so the flag is a list. Only the main thread may set handlers; on
-  other threads Ctrl-C is left alone.
-  """
-  received: list[int] = []
-  if threading.current_thread() is not threading.main_thread():
-    yield lambda: False
-    return
-
-  def handle(signum: int, frame: object) -> None:
-    del frame
-    received.append(signum)
-
-  before = signal.signal(signal.SIGINT, handle)
-  try:
-    yield lambda: bool(received)
-  finally:
-    signal.signal(signal.SIGINT, before)
-
-
 def _run_lockstep(
     program: Program,
     should_stop: Callable[[], bool],
-    interrupted: Callable[[], bool],
+    received: list[int],
     on_round: Callable[[int], None] | None,
 ) -> Stopped:
-  """Runs rounds in the calling thread."""
+  """Runs rounds in the calling thread; `received` are signals so far."""
   rounds = 0
   try:
     while True:
-      if interrupted():
+      if received:
         return Stopped.INTERRUPTED
       if should_stop():
         return Stopped.FINISHED
@@ -274,9 +255,14 @@ class _Threads:
     self._error: NodeError | None = None
 
   def run(
-      self, should_stop: Callable[[], bool], interrupted: Callable[[], bool]
+      self, should_stop: Callable[[], bool], received: list[int]
   ) -> Stopped:
-    """Starts the threads, waits for the end and joins the threads."""
+    """Starts the threads, waits for the end and joins the threads.
+
+    Args:
+      should_stop: as `stop_when` of `launch`.
+      received: signals so far, which end the program.
+    """
     threads = [
         threading.Thread(target=self._run_node, args=(node,), name=name)
         for name, node in self._program.nodes.items()
@@ -285,9 +271,9 @@ class _Threads:
     try:
       for thread in threads:
         thread.start()
-      # Bounded waits: an unbounded one would never see Ctrl-C.
+      # Bounded waits: an unbounded one would never see signals.
       while not self._stopping.wait(_POLL_SECONDS):
-        if interrupted():
+        if received:
           _logger.warning('interrupted: ending the steps under way')
           stopped = Stopped.INTERRUPTED
           break

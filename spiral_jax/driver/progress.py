@@ -2,6 +2,7 @@
 
 import collections
 from collections.abc import Callable, Mapping
+import contextlib
 import math
 import threading
 import time
@@ -10,6 +11,7 @@ from typing import Any
 import rich.console
 import rich.progress
 
+from spiral_jax import console as console_lib
 from spiral_jax.driver import metrics
 
 
@@ -17,7 +19,8 @@ class Progress:
   """Shows frames, frames per second, chosen metrics and the time left.
 
   On a terminal it redraws a line with a progress bar; elsewhere it prints plain
-  lines periodically. Values are read from their device only when shown.
+  lines periodically. Values are read from their device only when shown. If the
+  terminal is closed, or the pipe, it falls silent.
   """
 
   def __init__(
@@ -48,7 +51,7 @@ class Progress:
     self._columns = dict(columns)
     self._total_frames = total_frames
     self._total_seconds = total_seconds
-    self._console = console or rich.console.Console()
+    self._console = console or console_lib.Console()
     self._live = self._console.is_terminal
     self._period = 0.5 if self._live else plain_every_seconds
     self._lock = threading.Lock()
@@ -62,13 +65,14 @@ class Progress:
     )
     self._bar = rich.progress.Progress(
         rich.progress.BarColumn(bar_width=20),
-        rich.progress.TextColumn('{task.description}'),
+        rich.progress.TextColumn('{task.description}', markup=False),
         console=self._console,
         auto_refresh=False,
     )
     self._task = self._bar.add_task('starting', total=1.0)
     if self._live:
-      self._bar.start()
+      with contextlib.suppress(OSError):
+        self._bar.start()
 
   def write(self, step: int, values: metrics.Values) -> None:
     """Stores the values to show; redraws if it is time."""
@@ -80,11 +84,12 @@ class Progress:
       known = self._frames in self._latest
       if known and now - self._shown >= self._period:
         self._shown = now
-        self._show(now)
+        with contextlib.suppress(OSError):
+          self._show(now)
 
   def close(self) -> None:
     """Shows the last values and ends the display."""
-    with self._lock:
+    with self._lock, contextlib.suppress(OSError):
       if self._frames in self._latest:
         self._show(time.monotonic())
       if self._live:

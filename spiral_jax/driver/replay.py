@@ -93,14 +93,38 @@ class Replay(channel_lib.Resource):
       self._inserts += 1
       self._condition.notify_all()
 
-  def sample(self) -> dict[str, np.ndarray]:
-    """Returns `batch_size` random rows, in fresh arrays `[batch_size, ...]`.
+  def wait(self) -> None:
+    """Waits until there is something to sample.
 
     Raises:
       ChannelClosed: if closed before or while waiting.
     """
     with self._condition:
       self._wait_until(self._may_sample, 'waits for an insert')
+
+  def sample(self) -> dict[str, np.ndarray]:
+    """Returns `batch_size` random rows, in fresh arrays `[batch_size, ...]`.
+
+    Raises:
+      ChannelClosed: if closed before or while waiting.
+    """
+    while True:
+      self.wait()
+      rows = self.try_sample()
+      if rows is not None:  # No other thread was faster.
+        return rows
+
+  def try_sample(self) -> dict[str, np.ndarray] | None:
+    """Returns what `sample` does, or None if that would wait.
+
+    Raises:
+      ChannelClosed: if closed.
+    """
+    with self._condition:
+      if self._closed:
+        raise channel_lib.ChannelClosed(self.name)
+      if not self._may_sample():
+        return None
       self._samples += 1
       ends = np.cumsum([_num_rows(batch) for batch in self._batches])
       rows = self._rng.integers(ends[-1], size=self.batch_size)

@@ -21,7 +21,8 @@ class Stateful(Protocol):
   `get_state` may be called from another thread at any time and returns the
   state at a step boundary, never in the middle of a step. Nodes hold a lock
   while a step changes their state, and never wait for a channel while they hold
-  it.
+  it. Where states of several parts have to fit each other, their program's
+  `StateLock` is frozen meanwhile.
   """
 
   def get_state(self) -> Any:

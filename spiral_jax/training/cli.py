@@ -1,6 +1,10 @@
 """The command line of programs: grouped help, quiet logs, one-line errors."""
 
 from collections.abc import Callable, Sequence
+import contextlib
+import io
+import os
+import signal
 import sys
 from typing import Any, NoReturn
 
@@ -12,15 +16,17 @@ from spiral_jax.driver import program
 from spiral_jax.training import flags as flags_lib
 from spiral_jax.training import runtime
 
-# Exit code that shells report for a program that Ctrl-C ended: 128 + SIGINT.
-INTERRUPTED = 130
+# Exit codes that shells report for a program that a signal ended.
+_SIGNALED = 128
+INTERRUPTED = _SIGNALED + signal.SIGINT
 
 
 def run(main: Callable[[Sequence[str]], object]) -> None:
   """Parses flags, runs a program's `main(argv)` and exits.
 
   What the user can mend (a flag, a file, a library) ends the program with one
-  line on standard error, and so does Ctrl-C. A defect keeps its traceback.
+  line on standard error, and so do Ctrl-C, SIGTERM and SIGHUP while it trains,
+  with the exit code that shells report for them. A defect keeps its traceback.
   `--help` lists the program's flags in groups. Flag files may include others
   relative to themselves.
 
@@ -75,6 +81,7 @@ def _run(main: Callable[[Sequence[str]], object], argv: Sequence[str]) -> None:
   if not flags.FLAGS['verbosity'].present:
     logging.set_verbosity(logging.WARNING)
   sys.unraisablehook = _report_unraisable
+  _print_any_name()
   runtime.prepare()
   try:
     main(argv)
@@ -82,9 +89,32 @@ def _run(main: Callable[[Sequence[str]], object], argv: Sequence[str]) -> None:
     raise  # A defect, whatever it was that the node raised.
   except (ValueError, OSError, ImportError) as error:
     _fail(str(error))
-  except KeyboardInterrupt:
-    print('interrupted', file=sys.stderr)
-    sys.exit(INTERRUPTED)
+  except KeyboardInterrupt as error:
+    signum = getattr(error, 'signum', signal.SIGINT)
+    words = {signal.SIGINT: 'interrupted', signal.SIGTERM: 'terminated'}
+    _say_last(words.get(signum, 'the terminal was closed'))
+    sys.exit(_SIGNALED + signum)
+
+
+def _print_any_name() -> None:
+  """Lets names of files that are not text be printed, as the bytes they are."""
+  for stream in (sys.stdout, sys.stderr):
+    if isinstance(stream, io.TextIOWrapper):
+      is_utf8 = stream.encoding.lower().replace('-', '') == 'utf8'
+      stream.reconfigure(
+          errors='surrogateescape' if is_utf8 else 'backslashreplace'
+      )
+
+
+def _say_last(message: str) -> None:
+  """Prints a line on standard error; both outputs may be lost by now."""
+  with contextlib.suppress(OSError):
+    print(message, file=sys.stderr, flush=True)
+  try:
+    sys.stdout.flush()
+  except OSError:
+    # Python would try again at exit, and exit with another code.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _report_unraisable(unraisable: Any) -> None:

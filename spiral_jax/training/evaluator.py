@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import rich.console
 import rich.table
 
 from spiral_jax import agents
+from spiral_jax import console as console_lib
 from spiral_jax import datasets
 from spiral_jax import evaluation
 from spiral_jax import files
@@ -75,7 +75,7 @@ def evaluate(
   if progress is not None:
     plots.save(progress, out_dir / 'progress.png')
     made.append('progress.png')
-  rich.console.Console(highlight=False).print(
+  console_lib.Console().print(
       f'over training, in the same folder: {", ".join(made)}', soft_wrap=True
   )
   return figures
@@ -141,7 +141,7 @@ def evaluate_agent(
   _show(figures)
   plots.save(plots.grid(drawn.canvas, drawn.targets), out_dir / 'result.png')
   plots.save(plots.strokes(drawn.first.canvas), out_dir / 'strokes.png')
-  rich.console.Console(highlight=False).print(
+  console_lib.Console().print(
       f'pictures in {out_dir}: result.png (what it draws'
       f'{"; result_greedy.png, by its likeliest choices" * is_conditional}), '
       'strokes.png (command by command)',
@@ -234,7 +234,7 @@ def _show(figures: dict[str, Any]) -> None:
         table.add_row(name, _text(value))
 
   add_rows(figures, '')
-  rich.console.Console(highlight=False).print(table)
+  console_lib.Console().print(table)
 
 
 def _text(value: Any) -> str:

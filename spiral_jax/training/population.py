@@ -30,13 +30,15 @@ from typing import Any
 
 import numpy as np
 
-from spiral_jax import files
+from spiral_jax import console
 from spiral_jax.agents import config as config_lib
+from spiral_jax.driver import signals
 from spiral_jax.training import experiment as experiment_lib
 from spiral_jax.training import population_budget as budget
 from spiral_jax.training import population_history as history_lib
 from spiral_jax.training import population_slice as slice_lib
 from spiral_jax.training import run_dir as run_dir_lib
+from spiral_jax.training import run_lock
 from spiral_jax.training import trained_agent
 
 _QUANTILE = 0.25  # Share of the members that is replaced, and that replaces.
@@ -119,7 +121,8 @@ def train(
     ImportError: if Ray is missing.
     ValueError, OSError: in one line, about what the user can mend.
     RuntimeError: if all members failed by a defect.
-    KeyboardInterrupt: after Ctrl-C, once the best member so far is written.
+    signals.Interrupted: a KeyboardInterrupt, after Ctrl-C, SIGTERM or SIGHUP,
+      once the best member so far is written.
   """
   _check(experiment, search)
   try:
@@ -130,7 +133,13 @@ def train(
         f'{sys.executable} -m pip install ray'
     ) from error
   run = experiment.run
-  with contextlib.closing(ray_tasks.Tasks(run.ray_address)) as tasks:
+  with contextlib.ExitStack() as at_end:
+    lock = run_lock.RunLock(pathlib.Path(run.run_dir).expanduser())
+    at_end.enter_context(contextlib.closing(lock)).acquire()
+    _check(experiment, search)  # Nobody was faster.
+    tasks = at_end.enter_context(
+        contextlib.closing(ray_tasks.Tasks(run.ray_address))
+    )
     machines = tasks.machines()
     resources = budget.member_resources(
         machines, run.devices, search.member_cpus
@@ -240,12 +249,14 @@ def train_rounds(
   """
   population = _Population(experiment, search, turns)
   try:
-    while population.train_round(run_slices):
-      pass
+    with signals.raised():
+      while population.train_round(run_slices):
+        pass
   except KeyboardInterrupt:
-    if population.history:
-      population.write_best()
-    print(f'stopped; resume with: {run_dir_lib.resume_command()}')
+    with signals.held():  # A closed terminal sends several.
+      if population.history:
+        population.write_best()
+      console.say(f'stopped; resume with: {run_dir_lib.resume_command()}')
     raise
   return population.write_best()
 
@@ -343,10 +354,9 @@ class _Population:
         self._keep(ended)
       else:
         errors.append(ended)
-        print(
+        console.say(
             f'slice {self._number}, member {member} failed, and is not '
-            f'compared: {ended}',
-            flush=True,
+            f'compared: {ended}'
         )
     if 0 < len(errors) == len(self._round):
       mendable = isinstance(errors[0], (ImportError, OSError, ValueError))
@@ -366,18 +376,16 @@ class _Population:
   def _keep(self, line: slice_lib.Slice) -> None:
     """Adds a slice to the history, and removes folders that nobody needs."""
     self.history.append(line)
-    with (self._run_dir / 'history.jsonl').open('a') as file:
-      file.write(json.dumps(history_lib.to_json(line)) + '\n')
+    history_lib.save(self.history, self._run_dir / 'history.jsonl')
     own = [past.slice for past in self.history if past.member == line.member]
     for number in own[:-_KEPT_SLICES]:
       folder = slice_lib.end_dir(self._run_dir, line._replace(slice=number))
       shutil.rmtree(folder, ignore_errors=True)
     origin = '' if line.parent == line.member else f' from {line.parent}'
-    print(
+    console.say(
         f'slice {line.slice}, member {line.member}{origin}: score '
         f'{line.score:.4g}, learning rate {line.learning_rate:.2g}, entropy '
-        f'cost {line.entropy_cost:.2g}, {line.frames:,} frames',
-        flush=True,
+        f'cost {line.entropy_cost:.2g}, {line.frames:,} frames'
     )
 
   def write_best(self) -> pathlib.Path:
@@ -396,7 +404,7 @@ class _Population:
         f'{line.learning_rate:.2g}/{line.entropy_cost:.2g}'
         for line in history_lib.ancestry(self.history, end)
     )
-    print(
+    console.say(
         f'best: member {end.member}, score {end.score:.4g}; learning rate/'
         f'entropy cost by slice: {schedule}\n'
         f'plot in {self._run_dir}/population.png'
@@ -494,5 +502,4 @@ def _read(path: pathlib.Path) -> Any:
 
 
 def _write(path: pathlib.Path, value: Any) -> None:
-  text = json.dumps(value).encode()
-  files.write_atomically(path, lambda stream: stream.write(text))
+  history_lib.write(path, json.dumps(value))

@@ -2,26 +2,59 @@
 
 import collections
 from collections.abc import Sequence
+import errno
 import json
+import logging
 import math
 import pathlib
+import time
 from typing import Any
 
 import numpy as np
 
+from spiral_jax import files
 from spiral_jax.training import plots
 from spiral_jax.training import population_slice as slice_lib
 
 Slice = slice_lib.Slice
 SEARCHED = slice_lib.SEARCHED
 
+_RETRY_SECONDS = 30.0
+
+_logger = logging.getLogger(__name__)
+
 
 def load(path: pathlib.Path) -> list[Slice]:
   """Returns the slices of a history, in the order in which they ended."""
   if not path.exists():
     return []
-  lines = path.read_text().splitlines()
+  # Earlier versions appended lines: one that was being written when its program
+  # was killed is not whole, and its slice is trained again.
+  *lines, _ = path.read_text().split('\n')
   return [from_json(json.loads(line)) for line in lines]
+
+
+def save(history: Sequence[Slice], path: pathlib.Path) -> None:
+  """Writes what `load` returns, whole or not at all."""
+  write(path, ''.join(json.dumps(to_json(line)) + '\n' for line in history))
+
+
+def write(path: pathlib.Path, text: str) -> None:
+  """Writes a file, whole or not at all; waits while the disk is full."""
+  while True:
+    try:
+      files.write_atomically(path, lambda stream: stream.write(text.encode()))
+      return
+    except OSError as error:
+      if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        raise
+      _logger.warning(
+          '%s cannot be written (%s); trying again in %.0f s',
+          path,
+          error.strerror,
+          _RETRY_SECONDS,
+      )
+      time.sleep(_RETRY_SECONDS)
 
 
 def to_json(line: Slice) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import uuid
 import numpy as np
 
 from spiral_jax.driver import checkpoints
+from spiral_jax.driver import finite
 from spiral_jax.training import experiment as experiment_lib
 from spiral_jax.training import runner
 from spiral_jax.training import runtime
@@ -65,7 +66,7 @@ def train_slice(
     before: Slice | None,
     seconds: float,
     frames: int,
-) -> Slice:
+) -> Slice | finite.NotFiniteError:
   """Trains a slice in this process, and leaves the folder of its end.
 
   Args:
@@ -77,7 +78,8 @@ def train_slice(
     frames: length of the slice in frames; 0 means as seconds says.
 
   Returns:
-    The slice with its results.
+    The slice with its results; of one that diverged, the error. It is not
+    raised, since another try would diverge as well.
   """
   runtime.prepare()
   begun = time.monotonic()
@@ -111,6 +113,8 @@ def train_slice(
     copy_run(run_dir, work / 'end')
     shutil.rmtree(end, ignore_errors=True)
     (work / 'end').rename(end)
+  except finite.NotFiniteError as error:
+    return error
   finally:
     shutil.rmtree(work, ignore_errors=True)
   frames_after = int(state['policy']['frames'])
@@ -138,9 +142,9 @@ def copy_run(run_dir: pathlib.Path, to: pathlib.Path) -> None:
   to.mkdir(parents=True)
   for name in ('metrics.jsonl', 'config.json'):
     shutil.copy(run_dir / name, to / name)
-  steps = [path.name for path in (run_dir / 'checkpoints').iterdir()]
-  latest = max((name for name in steps if name.isdigit()), key=int)
-  shutil.copytree(run_dir / 'checkpoints' / latest, to / 'checkpoints' / latest)
+  steps = checkpoints.steps(run_dir / 'checkpoints')
+  latest = max(steps)
+  shutil.copytree(steps[latest], to / 'checkpoints' / str(latest))
   if (run_dir / 'samples').is_dir():
     shutil.copytree(run_dir / 'samples', to / 'samples')
 

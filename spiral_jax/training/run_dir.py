@@ -3,10 +3,13 @@
 from collections.abc import Collection, Iterator, Mapping
 import json
 import pathlib
+import re
 import shlex
 import sys
 import time
 from typing import Any
+
+from absl import flags
 
 from spiral_jax.driver import checkpoints
 from spiral_jax.training import experiment as experiment_lib
@@ -76,8 +79,7 @@ def claim(
 
 def has_checkpoint(run_dir: pathlib.Path) -> bool:
   """Returns whether a run has saved anything there."""
-  # What a save that was killed has left is no number.
-  return any(p.name.isdigit() for p in run_dir.glob('checkpoints/*'))
+  return bool(checkpoints.steps(run_dir / 'checkpoints'))
 
 
 def load_experiment(
@@ -137,9 +139,36 @@ def flag_name(field: str) -> str:
 
 
 def resume_command() -> str:
-  """Returns what to type, with the same Python (a virtual environment's)."""
-  arguments = [a for a in sys.argv if a != '--resume']
-  return shlex.join([sys.orig_argv[0], *arguments, '--resume'])
+  """Returns what to type in a shell, or in Python where no flags were given.
+
+  The Python is the same, such as a virtual environment's, and so are its
+  options.
+  """
+  if not flags.FLAGS.is_parsed() or 'resume' not in flags.FLAGS:
+    return 'training.train(experiment.replace(resume=True))'
+  own = sys.argv[1:]
+  split = len(sys.orig_argv) - len(own)
+  program = sys.orig_argv[:split]
+  if sys.orig_argv[split:] != own:  # Somebody else has set them.
+    program = [sys.orig_argv[0], sys.argv[0]]
+  words = [*program, *(word for word in own if word != '--resume'), '--resume']
+  return ' '.join(map(_quote, words))
+
+
+def _quote(word: str) -> str:
+  """Returns a word as a shell reads it, in characters that can be printed.
+
+  A name of a file may be no text: bytes that are not UTF-8 (which Python has as
+  surrogates), or control characters. Bash and zsh read these escaped.
+  """
+  if not re.search('[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]', word):
+    return shlex.quote(word)
+  plain = set(range(0x20, 0x7F)) - set(b"'\\")
+  escaped = [
+      chr(byte) if byte in plain else f'\\x{byte:02x}'
+      for byte in word.encode('utf-8', 'surrogateescape')
+  ]
+  return f"$'{''.join(escaped)}'"
 
 
 class Clock:

@@ -4,24 +4,31 @@ from collections.abc import Callable, Collection
 import contextlib
 import functools
 import json
+import logging
 import pathlib
+import shlex
 
 from flax import linen as nn
 import optax
-import rich.console
 
+from spiral_jax import console
 from spiral_jax.driver import checkpointer as checkpointer_lib
 from spiral_jax.driver import checkpoints
+from spiral_jax.driver import finite
 from spiral_jax.driver import metrics
 from spiral_jax.driver import nodes
 from spiral_jax.driver import program as program_lib
 from spiral_jax.driver import progress as progress_lib
+from spiral_jax.driver import signals
 from spiral_jax.training import actors
 from spiral_jax.training import experiment as experiment_lib
 from spiral_jax.training import plots
 from spiral_jax.training import run_dir as run_dir_lib
+from spiral_jax.training import run_lock
 from spiral_jax.training import trained_agent as trained_agent_lib
 from spiral_jax.training import wiring as wiring_lib
+
+_logger = logging.getLogger(__name__)
 
 
 def train(
@@ -32,7 +39,9 @@ def train(
     torso: nn.Module | None = None,
     may_change: Collection[str] = (),
 ) -> pathlib.Path:
-  """Trains until the end that the experiment names, or Ctrl-C.
+  """Trains until the end that the experiment names, or a signal.
+
+  Signals are Ctrl-C, SIGTERM and SIGHUP.
 
   Args:
     experiment: configuration of the run.
@@ -50,18 +59,23 @@ def train(
 
   Raises:
     ValueError, OSError: in one line, about what the user can mend.
-    KeyboardInterrupt: after Ctrl-C, once all is saved.
+    finite.NotFiniteError: a ValueError, if training diverged; names the first
+      number that is not finite, and the last checkpoint, which is.
+    signals.Interrupted: a KeyboardInterrupt, after a signal, once all is saved.
     program.NodeError: if a node failed.
   """
   run = experiment.run
-  run_dir = run_dir_lib.claim(
-      experiment, {*run_dir_lib.MAY_CHANGE, *may_change}
-  )
-  experiment_lib.check_fit(experiment)
-  initial_params = None
-  if run.init_from and not run.resume:
-    initial_params = trained_agent_lib.initial_params(experiment, torso)
+  may_change = {*run_dir_lib.MAY_CHANGE, *may_change}
+  run_dir = pathlib.Path(run.run_dir).expanduser()
   with contextlib.ExitStack() as at_end:
+    lock = at_end.enter_context(contextlib.closing(run_lock.RunLock(run_dir)))
+    if run.run_dir and run_dir.is_dir():
+      lock.acquire()
+    run_dir_lib.claim(experiment, may_change)
+    experiment_lib.check_fit(experiment)
+    initial_params = None
+    if run.init_from and not run.resume:
+      initial_params = trained_agent_lib.initial_params(experiment, torso)
     cluster = actors.connect(run)
     if cluster is not None:
       at_end.callback(cluster.close)
@@ -72,6 +86,8 @@ def train(
         torso=torso,
         initial_params=initial_params,
     )
+    lock.acquire()
+    run_dir_lib.claim(experiment, may_change)  # Nobody was faster.
     clock = run_dir_lib.Clock()
     lines = metrics.JsonLines(run_dir / 'metrics.jsonl')
     writer = metrics.Fanout(
@@ -83,13 +99,14 @@ def train(
     wiring = wiring_lib.build_program(
         parts, writer, clock, cluster=cluster, on_update=on_update
     )
-    stopped = _run(wiring, experiment, run_dir, lines, clock)
-  if stopped is program_lib.Stopped.INTERRUPTED:
-    _print(
-        f'stopped at frame {wiring.policy.frames:,}; the checkpoint is in '
-        f'{run_dir}/checkpoints\nresume with: {run_dir_lib.resume_command()}'
-    )
-    raise KeyboardInterrupt
+    with signals.held() as received:
+      stopped = _run(wiring, experiment, run_dir, lines, clock, received)
+    if stopped is program_lib.Stopped.INTERRUPTED:
+      console.say(
+          f'stopped at frame {wiring.policy.frames:,}; the checkpoint is in '
+          f'{run_dir}/checkpoints\nresume with: {run_dir_lib.resume_command()}'
+      )
+      raise signals.Interrupted(received[0])
   return run_dir
 
 
@@ -99,14 +116,25 @@ def _run(
     run_dir: pathlib.Path,
     lines: metrics.JsonLines,
     clock: run_dir_lib.Clock,
+    received: list[int],
 ) -> program_lib.Stopped:
-  """Trains, as `train` says; returns why it ended."""
+  """Trains, as `train` says; returns why it ended.
+
+  Args:
+    wiring: the program.
+    experiment: configuration of the run.
+    run_dir: folder of the run.
+    lines: its metrics.
+    clock: its seconds.
+    received: signals that were received so far.
+  """
   program, policy, run = wiring.program, wiring.policy, experiment.run
   config = experiment.to_json()
   parts = {**program.stateful(), 'metrics': lines, 'clock': clock}
+  kept = checkpoints.Checkpoints(run_dir / 'checkpoints', config)
   checkpointer = checkpointer_lib.Checkpointer(
       'checkpoints',
-      checkpoints.Checkpoints(run_dir / 'checkpoints', config),
+      kept,
       parts,
       step=lambda: policy.version,
       may_be_new=[name for name in parts if name.startswith('actor ')],
@@ -124,7 +152,7 @@ def _run(
           'Python by training.train(..., optimizer=...), with the one that it '
           f'was trained with ({error})'
       ) from error
-    _print(f'resuming from frame {policy.frames:,} of {run_dir}')
+    console.say(f'resuming from frame {policy.frames:,} of {run_dir}')
   else:
     # A run that died before its first checkpoint has left some.
     lines.set_state({'length': 0, 'seconds': 0.0})
@@ -143,11 +171,12 @@ def _run(
 
   def at_end(stopped: program_lib.Stopped) -> None:
     del stopped
-    checkpointer.save()
+    so_far = len(received)
+    checkpointer.save_at_end(gives_up=lambda: len(received) > so_far)
     save_picture()
 
-  _print(f'training in {run_dir}; Ctrl-C stops and keeps everything')
-  _print('compiling first, which does not count as training time')
+  console.say(f'training in {run_dir}; Ctrl-C stops and keeps everything')
+  console.say('compiling first, which does not count as training time')
   before = policy.version
   try:
     stopped = program_lib.launch(
@@ -156,12 +185,15 @@ def _run(
         lockstep=run.lockstep,
         on_stop=at_end,
     )
-  except program_lib.NodeError as error:
-    if isinstance(error.__cause__, (ChildProcessError, ConnectionError)):
-      raise error.__cause__ from None  # No defect of ours.
+  except (program_lib.NodeError, finite.NotFiniteError) as error:
+    cause = error.__cause__ or error
+    if isinstance(cause, finite.NotFiniteError):
+      raise _diverged(cause, policy.frames, kept) from None
+    if isinstance(cause, (ChildProcessError, ConnectionError)):
+      raise cause from None  # No defect of ours.
     raise
   if policy.version == before:
-    _print(
+    console.say(
         'nothing was learned: '
         + (
             'it was stopped before the first update'
@@ -174,14 +206,36 @@ def _run(
   return stopped
 
 
+def _diverged(
+    error: finite.NotFiniteError, frames: int, kept: checkpoints.Checkpoints
+) -> finite.NotFiniteError:
+  """Returns the error with its frame, the last good checkpoint and a remedy."""
+  step = kept.latest_step()
+  remedy = 'no checkpoint was saved before it'
+  if step is not None:
+    remedy = (
+        f'the last good checkpoint is {kept.path / str(step)}; start another '
+        f'run from it by --init_from={shlex.quote(str(kept.path.parent))}'
+    )
+  return error.with_remedy(
+      error.frames or frames,
+      f'training has diverged and was stopped; {remedy}, with a lower '
+      '--learning_rate',
+  )
+
+
 def _save_picture(wiring: wiring_lib.Wiring, run_dir: pathlib.Path) -> None:
-  """Writes a grid of what the agent draws."""
+  """Writes a grid of what the agent draws; without room for it, warns."""
   trajectory = wiring.draw()
-  if trajectory is not None:
-    grid = plots.grid(trajectory.canvas[-1], trajectory.target)
+  if trajectory is None:
+    return
+  grid = plots.grid(trajectory.canvas[-1], trajectory.target)
+  try:
     folder = run_dir / 'samples'
     plots.save(grid, folder / f'{wiring.policy.frames:09d}.png')
     plots.save(grid, run_dir / 'samples.png')
+  except OSError as error:
+    _logger.warning('a picture cannot be written: %s', error)
 
 
 def _make_progress(
@@ -205,7 +259,3 @@ def _make_progress(
       total_seconds=60 * run.minutes or None,
       elapsed=lambda: clock.seconds,
   )
-
-
-def _print(text: str) -> None:
-  rich.console.Console(highlight=False).print(text, soft_wrap=True)

@@ -1,13 +1,14 @@
+import errno
 import json
 import os
 import pathlib
 import subprocess
 import sys
 import threading
-import time
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from spiral_jax.driver import metrics
 
@@ -90,10 +91,79 @@ def test_tensorboard_leaves_an_event_file_and_no_thread(tmp_path):
   writer.close()
   (file,) = tmp_path.glob('events.out.tfevents.*')
   assert b'policy/loss' in file.read_bytes()
-  deadline = time.monotonic() + 600  # tensorboardX doesn't join its queue's.
-  while set(threading.enumerate()) - before and time.monotonic() < deadline:
-    time.sleep(0.01)
   assert set(threading.enumerate()) <= before
+
+
+class Full:
+  """File on a disk that has room for some bytes more, then for none."""
+
+  def __init__(self, file, room):
+    self.file = file
+    self.room = room
+
+  def write(self, content):
+    if not self.room:
+      raise OSError(errno.ENOSPC, 'No space left on device')
+    written = self.file.write(content[: self.room])
+    self.room -= written
+    return written
+
+  def __getattr__(self, name):
+    return getattr(self.file, name)
+
+
+@pytest.mark.parametrize('room', [0, 7, 70])
+def test_lines_wait_for_room_on_a_full_disk(tmp_path, caplog, room):
+  path = tmp_path / 'metrics.jsonl'
+  writer = metrics.JsonLines(path)
+  writer.write(0, {'x': 0})
+  length = path.stat().st_size
+  file, writer._file = writer._file, Full(writer._file, room)
+  for step in (1, 2, 3):
+    writer.write(step, {'x': step})
+  # Half a line is no place to resume from.
+  saved = writer.get_state()['length']
+  assert path.read_bytes()[:saved].endswith(b'}\n')
+  assert saved == length if room < 70 else saved > length
+  warnings = [record.getMessage() for record in caplog.records]
+  assert len(warnings) == 1 and 'metrics.jsonl' in warnings[0]
+  writer._file = file
+  writer.write(4, {'x': 4})
+  writer.close()
+  assert [record['step'] for record in read(path)] == [0, 1, 2, 3, 4]
+
+
+def test_the_last_lines_are_written_when_there_is_room(tmp_path):
+  path = tmp_path / 'metrics.jsonl'
+  writer = metrics.JsonLines(path)
+  file, writer._file = writer._file, Full(writer._file, 3)
+  writer.write(1, {'x': 1})
+  writer._file = file
+  writer.close()
+  assert [record['step'] for record in read(path)] == [1]
+
+
+def test_tensorboard_continues_after_a_full_disk(tmp_path, caplog):
+  writer = metrics.TensorBoard(tmp_path)
+  writer.write(1, {'early': 1.0})
+
+  class Lost:
+
+    def write_event(self, event):
+      raise OSError(errno.ENOSPC, 'No space left on device')
+
+  writer._file = Lost()
+  writer.write(2, {'lost': 1.0})
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(writer, '_open', Lost)
+    writer.write(3, {'lost': 1.0})
+  writer.write(4, {'late': 1.0})
+  writer.close()
+  texts = [path.read_bytes() for path in tmp_path.iterdir()]
+  assert [b'early' in text for text in texts].count(True) == 1
+  assert [b'late' in text for text in texts].count(True) == 1
+  assert not any(b'early' in text and b'late' in text for text in texts)
+  assert len(caplog.records) == 1
 
 
 def test_tensorboard_leaves_pytorch_to_those_who_need_it(tmp_path):

@@ -45,8 +45,10 @@ class Rollout:
 
   def __init__(self, seed):
     self._rng = np.random.default_rng(seed)
+    self._drawn = 0
 
   def __call__(self, params, version):
+    self._drawn += 1
     noise = self._rng.normal(size=(T + 1, B, 2))
     canvas = (noise + np.asarray(params['w'])).astype(np.float32)
     is_last = np.zeros((T, B), bool)
@@ -54,10 +56,12 @@ class Rollout:
     return Trajectory(canvas, is_last, np.int32(version))
 
   def get_state(self):
-    return {'rng': serialization.rng_to_array(self._rng)}
+    rng = serialization.rng_to_array(self._rng)
+    return {'rng': rng, 'drawn': self._drawn}
 
   def set_state(self, saved):
     self._rng = serialization.rng_from_array(saved['rng'])
+    self._drawn = saved['drawn']
 
 
 class Data:
