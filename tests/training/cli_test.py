@@ -26,6 +26,20 @@ cli.run(lambda argv: {expression})
         ('int("one\\ntwo")', 1, ['error: ', 'one']),
         ('sys.modules[3]', 1, ['Traceback', 'KeyError: 3']),
         ('Callback("lost")', 0, ['Traceback', 'RuntimeError: lost']),
+        (
+            'exec("from spiral_jax.driver import signals\\n'
+            'raise signals.Interrupted(15)")',
+            143,
+            ['terminated'],
+        ),
+        (
+            'exec("from spiral_jax.driver import signals\\n'
+            'raise signals.Interrupted(1)")',
+            129,
+            ['the terminal was closed'],
+        ),
+        ('exec("raise KeyboardInterrupt")', 130, ['interrupted']),
+        (r'print("a \udcff")', 0, []),
         # What orbax leaves of a damaged checkpoint, beside the error.
         ('Callback("Event loop is closed")', 0, []),
     ],

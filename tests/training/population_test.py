@@ -323,7 +323,7 @@ def folder(run_dir, slice_, member):
 
 def write_run(path):
   (path / 'checkpoints' / '3').mkdir(parents=True)
-  for name in ('metrics.jsonl', 'config.json'):
+  for name in ('metrics.jsonl', 'config.json', 'checkpoints/3/state'):
     (path / name).write_text(f'of {path.parent.name}/{path.name}')
 
 
