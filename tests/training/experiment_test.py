@@ -8,6 +8,7 @@ import pytest
 from environments import core
 from spiral_jax import training
 from spiral_jax import weights
+from spiral_jax.training import experiment as experiment_lib
 from spiral_jax.training import task as task_lib
 from tests import tiny
 from tests.own_renderer import rectangles
@@ -52,6 +53,37 @@ def test_bundled_weights_are_experiments(name):
       ),
   )
   assert trajectory.canvas.shape[1:] == (2, *trained.experiment.canvas_shape)
+
+
+def test_the_images_of_a_task_follow_the_seed_of_the_data(tmp_path):
+  experiment = tiny.scene_experiment(tmp_path)
+  first = experiment.load_images('train').images
+  same = experiment.replace(seed=5, data_seed=0).load_images('train').images
+  other = experiment.replace(seed=5).load_images('train').images
+  np.testing.assert_array_equal(first, same)
+  assert np.any(first != other)
+
+
+@pytest.mark.parametrize(
+    'run, learner, words',
+    [
+        (
+            dict(decay_by_clock=True, minutes=1.0),
+            {},
+            'decay_by_clock is set.*lockstep',
+        ),
+        (
+            dict(batch_size=1),
+            dict(normalize_advantages=True),
+            '--normalize_advantages of --batch_size=1',
+        ),
+    ],
+)
+def test_what_would_do_nothing_is_refused(tmp_path, run, learner, words):
+  with pytest.raises(ValueError, match=words):
+    experiment_lib.check_fit(
+        tiny.experiment(tmp_path, run=run, learner=learner)
+    )
 
 
 def test_replace_takes_parts_and_fields_of_the_run(tmp_path):

@@ -280,7 +280,9 @@ def test_a_member_starts_from_another(tmp_path):
   trained = training.restore(end)
   assert trained.experiment.learner.learning_rate == 0.5
   assert trained.experiment.learner.entropy_cost == 0.2
+  # No member learns from what another one is evaluated on.
   assert trained.experiment.run.seed == 1
+  assert trained.experiment.run.data_seed == 0
 
 
 # Rounds, of slices that only say that they were trained.
