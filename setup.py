@@ -28,6 +28,7 @@ _TRAIN = [
     'orbax-checkpoint>=0.11.36',
     'pillow>=11.3.0',
     'rich>=14.0.0',
+    'scipy>=1.17.1',
     'tensorboardX>=2.6.4',
 ]
 
@@ -124,6 +125,7 @@ setuptools.setup(
         'environments.painting': ['player.html'],
         'spiral_jax': ['weights/**'],
         'spiral_jax.datasets': ['embedded/**'],
+        'spiral_jax.evaluation': ['judge.*'],
     },
     # Only what is named above: pictures and notes stay in the repository.
     include_package_data=False,

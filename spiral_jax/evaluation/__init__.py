@@ -1,8 +1,5 @@
 """Evaluation metrics of pictures and programs."""
 
-from spiral_jax.evaluation.classifier import Classifier
-from spiral_jax.evaluation.classifier import ClassifierSettings
-from spiral_jax.evaluation.classifier import train_classifier
 from spiral_jax.evaluation.recognition import Recognition
 from spiral_jax.evaluation.recognition import evaluate_recognition
 from spiral_jax.evaluation.reconstruction import ReconstructionQuality
@@ -13,8 +10,6 @@ from spiral_jax.evaluation.samples import SampleReport
 from spiral_jax.evaluation.samples import evaluate_samples
 
 __all__ = (
-    'Classifier',
-    'ClassifierSettings',
     'Recognition',
     'ReconstructionQuality',
     'SampleQuality',
@@ -23,5 +18,4 @@ __all__ = (
     'evaluate_reconstructions',
     'evaluate_samples',
     'reconstruction_error',
-    'train_classifier',
 )

@@ -1,32 +1,102 @@
-"""Recognition accuracy of reconstructions, by a classifier."""
+"""Recognition of digits, with the right to refuse what is none.
 
+The judge comes with the package: `experiments/tools/train_judge.py` trained it
+on digits and on noise, strokes and letters. It knows no image of the data that
+comes with the package, and no drawing of an agent. It reads dark ink on white
+paper at any size.
+
+Axes: N images, H height, W width, C channels, F features, E members.
+"""
+
+import functools
+import pathlib
 from typing import NamedTuple
 
+import chex
+from flax import linen as nn
+from flax import traverse_util
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-from spiral_jax.evaluation import classifier as classifier_lib
+from spiral_jax.evaluation import images as images_lib
+
+NO_DIGIT = -1
+WEIGHTS = pathlib.Path(__file__).parent / 'judge.npz'
+SIZE = 32  # Height and width of the network's input, pixels.
+MEMBERS = 3
+
+_CELL = 4
+_CHUNK = 500  # Images per call.
+_CLASSES = 11  # The last is what is no digit.
+_CONFIDENCE = 0.5  # Least mean probability of a digit.
 
 
 class Recognition(NamedTuple):
-  """Shares of images that a classifier assigns to the target's label."""
+  """Shares of images that the judge reads as the digit of the target."""
 
   reconstructions: float
   targets: float  # The same for the targets themselves, an upper limit.
 
 
+def is_digit(images: np.ndarray) -> np.ndarray:
+  """Returns whether each image is a legible digit, bool `[N]`.
+
+  Args:
+    images: dark ink on white, `[N, H, W, C]`, uint8 or floats in [0, 1], of any
+      height and width.
+
+  Raises:
+    ValueError: if the shape or the values are others.
+  """
+  return read_digits(images) != NO_DIGIT
+
+
+def read_digits(images: np.ndarray) -> np.ndarray:
+  """Returns the digit that each image is, or -1 for none, int32 `[N]`.
+
+  An image is a digit if all members of the ensemble read the same one, with a
+  mean probability of one half.
+
+  Args:
+    images: as for `is_digit`.
+  """
+  return read(images)[0]
+
+
+def digit_features(images: np.ndarray) -> np.ndarray:
+  """Returns the last hidden layer of one member, float32 `[N, F]`.
+
+  Args:
+    images: as for `is_digit`.
+  """
+  return read(images)[1]
+
+
+def read(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """Returns `read_digits` and `digit_features` of images in one pass."""
+  ink = read_ink(images)
+  # Pads to whole chunks, so that a single compiled function serves all sizes.
+  padded = np.pad(ink, ((0, -len(ink) % _CHUNK), (0, 0), (0, 0)))
+  outputs = [
+      _apply(_params(), padded[i : i + _CHUNK])
+      for i in range(0, len(padded), _CHUNK)
+  ]
+  if not outputs:
+    return np.zeros(0, np.int32), np.zeros((0, Network.features), np.float32)
+  digits, features = (np.concatenate(part) for part in zip(*outputs))
+  return digits[: len(ink)], features[: len(ink)]
+
+
 def evaluate_recognition(
-    classifier: classifier_lib.Classifier,
-    reconstructions: np.ndarray,
-    targets: np.ndarray,
-    labels: np.ndarray,
+    reconstructions: np.ndarray, targets: np.ndarray, labels: np.ndarray
 ) -> Recognition:
   """Returns the recognition accuracy of reconstructions and of targets.
 
   Args:
-    classifier: classifier of the targets' classes, trained on other images.
-    reconstructions: `[B, H, W, C]`, uint8 or floats in [0, 1].
-    targets: target images in the same form and order.
-    labels: classes of the targets, integers `[B]`.
+    reconstructions: `[N, H, W, C]`, uint8 or floats in [0, 1].
+    targets: images of digits in the same form and order.
+    labels: the targets' digits, integers `[N]`.
 
   Raises:
     ValueError: if the three differ in number, or are empty.
@@ -36,8 +106,89 @@ def evaluate_recognition(
         f'{len(reconstructions)} reconstructions, {len(targets)} targets and '
         f'{len(labels)} labels: give as many of each, one at least'
     )
-  read, expected = (
-      float(np.mean(classifier.logits(images).argmax(-1) == labels))
-      for images in (reconstructions, targets)
+  labels = np.asarray(labels)
+  return Recognition(
+      *(
+          float(np.mean(read_digits(images) == labels))
+          for images in (reconstructions, targets)
+      )
   )
-  return Recognition(read, expected)
+
+
+def read_ink(images: np.ndarray) -> np.ndarray:
+  """Returns the ink of images, float32 `[N, 32, 32]`, 0 white to 1 black.
+
+  Each value is the mean over an area of the image.
+
+  Args:
+    images: as for `is_digit`.
+  """
+  images = np.asarray(images)
+  if images.ndim != 4:
+    raise ValueError(f'images have shape {images.shape}: give [N, H, W, C]')
+  rows, columns = (_area_weights(n) for n in images.shape[1:3])
+  ink = np.empty((len(images), SIZE, SIZE), np.float32)
+  for i in range(0, len(images), _CHUNK):
+    gray = images_lib.unit(images[i : i + _CHUNK]).mean(axis=-1)
+    ink[i : i + _CHUNK] = 1 - rows @ gray @ columns.T
+  return ink
+
+
+def _area_weights(size: int) -> np.ndarray:
+  """Returns the weights that average `size` pixels to 32, `[32, size]`."""
+  ends = np.arange(SIZE + 1) * size / SIZE
+  cells = np.arange(size)
+  overlap = np.minimum(ends[1:, None], cells + 1) - np.maximum(
+      ends[:-1, None], cells
+  )
+  return (np.maximum(overlap, 0) * SIZE / size).astype(np.float32)
+
+
+class Network(nn.Module):
+  """Maps ink `[N, 32, 32]` to logits `[N, 11]` and features `[N, F]`.
+
+  Designed for two CPU cores: all convolutions are 3x3 on 8x8 cells.
+  """
+
+  channels: int = 32
+  blocks: int = 2  # Residual blocks of two convolutions.
+  features: int = 64
+  dropout: float = 0.0  # Before the features.
+
+  @nn.compact
+  def __call__(
+      self, ink: chex.Array, train: bool = False
+  ) -> tuple[chex.Array, chex.Array]:
+    """Returns logits and features; `train` drops units at random."""
+    grid = SIZE // _CELL
+    cells = ink.reshape(-1, grid, _CELL, grid, _CELL).swapaxes(2, 3)
+    x = cells.reshape(-1, grid, grid, _CELL * _CELL)
+    x = nn.Conv(self.channels, (3, 3))(x)
+    for _ in range(self.blocks):
+      y = nn.Conv(self.channels, (3, 3))(nn.relu(x))
+      x += nn.Conv(self.channels, (3, 3))(nn.relu(y))
+    x = nn.relu(x).reshape(len(x), -1)
+    x = nn.Dropout(self.dropout, deterministic=not train)(x)
+    features = nn.relu(nn.Dense(self.features)(x))
+    return nn.Dense(_CLASSES)(features), features
+
+
+@functools.cache
+def _params() -> chex.ArrayTree:
+  """Returns the ensemble's parameters; leaves `[E, ...]`."""
+  with np.load(WEIGHTS) as arrays:
+    flat = {name: arrays[name].astype(np.float32) for name in arrays}
+  return {'params': traverse_util.unflatten_dict(flat, sep='/')}
+
+
+@jax.jit
+def _apply(
+    params: chex.ArrayTree, ink: chex.Array
+) -> tuple[chex.Array, chex.Array]:
+  """Returns digits int32 `[N]`, -1 for none, and features `[N, F]`."""
+  logits, features = jax.vmap(Network().apply, in_axes=(0, None))(params, ink)
+  probs = jax.nn.softmax(logits).mean(0)
+  digits = probs[:, :-1].argmax(-1)
+  is_one = (logits.argmax(-1) == digits).all(0)
+  is_one &= probs[:, :-1].max(-1) >= _CONFIDENCE
+  return jnp.where(is_one, digits, NO_DIGIT).astype(jnp.int32), features[0]

@@ -1,29 +1,25 @@
 """Quality and diversity of unconditional samples, compared with real images.
 
-Axes: B images, H height, W width, C channels, K classes, F features.
+Axes: N images, H height, W width, C channels, K classes, F features.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from spiral_jax.evaluation import classifier as classifier_lib
+from spiral_jax.evaluation import recognition
 
-CONFIDENCE = 0.9
+_CLASSES = 10
 
 
 class SampleQuality(NamedTuple):
   """Metrics of one set of images."""
 
-  num_images: int  # Number of images, B.
-  confident: float  # Share of images classified with confidence 0.9 or more.
-  mean_confidence: float  # Mean probability of the likeliest class.
-  class_shares: np.ndarray  # float64 [K], share of images in each class.
-  confident_class_shares: np.ndarray  # The same among confident images; zeros
-  # if there are none.
-  largest_class: float  # Largest of `class_shares`.
-  smallest_class: float  # Smallest of `class_shares`.
-  class_entropy: float  # Entropy of `class_shares`, nats; at most log K.
+  num_images: int  # Number of images, N.
+  digits: float  # Share of images that are legible digits.
+  class_shares: np.ndarray  # float64 [K], share of each digit among these;
+  # zeros if there are none.
+  class_entropy: float  # Entropy of `class_shares`, nats; at most log 10.
   frechet: float  # Fréchet distance to the reference, squared feature units.
 
 
@@ -35,7 +31,6 @@ class SampleReport(NamedTuple):
 
 
 def evaluate_samples(
-    classifier: classifier_lib.Classifier,
     samples: np.ndarray,
     real: np.ndarray,
     *,
@@ -43,13 +38,11 @@ def evaluate_samples(
 ) -> SampleReport:
   """Returns the metrics of samples and of real images.
 
-  A Fréchet distance depends on the classifier and shrinks as its sets grow:
-  compare distances only for the same classifier and equally many images. To
-  make the two in one report comparable, give as many real images as samples.
+  A Fréchet distance shrinks as its sets grow. To make the two in one report
+  comparable, give as many real images as samples.
 
   Args:
-    classifier: classifier trained on other real images.
-    samples: `[B, H, W, C]`, uint8 or floats in [0, 1].
+    samples: dark ink on white, `[N, H, W, C]`, uint8 or floats in [0, 1].
     real: held-out real images, in the same form.
     reference: real images to which Fréchet distances are measured, such as the
       training images. None means every second image of `real`, whose metrics
@@ -67,10 +60,10 @@ def evaluate_samples(
   ):
     if len(images) < 2:
       raise ValueError(f'{len(images)} {name}: a spread needs two at least')
-  reference_features = classifier.features(reference)
+  reference_features = recognition.digit_features(reference)
   return SampleReport(
       *(
-          _quality(*classifier.read(images), reference_features)
+          _quality(*recognition.read(images), reference_features)
           for images in (samples, real)
       )
   )
@@ -80,11 +73,11 @@ def frechet_distance(features: np.ndarray, reference: np.ndarray) -> float:
   """Returns the Fréchet distance of Gaussians fitted to two sets of features.
 
   As in Heusel et al. (2017, arXiv:1706.08500), with the features of this
-  package's classifier instead of Inception's, in float64.
+  package's judge instead of Inception's, in float64.
 
   Args:
-    features: features of one set `[B, F]`, two rows or more.
-    reference: features of the other set `[B', F]`, two rows or more.
+    features: features of one set `[N, F]`, two rows or more.
+    reference: features of the other set `[N', F]`, two rows or more.
   """
   (mean, cov), (reference_mean, reference_cov) = (
       _moments(x) for x in (features, reference)
@@ -117,28 +110,17 @@ def gaussian_frechet_distance(
 
 
 def _quality(
-    logits: np.ndarray, features: np.ndarray, reference_features: np.ndarray
+    digits: np.ndarray, features: np.ndarray, reference_features: np.ndarray
 ) -> SampleQuality:
-  """Returns the metrics of images with logits `[B, K]`, features `[B, F]`."""
-  logits = logits.astype(np.float64)
-  odds = np.exp(logits - logits.max(-1, keepdims=True))
-  confidence = 1 / odds.sum(-1)  # The likeliest class has odds 1.
-  classes = logits.argmax(-1)
-  is_confident = confidence >= CONFIDENCE
-  counts, confident_counts = (
-      np.bincount(x, minlength=logits.shape[-1])
-      for x in (classes, classes[is_confident])
-  )
-  shares = counts / len(classes)
+  """Returns the metrics of images with digits `[N]`, features `[N, F]`."""
+  legible = digits[digits != recognition.NO_DIGIT]
+  counts = np.bincount(legible, minlength=_CLASSES)
+  shares = counts / max(len(legible), 1)
   some = shares[shares > 0]
   return SampleQuality(
-      num_images=len(classes),
-      confident=float(is_confident.mean()),
-      mean_confidence=float(confidence.mean()),
+      num_images=len(digits),
+      digits=len(legible) / len(digits),
       class_shares=shares,
-      confident_class_shares=confident_counts / max(is_confident.sum(), 1),
-      largest_class=float(shares.max()),
-      smallest_class=float(shares.min()),
       class_entropy=float((some * np.log(1 / some)).sum()),
       frechet=frechet_distance(features, reference_features),
   )

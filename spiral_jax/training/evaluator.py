@@ -17,7 +17,7 @@ from spiral_jax import console as console_lib
 from spiral_jax import datasets
 from spiral_jax import evaluation
 from spiral_jax import files
-from spiral_jax.training import classifier_metrics as classifier_metrics_lib
+from spiral_jax.training import digit_metrics as digit_metrics_lib
 from spiral_jax.training import plots
 from spiral_jax.training import task as task_lib
 from spiral_jax.training import trained_agent as trained_agent_lib
@@ -111,7 +111,7 @@ def evaluate_agent(
   if is_conditional:
     test = test.spread(min(count or len(test.images), len(test.images)))
     count = len(test.images)
-  metrics = classifier_metrics_lib.make_classifier_metrics(experiment, test)
+  metrics = digit_metrics_lib.make_digit_metrics(experiment, test)
   figures: dict[str, Any] = {'step': trained.step}
   if trained.state:  # Saved weights come without.
     figures['frames'] = int(trained.state['policy']['frames'])
@@ -126,13 +126,16 @@ def evaluate_agent(
         plots.grid(greedy.canvas, greedy.targets),
         out_dir / 'result_greedy.png',
     )
+  # Figures mean something next to those of scribbles and of nothing.
+  key = jax.random.key(experiment.run.seed)
+  untrained = trained._replace(params=trained.agent.init(key))
+  scribbles = _draw(untrained, count or 1000, test, metrics)
+  if is_conditional:
+    figures['untrained agent'] = scribbles.figures
   elif metrics is not None:
-    # A classifier knows digits only, and is confident of many a scribble: its
-    # figures mean something next to those of scribbles.
-    key = jax.random.key(experiment.run.seed)
-    untrained = trained._replace(params=trained.agent.init(key))
-    scribbles = _draw(untrained, count or 1000, test, metrics)
     figures['untrained agent'] = scribbles.figures['samples']
+    blank = np.broadcast_to(drawn.first.canvas[0, :1], drawn.canvas.shape)
+    figures['blank page'] = metrics(blank, None)['samples']
   figures = _rounded(figures)
   text = json.dumps(figures, indent=2) + '\n'
   files.write_atomically(
@@ -175,7 +178,7 @@ def _draw(
     trained: trained_agent_lib.TrainedAgent,
     count: int,
     test: datasets.ImageDataset,
-    metrics: classifier_metrics_lib.ClassifierMetrics | None,
+    metrics: digit_metrics_lib.DigitMetrics | None,
     *,
     greedy: bool = False,
 ) -> _Drawn:

@@ -122,31 +122,3 @@ def test_refuses_other_shapes_and_scales():
     evaluation.reconstruction_error(one.astype(np.int64), one)
   with pytest.raises(ValueError, match='images go from nan'):
     images.unit(np.array([0.0, np.nan]))
-
-
-class _Mean:
-  """A classifier into two classes: dark or bright on average."""
-
-  num_classes = 2
-
-  def logits(self, images_):
-    mean = images.unit(images_).mean((1, 2, 3))
-    return np.stack([0.5 - mean, mean - 0.5], -1)
-
-
-def test_recognition():
-  def pictures(*values):
-    return np.array(values, np.uint8)[:, None, None, None]
-
-  labels = np.array([0, 0, 1, 1, 1])
-  targets = pictures(0, 0, 255, 255, 0)
-  reconstructions = pictures(0, 255, 255, 0, 0)
-  recognition = evaluation.evaluate_recognition(
-      _Mean(), reconstructions, targets, labels
-  )
-  assert recognition.reconstructions == pytest.approx(2 / 5)
-  assert recognition.targets == pytest.approx(4 / 5)
-  with pytest.raises(ValueError, match='4 reconstructions, 5 targets'):
-    evaluation.evaluate_recognition(
-        _Mean(), reconstructions[:4], targets, labels
-    )
