@@ -2,6 +2,8 @@
 
 from spiral_jax.evaluation.recognition import Recognition
 from spiral_jax.evaluation.recognition import evaluate_recognition
+from spiral_jax.evaluation.recognition import is_digit
+from spiral_jax.evaluation.recognition import read_digits
 from spiral_jax.evaluation.reconstruction import ReconstructionQuality
 from spiral_jax.evaluation.reconstruction import evaluate_reconstructions
 from spiral_jax.evaluation.reconstruction import reconstruction_error
@@ -17,5 +19,7 @@ __all__ = (
     'evaluate_recognition',
     'evaluate_reconstructions',
     'evaluate_samples',
+    'is_digit',
+    'read_digits',
     'reconstruction_error',
 )

@@ -30,10 +30,17 @@ def test_trains_evaluates_and_evaluates_again(tmp_path, conditional):
   assert (figures['frames'], figures['test_images']) == (72, 1000)
   if conditional:
     assert 0.0 < figures['share_of_blank'] < 20.0
-    assert figures['targets_read'] > 0.9
+    assert figures['targets_read'] > 0.95
+    assert 0.0 < figures['untrained agent']['share_of_blank'] < 20.0
   else:
-    assert figures['real']['confident'] > 0.9
-    assert 0.0 <= figures['samples']['confident'] <= 1.0
+    assert figures['real']['digits'] > 0.95
+    assert figures['samples']['digits'] < 0.1
+    assert figures['blank page']['digits'] == 0.0
+    distances = [
+        figures[name]['frechet']
+        for name in ('real', 'untrained agent', 'blank page')
+    ]
+    assert distances[0] < 0.2 * min(distances[1:])
   for name in ('result', 'strokes', 'progress', 'curves', 'samples'):
     with Image.open(tmp_path / f'{name}.png') as image:
       image.load()
