@@ -70,11 +70,12 @@ def test_trains_and_evaluates(tmp_path, conditional):
   assert ('share_of_blank' in figures) == conditional
   # No one can read characters that were never seen.
   assert 'read_as_target' not in figures
-  compared = {'samples', 'real', 'untrained agent'} & figures.keys()
-  assert len(compared) == (0 if conditional else 3)
-  for name in compared - {'untrained agent'}:
-    assert figures[name].keys() == {'num_images', 'frechet'}
-    assert figures[name]['frechet'] > 0
+  assert 'untrained agent' in figures
+  for name in ('samples', 'real', 'untrained agent', 'blank page'):
+    if not conditional:
+      assert {'num_images', 'frechet'} <= figures[name].keys()
+      assert figures[name]['frechet'] > 0
+      assert 'digits' not in figures[name]
   config = json.loads((run_dir / 'config.json').read_text())
   assert config['dataset'] == 'omniglot'
 
