@@ -218,11 +218,13 @@ def _drawings(path: pathlib.Path) -> tuple[list[str], np.ndarray]:
 def _ink(content: bytes, place: str) -> np.ndarray:
   """Returns the ink of a drawing, bool `[105, 105]`."""
   gray: Image.Image | None = None
-  with contextlib.suppress(OSError, SyntaxError):
+  with contextlib.suppress(Exception):
     # Much faster than `pictures.decode`, which reads any kind of picture.
-    gray = Image.open(io.BytesIO(content))
-    gray.load()
-  if gray is None or gray.mode not in ('1', 'L'):
+    opened = Image.open(io.BytesIO(content), formats=['PNG'])
+    if opened.mode in ('1', 'L') and opened.size == (SIZE, SIZE):
+      opened.load()
+      gray = opened
+  if gray is None:
     gray = pictures.decode(content, place).convert('L')
   if gray.size != (SIZE, SIZE):
     raise ValueError(
