@@ -3,6 +3,7 @@
 import functools
 import io
 import math
+import pathlib
 from typing import Any
 import warnings
 
@@ -35,6 +36,7 @@ FORMATS = {
     '.ppm': 'PPM',
     '.pnm': 'PPM',
 }
+_KINDS = sorted(set(FORMATS.values()))
 # Endings of pictures that must be converted first.
 UNREADABLE = (
     '.heic',
@@ -107,6 +109,17 @@ def decode(
   ) from fault
 
 
+def may_be_transparent(path: pathlib.Path) -> bool:
+  """Returns False if a file is a picture that is opaque by its header."""
+  try:
+    with warnings.catch_warnings():
+      warnings.simplefilter('ignore')
+      with Image.open(path, formats=_KINDS) as image:
+        return image.has_transparency_data
+  except Exception:  # `decode` tells what is wrong, if anything is.
+    return True
+
+
 def pixels(picture: Image.Image, channels: int) -> np.ndarray:
   """Returns an RGB picture, or its Rec. 601 luma, uint8 `[H, W, channels]`."""
   if channels == 1:
@@ -129,7 +142,7 @@ def padded(picture: Image.Image, size: int, paper: int) -> Image.Image:
   )
   result.paste(
       picture.resize((width, height), Image.Resampling.LANCZOS),
-      ((size - width) // 2, (size - height) // 2),
+      (round((size - width) / 2), round((size - height) / 2)),
   )
   return result
 
@@ -153,8 +166,7 @@ def _decode(
   with warnings.catch_warnings():
     # Of odd metadata, and of half the size at which Pillow raises an error.
     warnings.simplefilter('ignore')
-    kinds = sorted(set(FORMATS.values()))
-    with Image.open(io.BytesIO(bare.content), formats=kinds) as image:
+    with Image.open(io.BytesIO(bare.content), formats=_KINDS) as image:
       if bare.profile is not None:
         image.info['icc_profile'] = bare.profile
       factor = 1
@@ -188,13 +200,13 @@ def _flat(image: Image.Image, paper: int, factor: int) -> Image.Image:
   rows = factor * max(1, _BAND // (image.width * factor))
   for top in range(0, image.height, rows):
     bottom = min(top + rows, image.height)
-    band = _on_paper(image.crop((0, top, image.width, bottom)), paper, white)
-    result.paste(band.reduce(factor), (0, top // factor))
+    band = image.crop((0, top, image.width, bottom))
+    result.paste(_on_paper(band, paper, white, factor), (0, top // factor))
   return result
 
 
 def _on_paper(
-    image: Image.Image, shade: int, white: float = 1.0
+    image: Image.Image, shade: int, white: float = 1.0, factor: int = 1
 ) -> Image.Image:
   """Returns a picture of any mode as RGB, on paper where it is transparent.
 
@@ -202,6 +214,7 @@ def _on_paper(
     image: the picture, or a part of it.
     shade: shade of the paper, 0 to 255.
     white: value of white in a picture of floats.
+    factor: number of pixels in each direction that become one.
   """
   info = image.info
   if image.mode == 'F':
@@ -222,18 +235,20 @@ def _on_paper(
     image = image.convert('RGBA')
     alpha = image.getchannel('A')
     image = image.convert('L' if is_gray else 'RGB')
-  image = _in_srgb(image, info)
+  if image.mode not in ('L', 'RGB', 'CMYK', 'LAB'):
+    image = image.convert('L' if image.mode == '1' else 'RGB')
   if alpha is None:
-    return image
+    return _in_srgb(image.reduce(factor) if factor > 1 else image, info)
   paper = Image.new('RGB', image.size, (shade, shade, shade))
-  return Image.composite(image, paper, alpha)
+  image = Image.composite(_in_srgb(image, info), paper, alpha)
+  return image.reduce(factor) if factor > 1 else image
 
 
 def _in_srgb(image: Image.Image, info: dict[Any, Any]) -> Image.Image:
   """Returns an opaque picture in sRGB, by its profile or gamma if it has one.
 
   Args:
-    image: a picture of 8 bits a channel or less.
+    image: a picture of mode L, RGB, CMYK or LAB.
     info: what Pillow knows of its file.
   """
   profile, gamma = info.get('icc_profile'), info.get('gamma')
@@ -241,8 +256,6 @@ def _in_srgb(image: Image.Image, info: dict[Any, Any]) -> Image.Image:
     transform = _transform(None, 'LAB')
     assert transform is not None
     return ImageCms.applyTransform(image, transform)
-  if image.mode not in ('L', 'RGB', 'CMYK'):
-    image = image.convert('L' if image.mode == '1' else 'RGB')
   if isinstance(profile, bytes) and profile:
     # Gray pictures may have a profile of colors.
     for mode in dict.fromkeys((image.mode, 'RGB')):

@@ -191,7 +191,8 @@ def _look(path: pathlib.Path, fit: str) -> tuple[drawings.Look, np.ndarray]:
   """
   image = _open(path, 255, fit)
   look = drawings.look(image)
-  if image.min() > _MIDDLE:  # Below light ink there may be nothing.
+  # Below light ink there may be nothing.
+  if image.min() > _MIDDLE and pictures.may_be_transparent(path):
     on_black = _open(path, 0, fit)
     look_on_black = drawings.look(on_black)
     if look_on_black.is_light:

@@ -104,6 +104,52 @@ def test_splits_are_those_of_the_partition_and_faces_their_middles(
       index += 1
 
 
+@pytest.mark.parametrize(
+    'encoding', ['utf-8', 'utf-8-sig', 'utf-16-le', 'utf-16']
+)
+@pytest.mark.parametrize('quote', ['', '"'])
+def test_the_layout_of_kaggle(make_tree, encoding, quote):
+  folder = make_tree(False)
+  inner = folder / 'img_align_celeba'
+  inner.rename(folder / 'inner')
+  inner.mkdir()
+  (folder / 'inner').rename(inner / 'img_align_celeba')
+  (folder / 'list_eval_partition.txt').unlink()
+  rows = ['image_id,partition']
+  rows += [
+      f'{quote}{line.replace(" ", f"{quote},{quote}")}{quote}'
+      for line in _contents()[1].decode().splitlines()
+  ]
+  text = ('\ufeff' * (encoding == 'utf-16-le')) + '\r\n'.join(rows)
+  (folder / 'list_eval_partition.csv').write_bytes(text.encode(encoding))
+  for split, count in _COUNTS.items():
+    faces = celeba.load(split, data_dir=str(folder), size=8)
+    assert faces.images.shape == (count, 8, 8, 3)
+  np.testing.assert_allclose(
+      faces.images[-1], np.broadcast_to(_face(8)[100, 80], (8, 8, 3)), atol=6
+  )
+
+
+def test_a_mark_before_the_official_list(make_tree):
+  folder = make_tree(True)
+  path = folder / 'list_eval_partition.txt'
+  path.write_bytes(b'\xef\xbb\xbf' + path.read_bytes())
+  assert len(celeba.load('train', data_dir=str(folder)).images) == 4
+
+
+def test_images_as_png_and_names_that_are_not_utf_8(make_tree):
+  images = {
+      f'\udce9{name[:-4]}.png': content
+      for name, content in _contents()[0].items()
+  }
+  folder = make_tree(False, images=images)
+  inner = folder / 'img_align_celeba'
+  inner.rename(folder / 'img_align_celeba_png')
+  path = folder / 'list_eval_partition.txt'
+  path.write_bytes(path.read_bytes().replace(b'0000', b'\xe90000'))
+  assert len(celeba.load('valid', data_dir=str(folder)).images) == 2
+
+
 def test_the_middle_is_160_pixels(make_tree):
   image = _face(0)
   image[29:109] = 0  # The upper half of what is kept.
@@ -209,6 +255,9 @@ def test_a_damaged_image_is_named_and_nothing_is_left(
         (b'000001.jpg 3\r\n', ['line 1', '0, 1 or 2']),
         (b'\x89PNG', ['line 1']),
         (b'000001.jpg 1\r\n', ['no images for the train split']),
+        (b'image_id,partition\r\n', ['no images for the train split']),
+        (b'000001.jpg 1\nimage_id,partition\n', ['line 2', 'image_id']),
+        (b'', ['no images for the train split']),
     ],
 )
 def test_a_damaged_partition_is_told_by_line(make_tree, lines, words):

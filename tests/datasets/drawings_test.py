@@ -123,7 +123,12 @@ def test_a_photograph_on_an_even_ground_is_a_photograph(change, ground):
 
 @pytest.mark.parametrize('size', [28, 280])
 def test_thick_digits_are_drawings(size):
-  digits = datasets.load('mnist', 'test', size=size, channels=3).images[:30]
+  digits = [
+      np.asarray(Image.fromarray(digit).resize((size, size)))
+      for digit in datasets.load('mnist', 'test', size=28, channels=3).images[
+          :30
+      ]
+  ]
   assert all(drawings.look(digit).is_drawing for digit in digits)
   assert all(drawings.look(255 - digit).is_light for digit in digits)
 

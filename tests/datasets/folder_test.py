@@ -122,6 +122,16 @@ def test_crop_keeps_the_middle_and_pad_adds_paper(tmp_path):
   np.testing.assert_array_equal(padded[12:], 255)
 
 
+@pytest.mark.parametrize('fit', folder.FITS)
+@pytest.mark.parametrize('shape', [(1, 900), (900, 1)])
+def test_a_strip(tmp_path, fit, shape):
+  path = tmp_path / 'a.png'
+  Image.fromarray(np.zeros(shape, np.uint8)).save(path)
+  image = _read(path, 1, 8, fit=fit)[..., 0]
+  # Paper is added around a line of a pixel.
+  assert image.mean() == pytest.approx(0 if fit == 'crop' else 255 * 7 / 8)
+
+
 def test_scales_by_area(tmp_path):
   path = tmp_path / 'a.png'
   # A checkerboard of single pixels is gray from afar, not aliased.
@@ -163,6 +173,46 @@ def test_hold_out(tmp_path):
   # a/00 ... a/18, b/01 ... b/19: the tenth and the twentieth are held out.
   assert values['test'] == [18, 19]
   assert values['train'] == [*range(0, 18, 2), *range(1, 19, 2)]
+
+
+@pytest.mark.parametrize(
+    'ending',
+    'webp avif bmp gif tif TIFF jp2 ppm jfif apng jpe'.split(),
+)
+def test_kinds_of_files_in_a_folder(tmp_path, ending):
+  kind = pictures.FORMATS[f'.{ending.lower()}']
+  _plain((10, 200, 30), mode='RGB').save(tmp_path / f'a.{ending}', kind)
+  images = folder.load('train', data_dir=str(tmp_path), size=2).images
+  assert images.shape == (1, 2, 2, 3)
+  np.testing.assert_allclose(images[0, 0, 0], (10, 200, 30), atol=12)
+
+
+def test_pictures_behind_links(tmp_path):
+  data, elsewhere = tmp_path / 'data', tmp_path / 'elsewhere'
+  for path, value in ((data, 1), (elsewhere, 2)):
+    path.mkdir()
+    _plain(value).save(path / 'a.png')
+  (data / 'b').symlink_to(elsewhere)
+  (data / 'c.png').symlink_to(elsewhere / 'a.png')
+  (data / 'd').symlink_to(data)
+  images = folder.load('train', data_dir=str(data), size=2).images
+  assert images[:, 0, 0, 0].tolist() == [1, 2, 2]
+
+
+def test_what_cannot_be_read_is_left_out_by_name(tmp_path, caplog):
+  for i in range(12):
+    _plain(i).save(tmp_path / f'{i:02}.png')
+  (tmp_path / '03.png').write_bytes(b'junk')
+  (tmp_path / '04.png').unlink()
+  (tmp_path / '04.png').symlink_to(tmp_path / 'nowhere')
+  (tmp_path / 'phone.heic').write_bytes(b'junk')
+  train = folder.load('train', data_dir=str(tmp_path), size=2).images
+  # The tenth is held out, as if all could be read.
+  assert train[:, 0, 0, 0].tolist() == [0, 1, 2, 5, 6, 7, 8, 10, 11]
+  words = [record.getMessage() for record in caplog.records]
+  assert len(words) == 3 and not any('\n' in line for line in words)
+  for line, part in zip(words, ('phone.heic', '03.png', '04.png')):
+    assert part in line
 
 
 def test_own_splits(tmp_path):

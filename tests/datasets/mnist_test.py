@@ -12,6 +12,7 @@ import pytest
 from spiral_jax import files
 from spiral_jax.datasets import archives
 from spiral_jax.datasets import mnist
+from spiral_jax.datasets import trees
 
 _NAMES = tuple(mnist._OFFICIAL)
 
@@ -144,6 +145,51 @@ def test_reads_dotted_names(tmp_path, official):
       },
   )
   assert len(mnist.load('train', data_dir=str(tmp_path)).images) == 3
+
+
+@pytest.mark.parametrize('place', ['{0}/{0}', '{0}/{1}', 'archive/{0}/{1}'])
+def test_files_unpacked_into_folders_of_their_names(tmp_path, official, place):
+  for name, content in official.items():
+    name = name.removesuffix('.gz')
+    path = tmp_path / place.format(name, name.replace('-idx', '.idx'))
+    path.parent.mkdir(parents=True)
+    path.write_bytes(gzip.decompress(content))
+  assert len(mnist.load('train', data_dir=str(tmp_path)).images) == 3
+
+
+def test_files_that_a_browser_unpacked_under_their_old_names(
+    tmp_path, official
+):
+  _write(
+      tmp_path,
+      {name: gzip.decompress(content) for name, content in official.items()},
+  )
+  assert len(mnist.load('test', data_dir=str(tmp_path)).images) == 3
+  # And some that are packed, but not by name.
+  path = tmp_path / 'images'
+  path.write_bytes(official['t10k-images-idx3-ubyte.gz'])
+  assert mnist.idx.read(path, 3).shape == (3, 28, 28)
+
+
+@pytest.mark.parametrize('shape', [(0, 28, 28), (3, 0, 28), (3, 28, 0)])
+def test_files_without_pixels(tmp_path, shape):
+  for name, array in (
+      ('t10k-images-idx3-ubyte', np.ones(shape)),
+      ('t10k-labels-idx1-ubyte', np.ones(shape[0])),
+  ):
+    (tmp_path / name).write_bytes(_idx(array.astype(np.uint8)))
+  with pytest.raises(ValueError) as error:
+    mnist.load('test', data_dir=str(tmp_path))
+  _one_line(error, str(tmp_path), 'empty', ' x '.join(map(str, shape)))
+
+
+def test_an_archive_that_unpacks_to_more_than_memory(tmp_path, monkeypatch):
+  monkeypatch.setattr(trees, 'MOST', 1000)
+  path = tmp_path / 'images.gz'
+  path.write_bytes(gzip.compress(_idx(np.ones((3, 28, 28), np.uint8))))
+  with pytest.raises(ValueError) as error:
+    mnist.idx.read(path, 3)
+  _one_line(error, str(path), 'more than 1000 bytes')
 
 
 def test_wrong_checksum(tmp_path, official):

@@ -108,6 +108,35 @@ def test_reads_archives_and_folders(
   _assert_small(omniglot.load(split, data_dir=str(tmp_path), size=105))
 
 
+@pytest.mark.parametrize(
+    'place',
+    ['images_background/{}', 'omniglot-master/python/{}', 'archive/{}'],
+)
+def test_folders_as_other_programs_unpack_them(tmp_path, place):
+  for name, content in _files('train').items():
+    _unpack(tmp_path, {place.format(name): content})
+    # What is there twice counts once.
+    _unpack(tmp_path, {place.format(f'images_background/{name}'): b'junk'})
+  _assert_small(omniglot.load('train', data_dir=str(tmp_path), size=105))
+
+
+def test_an_archive_with_backslashes(tmp_path, official):
+  files = {k.replace('/', '\\'): v for k, v in _files('train').items()}
+  _write(tmp_path, official | {'images_background.zip': _zip(files)})
+  _assert_small(omniglot.load('train', data_dir=str(tmp_path), size=105))
+
+
+def test_alphabets_whose_names_are_not_utf_8(tmp_path):
+  files = {
+      name.replace('Greek', 'Gr\udce9ek'): content
+      for name, content in _files('train').items()
+  }
+  _unpack(tmp_path, files)
+  _assert_small(omniglot.load('train', data_dir=str(tmp_path), size=105))
+  names = ['Gr\udce9ek/character01/0001_01.png']
+  assert len(omniglot._digest(names, np.zeros((1, 105, 105), bool))) == 64
+
+
 def test_background_is_for_training_and_evaluation_is_held_out(
     tmp_path, official
 ):
@@ -205,6 +234,7 @@ def test_truncated_archive(tmp_path, official, share):
     [
         (b'', ['cannot be read', '0 bytes']),
         (b'no picture', ['no known kind of picture']),
+        (_png(np.eye(105, dtype=bool))[:150], ['cannot be read', '150 bytes']),
         (_png(np.zeros((105, 104), bool)), ['104 x 105 pixels', '105 x 105']),
     ],
 )

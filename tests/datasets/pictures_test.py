@@ -126,7 +126,10 @@ def test_profiles_that_do_not_fit_are_ignored(icc):
 def test_cie_lab():
   color = Image.new('RGB', (2, 2), (200, 100, 40))
   to_lab = ImageCms.buildTransform(
-      ImageCms.createProfile('sRGB'), ImageCms.createProfile('LAB'), 'RGB', 'LAB'
+      ImageCms.createProfile('sRGB'),
+      ImageCms.createProfile('LAB'),
+      'RGB',
+      'LAB',
   )
   lab = ImageCms.applyTransform(color, to_lab)
   content = encoded(lab, 'TIFF')

@@ -172,3 +172,32 @@ def test_as_many_images_as_scenes(tmp_path, count):
   with pytest.raises(ValueError, match=f'7 images for {count} scenes'):
     scenes.save(path, count, [_images()], objects=_objects(), settings=SETTINGS)
   assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    'images',
+    [
+        np.zeros((0, 8, 8, 3), np.uint8),
+        np.zeros((7, 8, 8, 3)),
+        np.zeros((7, 8), np.uint8),
+    ],
+)
+def test_images_that_are_none(tmp_path, images):
+  _save(tmp_path)
+  _rewrite(tmp_path, images=images)
+  _fails(tmp_path, ValueError, 'is no file of scenes', str(images.shape))
+
+
+def test_a_checksum_with_a_mark_or_in_capitals(tmp_path):
+  _save(tmp_path)
+  path = tmp_path / 'train.npz.sha256'
+  text = path.read_text()
+  for content in (
+      text.encode('utf-8-sig'),
+      text.encode('utf-16'),
+      text.upper().encode(),
+  ):
+    path.write_bytes(content)
+    assert len(scenes.load('train', data_dir=str(tmp_path)).images) == 7
+  path.write_bytes(b'')
+  _fails(tmp_path, ValueError, 'is damaged')

@@ -1,5 +1,7 @@
 """Images of every kind and of either polarity, as an agent sees them."""
 
+import os
+
 import numpy as np
 from PIL import Image
 from PIL import ImageDraw
@@ -148,6 +150,79 @@ def test_a_drawing_on_nothing_and_one_in_white_are_drawings(tmp_path):
   rgba[..., 3] = 255 - ink()
   assert kind(save(tmp_path / 'a.png', rgba)) == 'drawing'
   assert kind(save(tmp_path / 'b.png', 255 - ink())) == 'drawing'
+
+
+def test_kinds_are_guessed_for_each_image(tmp_path):
+  portraits = datasets.load('celeba', 'test').images
+  for i in range(3):
+    save(tmp_path / f'drawing{i}.png', np.roll(ink(), 2 * i))
+  for i in range(2):
+    save(tmp_path / f'photo{i}.webp', portraits[i])
+  red = np.where(ink()[..., np.newaxis], 255, [220, 30, 30])
+  save(tmp_path / 'red.png', red.astype(np.uint8))
+  (tmp_path / 'broken.jpg').write_bytes(b'junk')
+  assert user_images.kinds(tmp_path) == {
+      'drawing0': 'drawing',
+      'drawing1': 'drawing',
+      'drawing2': 'drawing',
+      'photo0': 'photograph',
+      'photo1': 'photograph',
+      'red': 'colored drawing',
+  }
+
+
+@pytest.mark.parametrize('least', [0, 130])
+def test_a_photograph_that_is_cut_out_is_neither_drawing_nor_inverted(
+    tmp_path, least
+):
+  portrait = datasets.load('celeba', 'test').images[0].astype(float)
+  rgba = np.zeros((64, 64, 4), np.uint8)
+  rgba[..., :3] = least + portrait * (255 - least) / 255
+  rgba[12:52, 12:52, 3] = 255
+  path = save(tmp_path / 'a.png', rgba)
+  assert kind(path) == 'photograph'
+  image = read(path)
+  assert image[0, 0] == 255
+  luma = rgba[16:48, 16:48, :3] @ np.array([0.299, 0.587, 0.114])
+  np.testing.assert_allclose(image[4:12, 4:12].mean(), luma.mean(), atol=4)
+
+
+def test_chalk_is_dark_ink_on_paper_and_photographs_at_night_are_not(tmp_path):
+  board = np.where(ink(), 100, 200).astype(np.uint8)
+  image = read(save(tmp_path / 'a.png', board))
+  assert image[0, 0] == 255 and image[6, 6] == 0
+  portrait = datasets.load('celeba', 'test', channels=1).images[0, ..., 0]
+  night = np.pad(portrait, 8)
+  image = read(save(tmp_path / 'b.png', night))
+  assert image[0, 0] == 0 and image.max() > 100
+
+
+def test_hairlines_of_a_large_scan_are_seen(tmp_path):
+  page = Image.new('1', (6000, 5000), 1)
+  ImageDraw.Draw(page).line([(1500, 1500), (4500, 3500)], fill=0, width=2)
+  page.save(tmp_path / 'a.png')
+  image = read(tmp_path / 'a.png')
+  assert image.min() < 30
+  assert 0.05 < np.mean(image < 128) < 0.15
+
+
+def test_names_that_are_not_utf_8_can_be_printed(tmp_path):
+  for name in (b'caf\xe9.png', b'caf\xe8.png'):
+    with open(os.fsencode(tmp_path) + b'/' + name, 'wb') as file:
+      Image.fromarray(ink()).save(file, 'PNG')
+  names, _ = user_images.read(tmp_path, size=16, channels=1)
+  assert names == ['caf\ufffd.png', 'caf\ufffd.png_']
+  assert '\n'.join(names).encode()
+
+
+def test_damaged_images_of_a_folder_are_left_out(tmp_path):
+  save(tmp_path / 'a.png', ink())
+  (tmp_path / 'b.png').write_bytes(b'junk')
+  names, images = user_images.read(tmp_path, size=16, channels=1)
+  assert names == ['a'] and images.shape == (1, 16, 16, 1)
+  (tmp_path / 'a.png').write_bytes(b'junk')
+  with pytest.raises(ValueError, match='a.png cannot be read'):
+    user_images.read(tmp_path, size=16, channels=1)
 
 
 def test_a_folder_is_read_in_order_and_names_differ(tmp_path):

@@ -1,5 +1,6 @@
 """Drawing images with a trained agent, on a run of seconds."""
 
+import io
 import json
 import re
 import types
@@ -7,11 +8,13 @@ import types
 import numpy as np
 from PIL import Image
 import pytest
+import rich.console
 
 from environments import optional
 from environments import painting
 from experiments import draw
 from spiral_jax import agents
+from spiral_jax import datasets
 from spiral_jax import evaluation
 from spiral_jax import training
 from spiral_jax.datasets import user_images
@@ -196,6 +199,37 @@ def test_an_image_becomes_files_of_every_kind(tmp_path, painting_run):
       program.render()[np.newaxis], target[np.newaxis]
   )
   assert mark == pytest.approx(error[0], abs=1e-4)
+
+
+def test_weights_are_guessed_for_each_image(tmp_path):
+  portraits = datasets.load('celeba', 'test').images
+  for i in range(6):
+    _save(tmp_path / f'line[{i}].png', np.roll(_ink(), i))
+  _save(tmp_path / 'photo.webp', portraits[0])
+  red = np.where(_ink()[..., np.newaxis], 255, [220, 30, 30])
+  _save(tmp_path / 'red.png', red.astype(np.uint8))
+  output = io.StringIO()
+  console = rich.console.Console(file=output, width=200)
+  images = user_images.find(tmp_path)
+  sources = draw._guessed(console, images)
+  lines = [f'line[{i}]' for i in range(6)]
+  assert {weights: [*some] for weights, some in sources.items()} == {
+      'characters': lines,
+      'portraits': ['red', 'photo'],
+  }
+  printed = output.getvalue()
+  assert f'--weights=characters: {", ".join(lines[:5])} and 1 more' in printed
+  assert 'a colored drawing, drawn by --weights=portraits: red' in printed
+  assert 'a photograph, drawn by --weights=portraits: photo' in printed
+  assert 'a guess; --weights=NAME' in printed
+
+
+def test_an_overview_of_gray_and_colored_pictures_is_in_color():
+  gray = np.full((4, 4, 1), 9, np.uint8)
+  color = np.full((4, 4, 3), (1, 2, 3), np.uint8)
+  stacked = draw._stacked([gray, color])
+  np.testing.assert_array_equal(stacked[:, 0, 0], [[9, 9, 9], [1, 2, 3]])
+  assert draw._stacked([gray, gray]).shape == (2, 4, 4, 1)
 
 
 def test_a_missing_library_costs_only_what_needs_it(
