@@ -396,6 +396,7 @@ def _digits(rng: np.random.Generator, folder: pathlib.Path) -> None:
     name = name.replace('-idx', '.idx') if rng.random() < 0.2 else name
     (folder / name).write_bytes(content)
   digits = mnist.load('test', data_dir=str(folder), size=8)
+  assert digits.labels is not None
   assert len(digits.images) == len(digits.labels) > 0
 
 
@@ -421,6 +422,7 @@ def _characters(rng: np.random.Generator, folder: pathlib.Path) -> None:
         damaged(rng, packed.getvalue(), share_sound=0.5)
     )
   drawings = omniglot.load('train', data_dir=str(folder), size=8)
+  assert drawings.labels is not None
   assert len(drawings.images) == len(drawings.labels) > 0
 
 
@@ -460,7 +462,7 @@ def _scenes(rng: np.random.Generator, folder: pathlib.Path) -> None:
   }
   arrays |= {part: np.zeros((count, 2), np.uint16) for part in scenes.PARTS}
   stream = io.BytesIO()
-  np.savez(stream, **arrays)
+  np.savez(stream, allow_pickle=False, **arrays)
   content = damaged(rng, stream.getvalue(), share_sound=0.3)
   path = folder / 'train.npz'
   path.write_bytes(content)

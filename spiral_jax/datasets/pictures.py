@@ -196,7 +196,8 @@ def _flat(image: Image.Image, paper: int, factor: int) -> Image.Image:
     white = 255.0 if bool((np.asarray(image) > 1).any()) else 1.0
   if factor == 1:
     return _on_paper(image, paper, white)
-  result = Image.new('RGB', tuple(math.ceil(s / factor) for s in image.size))
+  width, height = (math.ceil(side / factor) for side in image.size)
+  result = Image.new('RGB', (width, height))
   rows = factor * max(1, _BAND // (image.width * factor))
   for top in range(0, image.height, rows):
     bottom = min(top + rows, image.height)
@@ -255,14 +256,14 @@ def _in_srgb(image: Image.Image, info: dict[Any, Any]) -> Image.Image:
   if image.mode == 'LAB':
     transform = _transform(None, 'LAB')
     assert transform is not None
-    return ImageCms.applyTransform(image, transform)
+    return _transformed(image, transform)
   if isinstance(profile, bytes) and profile:
     # Gray pictures may have a profile of colors.
     for mode in dict.fromkeys((image.mode, 'RGB')):
       transform = _transform(profile, mode)
       if transform is not None:
         image = image if image.mode == mode else image.convert(mode)
-        return ImageCms.applyTransform(image, transform)
+        return _transformed(image, transform)
   elif (
       isinstance(gamma, float)
       and 'srgb' not in info
@@ -279,6 +280,14 @@ def _in_srgb(image: Image.Image, info: dict[Any, Any]) -> Image.Image:
     table = np.rint(255 * encoded).astype(int).tolist()
     image = image.point(table * len(image.getbands()))
   return image.convert('RGB')
+
+
+def _transformed(
+    image: Image.Image, transform: ImageCms.ImageCmsTransform
+) -> Image.Image:
+  result = ImageCms.applyTransform(image, transform)
+  assert result is not None  # It is None only where it is made in place.
+  return result
 
 
 @functools.lru_cache(maxsize=8)  # The pictures of a folder share a few.

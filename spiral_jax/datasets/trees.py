@@ -26,7 +26,7 @@ def find(folder: pathlib.Path) -> list[str]:
   """
   names = []
   searched = set()
-  folders, links = [''], []
+  folders, links = [''], list[str]()
   while folders or links:
     here = folders.pop() if folders else links.pop(0)
     try:
