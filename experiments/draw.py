@@ -239,9 +239,10 @@ def main(argv: Sequence[str]) -> None:
   sizes = [_size(text) for text in _SIZES.value]
   path = pathlib.Path(_IMAGE.value).expanduser()
   out_dir = pathlib.Path(_OUT_DIR.value).expanduser()
-  images = user_images.find(path)
   source = _RUN_DIR.value or _WEIGHTS.value
-  sources = {source: images} if source else _guessed(console, images)
+  sources: Mapping[str, pathlib.Path | Mapping[str, pathlib.Path]] = (
+      {source: path} if source else _guessed(console, user_images.find(path))
+  )
   names: list[str] = []
   targets: list[np.ndarray] = []
   drawings: list[Drawing] = []
