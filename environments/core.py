@@ -11,12 +11,15 @@ Axes: N canvases, H height, W width, C channels.
 from collections.abc import Callable, Mapping
 import dataclasses
 import math
+import numbers
 from typing import Any, NamedTuple, Protocol
 
 import dm_env
 from dm_env import specs
 import numpy as np
 import numpy.typing as npt
+
+from environments import reprs
 
 
 class Part(specs.DiscreteArray):
@@ -390,7 +393,12 @@ def check_int(
       or not low <= value <= (math.inf if high is None else high)
   ):
     span = f'{low} or more' if high is None else f'from {low} to {high}'
-    raise ValueError(f'{name} is {value!r}, must be an int, {span}')
+    raise ValueError(f'{name} is {reprs.short(value)}, must be an int, {span}')
+
+
+def is_number(value: object) -> bool:
+  """Returns true for an int or a float, of Python or NumPy, but not a bool."""
+  return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def check_command(

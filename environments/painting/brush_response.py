@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 _SPEED = 45.0
 _MAPPED = 0.5
 _SLOPE = 0.015
+# Of the logarithm of the radius, far beyond what libmypaint's bounds admit.
+_MAX_CHANGE = 20.0
 
 
 class Response(NamedTuple):
@@ -63,10 +65,12 @@ class BrushSettings:
         self.base('dabs_per_actual_radius') + self.base('dabs_per_basic_radius')
     )
     dabs = max(dabs, 1.0)
-    corrected = 1.0 + self.base('opaque_linearize') * (dabs - 1.0)
+    linearize = max(self.base('opaque_linearize'), 0.0)
+    corrected = 1.0 + linearize * (dabs - 1.0)
     name = 'radius_logarithmic'
+    change = value(name) - self.base(name)
     return Response(
-        radius=math.exp(value(name) - self.base(name)),
+        radius=math.exp(min(max(change, -_MAX_CHANGE), _MAX_CHANGE)),
         opacity=1.0 - (1.0 - dab) ** (dabs / corrected),
     )
 

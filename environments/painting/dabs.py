@@ -20,6 +20,7 @@ _TIMES = np.linspace(0.0, 1.0, strokes.STEPS_PER_STROKE + 1)
 _FINER = 8  # Line segments between two points when measuring lengths.
 _SLOW = 100.0  # slow_tracking is in hundredths of a second.
 _AT_ONCE = 0.99  # Share of a distance covered in one step that counts as all.
+_DENSE = 10_000  # Dabs from a point to the next; more are as good as a line.
 _MIN_RADIUS, _MAX_RADIUS = 0.2, 1000.0  # libmypaint's bounds, pixels.
 
 
@@ -92,6 +93,12 @@ class _Row:
       dabs = left * dabs_a_pixel + seconds * self._per_second
       if self._dabs + dabs < 1.0:
         break
+      if dabs > _DENSE:
+        found.append(self._brush_x)
+        self._go(x, dabs)
+        self._dabs = 0.0
+        found.append(self._brush_x)
+        return found
       step = 1.0 - self._dabs
       seconds -= seconds * step / dabs
       self._go(self._x + left * step / dabs, step)

@@ -37,7 +37,7 @@ def enlarge(
 
   Args:
     settings: settings of the original canvas.
-    brush: JSON text of a libmypaint brush.
+    brush: JSON text of a libmypaint brush, checked by `brush_file.check`.
     size: height and width of the larger canvas, pixels. At the original size
       nothing changes, to the last bit.
 
@@ -57,7 +57,10 @@ def enlarge(
     settings = dataclasses.replace(
         settings,
         canvas_size=size,
-        brush_sizes=tuple(factor * radius for radius in settings.brush_sizes),
+        brush_sizes=tuple(
+            min(factor * radius, settings_lib.MAX_CANVAS_SIZE)
+            for radius in settings.brush_sizes
+        ),
     )
   return Enlarged(
       settings, brush, finer * strokes_lib.STEPS_PER_STROKE, seconds / finer
@@ -66,21 +69,17 @@ def enlarge(
 
 def _enlarge_brush(brush: bytes, factor: float) -> bytes:
   """Returns a brush whose times and lengths are `factor` times as long."""
-  try:
-    record = json.loads(brush)
-    for name, enlarged in _settings(factor).items():
-      setting = record['settings'].get(name)
-      if setting is not None:
-        base = setting['base_value']
-        setting['base_value'] = enlarged(base)
-        # Inputs add to the base value. They scale for settings that are lengths
-        # or times, but not for logarithms (no classic brush has such inputs).
-        if name in _LINEAR:
-          for curve in setting.get('inputs', {}).values():
-            for point in curve:
-              point[1] *= factor
-  except (ValueError, KeyError, TypeError, AttributeError):
-    return brush  # libmypaint rejects it with its usual error.
+  record = json.loads(brush)
+  for name, enlarged in _settings(factor).items():
+    setting = record['settings'].get(name)
+    if setting is not None:
+      setting['base_value'] = enlarged(setting['base_value'])
+      # Inputs add to the base value. They scale for settings that are lengths
+      # or times, but not for logarithms (no classic brush has such inputs).
+      if name in _LINEAR:
+        for curve in setting['inputs'].values():
+          for point in curve:
+            point[1] *= factor
   return json.dumps(record).encode()
 
 
@@ -96,8 +95,14 @@ def _settings(factor: float) -> dict[str, Callable[[float], float]]:
   """Returns a function for each setting that changes, in brush files' units."""
 
   def log_of_length(unit: float) -> Callable[[float], float]:
-    # libmypaint's filters act over a length of exp(unit * value) - 1.
-    return lambda value: math.log1p(factor * math.expm1(unit * value)) / unit
+    # libmypaint's filters act over a length of exp(unit * value) - 1, and only
+    # if that is positive.
+    def enlarged(value: float) -> float:
+      if value <= 0.0:
+        return value
+      return math.log1p(factor * math.expm1(unit * value)) / unit
+
+    return enlarged
 
   return {
       **dict.fromkeys(_LINEAR, lambda value: factor * value),

@@ -6,6 +6,7 @@ import pathlib
 
 import numpy as np
 
+from environments.painting import dab_limits
 from environments.painting import library
 from environments.painting import strokes as strokes_lib
 
@@ -60,6 +61,7 @@ class NativeCanvases:
         channels,
         is_white,
         seconds_per_point,
+        dab_limits.max_work(size),
         ctypes.byref(error),
     )
     if not self._painter:
@@ -95,9 +97,13 @@ class NativeCanvases:
     return pixels
 
   def draw(self, strokes: strokes_lib.Strokes) -> np.ndarray:
-    """Draws one command on each canvas; returns them as `reset` does."""
+    """Draws one command on each canvas; returns them as `reset` does.
+
+    Raises:
+      ValueError: if the brush asks for too many dabs, see dab_limits.py.
+    """
     pixels = np.empty(self._shape, np.uint8)
-    self._functions.painter_draw(
+    if self._functions.painter_draw(
         self._painter,
         _pointer(strokes.is_paint),
         _pointer(strokes.is_jump),
@@ -107,7 +113,8 @@ class NativeCanvases:
         strokes.points.shape[1],
         self._num_threads,
         _pointer(pixels),
-    )
+    ):
+      raise ValueError(dab_limits.EXHAUSTED)
     return pixels
 
 
@@ -130,13 +137,14 @@ def _functions() -> ctypes.CDLL:
       integer,
       integer,
       ctypes.c_double,
+      ctypes.c_double,
       pointer,
   ]
   functions.painter_free.restype = None
   functions.painter_free.argtypes = [pointer]
   functions.painter_reset.restype = integer
   functions.painter_reset.argtypes = [pointer, real, integer, pointer]
-  functions.painter_draw.restype = None
+  functions.painter_draw.restype = integer
   functions.painter_draw.argtypes = (
       [pointer] * 6 + [integer, integer] + [pointer]
   )

@@ -4,19 +4,24 @@ Slower than native.py, with the same pixels; for machines on which the extension
 was not built.
 """
 
+from collections.abc import Callable
 import ctypes
 import functools
+import math
 
 import numpy as np
 
+from environments.painting import dab_limits
 from environments.painting import library
 from environments.painting import strokes as strokes_lib
 
 # Indices of brush settings, from mypaint-brush-settings-gen.h.
 _RADIUS_LOGARITHMIC = 3
+_DABS_PER = (6, 7, 8)  # Basic radius, actual radius, second.
 _COLOR_H, _COLOR_S, _COLOR_V = 20, 21, 22
 
 _TILE_SIZE = 64  # Pixels; libmypaint's constant.
+_MARGIN = 2.0  # Pixels around a dab, more than antialiasing reaches.
 _ONE = 1 << 15  # 1.0 in libmypaint's fixed point.
 
 
@@ -34,11 +39,20 @@ class _TileRequest(ctypes.Structure):
   ]
 
 
+_pointer, _integer, _real = ctypes.c_void_p, ctypes.c_int, ctypes.c_float
+_DrawDab = ctypes.CFUNCTYPE(_integer, _pointer, *[_real] * 13)
+_GetColor = ctypes.CFUNCTYPE(
+    None, _pointer, *[_real] * 3, *[ctypes.POINTER(_real)] * 4
+)
+
+
 class _TiledSurface(ctypes.Structure):
-  """MyPaintTiledSurface, which libmypaint fills in; only its size matters."""
+  """MyPaintTiledSurface, which libmypaint fills in."""
 
   _fields_ = [
-      ('functions', ctypes.c_void_p * 6),
+      ('draw_dab', _DrawDab),
+      ('get_color', _GetColor),
+      ('functions', ctypes.c_void_p * 4),
       ('refcount', ctypes.c_int),
       ('tile_request_functions', ctypes.c_void_p * 2),
       ('surface_do_symmetry', ctypes.c_int),
@@ -69,6 +83,7 @@ class PortableCanvases:
       channels: int,
       is_white: bool,
       seconds_per_point: float,
+      is_trusted: bool = False,
   ):
     """Initializes canvases, which `reset` must clear before the first draw.
 
@@ -79,6 +94,8 @@ class PortableCanvases:
       channels: number of channels, 1 or 3.
       is_white: whether a clear canvas is white; otherwise it is transparent.
       seconds_per_point: time between two points of a stroke.
+      is_trusted: whether the brush is known to keep to dab_limits.py, so that
+        its dabs need not be looked at, which takes up to three times as long.
 
     Raises:
       ImportError: if libmypaint is missing.
@@ -93,7 +110,9 @@ class PortableCanvases:
         (count, across, across, _TILE_SIZE, _TILE_SIZE, 4), np.uint16
     )
     for tiles in self._tiles:
-      self._canvases.append(_Canvas(tiles, self._background, seconds_per_point))
+      self._canvases.append(
+          _Canvas(tiles, size, self._background, seconds_per_point, is_trusted)
+      )
 
   def close(self) -> None:
     """Frees the canvases."""
@@ -121,8 +140,13 @@ class PortableCanvases:
     return self._read()
 
   def draw(self, strokes: strokes_lib.Strokes) -> np.ndarray:
-    """Draws one command on each canvas; returns them as `reset` does."""
+    """Draws one command on each canvas; returns them as `reset` does.
+
+    Raises:
+      ValueError: if the brush asks for too many dabs, see dab_limits.py.
+    """
     for index, canvas in enumerate(self._canvases):
+      canvas.start_command()
       points = strokes.points[index].tolist()
       if not strokes.is_paint[index]:
         canvas.lift_to(*points[-1][:2])
@@ -150,7 +174,12 @@ class _Canvas:
   """A tiled surface of libmypaint and the brush that draws on it."""
 
   def __init__(
-      self, tiles: np.ndarray, background: int, seconds_per_point: float
+      self,
+      tiles: np.ndarray,
+      size: int,
+      background: int,
+      seconds_per_point: float,
+      is_trusted: bool,
   ):
     """Initializes a surface on `tiles`, uint16 `[T, T, 64, 64, 4]`."""
     self._seconds = seconds_per_point
@@ -164,6 +193,9 @@ class _Canvas:
     self._library.mypaint_tiled_surface_init(
         self._surface_pointer, *self._tile_functions
     )
+    self._guard = _Guard(size, is_white=background == _ONE)
+    if not is_trusted:
+      self._guard.attach(self._surface)
 
   def __del__(self):
     self.close()
@@ -183,6 +215,14 @@ class _Canvas:
     self._brush = self._library.mypaint_brush_new()
     if not self._library.mypaint_brush_from_string(self._brush, json):
       raise ValueError('libmypaint does not take the brush: is it a .myb file?')
+    # Not a method: the canvas would keep itself alive through it.
+    self._guard.start_episode(
+        functools.partial(_stop, self._library, self._brush)
+    )
+
+  def start_command(self) -> None:
+    """Allows the brush as much work as one command may cost."""
+    self._guard.start_command()
 
   def lift_to(self, x: float, y: float) -> None:
     self._library.mypaint_brush_reset(self._brush)
@@ -204,6 +244,113 @@ class _Canvas:
     for x, y, pressure in points:
       stroke_to(brush, surface, x, y, pressure, 0.0, 0.0, self._seconds)
     self._library.mypaint_surface_end_atomic(surface, None)
+    self._guard.check()
+
+
+def _stop(functions: ctypes.CDLL, brush: int) -> None:
+  """Ends libmypaint's loop over dabs, which ends where none is due."""
+  for setting in _DABS_PER:
+    functions.mypaint_brush_set_base_value(brush, setting, 0.0)
+
+
+class _Guard:
+  """Stands between brush and surface; see dab_limits.py.
+
+  libmypaint asserts some of what is checked here, which would end the process.
+  """
+
+  def __init__(self, size: int, is_white: bool):
+    self._size = size
+    self._max_work = dab_limits.max_work(size)
+    self._background = 1.0 if is_white else 0.0
+    self._work_left = 0.0
+    self._stop: Callable[[], None] = lambda: None
+    self._fault: BaseException | None = None
+
+  def attach(self, surface: _TiledSurface) -> None:
+    """Puts the guard in front of the functions that libmypaint gave."""
+    # Copies: what a field of a structure gives is a reference to the field.
+    self._draw = _DrawDab(ctypes.cast(surface.draw_dab, _pointer).value)
+    self._get = _GetColor(ctypes.cast(surface.get_color, _pointer).value)
+    surface.draw_dab = _DrawDab(self._draw_dab)
+    surface.get_color = _GetColor(self._get_color)
+
+  def start_episode(self, stop: Callable[[], None]) -> None:
+    """Forgets a fault; `stop` is called where the brush must stop."""
+    self._fault = None
+    self._stop = stop
+    self.start_command()
+
+  def start_command(self) -> None:
+    self._work_left = self._max_work
+
+  def check(self) -> None:
+    """Raises what came up while libmypaint drew."""
+    if self._fault is not None:
+      raise self._fault
+
+  def _spend(self, pixels: float) -> None:
+    self._work_left -= dab_limits.DAB_WORK + pixels
+    if self._work_left < 0.0:
+      self._end(ValueError(dab_limits.EXHAUSTED))
+
+  def _is_near(self, center: float, radius: float) -> bool:
+    return dab_limits.covered(center, radius + _MARGIN, self._size) > 0.0
+
+  def _end(self, fault: BaseException) -> None:
+    self._fault = self._fault or fault
+    self._stop()
+
+  def _draw_dab(self, surface, x, y, radius, *rest) -> int:
+    try:
+      red, green, blue, opaque, hardness, alpha, ratio, angle, *modes = rest
+      if (
+          not _is_placed(x, y, radius)
+          or not abs(ratio) <= dab_limits.LARGEST_RATIO
+          or not abs(angle) <= dab_limits.LARGEST_ANGLE
+          or not hardness >= dab_limits.SMALLEST_HARDNESS
+          or any(map(math.isnan, (red, green, blue, opaque, alpha, *modes)))
+      ):
+        self._spend(0.0)
+        return 0
+      width = dab_limits.covered(x, radius, self._size)
+      height = dab_limits.covered(y, radius, self._size)
+      self._spend(width * height)
+      if modes[1] > 0.0 and _fixed(red) == _fixed(green) == _fixed(blue):
+        # libmypaint divides by 0 where it colorizes with an exact gray.
+        blue = (_fixed(blue) - 1 if _fixed(blue) else 1) / _ONE
+        rest = (red, green, blue, *rest[3:])
+      if not self._is_near(x, radius) or not self._is_near(y, radius):
+        return 1  # libmypaint would keep an operation for each tile out there.
+      return self._draw(surface, x, y, radius, *rest)
+    except BaseException as fault:  # Ctrl-C, for one. C knows no exceptions.
+      self._end(fault)
+      return 0
+
+  def _get_color(self, surface, x, y, radius, *channels) -> None:
+    try:
+      if _is_placed(x, y, radius):
+        self._spend(4.0 * radius * radius)
+        self._get(surface, x, y, radius, *channels)
+        return
+      self._spend(0.0)
+    except BaseException as fault:
+      self._end(fault)
+    for channel in channels:
+      channel[0] = self._background
+
+
+def _fixed(value: float) -> int:
+  """Returns a color's channel in libmypaint's fixed point."""
+  return int(min(max(value, 0.0), 1.0) * _ONE)
+
+
+def _is_placed(x: float, y: float, radius: float) -> bool:
+  return (
+      abs(x) <= dab_limits.FARTHEST
+      and abs(y) <= dab_limits.FARTHEST
+      and radius <= dab_limits.LARGEST_RADIUS
+  )
 
 
 def _tile_functions(tiles: np.ndarray, background: int):

@@ -26,6 +26,7 @@ from environments.painting import settings as settings_lib
 from environments.painting import svg
 from environments.painting import trace as trace_lib
 
+_MAX_BYTES = 2 << 30  # Of all frames of a program.
 _MILLIMETERS = 100.0  # Default size of a plotter's picture.
 
 
@@ -188,7 +189,7 @@ class Program:
       ValueError: if the size is out of range or the brush is unknown.
     """
     *_, canvas = self._paint(size, brush)
-    return canvas
+    return _reduce(canvas, self._side(size))
 
   def frames(
       self, size: int | None = None, brush: str | None = None
@@ -199,9 +200,18 @@ class Program:
       uint8 `[T + 1, size, size, C]`.
 
     Raises:
-      ImportError, FileNotFoundError, ValueError: as `render` does.
+      ImportError, FileNotFoundError: as `render` does.
+      ValueError: as `render` does, or if the frames would take 2 GiB or more.
     """
-    return np.stack(list(self._paint(size, brush)))
+    side = self._side(size)
+    needed = (len(self) + 1) * side**2 * self.settings.channels
+    if needed >= _MAX_BYTES:
+      raise ValueError(
+          f'the frames of {len(self)} commands at {side} pixels need'
+          f' {needed / 2**30:.1f} GiB, must be below {_MAX_BYTES / 2**30:g};'
+          ' give a smaller size, or take the picture alone by render'
+      )
+    return np.stack([_reduce(c, side) for c in self._paint(size, brush)])
 
   def trace(
       self,
@@ -269,28 +279,35 @@ class Program:
     )
 
   def _paint(self, size: int | None, brush: str | None) -> Iterator[np.ndarray]:
-    """Yields the canvas before the first command and after each one."""
+    """Yields the canvas before the first command and after each one.
+
+    It is of the size of the settings' canvas, or larger.
+    """
     settings = self.settings
     if brush is not None:
       settings = dataclasses.replace(settings, brush=brush)
+    renderer = renderer_lib.PaintingRenderer(
+        settings, size=max(self._side(size), settings.canvas_size)
+    )
+    try:
+      yield renderer.reset()[0]
+      for t in range(len(self)):
+        command = {k: v[t : t + 1] for k, v in self.commands.items()}
+        yield renderer.step(command)[0]
+    finally:
+      renderer.close()
+
+  def _side(self, size: int | None) -> int:
+    """Returns the height and width of a picture, in pixels."""
     if size is None:
-      size = settings.canvas_size
+      return self.settings.canvas_size
     is_int = isinstance(size, (int, np.integer)) and not isinstance(size, bool)
     if not is_int or not 1 <= size <= settings_lib.MAX_CANVAS_SIZE:
       raise ValueError(
           f'size is {size!r}, must be an int, from 1 to'
           f' {settings_lib.MAX_CANVAS_SIZE}, pixels'
       )
-    renderer = renderer_lib.PaintingRenderer(
-        settings, size=max(int(size), settings.canvas_size)
-    )
-    try:
-      yield _reduce(renderer.reset()[0], int(size))
-      for t in range(len(self)):
-        command = {k: v[t : t + 1] for k, v in self.commands.items()}
-        yield _reduce(renderer.step(command)[0], int(size))
-    finally:
-      renderer.close()
+    return int(size)
 
 
 def _reduce(image: np.ndarray, size: int) -> np.ndarray:

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from environments import reprs
 from environments.painting import settings as settings_lib
 
 FORMAT = 'spiral_jax painting program'
@@ -79,8 +80,8 @@ def load(
   version = record.get('version')
   if type(version) is not int or version not in (1, VERSION):
     raise ValueError(
-        f'version of the program is {_short(version)}, this library reads'
-        f' 1 to {VERSION}; update spiral_jax, or write the program again'
+        f'version of the program is {reprs.short(version)}, this library'
+        f' reads 1 to {VERSION}; update spiral_jax, or write the program again'
     )
   _check_names(
       'the program', record, ('format', 'version', 'settings', 'commands')
@@ -104,7 +105,7 @@ def _settings(record: Any) -> settings_lib.PaintingSettings:
     if name == 'brush_sizes':
       if not isinstance(value, list) or not all(map(_is_number, value)):
         raise ValueError(
-            f'setting brush_sizes is {_short(value)}, must be a list of'
+            f'setting brush_sizes is {reprs.short(value)}, must be a list of'
             ' numbers, as [1, 2, 3]'
         )
       value = tuple(value)
@@ -116,7 +117,7 @@ def _settings(record: Any) -> settings_lib.PaintingSettings:
       # Exact types: JSON's true and 64.0 are not ints.
       if type(value) not in kinds:
         raise ValueError(
-            f'setting {name} is {_short(value)}, must be of type'
+            f'setting {name} is {reprs.short(value)}, must be of type'
             f' {" or ".join(kind.__name__ for kind in kinds)}'
         )
     checked[name] = value
@@ -128,7 +129,8 @@ def _commands(
 ) -> dict[str, np.ndarray]:
   if not isinstance(record, list) or not record:
     raise ValueError(
-        f'commands is {_short(record)}, must be a list of one command or more'
+        f'commands is {reprs.short(record)}, must be a list of one command or'
+        ' more'
     )
   spec = settings.action_spec()
   for index, command in enumerate(record):
@@ -137,8 +139,8 @@ def _commands(
       most = spec[name].num_values - 1
       if type(value) is not int or not 0 <= value <= most:
         raise ValueError(
-            f'part {name!r} of command {index} is {_short(value)}, must be an'
-            f' int from 0 to {most}'
+            f'part {name!r} of command {index} is {reprs.short(value)}, must be'
+            f' an int from 0 to {most}'
         )
   return {
       name: np.array([command[name] for command in record], np.int32)
@@ -150,13 +152,13 @@ def _check_names(what: str, record: Any, names: tuple[str, ...]) -> None:
   """Raises ValueError unless a record is a dict with exactly these names."""
   if not isinstance(record, dict):
     raise ValueError(
-        f'{what} is {_short(record)}, must be an object with'
+        f'{what} is {reprs.short(record)}, must be an object with'
         f' {", ".join(names)}'
     )
   for name in record:
     if name not in names:
       raise ValueError(
-          f'{what} has an unknown entry {_short(name)}; entries are'
+          f'{what} has an unknown entry {reprs.short(name)}; entries are'
           f' {", ".join(names)}'
       )
   for name in names:
@@ -166,8 +168,3 @@ def _check_names(what: str, record: Any, names: tuple[str, ...]) -> None:
 
 def _is_number(value: Any) -> bool:
   return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _short(value: Any) -> str:
-  text = repr(value)
-  return text if len(text) <= 60 else text[:57] + '...'

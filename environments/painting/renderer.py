@@ -7,12 +7,15 @@ from dm_env import specs
 import numpy as np
 
 from environments import core
+from environments.painting import brush_file
 from environments.painting import enlargement
 from environments.painting import library
 from environments.painting import native
 from environments.painting import portable
 from environments.painting import settings as settings_lib
 from environments.painting import strokes as strokes_lib
+
+_LARGEST_RADIUS = 1000  # Pixels; the largest that libmypaint draws.
 
 Backend = Literal['auto', 'native', 'ctypes']
 
@@ -96,8 +99,14 @@ class PaintingRenderer:
           brush, *shape, is_white, seconds, num_threads
       )
     else:
+      # MyPaint's own brushes keep to all limits, at sizes that it knows.
+      is_trusted = (
+          not settings.brushes_path
+          and max(settings.brush_sizes) <= _LARGEST_RADIUS
+          and not brush_file.colorizes(brush)
+      )
       self._canvases = portable.PortableCanvases(
-          brush, *shape, is_white, seconds
+          brush, *shape, is_white, seconds, is_trusted
       )
 
   @property
@@ -134,6 +143,7 @@ class PaintingRenderer:
 
     Raises:
       RuntimeError: if `reset` was not called, or the renderer is closed.
+      ValueError: if the brush asks for too many dabs, see dab_limits.py.
     """
     if self._is_closed or not self._is_started:
       raise RuntimeError(

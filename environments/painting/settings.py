@@ -1,10 +1,11 @@
 """Settings of a painting environment, and the commands it takes."""
 
 import dataclasses
-import math
+import os
 from typing import Literal
 
 from environments import core
+from environments import reprs
 
 NUM_PRESSURES = 10
 NUM_SHADES = 20
@@ -58,18 +59,32 @@ class PaintingSettings:
     sizes = self.brush_sizes
     if not isinstance(sizes, (tuple, list)) or not sizes:
       raise ValueError(
-          f'brush_sizes is {sizes!r}, must be a tuple of one radius or more,'
-          ' in pixels, as (1, 2, 3)'
+          f'brush_sizes is {reprs.short(sizes)}, must be a tuple of one radius'
+          ' or more, in pixels, as (1, 2, 3)'
       )
     object.__setattr__(self, 'brush_sizes', tuple(sizes))
     for size in sizes:
-      if not 0 < size < math.inf:
+      if not core.is_number(size) or not 0 < size <= MAX_CANVAS_SIZE:
         raise ValueError(
-            f'brush_sizes has {size!r}, must be radii above 0, in pixels'
+            f'brush_sizes has {reprs.short(size)}, must be radii above 0, in'
+            f' pixels, of {MAX_CANVAS_SIZE} at most'
         )
+    if not isinstance(self.brush, str):
+      raise ValueError(
+          f'brush is {reprs.short(self.brush)}, must be the name of a brush,'
+          " as 'classic/pen'"
+      )
+    path = self.brushes_path
+    if path is not None and not isinstance(path, (str, os.PathLike)):
+      raise ValueError(
+          f'brushes_path is {reprs.short(path)}, must be the path of a folder'
+          ' or None'
+      )
+    if path is not None:
+      object.__setattr__(self, 'brushes_path', str(os.fspath(path)))
     if self.background not in ('white', 'transparent'):
       raise ValueError(
-          f"background is {self.background!r}, must be 'white' or"
+          f"background is {reprs.short(self.background)}, must be 'white' or"
           " 'transparent'"
       )
 

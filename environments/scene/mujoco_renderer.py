@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from environments import core
 from environments.scene import gl as gl_lib
 from environments.scene import world
 
@@ -46,8 +47,7 @@ class LiveRenderer:
         another kind of OpenGL.
     """
     self._mjr: Any = None
-    if not 1 <= size <= 4096:
-      raise ValueError(f'size is {size}, must be from 1 to 4096 pixels')
+    core.check_int('size', size, 1, 4096)
     self._context = gl_lib.open_context(gl, size)
     self._thread = threading.get_ident()
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from environments import core
+from environments import reprs
 from environments.scene import commands as commands_lib
 from environments.scene import gl as gl_lib
 from environments.scene import mujoco_renderer
@@ -102,16 +103,21 @@ class Program:
     """
     try:
       data = json.loads(text)
-    except json.JSONDecodeError as error:
-      raise ValueError(f'the program is no JSON: {error}') from None
+    except (ValueError, RecursionError) as error:
+      fault = ' '.join(str(error).split())
+      raise ValueError(
+          f"the program is no JSON ({fault}); give a file that a program's"
+          ' to_json wrote'
+      ) from None
     if not isinstance(data, dict) or data.get('format') != _FORMAT:
       raise ValueError(
           f"the JSON is no program for scenes: its 'format' must be {_FORMAT!r}"
       )
-    if data.get('version') != _VERSION:
+    version = data.get('version')
+    if type(version) is not int or version != _VERSION:
       raise ValueError(
-          f'the program has version {data.get("version")!r}; this release'
-          f' reads version {_VERSION}'
+          f'the program has version {reprs.short(version)}; this release reads'
+          f' version {_VERSION}'
       )
     settings = _read_settings(data.get('settings'))
     return cls(settings, _read_commands(settings, data.get('commands')))
@@ -178,7 +184,9 @@ def _read_settings(fields: object) -> settings_lib.SceneSettings:
   for name in (*fields, *names):
     if (name in fields) != (name in names):
       state = 'unknown' if name in fields else 'missing'
-      raise ValueError(f"{state} setting {name!r} in the program's settings")
+      raise ValueError(
+          f"{state} setting {reprs.short(name)} in the program's settings"
+      )
   return settings_lib.SceneSettings(**fields)
 
 
@@ -192,7 +200,8 @@ def _read_commands(
   for i, row in enumerate(rows):
     if not isinstance(row, dict) or set(row) != set(spec):
       raise ValueError(
-          f'command {i} is {row!r}, must have the parts {", ".join(spec)}'
+          f'command {i} is {reprs.short(row)}, must have the parts'
+          f' {", ".join(spec)}'
       )
   columns = {}
   for name in spec:
@@ -202,8 +211,8 @@ def _read_commands(
     for i, value in enumerate(values):
       if type(value) is not int or not 0 <= value < spec[name].num_values:
         raise ValueError(
-            f'part {name!r} of command {i} is {value!r}, must be an int from 0'
-            f' to {spec[name].num_values - 1}'
+            f'part {name!r} of command {i} is {reprs.short(value)}, must be an'
+            f' int from 0 to {spec[name].num_values - 1}'
         )
     columns[name] = np.array(values, np.int32)
   return columns
@@ -213,7 +222,7 @@ def _index(i: int, name: str, word: object) -> int:
   words = _WORDS[name]
   if word not in words:
     raise ValueError(
-        f'part {name!r} of command {i} is {word!r}, must be one of'
+        f'part {name!r} of command {i} is {reprs.short(word)}, must be one of'
         f' {", ".join(words)}'
     )
   return words.index(str(word))

@@ -1,11 +1,11 @@
 """Settings of a scene environment, and the commands it takes."""
 
 import dataclasses
-import math
 
 import numpy as np
 
 from environments import core
+from environments import reprs
 
 KINDS = ('add', 'skip', 'change')
 ADD, SKIP, CHANGE = range(3)
@@ -62,15 +62,21 @@ class SceneSettings:
     sizes = self.sizes
     if not isinstance(sizes, (tuple, list)) or not 1 <= len(sizes) <= 16:
       raise ValueError(
-          f'sizes is {sizes!r}, must be a tuple of 1 to 16 radii, as'
+          f'sizes is {reprs.short(sizes)}, must be a tuple of 1 to 16 radii, as'
           ' (0.13, 0.2, 0.28)'
       )
+    for size in sizes:
+      if not core.is_number(size) or not 0.01 <= size <= 1:
+        raise ValueError(
+            f'sizes has {reprs.short(size)}, must be radii, 0.01 or more and 1'
+            ' at most'
+        )
     object.__setattr__(self, 'sizes', tuple(float(size) for size in sizes))
-    for size in self.sizes:
-      if not 0.01 <= size < math.inf:
-        raise ValueError(f'sizes has {size!r}, must be radii, 0.01 or more')
-    if not 0 < self.span < 1:
-      raise ValueError(f'span is {self.span!r}, must be above 0 and below 1')
+    if not core.is_number(self.span) or not 0 < self.span < 1:
+      raise ValueError(
+          f'span is {reprs.short(self.span)}, must be a number above 0 and'
+          ' below 1'
+      )
     # The slack is for sums of decimal fractions.
     if self.span + max(self.sizes) > 1 + 1e-9:
       raise ValueError(

@@ -33,6 +33,9 @@ struct MyPaintSurface {
 /* Indices of brush settings, from mypaint-brush-settings-gen.h. */
 enum {
   kRadiusLogarithmic = 3,
+  kDabsPerBasicRadius = 6,
+  kDabsPerActualRadius = 7,
+  kDabsPerSecond = 8,
   kColorH = 20,
   kColorS = 21,
   kColorV = 22,

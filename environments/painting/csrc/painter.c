@@ -15,19 +15,24 @@
 
 enum { kMaxThreads = 64 };
 
-typedef struct {
-  MyPaintBrush *brush;  /* Null before the first episode. */
-  Surface surface;
-} Canvas;
+typedef struct Painter Painter;
 
 typedef struct {
+  Surface surface;      /* First: it is what `stop` is handed. */
+  MyPaintBrush *brush;  /* Null before the first episode. */
+  const Painter *painter;
+  int is_exhausted;     /* The brush asked for too much in this episode. */
+} Canvas;
+
+struct Painter {
   LibMyPaint library;
   int count;
   int channels;         /* 1 or 3. */
   double seconds_per_point;
+  double max_work;      /* Of a command on a canvas, in pixels. */
   char *brush_json;
   Canvas canvases[];    /* [count] */
-} Painter;
+};
 
 /* One command on each canvas; `num_points` points are a stroke. */
 typedef struct {
@@ -48,6 +53,16 @@ typedef struct {
   atomic_int next;
   atomic_int failed;
 } Batch;
+
+/* Ends the loop over dabs in libmypaint, which ends where none is due. */
+static void stop(Surface *surface) {
+  Canvas *canvas = (Canvas *)surface;
+  const LibMyPaint *library = &canvas->painter->library;
+  library->brush_set_base_value(canvas->brush, kDabsPerBasicRadius, 0.0f);
+  library->brush_set_base_value(canvas->brush, kDabsPerActualRadius, 0.0f);
+  library->brush_set_base_value(canvas->brush, kDabsPerSecond, 0.0f);
+  canvas->is_exhausted = 1;
+}
 
 static void stroke_to(const Painter *painter, Canvas *canvas,
                       const float *point) {
@@ -86,6 +101,8 @@ static int start_episode(const Painter *painter, Canvas *canvas,
       !library->brush_from_string(canvas->brush, painter->brush_json))
     return -1;
   surface_clear(&canvas->surface);
+  canvas->surface.work_left = painter->max_work;
+  canvas->is_exhausted = 0;
   lift_to(painter, canvas, 0.0f, 0.0f);
   set_brush(painter, canvas, log_radius, kBlack);
   return 0;
@@ -95,6 +112,7 @@ static void draw(const Painter *painter, Canvas *canvas,
                  const Commands *commands, int index) {
   const int num_points = commands->num_points;
   const float *points = commands->points + (size_t)index * num_points * 3;
+  canvas->surface.work_left = painter->max_work;
   if (!commands->is_paint[index]) {
     const float *end = points + (num_points - 1) * 3;
     lift_to(painter, canvas, end[0], end[1]);
@@ -119,6 +137,7 @@ static void *work(void *argument) {
       draw(painter, canvas, batch->commands, index);
     else if (start_episode(painter, canvas, batch->initial_log_radius) != 0)
       atomic_store(&batch->failed, 1);
+    if (canvas->is_exhausted) atomic_store(&batch->failed, 1);
     const int size = canvas->surface.size;
     surface_read(&canvas->surface, painter->channels,
                  batch->pixels +
@@ -153,9 +172,11 @@ void painter_free(Painter *painter) {
  * runs out. The pixels are undefined until the first `painter_reset`. */
 Painter *painter_new(const char *library_path, const char *brush_json,
                      int count, int size, int channels, int is_white,
-                     double seconds_per_point, const char **error) {
+                     double seconds_per_point, double max_work,
+                     const char **error) {
   *error = "out of memory";
-  Painter *painter = calloc(1, sizeof(Painter) + count * sizeof(Canvas));
+  Painter *painter =
+      calloc(1, sizeof(Painter) + (size_t)count * sizeof(Canvas));
   if (painter == NULL) return NULL;
   const char *load_error = libmypaint_load(library_path, &painter->library);
   if (load_error != NULL) {
@@ -165,12 +186,15 @@ Painter *painter_new(const char *library_path, const char *brush_json,
   }
   painter->channels = channels;
   painter->seconds_per_point = seconds_per_point;
+  painter->max_work = max_work;
   painter->brush_json = malloc(strlen(brush_json) + 1);
   if (painter->brush_json != NULL) strcpy(painter->brush_json, brush_json);
   int failed = painter->brush_json == NULL;
-  for (; painter->count < count && !failed; ++painter->count)
-    failed = surface_init(&painter->canvases[painter->count].surface, size,
-                          is_white) != 0;
+  for (; painter->count < count && !failed; ++painter->count) {
+    Canvas *canvas = painter->canvases + painter->count;
+    canvas->painter = painter;
+    failed = surface_init(&canvas->surface, size, is_white, stop) != 0;
+  }
   if (failed) {
     painter_free(painter);
     return NULL;
@@ -191,11 +215,12 @@ int painter_reset(Painter *painter, float log_radius, int num_threads,
   return atomic_load(&batch.failed) ? -1 : 0;
 }
 
-/* Draws one command on every canvas; see Commands for the arrays. */
-void painter_draw(Painter *painter, const uint8_t *is_paint,
-                  const uint8_t *is_jump, const float *log_radius,
-                  const float *hsv, const float *points, int num_points,
-                  int num_threads, uint8_t *pixels) {
+/* Draws one command on every canvas; see Commands for the arrays. Returns 0,
+ * or -1 where a brush asked for more than `max_work` in this episode. */
+int painter_draw(Painter *painter, const uint8_t *is_paint,
+                 const uint8_t *is_jump, const float *log_radius,
+                 const float *hsv, const float *points, int num_points,
+                 int num_threads, uint8_t *pixels) {
   const Commands commands = {
       .is_paint = is_paint,
       .is_jump = is_jump,
@@ -206,4 +231,5 @@ void painter_draw(Painter *painter, const uint8_t *is_paint,
   };
   Batch batch = {.painter = painter, .commands = &commands, .pixels = pixels};
   run(&batch, num_threads);
+  return atomic_load(&batch.failed) ? -1 : 0;
 }

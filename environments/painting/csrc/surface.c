@@ -7,6 +7,33 @@
 #include "blend.h"
 #include "dab.h"
 
+/* Limits to what is drawn, which no sound brush reaches; dab_limits.py has the
+ * same ones. */
+static const float kLargestRadius = 1 << 14;  /* Pixels. */
+static const float kFarthest = 1 << 20;       /* Pixels from the top left. */
+static const float kLargestRatio = 1e6f, kLargestAngle = 1e6f;
+static const float kSmallestHardness = 1e-30f;
+static const double kDabWork = 4096.0;  /* Cost of a dab of no pixels. */
+
+/* False where nothing can be drawn: C would convert what is not finite to
+ * integers, which is undefined. */
+static int is_placed(float x, float y, float radius) {
+  return fabsf(x) <= kFarthest && fabsf(y) <= kFarthest &&
+         radius <= kLargestRadius;
+}
+
+static void spend(Surface *surface, double pixels) {
+  surface->work_left -= kDabWork + pixels;
+  if (surface->work_left < 0.0) surface->exhausted(surface);
+}
+
+/* The length, in pixels, of what a dab covers of the canvas in one direction. */
+static double covered(const Surface *surface, double center, double radius) {
+  const double length = fmin(center + radius, surface->size) -
+                        fmax(center - radius, 0.0);
+  return fmax(length, 0.0);
+}
+
 static inline float clamp01(float value) {
   return value > 1.0f ? 1.0f : value < 0.0f ? 0.0f : value;
 }
@@ -15,6 +42,9 @@ static inline float clamp01(float value) {
 static inline int tile_at(float position) {
   return (int)floorf(floorf(position) / kTileSize);
 }
+
+static inline int smaller(int a, int b) { return a < b ? a : b; }
+static inline int larger(int a, int b) { return a > b ? a : b; }
 
 static Tile *find_tile(Surface *surface, int across, int down) {
   const int count = surface->tiles_across;
@@ -70,6 +100,14 @@ static int draw_dab(MyPaintSurface *self, float x, float y, float radius,
                     float hardness, float alpha, float aspect_ratio,
                     float angle, float lock_alpha, float colorize) {
   Surface *surface = (Surface *)self;
+  if (!is_placed(x, y, radius) || !(fabsf(aspect_ratio) <= kLargestRatio) ||
+      !(fabsf(angle) <= kLargestAngle) || !(hardness >= kSmallestHardness) ||
+      isnan(red) || isnan(green) || isnan(blue) || isnan(opaque) ||
+      isnan(alpha) || isnan(lock_alpha) || isnan(colorize)) {
+    spend(surface, 0.0);
+    return 0;
+  }
+  spend(surface, covered(surface, x, radius) * covered(surface, y, radius));
   opaque = clamp01(opaque);
   hardness = clamp01(hardness);
   lock_alpha = clamp01(lock_alpha);
@@ -79,7 +117,7 @@ static int draw_dab(MyPaintSurface *self, float x, float y, float radius,
   if (radius < 0.1f || hardness == 0.0f || opaque == 0.0f) return 0;
 
   const float normal = (1.0f - lock_alpha) * (1.0f - colorize);
-  const Paint paint = {
+  Paint paint = {
       .color = {(uint16_t)(clamp01(red) * kOne),
                 (uint16_t)(clamp01(green) * kOne),
                 (uint16_t)(clamp01(blue) * kOne)},
@@ -90,17 +128,22 @@ static int draw_dab(MyPaintSurface *self, float x, float y, float radius,
           : (uint16_t)(lock_alpha * opaque * (1.0f - colorize) * kOne),
       .colorize = (uint16_t)(colorize * opaque * kOne),
   };
+  /* libmypaint divides by 0, which ends the process, where it colorizes with
+   * an exact gray: it is moved by the smallest step. */
+  if (paint.colorize && paint.color[0] == paint.color[1] &&
+      paint.color[0] == paint.color[2])
+    paint.color[2] = paint.color[2] ? paint.color[2] - 1 : 1;
   if (paint.color[0] != paint.color[1] || paint.color[0] != paint.color[2] ||
       paint.colorize)
     end_gray(surface);
   if (paint.alpha != kOne && paint.over) surface->is_opaque = 0;
 
   const float fringe = radius + 1.0f;
-  const int x1 = tile_at(x + fringe), y1 = tile_at(y + fringe);
-  for (int down = tile_at(y - fringe); down <= y1; ++down) {
-    for (int across = tile_at(x - fringe); across <= x1; ++across) {
+  const int x1 = smaller(tile_at(x + fringe), surface->tiles_across - 1);
+  const int y1 = smaller(tile_at(y + fringe), surface->tiles_across - 1);
+  for (int down = larger(tile_at(y - fringe), 0); down <= y1; ++down) {
+    for (int across = larger(tile_at(x - fringe), 0); across <= x1; ++across) {
       Tile *tile = find_tile(surface, across, down);
-      if (tile == NULL) continue;
       const DabShape dab = {
           .x = x - across * kTileSize,
           .y = y - down * kTileSize,
@@ -141,6 +184,12 @@ static uint32_t mask_sum(const uint16_t *mask, Box box) {
 static void get_color(MyPaintSurface *self, float x, float y, float radius,
                       float *red, float *green, float *blue, float *alpha) {
   Surface *surface = (Surface *)self;
+  if (!is_placed(x, y, radius)) {
+    spend(surface, 0.0);
+    *red = *green = *blue = *alpha = surface->background ? 1.0f : 0.0f;
+    return;
+  }
+  spend(surface, 4.0 * radius * radius);
   if (radius < 1.0f) radius = 1.0f;
   float weight = 0.0f, sums[4] = {0.0f, 0.0f, 0.0f, 0.0f};
   const float fringe = radius + 1.0f;
@@ -189,7 +238,8 @@ static void get_color(MyPaintSurface *self, float x, float y, float radius,
   }
 }
 
-int surface_init(Surface *surface, int size, int is_white) {
+int surface_init(Surface *surface, int size, int is_white,
+                 void (*exhausted)(Surface *surface)) {
   const int across = (size + kTileSize - 1) / kTileSize;
   *surface = (Surface){
       .base = {.draw_dab = draw_dab, .get_color = get_color, .refcount = 1},
@@ -197,6 +247,8 @@ int surface_init(Surface *surface, int size, int is_white) {
       .tiles_across = across,
       .background = is_white ? kOne : 0,
       .tiles = malloc((size_t)across * across * sizeof(Tile)),
+      .work_left = 0.0,
+      .exhausted = exhausted,
   };
   if (surface->tiles == NULL) return -1;
   surface_clear(surface);
@@ -253,8 +305,6 @@ static void read_transparent(const uint16_t *plane, const uint16_t *alpha,
     }
   }
 }
-
-static int smaller(int a, int b) { return a < b ? a : b; }
 
 void surface_read(Surface *surface, int channels, uint8_t *pixels) {
   const int size = surface->size;

@@ -26,7 +26,9 @@ typedef struct {
   uint16_t alpha[kTilePixels];
 } Tile;
 
-typedef struct {
+typedef struct Surface Surface;
+
+struct Surface {
   MyPaintSurface base;   /* First: brushes hold a pointer to it. */
   int size;              /* Height and width, pixels. */
   int tiles_across;      /* Tiles in a row and in a column. */
@@ -36,11 +38,17 @@ typedef struct {
   /* Every alpha is 1.0: normal dabs leave it so, nothing needs dividing. */
   int is_opaque;
   Tile *tiles;           /* [tiles_across * tiles_across], row by row. */
-} Surface;
+  /* What dabs may still cost, in pixels; where it falls below 0, `exhausted`
+   * is called at every dab. Brushes from outside may ask for dabs without
+   * end. */
+  double work_left;
+  void (*exhausted)(Surface *surface);
+};
 
 /* Returns 0, or -1 where memory ran out. A white canvas is opaque, any other
  * is transparent. */
-int surface_init(Surface *surface, int size, int is_white);
+int surface_init(Surface *surface, int size, int is_white,
+                 void (*exhausted)(Surface *surface));
 void surface_free(Surface *surface);
 void surface_clear(Surface *surface);
 

@@ -168,9 +168,21 @@ def test_size_out_of_range(size):
     painting.PaintingRenderer(painting.PaintingSettings(), size=size)
 
 
-def test_a_file_that_is_no_brush_is_refused_as_ever(tmp_path, backend):
+def test_a_file_that_is_no_brush_is_refused_at_any_size(tmp_path, backend):
   (tmp_path / 'bad.myb').write_text('{"settings": []}')
   settings = painting.PaintingSettings(brush='bad', brushes_path=str(tmp_path))
-  renderer = painting.PaintingRenderer(settings, backend=backend, size=128)
   with pytest.raises(ValueError, match='does not take the brush'):
-    renderer.reset()
+    painting.PaintingRenderer(settings, backend=backend, size=128)
+
+
+def test_filters_that_do_nothing_do_nothing_at_any_size():
+  brush = json.loads(library.read_brush('classic/pen'))
+  brush['settings']['direction_filter'] = {'base_value': -90.0, 'inputs': {}}
+  enlarged = enlargement.enlarge(
+      painting.PaintingSettings(), json.dumps(brush).encode(), 512
+  )
+  settings = json.loads(enlarged.brush)['settings']
+  assert settings['direction_filter']['base_value'] == -90.0
+  assert settings['speed1_slowness']['base_value'] == pytest.approx(
+      8 * brush['settings']['speed1_slowness']['base_value']
+  )

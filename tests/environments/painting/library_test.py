@@ -2,6 +2,7 @@
 
 import ctypes
 import json
+import os
 import pathlib
 
 import pytest
@@ -16,6 +17,37 @@ def test_unknown_brush_names_folder_and_close_names():
   message = str(error.value)
   assert message.startswith("brush 'classic/pn' not found in ")
   assert 'brushes; close names:' in message and 'classic/pen' in message
+
+
+@pytest.mark.parametrize(
+    'name', ['../../../etc/passwd', '/etc/hostname', 'a/../../b', '..']
+)
+def test_names_lead_out_of_no_folder(tmp_path, name):
+  (tmp_path / 'in').mkdir()
+  (tmp_path / 'b.myb').write_bytes(library.read_brush('classic/pen'))
+  for folder in (None, str(tmp_path / 'in')):
+    with pytest.raises(ValueError, match='not the name of a brush') as error:
+      library.read_brush(name, folder)
+    assert repr(name) in str(error.value) and '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    'name', ['', '.', '\0', 'x' * 300, 'x/' * 3000, '\ud800', 'classic', '[a]']
+)
+def test_odd_names_are_not_found(name):
+  with pytest.raises(ValueError, match='not found') as error:
+    library.read_brush(name)
+  assert '\n' not in str(error.value) and len(str(error.value)) < 300
+  with pytest.raises(FileNotFoundError, match='is not a folder'):
+    library.read_brush('classic/pen', f'{name}/none')
+
+
+def test_only_files_are_read(tmp_path):
+  os.mkfifo(tmp_path / 'pipe.myb')  # Would be waited for.
+  (tmp_path / 'deep' / 'er' / 'and' / 'deeper').mkdir(parents=True)
+  (tmp_path / 'deep' / 'er' / 'and' / 'deeper' / 'a.myb').write_text('')
+  with pytest.raises(ValueError, match='close names: pipe$'):
+    library.read_brush('pipe', str(tmp_path))
 
 
 def test_own_folder_of_brushes(tmp_path):

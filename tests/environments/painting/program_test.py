@@ -153,12 +153,53 @@ def test_what_is_wrong_with_a_json_is_said_in_one_line(change, words):
 
 
 @pytest.mark.parametrize(
-    'text', ['', '{', '[]', '3', 'null', '{}', '[' * 100_000, '\x00']
+    'text',
+    [
+        '',
+        '{',
+        '[]',
+        '3',
+        'null',
+        '{}',
+        '[' * 100_000,
+        '\x00',
+        '{"format": ' + '9' * 9999 + '}',
+    ],
 )
 def test_what_is_no_program_is_said_in_one_line(text):
   with pytest.raises(ValueError, match='to_json') as error:
     painting.Program.from_json(text)
   assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('depth', [10, 300, 900])
+@pytest.mark.parametrize('name', ['version', 'settings', 'commands', 'flag'])
+def test_what_is_deep_is_said_in_one_line(name, depth):
+  record = json.loads(_some().to_json())
+  place = record['commands'][1] if name == 'flag' else record
+  place[name] = 'DEEP'
+  text = json.dumps(record).replace('"DEEP"', '[' * depth + ']' * depth)
+  with pytest.raises(ValueError) as error:
+    painting.Program.from_json(text)
+  message = str(error.value)
+  assert '\n' not in message and len(message) < 300
+
+
+def test_frames_of_more_than_memory_are_refused():
+  program = painting.Program(
+      painting.PaintingSettings(
+          canvas_size=8192, color=True, pressure=False, brush_sizes=(2,)
+      ),
+      {
+          name: [0] * 336
+          for name in ('flag', 'end', 'control', 'red', 'green', 'blue')
+      },
+  )
+  for make in (program.frames, program.to_gif, program.to_mp4, program.to_html):
+    with pytest.raises(ValueError) as error:
+      make()
+    assert '336 commands at 8192 pixels need 63.2 GiB' in str(error.value)
+    assert 'give a smaller size' in str(error.value)
 
 
 # The value.

@@ -84,7 +84,22 @@ def change(path, value):
         ('{', ['no JSON', 'line 1']),
         ('[]', ["'format'", 'spiral_jax scene program']),
         (change(['format'], 'x'), ["'format'", 'spiral_jax scene program']),
+        ('[' * 100_000, ['no JSON']),
+        ('{"format": ' + '9' * 9999 + '}', ['no JSON']),
+        ('', ['no JSON', 'to_json']),
         (change(['version'], 2), ['version 2', 'version 1']),
+        (change(['version'], []), ['version []', 'version 1']),
+        (change(['version'], True), ['version True', 'version 1']),
+        (change(['settings', 'x' * 999], 1), ["unknown setting 'xxx"]),
+        (change(['settings', 'span'], 'wide'), ["span is 'wide'"]),
+        (change(['settings', 'span'], {}), ['span is {}']),
+        (change(['settings', 'sizes'], [[0.1]]), ['sizes has [0.1]']),
+        (change(['settings', 'sizes'], ['0.1']), ["sizes has '0.1'"]),
+        (change(['settings', 'sizes'], 'abc'), ["sizes is 'abc'"]),
+        (change(['settings', 'shades'], 3.0), ['shades is 3.0']),
+        (change(['commands', 4], [1] * 999), ['command 4 is [1, 1']),
+        (change(['commands', 4], 'x' * 999), ["command 4 is 'xxx"]),
+        (change(['commands', 4, 'red'], 'x' * 999), ["'red' of command 4"]),
         (change(['settings'], None), ["lacks 'settings'"]),
         (change(['settings', 'span'], None), ["missing setting 'span'"]),
         (change(['settings', 'extra'], 1), ["unknown setting 'extra'"]),
@@ -104,9 +119,22 @@ def change(path, value):
 def test_bad_json_is_told_in_one_line(text, words):
   with pytest.raises(ValueError) as error:
     scene.Program.from_json(text)
-  assert '\n' not in str(error.value)
+  assert '\n' not in str(error.value) and len(str(error.value)) < 300
   for word in words:
     assert word in str(error.value)
+
+
+@pytest.mark.parametrize('depth', [10, 300, 900])
+@pytest.mark.parametrize('name', ['version', 'span', 'sizes', 'kind', 'red'])
+def test_what_is_deep_is_told_in_one_line(name, depth):
+  data = json.loads(make_program().to_json())
+  for place in (data, data['settings'], data['commands'][1]):
+    if name in place:
+      place[name] = 'DEEP'
+  text = json.dumps(data).replace('"DEEP"', '[' * depth + ']' * depth)
+  with pytest.raises(ValueError) as error:
+    scene.Program.from_json(text)
+  assert '\n' not in str(error.value) and len(str(error.value)) < 300
 
 
 def test_bad_commands_are_told():
