@@ -10,8 +10,8 @@ with the package or those of a run:
 By default, line drawings are drawn by the agent of characters, and other images
 by that of portraits, which paints in color. Which of them an image is, is
 guessed and printed; --weights decides for all. The agent draws each image
-several times, and the best drawing is kept. --out_dir then holds (for a folder
-of images, in a folder of each image's name):
+several times, and the best drawing is kept. --out_dir, a new folder, then holds
+(for a folder of images, in a folder of each image's name):
 
   program.json             the commands
   picture_<size>.png       the drawing
@@ -31,6 +31,7 @@ import numpy as np
 import rich.console
 import rich.progress
 import rich.table
+import rich.text
 
 from environments import painting
 from spiral_jax import console as console_lib
@@ -40,6 +41,7 @@ from spiral_jax import training
 from spiral_jax.datasets import folder as folder_lib
 from spiral_jax.datasets import user_images
 from spiral_jax.training import cli
+from spiral_jax.training import out_dir as out_dir_lib
 from spiral_jax.training import plots
 
 _IMAGE = flags.DEFINE_string(
@@ -104,7 +106,9 @@ _SEED = flags.DEFINE_integer(
     'seed', 0, 'seed of sampled commands', lower_bound=0
 )
 
-_COLUMNS = 12  # Of the overview of a folder.
+_OVERVIEW = 'result.png'  # Of a folder.
+_COLUMNS = 12  # Of the overview.
+_WORST = 5  # Drawings that a warning names.
 _FILM_SIZE = 512  # Pixels of films, the page and the trace.
 # Weights for each of `user_images.KINDS`.
 _WEIGHTS_OF = {
@@ -120,6 +124,8 @@ class Drawing(NamedTuple):
   program: painting.Program
   error: float  # Mean squared error of the best.
   mean_error: float  # Mean over all drawings of the image.
+  blank_error: float  # Error of a blank page.
+  constant_error: float  # Error of the best page of a single color.
 
 
 def draw(
@@ -156,9 +162,11 @@ def draw(
   merits = np.empty(count)
   best: dict[int, tuple[float, painting.Program]] = {}
   start = 0
+  blank = np.empty(0)
   repeated = np.repeat(targets, samples, axis=0)
   for trajectory in training.episodes(trained, count, repeated, seed=seed):
     canvas, target = trajectory.canvas[-1], np.asarray(trajectory.target)
+    blank = trajectory.canvas[0, 0]
     shown = image_of[start : start + len(canvas)]
     now = slice(start, start + len(shown))
     start += len(shown)
@@ -172,8 +180,21 @@ def draw(
         best[image] = merit, painting.Program(settings, commands)
   chosen = merits.reshape(-1, samples).argmax(1)
   by_image = errors.reshape(-1, samples)
+  blank_error = evaluation.reconstruction_error(
+      np.broadcast_to(blank, targets.shape), targets
+  )
+  color = targets.mean((1, 2), keepdims=True) / 255
+  constant_error = evaluation.reconstruction_error(
+      np.broadcast_to(color, targets.shape), targets
+  )
   return [
-      Drawing(best[i][1], float(by_image[i, chosen[i]]), float(row.mean()))
+      Drawing(
+          best[i][1],
+          float(by_image[i, chosen[i]]),
+          float(row.mean()),
+          float(blank_error[i]),
+          float(constant_error[i]),
+      )
       for i, row in enumerate(by_image)
   ]
 
@@ -215,7 +236,9 @@ def write(
   makers: dict[str, Callable[[], str | bytes]] = {
       'drawing.svg': program.to_svg,
       'lines.svg': lambda: lines,
-      'drawing.html': lambda: program.to_html(_FILM_SIZE, title=title),
+      'drawing.html': lambda: program.to_html(
+          _FILM_SIZE, title=out_dir_lib.printable(title)
+      ),
       'drawing.gif': lambda: program.to_gif(_FILM_SIZE),
       # Last: it alone needs a library that may be missing.
       'drawing.mp4': lambda: program.to_mp4(_FILM_SIZE),
@@ -239,17 +262,24 @@ def main(argv: Sequence[str]) -> None:
   sizes = [_size(text) for text in _SIZES.value]
   path = pathlib.Path(_IMAGE.value).expanduser()
   out_dir = pathlib.Path(_OUT_DIR.value).expanduser()
-  source = _RUN_DIR.value or _WEIGHTS.value
+  weights = _WEIGHTS.value
+  if weights and _RUN_DIR.value:
+    raise ValueError(
+        f'--weights={weights} and --run_dir={_RUN_DIR.value} both name an '
+        'agent; leave one out'
+    )
+  out_dir_lib.check_new(out_dir)
+  source = _RUN_DIR.value or weights
   sources: Mapping[str, pathlib.Path | Mapping[str, pathlib.Path]] = (
       {source: path} if source else _guessed(console, user_images.find(path))
   )
   names: list[str] = []
   targets: list[np.ndarray] = []
-  drawings: list[Drawing] = []
+  agents: list[tuple[training.TrainedAgent, np.ndarray]] = []
   for source, some in sources.items():
     trained = training.restore(source, _STEP.value)
     settings = painting.check_is_painting(trained.experiment.environment)
-    _check(settings, out_dir, sizes, _OTHER_BRUSH.value, _MILLIMETERS.value)
+    _check(settings, sizes, _OTHER_BRUSH.value, _MILLIMETERS.value)
     names_of_some, target = user_images.read(
         some,
         size=settings.canvas_size,
@@ -260,11 +290,22 @@ def main(argv: Sequence[str]) -> None:
     )
     names += names_of_some
     targets += list(target)
+    agents.append((trained, target))
+  folders = [out_dir]
+  if path.is_dir():
+    folders = [
+        out_dir / name
+        for name in out_dir_lib.folder_names(names, taken=[_OVERVIEW])
+    ]
+  for folder in folders:
+    out_dir_lib.prepare(folder)
+  drawings: list[Drawing] = []
+  for trained, target in agents:
     drawings += draw(
         trained, target, samples=_SAMPLES.value, by=_BY.value, seed=_SEED.value
     )
-  for name, target, drawing in rich.progress.track(
-      list(zip(names, targets, drawings)),
+  for name, folder, target, drawing in rich.progress.track(
+      list(zip(names, folders, targets, drawings)),
       'writing',
       console=console,
       transient=True,
@@ -273,7 +314,7 @@ def main(argv: Sequence[str]) -> None:
     write(
         drawing.program,
         target,
-        out_dir / name if path.is_dir() else out_dir,
+        folder,
         sizes=sizes,
         other_brush=_OTHER_BRUSH.value,
         millimeters=_MILLIMETERS.value,
@@ -283,14 +324,15 @@ def main(argv: Sequence[str]) -> None:
   if path.is_dir():
     canvas = [drawing.program.render() for drawing in drawings]
     plots.save(
-        _overview(_stacked(canvas), _stacked(targets)), out_dir / 'result.png'
+        _overview(_stacked(canvas), _stacked(targets)), out_dir / _OVERVIEW
     )
-    console.print(
-        f'drawings in {out_dir}, a folder each, whose drawing.html is for a '
-        'browser; all of them in result.png'
+    where = (
+        f'{out_dir}, a folder each, whose drawing.html is for a browser; all '
+        f'of them in {_OVERVIEW}'
     )
   else:
-    console.print(f'drawings in {out_dir}; open drawing.html in a browser')
+    where = f'{out_dir}; open drawing.html in a browser'
+  console.print(f'drawings in {out_dir_lib.printable(where)}', markup=False)
 
 
 def _guessed(
@@ -317,14 +359,11 @@ def _guessed(
 
 def _check(
     settings: painting.PaintingSettings,
-    out_dir: pathlib.Path,
     sizes: Sequence[int],
     other_brush: str,
     millimeters: float,
 ) -> None:
   """Raises the errors that `write` would, before any work."""
-  if out_dir.exists() and not out_dir.is_dir():
-    raise ValueError(f'--out_dir={out_dir} is a file; name a folder')
   command = {name: np.zeros(1, int) for name in settings.action_spec()}
   program = painting.Program(settings, command)
   program.to_svg(center_lines=True, millimeters=millimeters)
@@ -364,23 +403,60 @@ def _size(text: str) -> int:
 def _show(
     console: rich.console.Console, names: list[str], drawings: list[Drawing]
 ) -> None:
-  """Prints a table of errors: the best, and the mean of all samples."""
+  """Prints a table of errors, and which drawings are worse than none."""
   table = rich.table.Table(
-      'image', f'l2, best of {_SAMPLES.value}', 'l2, one sample', 'better by'
+      'image',
+      f'l2, best of {_SAMPLES.value}',
+      'l2, one sample',
+      'share of a blank page',
+      'share of the best color',
   )
-  rows = list(zip(names, drawings))
+  rows = list(zip(map(out_dir_lib.printable, names), drawings))
   for name, drawing in rows[:20]:
-    table.add_row(name, *_figures(drawing.error, drawing.mean_error))
+    table.add_row(rich.text.Text(name), *_figures(*drawing[1:]))
   if len(rows) > 1:
     table.add_section()
     means = np.mean([drawing[1:] for drawing in drawings], axis=0)
     table.add_row(f'mean of {len(rows)}', *_figures(*means))
   console.print(table)
+  if warning := worse_than_nothing(dict(rows)):
+    console.print(warning, markup=False, soft_wrap=True)
 
 
-def _figures(best: float, mean: float) -> tuple[str, str, str]:
-  better = f'{1 - best / mean:.0%}' if mean > 0 else '-'
-  return f'{best:.4f}', f'{mean:.4f}', better
+def _figures(
+    best: float, mean: float, blank: float, constant: float
+) -> list[str]:
+  shares = [f'{best / of:.0%}' if of > 0 else '-' for of in (blank, constant)]
+  return [f'{best:.4f}', f'{mean:.4f}', *shares]
+
+
+def worse_than_nothing(drawings: Mapping[str, Drawing]) -> str:
+  """Returns a sentence on drawings that are worse than none; empty if none is.
+
+  Args:
+    drawings: drawings by the names of their images.
+  """
+  worse = []
+  for name, (_, error, _, blank, constant) in drawings.items():
+    # The best color is as good as white or better.
+    if error < constant or error == 0:
+      continue
+    nothing, merit = (
+        ('a blank page', blank)
+        if error >= blank
+        else ('a page of one color', constant)
+    )
+    whose = f'{name}: its l2 is' if len(drawings) > 1 else 'its l2 is'
+    worse.append(f'{whose} {error:.4f}, that of {nothing} {merit:.4f}')
+  if not worse:
+    return ''
+  if len(drawings) == 1:
+    head = 'the drawing is worse than nothing'
+  else:
+    head = f'{len(worse)} of {len(drawings)} drawings are worse than nothing'
+  shown = '; '.join(worse[:_WORST])
+  rest = f'; {len(worse) - _WORST} more' if len(worse) > _WORST else ''
+  return f'{head} ({shown}{rest}); try more --samples, or another agent'
 
 
 if __name__ == '__main__':

@@ -18,6 +18,7 @@ from spiral_jax import datasets
 from spiral_jax import evaluation
 from spiral_jax import files
 from spiral_jax.training import digit_metrics as digit_metrics_lib
+from spiral_jax.training import out_dir as out_dir_lib
 from spiral_jax.training import plots
 from spiral_jax.training import task as task_lib
 from spiral_jax.training import trained_agent as trained_agent_lib
@@ -66,8 +67,11 @@ def evaluate(
   figures = evaluate_agent(
       trained, out_dir, dataset=dataset, data_dir=data_dir, count=count
   )
-  made = ['curves.png']
-  plots.curves(run_dir / 'metrics.jsonl', _CURVES, out_dir / 'curves.png')
+  made = []
+  for name in ('curves.png', 'progress.png'):
+    (out_dir / name).unlink(missing_ok=True)  # Of an earlier evaluation.
+  if plots.curves(run_dir / 'metrics.jsonl', _CURVES, out_dir / 'curves.png'):
+    made.append('curves.png')
   progress = plots.progress(
       run_dir / 'samples',
       lines=2 if trained.experiment.agent.conditional else 1,
@@ -75,9 +79,10 @@ def evaluate(
   if progress is not None:
     plots.save(progress, out_dir / 'progress.png')
     made.append('progress.png')
-  console_lib.Console().print(
-      f'over training, in the same folder: {", ".join(made)}', soft_wrap=True
-  )
+  if made:
+    console_lib.Console().print(
+        f'over training, in the same folder: {", ".join(made)}', soft_wrap=True
+    )
   return figures
 
 
@@ -102,11 +107,13 @@ def evaluate_agent(
     Figures by name.
 
   Raises:
-    FileNotFoundError, ValueError: if there is no data.
+    FileNotFoundError, ValueError: if there is no data, or `out_dir` cannot be
+      written to.
   """
   trained = _with_data(trained, dataset, data_dir)
   experiment = trained.experiment
   test = experiment.load_images('test')
+  out_dir_lib.prepare(out_dir)
   is_conditional = experiment.agent.conditional
   if is_conditional:
     test = test.spread(min(count or len(test.images), len(test.images)))
@@ -126,6 +133,8 @@ def evaluate_agent(
         plots.grid(greedy.canvas, greedy.targets),
         out_dir / 'result_greedy.png',
     )
+  else:
+    (out_dir / 'result_greedy.png').unlink(missing_ok=True)  # Of another agent.
   # Figures mean something next to those of scribbles and of nothing.
   key = jax.random.key(experiment.run.seed)
   untrained = trained._replace(params=trained.agent.init(key))
@@ -145,7 +154,7 @@ def evaluate_agent(
   plots.save(plots.grid(drawn.canvas, drawn.targets), out_dir / 'result.png')
   plots.save(plots.strokes(drawn.first.canvas), out_dir / 'strokes.png')
   console_lib.Console().print(
-      f'pictures in {out_dir}: result.png (what it draws'
+      f'pictures in {out_dir_lib.printable(out_dir)}: result.png (what it draws'
       f'{"; result_greedy.png, by its likeliest choices" * is_conditional}), '
       'strokes.png (command by command)',
       soft_wrap=True,

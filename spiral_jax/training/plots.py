@@ -98,24 +98,28 @@ def progress(
 
 def curves(
     metrics_path: pathlib.Path, names: Sequence[str], path: pathlib.Path
-) -> None:
+) -> bool:
   """Plots metrics of a run against its frames, one below the other.
 
   Args:
-    metrics_path: JSON lines, as the driver writes them.
+    metrics_path: JSON lines, as the driver writes them. Lines that a crash cut
+      short are left out.
     names: names of the metrics; those that were never written are left out.
     path: path of the picture.
+
+  Returns:
+    True if there was something to plot, so that the picture was written.
   """
   from matplotlib import figure  # Late: it takes a second.
 
-  records = [json.loads(line) for line in metrics_path.open()]
+  records = _records(metrics_path)
   shown = {
       name: _by_frames(records, name)
       for name in names
       if any(record.get(name) is not None for record in records)
   }
   if not shown:
-    return
+    return False
   plot = figure.Figure(figsize=(7, 1.9 * len(shown)), layout='constrained')
   axes = plot.subplots(len(shown), sharex=True, squeeze=False)[:, 0]
   for axis, (name, (x, y)) in zip(axes, shown.items()):
@@ -124,6 +128,21 @@ def curves(
     axis.grid(alpha=0.3)
   axes[-1].set_xlabel('frames (commands)')
   save_plot(plot, path)
+  return True
+
+
+def _records(metrics_path: pathlib.Path) -> list[dict[str, Any]]:
+  """Returns the whole lines of a file of metrics; none if it is missing."""
+  records = []
+  if metrics_path.is_file():
+    for line in metrics_path.read_text(errors='replace').splitlines():
+      try:
+        record = json.loads(line)
+      except ValueError:
+        continue
+      if isinstance(record, dict):
+        records.append(record)
+  return records
 
 
 def _by_frames(

@@ -148,6 +148,44 @@ def _ink(size=40):
   return image
 
 
+# Next to no drawing at all.
+
+
+def test_errors_of_pages_without_a_drawing_stand_next_to_it(trained):
+  targets = np.full((2, 16, 16, 1), 255, np.uint8)
+  targets[1, :4] = 0  # A quarter is ink.
+  drawings = draw.draw(trained, targets, samples=2)
+  assert drawings[0].blank_error == drawings[0].constant_error == 0
+  assert drawings[1].blank_error == pytest.approx(0.25)
+  assert drawings[1].constant_error == pytest.approx(0.25 * 0.75)
+
+
+def _drawing(error, blank=0.0625, constant=0.06):
+  return draw.Drawing(None, error, 2 * error, blank, constant)
+
+
+def test_what_is_worse_than_nothing_is_said_in_a_sentence():
+  assert draw.worse_than_nothing({'a': _drawing(0.0599)}) == ''
+  assert draw.worse_than_nothing({'a': _drawing(0.0, 0.0, 0.0)}) == ''
+  assert draw.worse_than_nothing({'kanji': _drawing(0.0646)}) == (
+      'the drawing is worse than nothing (its l2 is 0.0646, that of a blank'
+      ' page 0.0625); try more --samples, or another agent'
+  )
+  sentence = draw.worse_than_nothing(
+      {'a': _drawing(0.061), 'b': _drawing(0.01), 'c': _drawing(0.1, 0.0, 0.0)}
+  )
+  assert sentence.startswith('2 of 3 drawings are worse than nothing (a: ')
+  assert 'a: its l2 is 0.0610, that of a page of one color 0.0600' in sentence
+  assert 'c: its l2 is 0.1000, that of a blank page 0.0000' in sentence
+  many = draw.worse_than_nothing({f'{i}': _drawing(1.0) for i in range(9)})
+  assert many.startswith('9 of 9') and '; 4 more)' in many
+
+
+def test_shares_are_of_pages_without_a_drawing():
+  figures = draw._figures(0.0646, 0.0702, 0.0625, 0.0)
+  assert figures == ['0.0646', '0.0702', '103%', '-']
+
+
 # The program.
 
 
@@ -312,6 +350,14 @@ def test_a_folder_of_images(tmp_path, painting_run):
         (
             ['--image=bad.png', '--run_dir=RUN', '--out_dir=bad.png'],
             ['--out_dir=bad.png is a file', 'folder'],
+        ),
+        (
+            ['--image=bad.png', '--run_dir=RUN', '--weights=portraits'],
+            ['--weights=portraits', '--run_dir=', 'leave one out'],
+        ),
+        (
+            ['--image=bad.png', '--run_dir=RUN', '--out_dir=.'],
+            ['--out_dir=. holds files already, as bad.png', 'new folder'],
         ),
         (['--image=bad.png', '--run_dir=RUN', '--sizes=0'], ['0', 'size']),
         (

@@ -32,9 +32,15 @@ def test_curves_of_what_was_written(tmp_path):
   path.write_text('\n'.join(map(json.dumps, records)))
   heights = []
   for names in (['p', 'none'], ['p', 'policy/frames']):
-    plots.curves(path, names, tmp_path / 'curves.png')
+    assert plots.curves(path, names, tmp_path / 'curves.png')
     with Image.open(tmp_path / 'curves.png') as image:
       heights.append(image.height)
   assert heights[1] > 1.8 * heights[0]
-  plots.curves(path, ['none'], tmp_path / 'none.png')
+  # Nothing to plot: no picture, and nobody is told of one.
+  assert not plots.curves(path, ['none'], tmp_path / 'none.png')
+  missing = tmp_path / 'missing.jsonl'
+  assert not plots.curves(missing, ['p'], tmp_path / 'none.png')
   assert not (tmp_path / 'none.png').exists()
+  # A crash may cut the last line short.
+  path.write_text(path.read_text() + '\n{"seconds": 3.0, "pol')
+  assert plots.curves(path, ['p'], tmp_path / 'none.png')
