@@ -3,7 +3,7 @@
 For example, of one image, or of all images in a folder, with weights that come
 with the package or those of a run:
 
-  python experiments/draw.py --image=sketch.png
+  python experiments/draw.py --image=sketch.png --out_dir=out/sketch
   python experiments/draw.py --image=photo.jpg --weights=portraits
   python experiments/draw.py --image=sketches/ --run_dir=runs/omniglot_cpu
 

@@ -26,6 +26,7 @@ from environments.painting import settings as settings_lib
 from environments.painting import svg
 from environments.painting import trace as trace_lib
 
+_BLOCK = 256  # Columns of an image that are scaled at once.
 _MAX_BYTES = 2 << 30  # Of all frames of a program.
 _MILLIMETERS = 100.0  # Default size of a plotter's picture.
 
@@ -314,15 +315,23 @@ def _reduce(image: np.ndarray, size: int) -> np.ndarray:
   """Returns an image `[s, s, C]` scaled down to `[size, size, C]` by area."""
   if len(image) == size:
     return image
-  # Overlap of each of the image's pixels with each of the result's.
-  edges = np.arange(size + 1) * (len(image) / size)
-  pixels = np.arange(len(image))
-  inside = np.clip(
-      np.minimum(edges[1:, np.newaxis], pixels + 1)
-      - np.maximum(edges[:-1, np.newaxis], pixels),
-      0.0,
-      None,
-  )
-  inside /= inside.sum(1, keepdims=True)
-  reduced = np.einsum('iy,yxc,jx->ijc', inside, image, inside, optimize=True)
-  return np.rint(reduced).astype(np.uint8)
+  rows = _reduce_rows(image, size).swapaxes(0, 1)  # [s, size, C]
+  return np.rint(_reduce_rows(rows, size).swapaxes(0, 1)).astype(np.uint8)
+
+
+def _reduce_rows(image: np.ndarray, size: int) -> np.ndarray:
+  """Returns means `[size, n, C]` over equal shares of rows of `[s, n, C]`."""
+  height = len(image)
+  edges = np.arange(size + 1) * (height / size)
+  row = np.minimum(edges.astype(int), height - 1)
+  share = (edges - row)[:, np.newaxis, np.newaxis]
+  reduced = np.empty((size, *image.shape[1:]))
+  # In blocks: the sums of a large image would take eight times its memory.
+  for start in range(0, image.shape[1], _BLOCK):
+    block = image[:, start : start + _BLOCK]
+    above = np.zeros((height + 1, *block.shape[1:]))
+    np.cumsum(block, axis=0, out=above[1:])
+    reduced[:, start : start + _BLOCK] = np.diff(
+        above[row] + share * block[row], axis=0
+    ) * (size / height)
+  return reduced
