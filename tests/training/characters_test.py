@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import re
+import shutil
 import zipfile
 
 import numpy as np
@@ -134,6 +136,16 @@ def test_the_same_checkpoint_on_digits_it_never_saw(run_dir):
     with Image.open(folder / f'{name}.png') as image:
       image.load()
   assert (run_dir / 'evaluation.json').read_bytes() == before
+
+
+def test_only_what_was_written_is_announced(run_dir, tmp_path, capsys):
+  shutil.copytree(run_dir / 'checkpoints', tmp_path / 'checkpoints')
+  (tmp_path / 'curves.png').touch()  # Of an earlier evaluation.
+  (tmp_path / 'metrics.jsonl').write_text('{"seconds": 1.0}\n')
+  training.evaluate(tmp_path, count=2)
+  announced = set(re.findall(r'\w+\.png', capsys.readouterr().out))
+  assert announced == {path.name for path in tmp_path.glob('*.png')}
+  assert 'curves.png' not in announced and 'result.png' in announced
 
 
 def test_a_folder_of_other_drawings(run_dir, tmp_path):
