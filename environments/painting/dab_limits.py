@@ -11,7 +11,7 @@ LARGEST_RADIUS = 1 << 14  # Pixels.
 FARTHEST = 1 << 20  # Pixels from the top left corner.
 LARGEST_RATIO = LARGEST_ANGLE = 1e6
 SMALLEST_HARDNESS = 1e-30
-DAB_WORK = 4096.0  # Cost of a dab of no pixels, in pixels.
+DAB_WORK = 8192.0  # Cost of a dab of no pixels, in pixels.
 
 EXHAUSTED = (
     'the brush asks for more dabs in one command than can be drawn in'
@@ -23,7 +23,7 @@ EXHAUSTED = (
 def max_work(size: int) -> float:
   """Returns the largest cost of one command on a canvas, in pixels.
 
-  On a canvas of 64 pixels it is drawn in a second or less, and is twenty times
+  On a canvas of 64 pixels it is drawn in a second or less, and is ten times
   what the most laborious of MyPaint's 373 brushes took there for a stroke from
   corner to corner; on larger ones it grows with their area, as strokes do.
 

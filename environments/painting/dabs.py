@@ -73,7 +73,7 @@ class _Row:
   """Dabs along a line. Positions are in pixels from the curve's start."""
 
   def __init__(self, settings: brush_response.BrushSettings):
-    self._per_second = settings.base('dabs_per_second')
+    self._per_second = max(settings.base('dabs_per_second'), 0.0)
     self._lag = settings.base('slow_tracking_per_dab')
     self._x = 0.0  # Position of the hand.
     self._brush_x = 0.0  # Position of the brush, which follows the hand.
@@ -132,6 +132,7 @@ def _dabs_a_pixel(
       settings.base('dabs_per_actual_radius') / radius
       + settings.base('dabs_per_basic_radius') / curve.radius
   )
+  density = max(density, 0.0)
   # Across an elongated dab, libmypaint counts a pixel as `ratio` pixels.
   ratio = settings.value('elliptical_dab_ratio', pressure, speed)
   (x0, y0), (x1, y1) = curve.place(before), curve.place(t)

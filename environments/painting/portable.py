@@ -8,6 +8,7 @@ from collections.abc import Callable
 import ctypes
 import functools
 import math
+from typing import Any
 
 import numpy as np
 
@@ -270,8 +271,8 @@ class _Guard:
   def attach(self, surface: _TiledSurface) -> None:
     """Puts the guard in front of the functions that libmypaint gave."""
     # Copies: what a field of a structure gives is a reference to the field.
-    self._draw = _DrawDab(ctypes.cast(surface.draw_dab, _pointer).value)
-    self._get = _GetColor(ctypes.cast(surface.get_color, _pointer).value)
+    self._draw = _DrawDab(_address(surface.draw_dab))
+    self._get = _GetColor(_address(surface.get_color))
     surface.draw_dab = _DrawDab(self._draw_dab)
     surface.get_color = _GetColor(self._get_color)
 
@@ -338,6 +339,10 @@ class _Guard:
       self._end(fault)
     for channel in channels:
       channel[0] = self._background
+
+
+def _address(function: Any) -> int:
+  return ctypes.cast(function, _pointer).value or 0
 
 
 def _fixed(value: float) -> int:

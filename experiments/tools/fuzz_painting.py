@@ -22,7 +22,7 @@ from environments.painting import library
 
 _LONGEST = 400  # Characters of a message.
 _DEEP = '[' * 2000 + ']' * 2000
-_JUNK = (
+_JUNK: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 7, 64, 255, 8192, 8193, 10**9, 2**31, 2**63,
     10**40, 0.0, -0.0, 0.5, 1e-30, 1e6, -1e6, 1e30, 1e300,
     float('nan'), float('inf'), -float('inf'),
@@ -159,7 +159,7 @@ def _paint(
   # Without the compiled extension, which is slow where dabs are many.
   renderer = painting.PaintingRenderer(settings, backend='ctypes')
   renderer.reset()
-  for t in range(len(program)):
+  for t in range(min(len(program), 2)):
     renderer.step({k: v[t : t + 1] for k, v in program.commands.items()})
   renderer.close()
 

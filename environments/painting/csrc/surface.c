@@ -13,7 +13,7 @@ static const float kLargestRadius = 1 << 14;  /* Pixels. */
 static const float kFarthest = 1 << 20;       /* Pixels from the top left. */
 static const float kLargestRatio = 1e6f, kLargestAngle = 1e6f;
 static const float kSmallestHardness = 1e-30f;
-static const double kDabWork = 4096.0;  /* Cost of a dab of no pixels. */
+static const double kDabWork = 8192.0;  /* Cost of a dab of no pixels. */
 
 /* False where nothing can be drawn: C would convert what is not finite to
  * integers, which is undefined. */
