@@ -54,6 +54,7 @@ _LAUNCHER = flags.DEFINE_enum(
 # Seconds after which a process that was told to end, or that has little left to
 # do, counts as hanging. On a busy machine a compiler takes most of a minute.
 _PATIENCE = 600.0
+_SHOWN_SECONDS = 60.0  # Between two lines on how far it is.
 
 
 class Tally:
@@ -128,9 +129,12 @@ def campaign(
       raise RuntimeError(f'{victim.name} fails without a kill: {name}')
     seconds = time.monotonic() - start
   expected = victim.result(root / 'whole')
-  chain = 0
+  chain, shown = 0, time.monotonic()
   while tally.num_kills < count:
     chain += 1
+    if time.monotonic() > shown + _SHOWN_SECONDS:
+      shown = time.monotonic()
+      console_lib.say(f'{victim.name}: {tally.num_kills:,} of {count:,} kills')
     folder = _folder(root, f'chain-{chain}')
     _kill_until_it_ends(victim, folder, tally, count, seconds, rng, patience)
     if not tally.is_good:

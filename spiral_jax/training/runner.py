@@ -145,7 +145,7 @@ def _run(
     try:
       checkpointer.restore()
     except ValueError as error:
-      if 'opt_state' not in str(error):
+      if 'opt_state' not in str(error) or 'diverged' in str(error):
         raise
       raise ValueError(
           f'the run in {run_dir} has another optimizer; continue it from '

@@ -1,6 +1,7 @@
 """A population: rounds, exploit and explore, slices, what is best; no Ray."""
 
 import dataclasses
+import errno
 import functools
 import json
 import math
@@ -13,6 +14,7 @@ import pytest
 
 from spiral_jax import training
 from spiral_jax.driver import checkpoints
+from spiral_jax.driver import finite
 from spiral_jax.training import population
 from spiral_jax.training import population_history
 from spiral_jax.training import population_slice
@@ -391,6 +393,51 @@ def test_one_that_fails_is_left_out_of_a_round(tmp_path, capsys):
   slices = Slices()
   rounds(tmp_path, slices, resume=True)
   assert slices.trained == [(4, 2)]
+
+
+def test_a_history_whose_last_line_is_not_whole_is_resumed(tmp_path):
+  rounds(tmp_path, Slices(), frames=96)
+  path = tmp_path / 'history.jsonl'
+  whole = path.read_text()
+  path.write_text(whole[:-20])  # Killed, or on a full disk, within a line.
+  slices = Slices()
+  rounds(tmp_path, slices, resume=True, frames=96)
+  assert slices.trained == [(2, 3)]
+  assert path.read_text() == whole
+
+
+def test_a_full_disk_is_waited_for(tmp_path, monkeypatch, caplog):
+  failures = [OSError(errno.ENOSPC, 'No space left on device')] * 2
+  write = population_history.files.write_atomically
+
+  def write_later(path, content):
+    if failures:
+      raise failures.pop()
+    write(path, content)
+
+  monkeypatch.setattr(population_history, '_RETRY_SECONDS', 0.0)
+  monkeypatch.setattr(population_history.files, 'write_atomically', write_later)
+  population_history.save([line(0, 1)], tmp_path / 'history.jsonl')
+  assert population_history.load(tmp_path / 'history.jsonl') == [line(0, 1)]
+  assert len(caplog.records) == 2 and 'history.jsonl' in caplog.text
+  failures.append(PermissionError(errno.EACCES, 'no'))
+  with pytest.raises(PermissionError):
+    population_history.save([], tmp_path / 'history.jsonl')
+
+
+def test_a_slice_that_diverges_is_not_tried_again(tmp_path, monkeypatch):
+  error = finite.NotFiniteError('policy/loss', math.nan, 7, 168)
+
+  def diverge(experiment, **kwargs):
+    del experiment, kwargs
+    raise error
+
+  monkeypatch.setattr(population_slice.runner, 'train', diverge)
+  experiment = tiny.experiment(tmp_path)
+  planned = line(0, 1)
+  found = population_slice.train_slice(experiment, planned, None, 60.0, 0)
+  assert found is error  # As a result: what is raised is tried again.
+  assert not folder(tmp_path, 1, 0).exists()
 
 
 def test_if_all_fail_the_first_cause_is_told(tmp_path):
