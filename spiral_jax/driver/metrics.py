@@ -67,6 +67,7 @@ class JsonLines:
     self._file = open(path, 'ab', buffering=0)
     self._length = self._file.tell()  # Of whole lines.
     self._waiting = b''  # What comes after them.
+    self._is_torn = False  # Whether a part of it is in the file.
     self._failures = _Failures(f'lines of {path}')
     self._start = time.monotonic()
 
@@ -84,12 +85,14 @@ class JsonLines:
         self._write_waiting()
 
   def _write_waiting(self) -> None:
-    self._file.truncate(self._length)  # Less what was half written.
+    if self._is_torn:
+      self._file.truncate(self._length)
+    self._is_torn = bool(self._waiting)
     written = 0
     while written < len(self._waiting):
       written += self._file.write(self._waiting[written:]) or 0
     self._length += written
-    self._waiting = b''
+    self._waiting, self._is_torn = b'', False
 
   def get_state(self) -> dict[str, Any]:
     """Returns the length of the file and the time run, in seconds."""

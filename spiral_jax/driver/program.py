@@ -253,6 +253,7 @@ class _Threads:
     self._stopping = threading.Event()
     self._lock = threading.Lock()
     self._error: NodeError | None = None
+    self._is_interrupted = False
 
   def run(
       self, should_stop: Callable[[], bool], received: list[int]
@@ -276,6 +277,7 @@ class _Threads:
         if received:
           _logger.warning('interrupted: ending the steps under way')
           stopped = Stopped.INTERRUPTED
+          self._is_interrupted = True
           break
         if should_stop():
           break
@@ -302,9 +304,15 @@ class _Threads:
       self._stop()
 
   def _fail(self, node: Node, error: BaseException) -> None:
-    """Keeps the first error; later ones are often consequences of it."""
+    """Keeps the first error; later ones are often consequences of it.
+
+    So are those after a signal: a scheduler sends it to all processes at once,
+    those that actors wait for included.
+    """
     with self._lock:
-      if self._error is None:
+      if self._is_interrupted:
+        _logger.warning('node %r failed while stopping: %r', node.name, error)
+      elif self._error is None:
         self._error = NodeError(node.name, error)
         self._error.__cause__ = error
       elif error is not self._error.__cause__:

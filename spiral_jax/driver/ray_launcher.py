@@ -65,7 +65,8 @@ _LOSSES = (
 # child process outlives it and prints the error.
 _WITNESS = """
 import signal, sys
-signal.signal(signal.SIGINT, signal.SIG_IGN)
+for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+  signal.signal(signum, signal.SIG_IGN)
 if not sys.stdin.read():
   sys.exit('error: the process was ended from outside, or by Ray, as when the '
            'head or the machine is lost from the cluster; resume from the last '

@@ -180,6 +180,32 @@ def test_ctrl_c_ends_steps_then_calls_on_stop(lockstep):
 
 
 @in_main_thread
+def test_what_fails_because_of_a_signal_is_no_error(caplog):
+  program = program_lib.Program()
+  saved = []
+
+  class Remote(Node):
+    """Waits for a process that the signal ends as well."""
+
+    def close(self):
+      ended.set()
+
+  def wait():
+    ended.wait()
+    raise ConnectionError('lost')
+
+  ended = threading.Event()
+  program.add(Remote('remote', wait))
+  stopped = program_lib.launch(
+      program,
+      stop_when=lambda: bool(signal.raise_signal(signal.SIGTERM)),
+      on_stop=saved.append,
+  )
+  assert saved == [stopped] == [program_lib.Stopped.INTERRUPTED]
+  assert "'remote' failed while stopping: ConnectionError" in caplog.text
+
+
+@in_main_thread
 def test_ctrl_c_from_outside(tmp_path):
   script = tmp_path / 'script.py'
   script.write_text(
