@@ -141,6 +141,8 @@ class TensorBoard:
         self._file = self._open()
       try:
         for name, value in to_numbers(values).items():
+          if not math.isfinite(value):
+            continue  # The library prints a warning of each.
           event = library.proto.event_pb2.Event(
               wall_time=now,
               step=step,
