@@ -151,7 +151,7 @@ class _Fork:
 
 
 def toy(cache: pathlib.Path) -> Forked:
-  """Returns the small program, in lockstep; `cache` is the compiler's."""
+  """Returns the small program, in lockstep; `cache` is for the compiler."""
 
   def run(folder: pathlib.Path) -> str:
     _keep_compiled(cache)
@@ -184,8 +184,18 @@ def training(cache: pathlib.Path) -> Forked:
 
 
 def _keep_compiled(cache: pathlib.Path) -> None:
-  jax.config.update('jax_compilation_cache_dir', str(cache))
-  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
+  """Lets each computation be compiled once, and soon, rather than well.
+
+  A cache that is set already (JAX_COMPILATION_CACHE_DIR) stays.
+  """
+  os.environ.setdefault(
+      'XLA_FLAGS',
+      '--xla_backend_optimization_level=0 '
+      '--xla_llvm_disable_expensive_passes=true',
+  )
+  if not jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
+    jax.config.update('jax_compilation_cache_dir', str(cache))
+    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
 
 
 def _digest(state: Any) -> str:
