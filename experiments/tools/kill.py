@@ -73,7 +73,7 @@ class Tally:
 
   @property
   def is_good(self) -> bool:
-    """Whether nothing was lost."""
+    """True if nothing was lost."""
     return not (self.hangs or self.lost or self.unequal or self.errors)
 
 

@@ -44,7 +44,7 @@ class Process(Protocol):
     """Sends a signal; returns whether there is such a target."""
 
   def wait_for_progress(self, seconds: float) -> bool:
-    """Returns whether it goes on within some seconds."""
+    """Returns whether it continues within some seconds."""
 
   def kill(self) -> None:
     """Kills it, and waits for its end."""

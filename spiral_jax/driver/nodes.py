@@ -228,10 +228,15 @@ class PolicyLearner:
       self._learner.set_state(state)
       self._frames = int(state['frames'])
 
-  def _stop_if_done(self) -> None:
-    if (
+  @property
+  def is_done(self) -> bool:
+    """True once the last update was made."""
+    return (
         self._max_updates is not None and self.version >= self._max_updates
-    ) or (self._max_frames is not None and self._frames >= self._max_frames):
+    ) or (self._max_frames is not None and self._frames >= self._max_frames)
+
+  def _stop_if_done(self) -> None:
+    if self.is_done:
       raise program_lib.StopProgram()
 
 

@@ -45,9 +45,11 @@ class Node(Protocol):
   """Named worker.
 
   A node may have a method `close()`, called once when the program stops, which
-  must wake a waiting step. A node that is `serialization.Stateful` is part of
-  checkpoints, and has an attribute `state_lock` if other threads may change its
-  state: `Program.add` sets it to the program's lock, under which it does so.
+  must wake a waiting step; and an attribute `is_done`, with which a program
+  that is resumed at its end takes no step. A node that is
+  `serialization.Stateful` is part of checkpoints, and has an attribute
+  `state_lock` if other threads may change its state: `Program.add` sets it to
+  the program's lock, under which it does so.
   """
 
   name: str
@@ -180,7 +182,11 @@ def launch(
   program.launched = True
   if isinstance(stop_when, threading.Event):
     stop_when = stop_when.is_set
-  should_stop = stop_when or (lambda: False)
+
+  def should_stop() -> bool:
+    done = any(getattr(n, 'is_done', False) for n in program.nodes.values())
+    return done or (stop_when is not None and bool(stop_when()))
+
   for part in (*program.resources.values(), *program.nodes.values()):
     if hasattr(part, 'blocking'):
       part.blocking = not lockstep
@@ -270,6 +276,8 @@ class _Threads:
     ]
     stopped = Stopped.FINISHED
     try:
+      if should_stop():
+        return stopped
       for thread in threads:
         thread.start()
       # Bounded waits: an unbounded one would never see signals.

@@ -348,6 +348,13 @@ def test_killed_and_resumed_is_as_if_never_killed(tmp_path):
   assert len(lines(folder / 'metrics.jsonl')) == 2 * updates
 
 
+def test_what_is_resumed_at_its_end_changes_nothing(tmp_path):
+  first = toy.run(tmp_path, 6)
+  written = lines(tmp_path / 'metrics.jsonl')
+  assert_equal(toy.run(tmp_path, 6), first)
+  assert lines(tmp_path / 'metrics.jsonl') == written
+
+
 def latest(folder: pathlib.Path) -> int:
   folder = folder / 'checkpoints'
   if not folder.exists():
