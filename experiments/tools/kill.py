@@ -84,6 +84,7 @@ def main(argv: Sequence[str]) -> None:
   rng = random.Random(_SEED.value)
   with tempfile.TemporaryDirectory(prefix='kill-') as folder:
     root = pathlib.Path(folder)
+    plan: list[tuple[victims_lib.Victim, int]]
     if _LAUNCHER.value == 'ray':
       plan = [(victims_lib.RayTraining(), count)]
     else:

@@ -60,7 +60,7 @@ class _Update(NamedTuple):
   number: int
   frames: int | None
   numbers: dict[str, Any]  # Logs and parameters, by name.
-  are_finite: tuple[jax.Array, ...]  # Booleans `[]`.
+  are_finite: tuple[Any, ...]  # Booleans `[]` on their device.
 
 
 class Watch:
