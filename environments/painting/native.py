@@ -2,10 +2,12 @@
 
 import ctypes
 import functools
+import logging
 import pathlib
 
 import numpy as np
 
+from environments import shared_library
 from environments.painting import dab_limits
 from environments.painting import library
 from environments.painting import strokes as strokes_lib
@@ -13,9 +15,20 @@ from environments.painting import strokes as strokes_lib
 _EXTENSION = pathlib.Path(__file__).with_name('_native.so')
 
 
+@functools.cache
 def is_built() -> bool:
-  """Returns true if the extension was built, which needs a C compiler."""
-  return _EXTENSION.is_file()
+  """Returns true if the extension was built, which needs a C compiler.
+
+  One that does not load counts as not built, with one warning.
+  """
+  if not _EXTENSION.is_file():
+    return False
+  try:
+    _functions()
+  except ImportError as error:
+    logging.warning('painting step by step in Python, more slowly: %s', error)
+    return False
+  return True
 
 
 class NativeCanvases:
@@ -46,7 +59,7 @@ class NativeCanvases:
       num_threads: number of threads that share the canvases.
 
     Raises:
-      ImportError: if libmypaint is missing or does not load.
+      ImportError: if libmypaint or the extension is missing or does not load.
     """
     self._shape = (count, size, size, channels)
     self._num_threads = num_threads
@@ -124,8 +137,15 @@ def _pointer(array: np.ndarray) -> int:
 
 @functools.cache
 def _functions() -> ctypes.CDLL:
-  """Loads the extension and declares the types of its functions."""
-  functions = ctypes.CDLL(str(_EXTENSION))
+  """Loads the extension and declares the types of its functions.
+
+  Raises:
+    ImportError: if it does not load.
+  """
+  functions = shared_library.load(
+      _EXTENSION,
+      ('painter_new', 'painter_free', 'painter_reset', 'painter_draw'),
+  )
   pointer, integer, real = ctypes.c_void_p, ctypes.c_int, ctypes.c_float
   text = ctypes.c_char_p
   functions.painter_new.restype = pointer

@@ -66,7 +66,8 @@ class PaintingRenderer:
 
     Raises:
       ImportError: if libmypaint is missing, with the command that installs it;
-        or if `backend` is 'native' and the extension was not built.
+        or if `backend` is 'native' and the extension was not built or does
+        not load.
       FileNotFoundError: if there is no folder of brushes.
       ValueError: if the brush is unknown, or an argument is out of range.
     """
@@ -79,8 +80,8 @@ class PaintingRenderer:
       )
     if backend == 'native' and not native.is_built():
       raise ImportError(
-          'the native painting step is not built; run `pip install -e .` where'
-          " a C compiler is, or use backend='auto'"
+          'the native painting step is not built, or does not load; run `pip'
+          " install -e .` where a C compiler is, or use backend='auto'"
       )
     brush = library.read_brush(settings.brush, settings.brushes_path)
     settings, brush, steps, seconds = enlargement.enlarge(

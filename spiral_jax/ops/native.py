@@ -12,17 +12,30 @@ import functools
 import pathlib
 from typing import Any
 
+from absl import logging
 import chex
 import jax
 import jax.numpy as jnp
+
+from spiral_jax import shared_library
 
 _EXTENSION = pathlib.Path(__file__).with_name('_native.so')
 
 
 @functools.cache
 def is_built() -> bool:
-  """Returns True if the extension was built, which needs a C compiler."""
-  return _EXTENSION.is_file()
+  """Returns True if the extension was built, which needs a C compiler.
+
+  One that does not load counts as not built, with one warning.
+  """
+  if not _EXTENSION.is_file():
+    return False
+  try:
+    _load()
+  except ImportError as error:
+    logging.warning('convolutions are left to XLA, which is slower: %s', error)
+    return False
+  return True
 
 
 def fits(images: chex.Array, kernel: chex.Array, stride: int) -> bool:
@@ -139,15 +152,26 @@ def _call(name: str, results: Any, *arrays: chex.Array) -> Any:
   )(*arrays)
 
 
+_NAMES = (
+    'conv',
+    'relu_conv',
+    'conv_transpose',
+    'conv_gradients',
+    'relu_conv_gradients',
+)
+
+
 @functools.cache
 def _register() -> None:
-  library = ctypes.CDLL(str(_EXTENSION))
-  for name in (
-      'conv',
-      'relu_conv',
-      'conv_transpose',
-      'conv_gradients',
-      'relu_conv_gradients',
-  ):
-    handler = jax.ffi.pycapsule(getattr(library, f'handle_{name}'))
+  for name in _NAMES:
+    handler = jax.ffi.pycapsule(getattr(_load(), f'handle_{name}'))
     jax.ffi.register_ffi_target(f'spiral_jax_{name}', handler, platform='cpu')
+
+
+def _load() -> ctypes.CDLL:
+  """Returns the extension.
+
+  Raises:
+    ImportError: if it does not load.
+  """
+  return shared_library.load(_EXTENSION, [f'handle_{name}' for name in _NAMES])
