@@ -19,6 +19,7 @@ from dm_env import specs
 import numpy as np
 import numpy.typing as npt
 
+from environments import contract
 from environments import reprs
 
 
@@ -230,8 +231,8 @@ class RenderEnvironment(dm_env.Environment):
       episode_length: commands in an episode.
 
     Raises:
-      ValueError: if the renderer has more canvases than one, or
-        `episode_length` is not positive.
+      ValueError: if the renderer has more canvases than one, or canvases that
+        are not uint8; or `episode_length` is not positive.
     """
     if renderer.count != 1:
       raise ValueError(
@@ -297,7 +298,8 @@ class BatchedEnvironment:
         as the renderer gives it.
 
     Raises:
-      ValueError: if `episode_length` is not positive or `dtype` is neither.
+      ValueError: if `episode_length` is not positive, `dtype` is neither, or
+        the renderer's canvases are not uint8.
     """
     if episode_length < 1:
       raise ValueError(
@@ -308,6 +310,7 @@ class BatchedEnvironment:
     self._renderer = renderer
     self._episode_length = episode_length
     self._dtype = np.dtype(dtype)
+    self._check_canvas = contract.CanvasCheck(renderer)
     self._action_spec = renderer.action_spec()
     self._commands_left = 0
 
@@ -322,9 +325,15 @@ class BatchedEnvironment:
     return self._commands_left == 0
 
   def reset(self) -> dm_env.TimeStep:
-    """Starts an episode on N clear canvases."""
+    """Starts an episode on N clear canvases.
+
+    Raises:
+      ValueError: if the renderer returns other canvases than it says, or its
+        own buffer.
+    """
+    canvas = self._check_canvas(self._renderer.reset(), 'reset')
     self._commands_left = self._episode_length
-    return dm_env.restart(self._observe(self._renderer.reset()))
+    return dm_env.restart(self._observe(canvas))
 
   def step(self, action: Mapping[str, npt.ArrayLike]) -> dm_env.TimeStep:
     """Draws one command on each canvas, or starts an episode after a last.
@@ -334,7 +343,7 @@ class BatchedEnvironment:
 
     Raises:
       ValueError: if a part is missing, unknown, not `[N]` ints, or out of
-        range.
+        range; or as `reset`.
     """
     if self.needs_reset:
       return self.reset()
@@ -342,7 +351,8 @@ class BatchedEnvironment:
 
   def draw(self, command: Mapping[str, np.ndarray]) -> dm_env.TimeStep:
     """Does what `step` does within an episode, for a checked command."""
-    observation = self._observe(self._renderer.step(command))
+    canvas = self._check_canvas(self._renderer.step(command), 'step')
+    observation = self._observe(canvas)
     self._commands_left -= 1
     is_last = self._commands_left == 0
     return dm_env.TimeStep(

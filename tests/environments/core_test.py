@@ -1,5 +1,6 @@
 """Tests of the environments over any renderer, with one of NumPy alone."""
 
+import itertools
 import pickle
 
 from absl.testing import absltest
@@ -160,3 +161,99 @@ def test_close_reaches_a_renderer_that_has_it():
   renderer.close = lambda: closed.append(True)
   core.RenderEnvironment(renderer, 7).close()
   assert closed == [True]
+
+
+# A renderer that does not keep to what it says is caught, and named.
+
+
+class BadRenderer(DotRenderer):
+  """Returns what a function makes of its canvas."""
+
+  def __init__(self, give, spec=None):
+    super().__init__(2)
+    self._give, self._spec = give, spec
+
+  def canvas_spec(self):
+    return self._spec or super().canvas_spec()
+
+  def reset(self):
+    return self._give(self._canvas)
+
+  def step(self, command):
+    super().step(command)
+    return self._give(self._canvas)
+
+
+COMMAND = {'flag': np.ones(2, int), 'cell': np.zeros(2, int)}
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.float32])
+@pytest.mark.parametrize(
+    'give, words',
+    [
+        (lambda x: x / 255.0, r'returned float64 \[2, 4, 4, 1\]'),
+        (lambda x: x.astype(int), r'returned int64 \[2, 4, 4, 1\]'),
+        (lambda x: x[:1].copy(), r'uint8 \[1, 4, 4, 1\]'),
+        (lambda x: x[..., 0].copy(), r'uint8 \[2, 4, 4\]'),
+        (lambda x: np.repeat(x, 3, -1), r'uint8 \[2, 4, 4, 3\]'),
+        (lambda x: x.tolist(), 'returned a list'),
+        (lambda x: None, 'returned a NoneType'),
+    ],
+)
+def test_canvases_that_are_not_of_the_spec_are_caught(give, words, dtype):
+  environment = core.BatchedEnvironment(BadRenderer(give), 3, dtype)
+  with pytest.raises(ValueError, match=f'reset of .*BadRenderer.* {words}; '):
+    environment.reset()
+
+
+def test_canvases_are_checked_at_each_step():
+  given = iter([np.uint8, np.uint8, np.float32])
+  renderer = BadRenderer(lambda x: x.astype(next(given)))
+  environment = core.BatchedEnvironment(renderer, 3)
+  environment.reset()
+  environment.step(COMMAND)
+  with pytest.raises(ValueError, match='step of .* float32 .* must be uint8'):
+    environment.step(COMMAND)
+
+
+BUFFERS = itertools.cycle(np.zeros((2, 2, 4, 4, 1), np.uint8))
+
+
+def double_buffered(canvas):
+  """Returns one of two buffers in turn."""
+  buffer = next(BUFFERS)
+  buffer[:] = canvas
+  return buffer
+
+
+@pytest.mark.parametrize(
+    'give', [lambda x: x, lambda x: x[:], lambda x: x[::-1], double_buffered]
+)
+def test_a_renderer_that_gives_its_buffer_is_caught(give):
+  environment = core.BatchedEnvironment(BadRenderer(give), 3, np.uint8)
+  kept = [environment.reset()]
+  with pytest.raises(ValueError, match='step of .*BadRenderer.*copy'):
+    for _ in range(2):
+      kept.append(environment.step(COMMAND))
+
+
+def test_memory_that_nobody_holds_may_be_used_again():
+  buffer = np.zeros((2, 4, 4, 1), np.uint8)
+  environment = core.BatchedEnvironment(
+      BadRenderer(lambda x: buffer[:]), 3, np.uint8
+  )
+  environment.reset()
+  assert environment.step(COMMAND).mid()
+
+
+@pytest.mark.parametrize(
+    'spec, words',
+    [
+        (specs.BoundedArray((4, 4, 1), np.float32, 0, 1), 'float32'),
+        (specs.BoundedArray((4, 4), np.uint8, 0, 255), r'\[4, 4\]'),
+    ],
+)
+def test_a_spec_of_other_canvases_is_refused(spec, words):
+  renderer = BadRenderer(lambda x: x.copy(), spec)
+  with pytest.raises(ValueError, match=f'BadRenderer is .*{words}.*uint8'):
+    core.BatchedEnvironment(renderer, 3)
