@@ -1,21 +1,21 @@
 """Convolutions, and layers of them, that are fast in both directions on a CPU.
 
 'SAME' padding. Uses the native kernels on CPU when built, XLA's convolutions
-otherwise; chosen per platform at lowering.
+otherwise and in exported programs; chosen at lowering.
 
 Axes: N images, H height, W width, C input channels, D output channels,
 K height and width of the kernel, s stride.
 """
 
-from collections.abc import Callable
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import chex
 import jax
 import jax.numpy as jnp
 
 from spiral_jax.ops import native
+from spiral_jax.ops import per_platform
 
 
 def is_native(x: chex.Array, kernel: chex.Array, stride: int) -> bool:
@@ -57,20 +57,14 @@ def conv_transpose(
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _conv(x: chex.Array, kernel: chex.Array, stride: int) -> chex.Array:
-  return _per_platform(native.conv, _xla_conv, x, kernel, stride=stride)
+  return per_platform.call(_CONV, x, kernel, stride=stride)[0]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _conv_transpose(
     gradient: chex.Array, kernel: chex.Array, stride: int
 ) -> chex.Array:
-  return _per_platform(
-      native.conv_transpose,
-      _xla_conv_transpose,
-      gradient,
-      kernel,
-      stride=stride,
-  )
+  return per_platform.call(_TRANSPOSE, gradient, kernel, stride=stride)[0]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -78,12 +72,7 @@ def _kernel_gradient(
     x: chex.Array, gradient: chex.Array, size: int
 ) -> chex.Array:
   """Returns the gradient of `conv` with respect to its kernel, K = `size`."""
-  return _per_platform(
-      lambda x, gradient: native.conv_gradients(x, gradient, size=size)[0],
-      functools.partial(_xla_kernel_gradient, size=size),
-      x,
-      gradient,
-  )
+  return per_platform.call(_KERNEL_GRADIENT, x, gradient, size=size)[0]
 
 
 _conv.defvjp(
@@ -215,17 +204,10 @@ def _forward(
     add: chex.Array | None = None,
 ) -> chex.Array:
   """Returns `layer` plus `add`."""
-
-  def with_xla(x, kernel, biases, *adds):
-    return sum(adds, _xla_layer(x, Weights(kernel, biases), stride, rectify))
-
-  return _per_platform(
-      functools.partial(native.conv, stride=stride, rectify=rectify),
-      with_xla,
-      x,
-      *weights,
-      *([] if add is None else [add]),
-  )
+  adds = [] if add is None else [add]
+  return per_platform.call(
+      _LAYER, x, *weights, *adds, stride=stride, rectify=rectify
+  )[0]
 
 
 def _input_gradient(
@@ -237,51 +219,37 @@ def _input_gradient(
     add: chex.Array | None = None,
 ) -> chex.Array:
   """Returns the gradient of <layer, g> with respect to x, plus `add`."""
-
-  def natively(g, kernel, x, *adds):
-    return native.conv_transpose(
-        g, kernel, x if rectify else None, *adds, stride=stride
-    )
-
-  def with_xla(g, kernel, x, *adds):
-    gradient = _xla_conv_transpose(g, kernel, stride)
-    return sum(adds, jnp.where(x > 0, gradient, 0) if rectify else gradient)
-
-  return _per_platform(
-      natively, with_xla, g, weights.kernel, x, *([] if add is None else [add])
-  )
+  adds = [] if add is None else [add]
+  return per_platform.call(
+      _INPUT_GRADIENT,
+      g,
+      weights.kernel,
+      x,
+      *adds,
+      stride=stride,
+      rectify=rectify,
+  )[0]
 
 
 def _weight_gradients(
     g: chex.Array, x: chex.Array, weights: Weights, rectify: bool = True
 ) -> Weights:
   """Returns the gradient of <layer, g> with respect to the weights."""
-  size, num_biases = weights.kernel.shape[0], weights.biases.shape[0]
-
-  def with_xla(x, g):
-    bias_gradients = g.sum((1, 2))
-    if num_biases == 1:
-      bias_gradients = bias_gradients.sum(0, keepdims=True)
-    x = jax.nn.relu(x) if rectify else x
-    return _xla_kernel_gradient(x, g, size), bias_gradients
-
-  natively = functools.partial(
-      native.conv_gradients, size=size, num_biases=num_biases, rectify=rectify
+  return Weights(
+      *per_platform.call(
+          _WEIGHT_GRADIENTS,
+          x,
+          g,
+          size=weights.kernel.shape[0],
+          num_biases=weights.biases.shape[0],
+          rectify=rectify,
+      )
   )
-  return Weights(*_per_platform(natively, with_xla, x, g))
 
 
-def _per_platform(
-    natively: Callable[..., Any],
-    with_xla: Callable[..., Any],
-    *arrays: chex.Array,
-    **kwargs: Any,
-) -> Any:
-  """Calls one of two functions with the arrays, chosen at lowering."""
-  return jax.lax.platform_dependent(
-      *arrays,
-      cpu=functools.partial(natively, **kwargs),
-      default=functools.partial(with_xla, **kwargs),
+def _native_input_gradient(g, kernel, x, *adds, stride, rectify):
+  return native.conv_transpose(
+      g, kernel, x if rectify else None, *adds, stride=stride
   )
 
 
@@ -321,3 +289,41 @@ def _xla_kernel_gradient(
   kernel = jax.ShapeDtypeStruct(shape, x.dtype)
   transpose = jax.linear_transpose(lambda k: _xla_conv(x, k, stride), kernel)
   return transpose(gradient)[0]
+
+
+def _xla_layer_plus(x, kernel, biases, *adds, stride, rectify):
+  return sum(adds, _xla_layer(x, Weights(kernel, biases), stride, rectify))
+
+
+def _xla_input_gradient(g, kernel, x, *adds, stride, rectify):
+  gradient = _xla_conv_transpose(g, kernel, stride)
+  return sum(adds, jnp.where(x > 0, gradient, 0) if rectify else gradient)
+
+
+def _xla_weight_gradients(x, g, *, size, num_biases, rectify):
+  bias_gradients = g.sum((1, 2))
+  if num_biases == 1:
+    bias_gradients = bias_gradients.sum(0, keepdims=True)
+  x = jax.nn.relu(x) if rectify else x
+  return _xla_kernel_gradient(x, g, size), bias_gradients
+
+
+def _pair_of_one(natively, with_xla) -> per_platform.Pair:
+  """Returns a pair of functions that return one array each."""
+  return per_platform.Pair(
+      lambda *arrays, **kwargs: (natively(*arrays, **kwargs),),
+      lambda *arrays, **kwargs: (with_xla(*arrays, **kwargs),),
+  )
+
+
+_CONV = _pair_of_one(native.conv, _xla_conv)
+_TRANSPOSE = _pair_of_one(native.conv_transpose, _xla_conv_transpose)
+_KERNEL_GRADIENT = _pair_of_one(
+    lambda x, gradient, size: native.conv_gradients(x, gradient, size=size)[0],
+    _xla_kernel_gradient,
+)
+_LAYER = _pair_of_one(native.conv, _xla_layer_plus)
+_INPUT_GRADIENT = _pair_of_one(_native_input_gradient, _xla_input_gradient)
+_WEIGHT_GRADIENTS = per_platform.Pair(
+    native.conv_gradients, _xla_weight_gradients
+)

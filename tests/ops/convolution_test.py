@@ -9,6 +9,7 @@ import pytest
 
 from spiral_jax.ops import convolution as conv_ops
 from spiral_jax.ops import native
+from spiral_jax.ops import per_platform
 from tests.ops import conv_cases
 
 NEEDS_NATIVE = pytest.mark.skipif(
@@ -185,9 +186,9 @@ def test_layers_are_the_same_on_other_platforms(monkeypatch):
 
   ours = values_and_gradients(both, x, first, second)
   monkeypatch.setattr(
-      conv_ops,
-      '_per_platform',
-      lambda natively, with_xla, *arrays, **kwargs: with_xla(*arrays, **kwargs),
+      per_platform,
+      'call',
+      lambda pair, *arrays, **kwargs: pair.with_xla(*arrays, **kwargs),
   )
   conv_cases.assert_close(ours, values_and_gradients(both, x, first, second))
 
