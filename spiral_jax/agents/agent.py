@@ -14,6 +14,8 @@ import jax.numpy as jnp
 
 from spiral_jax import types
 from spiral_jax.agents import config as config_lib
+from spiral_jax.agents import fit
+from spiral_jax.losses import images as images_lib
 from spiral_jax.networks import action as action_lib
 from spiral_jax.networks import heads
 from spiral_jax.networks import policy
@@ -29,23 +31,27 @@ class Step(Protocol):
       state: types.AgentState,
       observation: types.Observation,
       key: chex.PRNGKey,
-      greedy: bool = False,
+      greedy: bool | chex.Array = False,
   ) -> tuple[types.StepOutput, types.AgentState]:
     """Returns commands, int32 `[B]` a part, and the next state.
 
     Args:
       params: parameters of the policy.
       state: `initial_state(B)`, or what the last step returned.
-      observation: canvas, uint8 or float `[B, H, W, C]`; target, like it, of a
-        conditional agent; noise, float32 `[B, Z]`, if it has `noise_size`.
-      key: consumed.
-      greedy: decides for the likeliest value of each part; static under jit.
+      observation: canvas, uint8 or float in [0, 1], `[B, H, W, C]`; target,
+        like it, of a conditional agent; noise, float32 `[B, Z]`, if it has
+        `noise_size`.
+      key: consumed; typed, or the data of one, uint32.
+      greedy: decides for the likeliest value of each part. Static under jit it
+        saves the random numbers; traced it is a choice between both commands.
 
     Returns:
       `StepOutput(action, log_prob, value)`: float32 `[B]` but for the action.
 
     Raises:
-      ValueError: when traced, if the observation lacks target or noise.
+      ValueError: when traced, if the observation has a target or noise too
+        many or too few, or observation, state and parameters are not of the
+        shapes of this agent.
     """
 
 
@@ -65,7 +71,7 @@ class Unroll(Protocol):
         part, and the state before the first command.
 
     Raises:
-      ValueError: when traced, if the trajectory lacks target or noise.
+      ValueError: when traced, as `Step`.
     """
 
 
@@ -75,7 +81,8 @@ class Agent(NamedTuple):
   Attributes:
     init: (key) -> params. The key is consumed.
     initial_state: (batch size) -> AgentState at the start of episodes.
-    step: see `Step`.
+    step: see `Step`. It says its `parts`, which rollouts compare with those of
+      the environment.
     unroll: see `Unroll`.
     parts: the parts of a command, in the order of decision.
   """
@@ -134,18 +141,7 @@ def make_agent(
   def apply(params, canvas, target, noise, previous, core, action, **kwargs):
     """Applies the network to `[T, B, ...]`."""
     time_and_batch = canvas.shape[:2]
-    if config.conditional and target is None:
-      raise ValueError(
-          'the agent is conditional but the observation has no target; give '
-          'one, or build the agent with AgentConfig(conditional=False)'
-      )
-    if config.noise_size and noise is None:
-      raise ValueError(
-          f'the agent takes {config.noise_size} noise inputs but the '
-          'observation has none; draw them once an episode, standard normal, '
-          'or build the agent with AgentConfig(noise_size=0)'
-      )
-    if not config.noise_size:
+    if noise is None:
       noise = jnp.zeros((0,), jnp.float32)
     dtype = jnp.dtype(config.compute_dtype)
     noise = jnp.broadcast_to(noise, (*time_and_batch, config.noise_size))
@@ -175,24 +171,35 @@ def make_agent(
         jax.random.key(0),
     )
 
+  @functools.cache
+  def own_shapes() -> dict[str, tuple[int, ...]]:
+    return fit.shapes(jax.eval_shape(init, jax.random.key(0)))
+
+  def check(params, canvas, inputs, state) -> None:
+    """Raises ValueError if what is given is not of this agent's shapes."""
+    fit.check_inputs(canvas_shape, config, canvas, inputs.target, inputs.noise)
+    fit.check_state(parts, state, canvas.shape[1], config.core_size)
+    fit.check_params(own_shapes(), params)
+
   def step(
       params: types.Params,
       state: types.AgentState,
       observation: types.Observation,
       key: chex.PRNGKey,
-      greedy: bool = False,
+      greedy: bool | chex.Array = False,
   ) -> tuple[types.StepOutput, types.AgentState]:
-    timed = jax.tree.map(lambda x: x[None], observation)
+    canvas = observation.canvas[None]
+    check(params, canvas, observation, state)
     previous = {part.name: state.previous[part.name] for part in parts}
     action, log_prob, _, _, value, core = apply(
         params,
-        timed.canvas,
-        timed.target,
-        timed.noise,
+        canvas,
+        observation.target,
+        observation.noise,
         jax.tree.map(lambda x: x[None], previous),
         state.core,
         None,
-        key=key,
+        key=_typed_key(key),
         greedy=greedy,
     )
     action, log_prob, value = jax.tree.map(
@@ -204,6 +211,8 @@ def make_agent(
   def unroll(
       params: types.Params, trajectory: types.Trajectory
   ) -> types.UnrollOutput:
+    fit.check_trajectory(trajectory)
+    check(params, trajectory.canvas[:-1], trajectory, trajectory.initial_state)
     action = {part.name: trajectory.action[part.name] for part in parts}
     previous = {
         name: jnp.concatenate(
@@ -240,15 +249,16 @@ def make_agent(
 
   # So that help(agent.step) says what the functions take and return.
   step.__doc__ = Step.__call__.__doc__
+  step.parts = parts  # type: ignore[attr-defined]
   unroll.__doc__ = Unroll.__call__.__doc__
   return Agent(init, initial_state, step, unroll, parts)
 
 
-def to_float(image: chex.Array) -> chex.Array:
-  """Returns `image`, uint8 or float, as floats in [0, 1]."""
-  if jnp.issubdtype(image.dtype, jnp.integer):
-    return image.astype(jnp.float32) / 255.0
-  return image
+def _typed_key(key: chex.PRNGKey | None) -> chex.PRNGKey | None:
+  """Returns a key of the type that JAX has for keys."""
+  if key is None or jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+    return key
+  return jax.random.wrap_key_data(key)
 
 
 def _images(
@@ -265,13 +275,16 @@ def _images(
 
   Args:
     canvas: `[T, B, H, W, C]`.
-    target: `[B, H, W, C]`, None if unconditional.
+    target: `[B, H, W, C]`; None if unconditional.
     config: says which of them the agent sees.
     dtype: type of the returned images.
   """
-  images = [] if config.blind else [1.0 - to_float(canvas)]
+  images = (
+      [] if config.blind else [1.0 - images_lib.to_float(canvas, 'canvases')]
+  )
   if config.conditional:
-    images.append(jnp.broadcast_to(1.0 - to_float(target), canvas.shape))
+    target = 1.0 - images_lib.to_float(target, 'targets')
+    images.append(jnp.broadcast_to(target, canvas.shape))
   if len(images) == 2 and config.torso == 'patches':
     # Where the two differ, pixel by pixel: a patch's sums do not tell it.
     images.append(jnp.abs(images[1] - images[0]))

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import optax
 
 from spiral_jax import types
-from spiral_jax.agents import agent as agent_lib
 from spiral_jax.agents import config as config_lib
 from spiral_jax.agents import reward_fn
 from spiral_jax.agents import sharding
+from spiral_jax.losses import images as images_lib
 from spiral_jax.losses import wgan
 from spiral_jax.networks import discriminator as networks
 
@@ -26,8 +26,8 @@ class Discriminator(NamedTuple):
 
   Attributes:
     init: (key) -> params. The key is consumed.
-    score: (params, images, targets or None), float `[N, H, W, C]` each ->
-      scores `[N]`, higher for images closer to the data.
+    score: (params, images, targets or None), `[N, H, W, C]` each -> scores
+      `[N]`, higher for images closer to the data.
     power_iterate: (params) -> params whose estimates of spectral norms are one
       step closer; the identity without spectral normalization.
   """
@@ -59,9 +59,13 @@ class DiscriminatorUpdate(Protocol):
 
     Args:
       state: donated; use only the one that is returned.
-      real: images of the data, uint8 or float `[B, H, W, C]`.
+      real: images of the data, uint8 or float in [0, 1], `[B, H, W, C]`.
       fake: final canvases, like `real`.
       target: what a conditional agent was to draw, like `real`.
+
+    Raises:
+      ValueError: if images are not those of the discriminator, or floats
+        outside of [0, 1].
     """
 
 
@@ -112,7 +116,9 @@ def make_discriminator(
       patch_size=config.patch_size,
       spectral_norm=config.loss == 'logistic',
   )
-  blank = jnp.zeros((1, height, width, channels * (1 + conditional)))
+  blank = jnp.zeros(
+      (1, height, width, channels * (1 + conditional)), jnp.float32
+  )
 
   @jax.jit  # Op by op, compiling it takes much longer.
   def init(key: chex.PRNGKey) -> types.Params:
@@ -128,19 +134,37 @@ def make_discriminator(
 
     Args:
       params: parameters of the discriminator.
-      images: float `[N, H, W, C]` in [0, 1].
+      images: uint8, or float in [0, 1], `[N, H, W, C]`.
       targets: what a conditional agent was to draw, like `images`; else None.
 
     Raises:
-      ValueError: when traced, if targets are missing.
+      ValueError: when traced, if targets are missing or not expected, or images
+        are not those of the discriminator.
     """
+    if images.shape[1:] != tuple(canvas_shape):
+      raise ValueError(
+          f'images are {list(images.shape)}, and the discriminator was made '
+          f'for {["N", *canvas_shape]}; make it for the shape of the canvas'
+      )
+    images = images_lib.to_float(images)
     if conditional:
       if targets is None:
         raise ValueError(
             'the discriminator is conditional but there are no targets; give '
             'them, or build it with conditional=False'
         )
+      if targets.shape != images.shape:
+        raise ValueError(
+            f'targets are {list(targets.shape)}, and images '
+            f'{list(images.shape)}; give one target an image, of its shape'
+        )
+      targets = images_lib.to_float(targets, 'targets')
       images = jnp.concatenate([images, targets], axis=-1)
+    elif targets is not None:
+      raise ValueError(
+          'there are targets but the discriminator is unconditional; leave '
+          'them out, or build it with conditional=True'
+      )
     return network.apply(params, images)
 
   def power_iterate(params: types.Params) -> types.Params:
@@ -203,13 +227,8 @@ def make_discriminator_learner(
     return terms.total, terms
 
   @functools.partial(jax.jit, donate_argnums=0)
-  def update(
-      state: DiscriminatorState,
-      real: chex.Array,
-      fake: chex.Array,
-      target: chex.Array | None = None,
-  ) -> tuple[DiscriminatorState, types.Logs]:
-    real, fake, target = jax.tree.map(agent_lib.to_float, (real, fake, target))
+  def step(state, real, fake, target):
+    real, fake, target = jax.tree.map(images_lib.to_float, (real, fake, target))
     loss_key, key = jax.random.split(state.key)
     params = discriminator.power_iterate(state.params)
     gradients, terms = jax.grad(loss, has_aux=True)(
@@ -223,6 +242,18 @@ def make_discriminator_learner(
     }
     state = DiscriminatorState({**params, 'params': weights}, opt_state, key)
     return sharding.replicate((state, logs), mesh)
+
+  def update(
+      state: DiscriminatorState,
+      real: chex.Array,
+      fake: chex.Array,
+      target: chex.Array | None = None,
+  ) -> tuple[DiscriminatorState, types.Logs]:
+    images_lib.check_values(real, 'real images')
+    images_lib.check_values(fake, 'fake images')
+    if target is not None:
+      images_lib.check_values(target, 'targets')
+    return step(state, real, fake, target)
 
   update.__doc__ = DiscriminatorUpdate.__call__.__doc__
   learner = DiscriminatorLearner(init, update)

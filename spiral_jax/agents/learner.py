@@ -16,6 +16,7 @@ import optax
 from spiral_jax import types
 from spiral_jax.agents import agent as agent_lib
 from spiral_jax.agents import config as config_lib
+from spiral_jax.agents import fit
 from spiral_jax.agents import reward_fn as reward_fn_lib
 from spiral_jax.agents import sharding
 from spiral_jax.losses import policy_gradient
@@ -47,16 +48,16 @@ class Update(Protocol):
 
     Args:
       state: donated; use only the one that is returned.
-      trajectory: canvas uint8 `[T + 1, B, H, W, C]`, action int32 `[T, B]` a
-        part, log_prob and value float32 `[T, B]`, and what else
-        `types.Trajectory` says.
+      trajectory: canvas uint8 (or float in [0, 1]) `[T + 1, B, H, W, C]`,
+        action int32 `[T, B]` a part, log_prob and value float32 `[T, B]`, and
+        what else `types.Trajectory` says.
       score_params: parameters of the score; None with other rewards.
       progress: how much of the decay to `config.decay_to` is over, from 0 to 1;
         None follows `config.decay_frames`.
 
     Raises:
-      ValueError: when traced, if the trajectory does not fit the rewards, or
-        B does not divide into `config.minibatches`.
+      ValueError: if the trajectory does not fit the agent or the rewards, or B
+        does not divide into `config.minibatches`.
     """
 
 
@@ -116,7 +117,9 @@ def make_learner(
         optax.scale_by_adam(eps=config.adam_epsilon),
     )
   # A part of one value has no entropy: any share of it is zero.
-  maxima = np.log([max(part.num_values, 2) for part in agent.parts])
+  maxima = np.log([max(part.num_values, 2) for part in agent.parts]).astype(
+      np.float32
+  )
 
   def left_at(frames, progress):
     """Returns what is left of all that decays, a share."""
@@ -124,7 +127,8 @@ def make_learner(
       return np.float32(1.0 - (1.0 - config.decay_to) * progress)
     if not config.decay_frames:
       return np.float32(1.0)
-    progress = (frames / config.decay_frames).clip(max=1.0)
+    progress = frames.astype(jnp.float32) / config.decay_frames
+    progress = progress.clip(max=1.0)
     return 1.0 - (1.0 - config.decay_to) * progress
 
   def num_steps(left):
@@ -186,6 +190,7 @@ def make_learner(
       score_params: types.Params = None,
       progress: float | None = None,
   ) -> tuple[LearnerState, types.Logs]:
+    fit.check_values(agent.parts, trajectory)
     trajectory = jax.device_put(trajectory)  # Once, not for each step.
     targets, reward_scale, logs, order, key = prepare(
         trajectory, score_params, state.reward_scale, state.key

@@ -12,9 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from spiral_jax import types
-from spiral_jax.agents import agent as agent_lib
 from spiral_jax.agents import config as config_lib
+from spiral_jax.agents import fit
 from spiral_jax.losses import color
+from spiral_jax.losses import images as images_lib
 from spiral_jax.losses import rewards as rewards_lib
 
 
@@ -27,7 +28,10 @@ class Score(Protocol):
       images: chex.Array,
       targets: chex.Array | None = None,
   ) -> chex.Array:
-    """Maps images, and targets or None, float `[N, H, W, C]`, to `[N]`."""
+    """Maps images, and targets or None, `[N, H, W, C]`, to scores `[N]`.
+
+    Images are floats in [0, 1]; a discriminator's own score takes uint8, too.
+    """
 
 
 class RewardFn(Protocol):
@@ -49,7 +53,8 @@ class RewardFn(Protocol):
       reward_scale: statistics of the rewards so far.
 
     Raises:
-      ValueError: when traced, if a target is needed and there is none.
+      ValueError: when traced, if a target is needed and there is none, or the
+        arrays of the trajectory are not of one T, B and shape of canvases.
     """
 
 
@@ -82,6 +87,7 @@ def make_reward_fn(
   action_costs = [cost for cost in action_costs if cost.weight]
 
   def reward_fn(trajectory, score_params, reward_scale):
+    fit.check_trajectory(trajectory)
     canvas, target = _images(trajectory, config)
     if config.reward in _DISTANCES:
       scores = _DISTANCES[config.reward](canvas, target)
@@ -131,7 +137,10 @@ def _images(trajectory, config):
   if config.reward_at == 'end':
     canvas = canvas[-1:]
   if target is not None:
-    return agent_lib.to_float(canvas), agent_lib.to_float(target)
+    return (
+        images_lib.to_float(canvas, 'canvases'),
+        images_lib.to_float(target, 'targets'),
+    )
   if config.reward in _DISTANCES:
     raise ValueError(
         f'reward is {config.reward!r} but the trajectory has no target; make '
@@ -143,7 +152,7 @@ def _images(trajectory, config):
         'whose colors it could have; make the agent conditional, or set '
         'color_cost=0'
     )
-  return agent_lib.to_float(canvas), None
+  return images_lib.to_float(canvas, 'canvases'), None
 
 
 def _score_all(score, score_params, canvas, target):

@@ -4,6 +4,7 @@ Axes: T time (commands), B batch, H height, W width, C channels, Z noise.
 """
 
 from collections.abc import Callable, Mapping
+import functools
 import math
 import threading
 from typing import Any, NamedTuple, Protocol
@@ -13,6 +14,7 @@ import numpy as np
 
 from spiral_jax import types
 from spiral_jax.driver import serialization
+from spiral_jax.losses import images
 
 
 class Environment(Protocol):
@@ -61,7 +63,9 @@ class Rollout:
 
     Args:
       environment: environment of B canvases, observed as uint8.
-      step: `(params, state, observation, key) -> (output, state)`, jitted.
+      step: `(params, state, observation, key) -> (output, state)`, jitted. An
+        agent's says its `parts`, also through `jax.jit`, and they are compared
+        with those of the environment.
       initial_state: agent state at the start of an episode, of B canvases.
       noise_size: size of the noise vector, Z; 0 means no noise.
       targets: returns the next targets, uint8 `[B, H, W, C]`; None means no
@@ -69,7 +73,12 @@ class Rollout:
       seed: random seed of sampled commands and noise.
       unroll_length: commands per trajectory, fewer at the end of an episode; 0
         means whole episodes.
+
+    Raises:
+      ValueError: if the agent was made for other commands than those of the
+        environment, or the state is of another number of canvases.
     """
+    _check_fit(environment, step, initial_state)
     self._environment = environment
     self._step = step
     self._initial_state = jax.tree.map(np.asarray, initial_state)
@@ -98,7 +107,7 @@ class Rollout:
       output = jax.device_get(output)
       time_step = self._environment.step(output.action)
       is_over = time_step.last()
-      canvases.append(time_step.observation['canvas'])
+      canvases.append(_canvas(time_step))
       outputs.append(output)
     action, log_prob, value = jax.tree.map(lambda *x: np.stack(x), *outputs)
     is_last = np.zeros(log_prob.shape, bool)
@@ -113,7 +122,7 @@ class Rollout:
       # Only the value is needed, which does not depend on the key: the next
       # command will be sampled from newer parameters.
       observation = types.Observation(canvases[-1], target, noise)
-      output, _ = self._step(params, state, observation, np.zeros(2, np.uint32))
+      output, _ = self._step(params, state, observation, _key(None))
       bootstrap = np.asarray(output.value)
     return types.Trajectory(
         canvas=np.stack(canvases),
@@ -137,7 +146,8 @@ class Rollout:
       noise = rng.standard_normal(shape, np.float32)
     if self._targets is not None:
       target = self._targets()
-    canvas = self._environment.reset().observation['canvas']
+      images.check_values(target, 'targets')
+    canvas = _canvas(self._environment.reset())
     return _Episode(rng, noise, target, self._initial_state, canvas)
 
   def get_state(self) -> dict[str, Any]:
@@ -160,6 +170,69 @@ class Rollout:
         self._targets.set_state(state['targets'])
 
 
-def _key(rng: np.random.Generator) -> np.ndarray:
-  """Returns a key for JAX; faster than splitting another one in JAX."""
-  return rng.integers(1 << 32, size=2, dtype=np.uint32)
+def _check_fit(environment: Any, step: Any, initial_state: Any) -> None:
+  """Raises ValueError if an agent was not made for an environment."""
+  counts = {leaf.shape[0] for leaf in jax.tree.leaves(initial_state)}
+  if counts - {environment.count}:
+    raise ValueError(
+        f'the state is of {"/".join(map(str, sorted(counts)))} canvases, and '
+        f'the environment of {environment.count}; give '
+        f'agent.initial_state({environment.count})'
+    )
+  while not hasattr(step, 'parts'):  # Inside of jax.jit and functools.partial.
+    step = getattr(step, '__wrapped__', None) or getattr(step, 'func', None)
+    if step is None:
+      return
+  if not hasattr(environment, 'action_spec'):
+    return
+  ours = {part.name: (part.num_values, part.grid_shape) for part in step.parts}
+  theirs = {
+      name: (part.num_values, types.grid_shape(part))
+      for name, part in environment.action_spec().items()
+  }
+  for name in ours | theirs:
+    if ours.get(name) != theirs.get(name):
+      raise ValueError(
+          f'the agent has {_described(name, ours)}, and the environment '
+          f'{_described(name, theirs)}; make the environment with the settings '
+          'that the agent was trained with (`**trained.environment`), or an '
+          'agent for its action_spec()'
+      )
+
+
+def _described(
+    name: str, parts: Mapping[str, tuple[int, tuple[int, int] | None]]
+) -> str:
+  if name not in parts:
+    return f'no part {name!r}'
+  num_values, grid_shape = parts[name]
+  grid = (
+      '' if grid_shape is None else ' on a grid of {} x {}'.format(*grid_shape)
+  )
+  return f'a part {name!r} of {num_values} values{grid}'
+
+
+def _canvas(time_step: Any) -> np.ndarray:
+  """Returns the canvases of a time step, `[B, H, W, C]`."""
+  canvas = time_step.observation['canvas']
+  images.check_values(canvas, 'canvases')
+  return canvas
+
+
+def _key(rng: np.random.Generator | None) -> np.ndarray:
+  """Returns data of a key for JAX; faster than splitting another one in JAX.
+
+  Args:
+    rng: draws the key; None for one that will not be used.
+  """
+  shape = _key_shape()
+  if rng is None:
+    return np.zeros(shape, np.uint32)
+  return rng.integers(1 << 32, size=shape, dtype=np.uint32)
+
+
+@functools.cache
+def _key_shape() -> tuple[int, ...]:
+  """Returns the shape of the data of a key; JAX can be told of another kind."""
+  key = jax.eval_shape(lambda: jax.random.key_data(jax.random.key(0)))
+  return key.shape

@@ -99,7 +99,8 @@ def evaluate_recognition(
     labels: the targets' digits, integers `[N]`.
 
   Raises:
-    ValueError: if the three differ in number, or are empty.
+    ValueError: if the three differ in number, are empty, or labels are not
+      `[N]`.
   """
   if not len(reconstructions) == len(targets) == len(labels) > 0:
     raise ValueError(
@@ -107,6 +108,8 @@ def evaluate_recognition(
         f'{len(labels)} labels: give as many of each, one at least'
     )
   labels = np.asarray(labels)
+  if labels.ndim != 1:
+    raise ValueError(f'labels have shape {labels.shape}: give [N]')
   return Recognition(
       *(
           float(np.mean(read_digits(images) == labels))

@@ -38,10 +38,16 @@ def evaluate_reconstructions(
     blank: untouched canvas `[H, W, C]`; None means white.
 
   Raises:
-    ValueError: if `reconstruction_error` raises it.
+    ValueError: as `reconstruction_error`, or if the blank page is not of the
+      targets' shape.
   """
   error = float(reconstruction_error(canvas, target).mean())
   page = np.ones(target.shape[1:]) if blank is None else np.asarray(blank)
+  if page.shape != target.shape[1:]:
+    raise ValueError(
+        f'the blank page is {page.shape} and targets are {target.shape}: give '
+        'an untouched canvas [H, W, C] of their shape'
+    )
   blank_error = float(
       reconstruction_error(np.broadcast_to(page, target.shape), target).mean()
   )

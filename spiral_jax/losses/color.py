@@ -1,10 +1,13 @@
 """Distance between the color distributions of images: pure functions.
 
-Axes: H height, W width, C channels. The positions of colors do not matter.
+Axes: H height, W width, C channels. The positions of colors do not
+matter. Images are uint8 from 0 to 255, or floats in [0, 1], or one of each.
 """
 
 import chex
 import jax.numpy as jnp
+
+from spiral_jax.losses import images as images_lib
 
 
 def earth_movers_distance(
@@ -19,17 +22,18 @@ def earth_movers_distance(
   values of uint8 images share a bin.
 
   Args:
-    canvas: float images `[..., H, W, C]` in [0, 1].
-    target: images to match, with the same C; leading axes are broadcast against
-      those of `canvas`, and H and W may differ.
+    canvas: images `[..., H, W, C]`.
+    target: images to match, with the same C; H and W may differ. Leading axes
+      are those of `canvas`, but for some that one of the two may lack.
     bins: number of bins of each channel's histogram, 2 to 256.
 
   Raises:
-    AssertionError: when traced, if `bins` is out of its range or the images
-      differ in C.
+    AssertionError: when traced, if `bins` is out of its range or the shapes
+      differ otherwise.
+    ValueError: as `images.to_float`.
   """
   chex.assert_scalar_in(bins, 2, 256)
-  chex.assert_equal(canvas.shape[-1], target.shape[-1])
+  images_lib.assert_paired(canvas, target, any_size=True)
   shares = [jnp.cumsum(histograms(x, bins), axis=-1) for x in (canvas, target)]
   # Neighboring bins are 1 / (bins - 1) apart, so the mean over all but the last
   # bin, whose cumulative share is always 1, is the sum times that distance.
@@ -41,9 +45,13 @@ def histograms(images: chex.Array, bins: int) -> chex.Array:
   """Returns the share of pixels in each bin, float `[..., C, bins]`.
 
   Args:
-    images: floats `[..., H, W, C]` in [0, 1].
+    images: `[..., H, W, C]`.
     bins: number of bins of equal width; 1.0 falls in the last.
+
+  Raises:
+    ValueError: as `images.to_float`.
   """
+  images = images_lib.to_float(images)
   *lead, height, width, channels = images.shape
   index = jnp.clip(jnp.floor(images * bins).astype(jnp.int32), 0, bins - 1)
   index = index.reshape(-1, height * width, channels)
@@ -51,5 +59,9 @@ def histograms(images: chex.Array, bins: int) -> chex.Array:
   # One row of counters per image and channel, filled by a scatter: on a CPU,
   # comparing with each bin edge in turn takes ten times as long.
   row = jnp.arange(count)[:, None, None] * channels + jnp.arange(channels)
-  totals = jnp.zeros(count * channels * bins).at[row * bins + index].add(1.0)
+  totals = (
+      jnp.zeros(count * channels * bins, jnp.float32)
+      .at[row * bins + index]
+      .add(1.0)
+  )
   return totals.reshape(*lead, channels, bins) / (height * width)

@@ -1,13 +1,17 @@
 """Rewards of commands from scores of canvases: pure functions of arrays.
 
 Axes: T time (commands), B batch, H height, W width, C channels. `scores[t]`
-belongs to the canvas before command t, `scores[T]` to the final canvas.
+belongs to the canvas before command t, `scores[T]` to the final canvas. Images
+are uint8 from 0 to 255, or floats in [0, 1], or one of each.
 """
 
 from typing import NamedTuple
 
 import chex
 import jax.numpy as jnp
+import numpy as np
+
+from spiral_jax.losses import images
 
 
 def final_rewards(final_score: chex.Array, is_last: chex.Array) -> chex.Array:
@@ -48,9 +52,17 @@ def negative_l2(canvas: chex.Array, target: chex.Array) -> chex.Array:
   """Returns minus the mean squared error per pixel, a score `[...]`.
 
   Args:
-    canvas: float images `[..., H, W, C]` in [0, 1].
-    target: images to match, broadcast against `canvas`.
+    canvas: images `[..., H, W, C]`.
+    target: images to match, of the same shape but for leading axes that one of
+      the two may lack.
+
+  Raises:
+    AssertionError: when traced, if the shapes differ otherwise.
+    ValueError: as `images.to_float`.
   """
+  images.assert_paired(canvas, target)
+  canvas = images.to_float(canvas, 'canvases')
+  target = images.to_float(target, 'targets')
   return -jnp.mean((canvas - target) ** 2, axis=(-3, -2, -1))
 
 
@@ -75,8 +87,8 @@ def negative_log_l2(
   the last touches of a picture count as much as the first broad strokes.
 
   Args:
-    canvas: float images `[..., H, W, C]` in [0, 1].
-    target: images to match, broadcast against `canvas`.
+    canvas: images `[..., H, W, C]`.
+    target: images to match, as for `negative_l2`, which says what raises.
     minimum: constant added to the error to bound the score. The default is the
       error of a picture that is off by 0.01 everywhere.
   """
@@ -101,20 +113,41 @@ def start_penalties(has_value: chex.Array, had_value: chex.Array) -> chex.Array:
 
 
 def blank_page_penalties(
-    canvas: chex.Array, background: chex.Array | float, is_last: chex.Array
+    canvas: chex.Array,
+    background: chex.Array | int | float,
+    is_last: chex.Array,
 ) -> chex.Array:
   """Returns -1 where an episode ends without a visible stroke, 0 elsewhere.
 
   Section 4.3 of Ganin et al.
 
   Args:
-    canvas: final canvases `[B, H, W, C]`, of any type.
-    background: blank page, broadcast against `canvas`.
+    canvas: final canvases `[B, H, W, C]`.
+    background: blank page, `[H, W, C]` or `[C]`; or one value, an int from 0 to
+      255 or a float in [0, 1].
     is_last: bool `[T, B]`, true at the last command.
 
   Returns:
     Penalties `[T, B]`, no unit.
+
+  Raises:
+    AssertionError: when traced, if the page is not of the canvases' shape.
+    ValueError: as `images.to_float`.
   """
+  if isinstance(background, int):
+    background = np.uint8(background)
+  background = jnp.asarray(background)
+  if background.ndim and background.shape not in (
+      canvas.shape[1:],
+      canvas.shape[3:],
+  ):
+    raise AssertionError(
+        f'the blank page is {list(background.shape)} and canvases are '
+        f'{list(canvas.shape)}; give [H, W, C], [C] or one value'
+    )
+  if not canvas.dtype == background.dtype == jnp.uint8:
+    canvas = images.to_float(canvas, 'canvases')
+    background = images.to_float(background, 'the blank page')
   blank = jnp.all(canvas == background, axis=(-3, -2, -1))
   return -(blank & is_last).astype(jnp.float32)
 
@@ -129,7 +162,8 @@ class RunningDeviation(NamedTuple):
   @classmethod
   def init(cls) -> 'RunningDeviation':
     """Returns the statistics before any observation."""
-    return cls(jnp.zeros(()), jnp.zeros(()), jnp.zeros(()))
+    zero = jnp.zeros((), jnp.float32)
+    return cls(zero, zero, zero)
 
   def update(
       self, values: chex.Array, decay: float = 0.99

@@ -1,6 +1,7 @@
 """Discriminator losses: pure functions; no flag, file, thread or env.
 
-Axes: B batch, H height, W width, C channels. Images are floats in [0, 1].
+Axes: B batch, H height, W width, C channels. Images are uint8 from 0 to 255,
+or floats in [0, 1], or one of each; scores see floats.
 """
 
 from typing import NamedTuple, Protocol
@@ -8,6 +9,8 @@ from typing import NamedTuple, Protocol
 import chex
 import jax
 import jax.numpy as jnp
+
+from spiral_jax.losses import images
 
 
 class ScoreFn(Protocol):
@@ -54,8 +57,9 @@ def wgan_loss(
 
   Raises:
     AssertionError: when traced, if `real` and `fake` differ in shape.
+    ValueError: as `images.to_float`.
   """
-  chex.assert_equal_shape([real, fake])
+  real, fake = _pair(real, fake)
   real_score, fake_score = score(real), score(fake)
   distance = jnp.mean(real_score) - jnp.mean(fake_score)
   offset = 0.5 * (jnp.mean(real_score) + jnp.mean(fake_score))
@@ -84,8 +88,9 @@ def logistic_loss(
 
   Raises:
     AssertionError: when traced, if `real` and `fake` differ in shape.
+    ValueError: as `images.to_float`.
   """
-  chex.assert_equal_shape([real, fake])
+  real, fake = _pair(real, fake)
   real_score, fake_score = score(real), score(fake)
   distance = jnp.mean(real_score) - jnp.mean(fake_score)
   offset = 0.5 * (jnp.mean(real_score) + jnp.mean(fake_score))
@@ -93,7 +98,7 @@ def logistic_loss(
       jax.nn.softplus(fake_score)
   )
   total = cross_entropy + offset_weight * offset**2
-  return DiscriminatorLoss(total, distance, jnp.zeros(()), offset)
+  return DiscriminatorLoss(total, distance, jnp.zeros((), jnp.float32), offset)
 
 
 def gradient_penalty(
@@ -112,11 +117,27 @@ def gradient_penalty(
     key: consumed; draws the points.
     real: real images `[B, H, W, C]`.
     fake: fake images, of the shape of `real`.
+
+  Raises:
+    AssertionError: when traced, if `real` and `fake` differ in shape.
+    ValueError: as `images.to_float`.
   """
-  mix = jax.random.uniform(key, (real.shape[0],) + (1,) * (real.ndim - 1))
+  real, fake = _pair(real, fake)
+  mix = jax.random.uniform(
+      key, (real.shape[0],) + (1,) * (real.ndim - 1), jnp.float32
+  )
   between = mix * real + (1.0 - mix) * fake
   gradient = jax.grad(lambda images: jnp.sum(score(images)))(between)
   square = jnp.sum(gradient**2, axis=tuple(range(1, gradient.ndim)))
   # The root's derivative is infinite at 0, and dead units give exact zeros.
   norm = jnp.sqrt(square + 1e-12)
   return jnp.mean((norm - 1.0) ** 2)
+
+
+def _pair(real: chex.Array, fake: chex.Array) -> tuple[chex.Array, chex.Array]:
+  """Returns real and fake images as floats in [0, 1]."""
+  chex.assert_equal_shape([real, fake])
+  return (
+      images.to_float(real, 'real images'),
+      images.to_float(fake, 'fake images'),
+  )

@@ -41,13 +41,17 @@ class PartEmbedding(nn.Module):
   def __call__(self, value: chex.Array) -> chex.Array:
     """Maps values `[N]` to embeddings `[N, size]`."""
     if self.part.grid_shape is None:
-      code = jax.nn.one_hot(value, self.part.num_values)
+      code = jax.nn.one_hot(value, self.part.num_values, dtype=jnp.float32)
     else:  # A row and a column generalize better than one of 1,024 cells.
       height, width = self.part.grid_shape
       rows = jnp.where(value >= 0, value // width, -1)
       columns = jnp.where(value >= 0, value % width, -1)
       code = jnp.concatenate(
-          [jax.nn.one_hot(rows, height), jax.nn.one_hot(columns, width)], -1
+          [
+              jax.nn.one_hot(rows, height, dtype=jnp.float32),
+              jax.nn.one_hot(columns, width, dtype=jnp.float32),
+          ],
+          -1,
       )
     code = nn.Dense(self.size, use_bias=False)(code)
     for _ in range(self.num_layers - 1):
@@ -92,7 +96,7 @@ def location_planes(
   """
   assert part.grid_shape is not None
   height, width = part.grid_shape
-  plane = jax.nn.one_hot(value, height * width)
+  plane = jax.nn.one_hot(value, height * width, dtype=jnp.float32)
   plane = plane.reshape(-1, height, width, 1)
   return layers.space_to_depth(plane, height // map_size)
 

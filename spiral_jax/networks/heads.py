@@ -52,7 +52,7 @@ class Decoder(nn.Module):
       feature_map: chex.Array,
       action: dict[str, chex.Array] | None,
       key: chex.PRNGKey | None,
-      greedy: bool = False,
+      greedy: bool | chex.Array = False,
   ) -> tuple[dict[str, chex.Array], chex.Array, chex.Array, chex.Array]:
     """Samples a command, or scores a given one.
 
@@ -71,7 +71,7 @@ class Decoder(nn.Module):
     """
     uniform = None
     if key is not None:
-      uniform = jax.random.uniform(key, (len(self.parts), len(z)))
+      uniform = jax.random.uniform(key, (len(self.parts), len(z)), jnp.float32)
     decided: dict[str, chex.Array] = {}
     log_probs, entropies = [], []
     for index, part in enumerate(self.parts):
@@ -79,11 +79,10 @@ class Decoder(nn.Module):
       log_p = jax.nn.log_softmax(logits)
       if action is not None:
         value = action[part.name]
-      elif greedy:
-        value = jnp.argmax(logits, axis=-1).astype(jnp.int32)
       else:
-        assert uniform is not None
-        value = _sample_categorical(uniform[index], jnp.exp(log_p))
+        value = _decide(
+            logits, log_p, None if uniform is None else uniform[index], greedy
+        )
       decided[part.name] = value
       log_probs.append(indexing.pick(log_p, value))
       entropies.append(-jnp.sum(jnp.exp(log_p) * log_p, axis=-1))
@@ -152,6 +151,25 @@ class Decoder(nn.Module):
         )
     )
     return h if self.as_stated else z + h
+
+
+def _decide(
+    logits: chex.Array,
+    log_p: chex.Array,
+    uniform: chex.Array | None,
+    greedy: bool | chex.Array,
+) -> chex.Array:
+  """Returns the likeliest values, int32 `[N]`, or sampled ones."""
+  is_traced = isinstance(greedy, jax.core.Tracer)
+  likeliest = sampled = None
+  if is_traced or greedy:
+    likeliest = jnp.argmax(logits, axis=-1).astype(jnp.int32)
+  if is_traced or not greedy:
+    assert uniform is not None
+    sampled = _sample_categorical(uniform, jnp.exp(log_p))
+  if is_traced:
+    return jnp.where(greedy, likeliest, sampled)
+  return likeliest if greedy else sampled
 
 
 def _sample_categorical(uniform: chex.Array, probs: chex.Array) -> chex.Array:

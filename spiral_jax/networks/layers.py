@@ -42,8 +42,10 @@ class Conv(nn.Module):
       shift: addend to the bias of each image, `[N, D]`.
     """
     shape = (self.size, self.size, x.shape[-1], self.features)
-    kernel = self.param('kernel', self.kernel_init, shape)
-    bias = self.param('bias', nn.initializers.zeros_init(), (self.features,))
+    kernel = self.param('kernel', self.kernel_init, shape, jnp.float32)
+    bias = self.param(
+        'bias', nn.initializers.zeros_init(), (self.features,), jnp.float32
+    )
     weights = _with_shift(kernel, bias, shift)
     return conv_ops.layer(x, weights, self.stride, self.rectify)
 
@@ -75,8 +77,10 @@ class Dense(nn.Module):
       shift: addend to the bias of each image, `[N, D]`.
     """
     shape = (x.shape[-1], self.features)
-    kernel = self.param('kernel', self.kernel_init, shape)
-    bias = self.param('bias', nn.initializers.zeros_init(), (self.features,))
+    kernel = self.param('kernel', self.kernel_init, shape, jnp.float32)
+    bias = self.param(
+        'bias', nn.initializers.zeros_init(), (self.features,), jnp.float32
+    )
     weights = _with_shift(kernel[None, None], bias, shift)
     return conv_ops.layer(x, weights, 1, self.rectify)
 
@@ -122,8 +126,12 @@ class _Weights(nn.Module):
   @nn.compact
   def __call__(self) -> conv_ops.Weights:
     shape = (3, 3, self.channels, self.channels)
-    kernel = self.param('kernel', nn.initializers.lecun_normal(), shape)
-    bias = self.param('bias', nn.initializers.zeros_init(), (self.channels,))
+    kernel = self.param(
+        'kernel', nn.initializers.lecun_normal(), shape, jnp.float32
+    )
+    bias = self.param(
+        'bias', nn.initializers.zeros_init(), (self.channels,), jnp.float32
+    )
     return conv_ops.Weights(kernel, bias[None])
 
 
@@ -140,8 +148,12 @@ class HalvingConv(nn.Module):
   def __call__(self, x: chex.Array) -> chex.Array:
     """Maps `[N, H, W, C]`, H and W even, to `[N, H / 2, W / 2, features]`."""
     shape = (4, 4, x.shape[-1], self.features)
-    kernel = self.param('kernel', nn.initializers.lecun_normal(), shape)
-    bias = self.param('bias', nn.initializers.zeros_init(), (self.features,))
+    kernel = self.param(
+        'kernel', nn.initializers.lecun_normal(), shape, jnp.float32
+    )
+    bias = self.param(
+        'bias', nn.initializers.zeros_init(), (self.features,), jnp.float32
+    )
     if conv_ops.is_native(x, kernel, 2):
       return bias + conv_ops.conv(x, kernel, 2)
     return bias + jax.lax.platform_dependent(
@@ -164,8 +176,12 @@ class DoublingConv(nn.Module):
   def __call__(self, x: chex.Array) -> chex.Array:
     """Maps `[N, H, W, C]` to `[N, 2 * H, 2 * W, features]`."""
     shape = (4, 4, x.shape[-1], self.features)
-    kernel = self.param('kernel', nn.initializers.lecun_normal(), shape)
-    bias = self.param('bias', nn.initializers.zeros_init(), (self.features,))
+    kernel = self.param(
+        'kernel', nn.initializers.lecun_normal(), shape, jnp.float32
+    )
+    bias = self.param(
+        'bias', nn.initializers.zeros_init(), (self.features,), jnp.float32
+    )
     # Kernel of the convolution whose transpose this is.
     kernel = kernel[::-1, ::-1].swapaxes(2, 3)
     return bias + conv_ops.conv_transpose(x, kernel, 2)

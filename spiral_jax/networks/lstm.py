@@ -43,10 +43,15 @@ class LSTM(nn.Module):
     """
     width = _NUM_GATES * self.size
     kernel = self.param(
-        'kernel', nn.initializers.lecun_normal(), (inputs.shape[-1], width)
+        'kernel',
+        nn.initializers.lecun_normal(),
+        (inputs.shape[-1], width),
+        jnp.float32,
     )
     recurrent = self.param('recurrent', _orthogonal, (self.size, width))
-    bias = self.param('bias', nn.initializers.zeros_init(), (width,))
+    bias = self.param(
+        'bias', nn.initializers.zeros_init(), (width,), jnp.float32
+    )
     kernel, recurrent, bias = (
         weights.astype(inputs.dtype) for weights in (kernel, recurrent, bias)
     )
@@ -59,7 +64,9 @@ def _orthogonal(key: chex.PRNGKey, shape: tuple[int, int]) -> chex.Array:
   init = nn.initializers.orthogonal()
   square = shape[0], shape[0]
   keys = jax.random.split(key, _NUM_GATES)
-  return jnp.concatenate([init(key, square) for key in keys], axis=-1)
+  return jnp.concatenate(
+      [init(key, square, jnp.float32) for key in keys], axis=-1
+  )
 
 
 @jax.custom_vjp

@@ -51,7 +51,7 @@ class Policy(nn.Module):
       core: tuple[chex.Array, chex.Array],
       action: dict[str, chex.Array] | None,
       key: chex.PRNGKey | None,
-      greedy: bool = False,
+      greedy: bool | chex.Array = False,
   ):
     """Decides commands, or scores given ones.
 

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 from flax import linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from spiral_jax import agents
@@ -198,11 +197,7 @@ def make_score(
 
   @jax.jit
   def score(params: Any, canvas: jax.Array, target: jax.Array) -> jax.Array:
-    return discriminator.score(
-        params,
-        canvas.astype(jnp.float32) / 255,
-        target.astype(jnp.float32) / 255,
-    )
+    return discriminator.score(params, canvas, target)
 
   return lambda canvas, target: np.asarray(score(params, canvas, target))
 
@@ -228,17 +223,13 @@ def episodes(
     greedy: decides for the likeliest value of each part instead of sampling.
 
   Raises:
-    ValueError: if the targets do not have the shape of the canvas.
+    ValueError: if the targets do not have the shape of the canvas, a
+      conditional agent has none, or another agent has some.
   """
   if isinstance(trained, weights.Pretrained):
     trained = _from_pretrained(trained)
   experiment = trained.experiment
-  if targets is not None and targets.shape[1:] != experiment.canvas_shape:
-    raise ValueError(
-        f'targets are {list(targets.shape)}, must be '
-        f'{[len(targets), *experiment.canvas_shape]} as the canvas; load them '
-        f'with size={experiment.environment.canvas_size}'
-    )
+  _check_targets(experiment, targets)
   pixels = math.prod(experiment.canvas_shape)
   length = experiment.environment.episode_length + 1
   batch = min(_BATCH, count, max(1, _BYTES // (length * pixels)))
@@ -258,3 +249,27 @@ def episodes(
   )
   for _ in range(-(-count // batch)):
     yield act(trained.params, 0)
+
+
+def _check_targets(
+    experiment: experiment_lib.Experiment, targets: np.ndarray | None
+) -> None:
+  """Raises ValueError if targets are not those that the agent needs."""
+  size, shape = experiment.environment.canvas_size, experiment.canvas_shape
+  if targets is None:
+    if experiment.agent.conditional:
+      raise ValueError(
+          'the agent redraws targets, and there are none; give uint8 images '
+          f'{["N", *shape]}'
+      )
+    return
+  if not experiment.agent.conditional:
+    raise ValueError(
+        f'targets are {list(targets.shape)}, but the agent draws from noise; '
+        'leave them out'
+    )
+  if targets.shape[1:] != shape or not len(targets):
+    raise ValueError(
+        f'targets are {list(targets.shape)}, must be {["N", *shape]} as the '
+        f'canvas, one at least; load them with size={size}'
+    )

@@ -12,7 +12,7 @@ import pytest
 from environments import core
 from spiral_jax import agents
 from spiral_jax import types
-from spiral_jax.agents import agent as agent_lib
+from spiral_jax.losses import images as images_lib
 from tests.agents import toys
 
 T, B = toys.T, toys.B
@@ -269,9 +269,9 @@ def test_every_number_of_the_noise_is_used_whatever_its_sign():
 
 def test_integers_are_images_of_255_shades():
   image = np.array([0, 51, 255], np.uint8)
-  np.testing.assert_allclose(agent_lib.to_float(image), [0.0, 0.2, 1.0])
+  np.testing.assert_allclose(images_lib.to_float(image), [0.0, 0.2, 1.0])
   floats = np.array([0.0, 0.2, 1.0], np.float32)
-  np.testing.assert_array_equal(agent_lib.to_float(floats), floats)
+  np.testing.assert_array_equal(images_lib.to_float(floats), floats)
 
 
 def test_float_and_integer_canvases_are_the_same():

@@ -1,7 +1,11 @@
+import functools
+
+import jax
 import numpy as np
 import pytest
 
 from environments import core
+from spiral_jax import agents
 from spiral_jax import types
 from spiral_jax.driver import rollout as rollout_lib
 from spiral_jax.driver import serialization
@@ -240,3 +244,78 @@ def test_a_restored_rollout_goes_on_as_if_nothing_happened():
   plain = make(targets=lambda: np.zeros((B, *SHAPE), np.uint8))
   plain.set_state(plain.get_state())
   assert plain({}, 0).target is not None
+
+
+# What was made for another environment is refused before anything is drawn.
+
+
+@pytest.mark.parametrize(
+    'wrap',
+    [
+        lambda step: step,
+        jax.jit,
+        lambda step: jax.jit(step, static_argnames='greedy'),
+        lambda step: jax.jit(functools.partial(step, greedy=True)),
+    ],
+)
+@pytest.mark.parametrize(
+    'spec, words',
+    [
+        (
+            {'cell': core.Part(64, grid_shape=(8, 8)), 'shade': core.Part(5)},
+            "'cell' of 64 values on a grid of 8 x 8, and the environment a "
+            "part 'cell' of 16 values on a grid of 4 x 4",
+        ),
+        (
+            {'cell': core.Part(16), 'shade': core.Part(5)},
+            "'cell' of 16 values, and the environment",
+        ),
+        ({'cell': SPEC['cell']}, "no part 'shade', and the environment a part"),
+        ({**SPEC, 'flag': core.Part(2)}, "the environment no part 'flag'"),
+    ],
+)
+def test_an_agent_of_other_commands_is_refused(spec, words, wrap):
+  agent = agents.make_agent(
+      spec, SHAPE, agents.AgentConfig(**toys.NETWORK, **toys.PATCHES)
+  )
+  with pytest.raises(ValueError) as error:
+    rollout_lib.Rollout(
+        toys.environment(B, SPEC, SHAPE, LENGTH),
+        wrap(agent.step),
+        agent.initial_state(B),
+    )
+  assert words in str(error.value)
+  assert '`**trained.environment`' in str(error.value)
+
+
+def test_an_agent_of_these_commands_is_taken():
+  spec = {'shade': core.Part(5), 'cell': SPEC['cell']}  # In another order.
+  agent = agents.make_agent(
+      spec, SHAPE, agents.AgentConfig(**toys.NETWORK, **toys.PATCHES)
+  )
+  rollout_lib.Rollout(
+      toys.environment(B, SPEC, SHAPE, LENGTH),
+      jax.jit(agent.step),
+      agent.initial_state(B),
+  )
+
+
+def test_a_state_of_another_batch_is_refused():
+  policy = Acting()
+  with pytest.raises(ValueError, match='of 3 canvases, and .* of 2'):
+    rollout_lib.Rollout(
+        toys.environment(2, SPEC, SHAPE, LENGTH), policy, policy.initial_state()
+    )
+
+
+def test_floats_beyond_one_are_refused():
+  bright = np.full((B, *SHAPE), 255.0, np.float32)
+  with pytest.raises(ValueError, match='targets are floats from 255'):
+    make(targets=lambda: bright)({}, 0)
+  rollout = make()
+  reset = rollout._environment.reset
+  rollout._environment.reset = lambda: reset()._replace(
+      observation={'canvas': bright}
+  )
+  with pytest.raises(ValueError, match='canvases are floats from 255'):
+    rollout({}, 0)

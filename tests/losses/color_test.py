@@ -46,7 +46,7 @@ def test_it_is_how_much_moves_times_how_far():
   ) == pytest.approx(0.25 * 0.8)
   # Of five bins it goes from the last to the second: three of four steps.
   assert color.earth_movers_distance(
-      canvas + 0.01, page(1), bins=5
+      np.minimum(canvas + 0.01, 1), page(1), bins=5
   ) == pytest.approx(0.25 * 3 / 4)
 
 

@@ -80,7 +80,7 @@ def test_negative_log_l2_by_hand():
 
 def test_negative_l2_pairs_each_canvas_with_its_own_target():
   rng = np.random.default_rng(0)
-  target = rng.uniform(size=(B, 4, 4, 3)).astype(np.float32)
+  target = rng.uniform(0.0, 0.5, size=(B, 4, 4, 3)).astype(np.float32)
   canvas = np.stack([target] * T)  # [T, B, ...], every one perfect.
   np.testing.assert_array_equal(
       rewards.negative_l2(canvas, target), np.zeros((T, B))
