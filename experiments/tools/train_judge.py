@@ -141,7 +141,7 @@ def _written(rng: np.random.Generator, digit: np.ndarray) -> np.ndarray:
 def _noise(rng: np.random.Generator) -> np.ndarray:
   """Returns noise in cells or blurred, of any density and contrast."""
   cell = int(rng.choice([1, 1, 2, 4, 8]))
-  values = rng.random((_SIZE // cell, _SIZE // cell))
+  values: np.ndarray = rng.random((_SIZE // cell, _SIZE // cell))
   kind = rng.integers(4)
   if kind == 0:
     values = (values < rng.uniform(0.02, 0.9)).astype(float)
@@ -174,7 +174,7 @@ def _scribble(rng: np.random.Generator, most: int = 16) -> np.ndarray:
     curve = (1 - t) ** 2 * start + 2 * t * (1 - t) * control + t**2 * pen
     if rng.random() < 0.4:
       width = rng.uniform(1, 6)
-    ink = int(rng.choice([255, rng.integers(60, 256)]))
+    ink = int(rng.choice([255, int(rng.integers(60, 256))]))
     radius = width * scale / 2
     draw.line(
         [tuple(p) for p in curve * scale],
@@ -212,8 +212,8 @@ def _shuffled(rng: np.random.Generator, digit: np.ndarray) -> np.ndarray:
   """Returns a digit's pieces in another order."""
   size = int(rng.choice([1, 2, 4, 8, 16]))
   n = _SIZE // size
-  pieces = digit.reshape(n, size, n, size).swapaxes(1, 2)
-  pieces = pieces.reshape(n * n, size, size)
+  cells = digit.reshape(n, size, n, size).swapaxes(1, 2)
+  pieces = cells.reshape(n * n, size, size)
   order = rng.permutation(n * n)
   if size == 16:  # At least none stays where it was.
     order = (np.arange(4) + rng.integers(1, 4)) % 4

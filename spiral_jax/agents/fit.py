@@ -121,7 +121,7 @@ def check_params(
       shape.
   """
   found = shapes(params)
-  for path in expected | found:
+  for path in {**expected, **found}:
     if expected.get(path) != found.get(path):
       raise ValueError(
           f'the parameters are of another agent: {path} has shape '

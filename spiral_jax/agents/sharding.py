@@ -73,7 +73,11 @@ def shard_unroll(unroll: Any, mesh: Mesh) -> Any:
       mesh=mesh,
       in_specs=(_REPLICATED, _present(trajectory)),
       out_specs=types.UnrollOutput(
-          *[_TIMED] * 4, None if trajectory.bootstrap is None else _ROWS
+          log_prob=_TIMED,
+          value=_TIMED,
+          entropy=_TIMED,
+          is_active=_TIMED,
+          bootstrap=None if trajectory.bootstrap is None else _ROWS,
       ),
       check_vma=False,  # Native calls do not say how their results vary.
   )(params, trajectory)

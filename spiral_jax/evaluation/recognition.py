@@ -10,7 +10,7 @@ Axes: N images, H height, W width, C channels, F features, E members.
 
 import functools
 import pathlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import chex
 from flax import linen as nn
@@ -177,7 +177,7 @@ class Network(nn.Module):
 
 
 @functools.cache
-def _params() -> chex.ArrayTree:
+def _params() -> dict[str, Any]:
   """Returns the ensemble's parameters; leaves `[E, ...]`."""
   with np.load(WEIGHTS) as arrays:
     flat = {name: arrays[name].astype(np.float32) for name in arrays}
@@ -186,10 +186,11 @@ def _params() -> chex.ArrayTree:
 
 @jax.jit
 def _apply(
-    params: chex.ArrayTree, ink: chex.Array
+    params: dict[str, Any], ink: chex.Array
 ) -> tuple[chex.Array, chex.Array]:
   """Returns digits int32 `[N]`, -1 for none, and features `[N, F]`."""
-  logits, features = jax.vmap(Network().apply, in_axes=(0, None))(params, ink)
+  apply: Any = jax.vmap(Network().apply, in_axes=(0, None))
+  logits, features = apply(params, ink)
   probs = jax.nn.softmax(logits).mean(0)
   digits = probs[:, :-1].argmax(-1)
   is_one = (logits.argmax(-1) == digits).all(0)

@@ -161,15 +161,13 @@ def _decide(
 ) -> chex.Array:
   """Returns the likeliest values, int32 `[N]`, or sampled ones."""
   is_traced = isinstance(greedy, jax.core.Tracer)
-  likeliest = sampled = None
-  if is_traced or greedy:
-    likeliest = jnp.argmax(logits, axis=-1).astype(jnp.int32)
-  if is_traced or not greedy:
-    assert uniform is not None
-    sampled = _sample_categorical(uniform, jnp.exp(log_p))
-  if is_traced:
-    return jnp.where(greedy, likeliest, sampled)
-  return likeliest if greedy else sampled
+  if not is_traced and greedy:
+    return jnp.argmax(logits, axis=-1).astype(jnp.int32)
+  assert uniform is not None
+  sampled = _sample_categorical(uniform, jnp.exp(log_p))
+  if not is_traced:
+    return sampled
+  return jnp.where(greedy, jnp.argmax(logits, -1).astype(jnp.int32), sampled)
 
 
 def _sample_categorical(uniform: chex.Array, probs: chex.Array) -> chex.Array:

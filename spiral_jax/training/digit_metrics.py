@@ -35,7 +35,7 @@ def make_digit_metrics(
   # A spread needs two.
   if experiment.canvas_shape[-1] != 1 or len(test.images) < 2:
     return None
-  fields = evaluation.SampleQuality._fields
+  fields: tuple[str, ...] = evaluation.SampleQuality._fields
   if not are_digits:
     fields = ('num_images', 'frechet')
   # The judge learned from other digits than those that come with the package.

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from experiments.tools import kill
 from tests import tiny
+from tests.campaigns import kill
 
 # A victim without JAX: counts in a file, which stands for its checkpoints.
 _COUNTER = """
@@ -113,7 +113,8 @@ def test_a_short_campaign():
   done = subprocess.run(
       [
           sys.executable,
-          'experiments/tools/kill.py',
+          '-m',
+          'tests.campaigns.kill',
           '--count=2',
           '--trainings=0',
       ],

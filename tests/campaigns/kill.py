@@ -5,7 +5,7 @@ started again where it was, until one start is not killed in time and ends. Then
 the next one begins. Nothing may hang, no checkpoint may be lost, and a lockstep
 run that was killed must end with the state of one that was not, bit for bit:
 
-  python experiments/tools/kill.py --count=1000 --seed=0
+  python -m tests.campaigns.kill --count=1000 --seed=0
 
 Of the kills, one in a hundred (--trainings) is of a whole training in lockstep:
 agent, renderers, discriminator. The others are of a small program with the same
@@ -17,7 +17,7 @@ With --launcher=ray all kills are of trainings whose two actors are processes of
 Ray, one kill in two of an actor. Those are not reproducible, but they must
 continue, or resume, and reach their end:
 
-  python experiments/tools/kill.py --count=20 --launcher=ray
+  python -m tests.campaigns.kill --count=20 --launcher=ray
 
 Prints a table; exits with 1 if anything was lost.
 """
@@ -33,10 +33,10 @@ from absl import flags
 import numpy as np
 import rich.table
 
-from experiments.tools import victims as victims_lib
 from spiral_jax import console as console_lib
 from spiral_jax.driver import checkpoints
 from spiral_jax.training import cli
+from tests.campaigns import victims as victims_lib
 
 _COUNT = flags.DEFINE_integer('count', 1000, 'number of kills', lower_bound=1)
 _TRAININGS = flags.DEFINE_integer(

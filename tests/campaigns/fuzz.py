@@ -2,8 +2,8 @@
 
 For example, all kinds, or one input again:
 
-  python experiments/tools/fuzz.py --count=1000
-  python experiments/tools/fuzz.py --kinds=images --seed=123 --count=1
+  python -m tests.campaigns.fuzz --count=1000
+  python -m tests.campaigns.fuzz --kinds=images --seed=123 --count=1
 
 An input is accepted, or refused in one line that names its file. All else is a
 failure: other errors, inputs that take longer than --seconds, and crashes of
@@ -49,6 +49,7 @@ from spiral_jax.datasets import omniglot
 from spiral_jax.datasets import scenes
 from spiral_jax.datasets import user_images
 from spiral_jax.training import cli
+from tests.campaigns import fuzz_painting
 
 _KINDS = flags.DEFINE_list(
     'kinds', None, 'kinds of inputs; by default all, see --help'
@@ -473,8 +474,24 @@ def _scenes(rng: np.random.Generator, folder: pathlib.Path) -> None:
   assert len(scenes.load('train', data_dir=str(folder)).images) > 0
 
 
+def _of_text(kind: Kind) -> Kind:
+  """Returns a kind whose inputs are no files, for errors to name."""
+
+  def make(rng: np.random.Generator, folder: pathlib.Path) -> None:
+    try:
+      kind(rng, folder)
+    except (ValueError, OSError) as error:
+      raise ValueError(f'{folder}: {error}') from error
+
+  return make
+
+
 # A kind is one function, and one line here.
-KINDS: dict[str, Kind] = {'images': images, 'archives': archives}
+KINDS: dict[str, Kind] = {
+    'images': images,
+    'archives': archives,
+    **{name: _of_text(kind) for name, kind in fuzz_painting.KINDS.items()},
+}
 
 
 def main(argv: Sequence[str]) -> None:

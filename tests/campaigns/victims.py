@@ -29,7 +29,7 @@ _TRAINING_FRAMES = 12 * 24  # 12 updates.
 _RAY_FRAMES = 40 * 24
 _TRAIN = """
 import pathlib, sys
-from experiments.tools import victims
+from tests.campaigns import victims
 victims.train_with_ray(pathlib.Path(sys.argv[1]))
 """
 
