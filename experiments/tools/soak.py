@@ -42,7 +42,7 @@ _OWN = ('--every_seconds', '--most_growth')
 
 
 class Reading(NamedTuple):
-  """What a process holds."""
+  """Memory, threads and files of a process."""
 
   memory: float  # Resident, MiB.
   threads: float

@@ -3,7 +3,8 @@
 The program's graph does not change: its actor nodes receive rollouts that play
 in other processes. Parameters and trajectories travel through Ray's object
 store, each version of the parameters once per machine. Import this module only
-when it is needed: Ray is optional and slow to import.
+when it is needed, after `ray_token.use_token()`: Ray is optional and slow to
+import.
 
 All waits for Ray poll every second, so that they end when the head is lost or
 the program stops.
@@ -13,7 +14,6 @@ from collections.abc import Callable, Sequence
 import logging
 import math
 import os
-import pathlib
 import socket
 import subprocess
 import sys
@@ -23,17 +23,6 @@ from typing import Any
 import warnings
 
 import jax
-
-# `ray start` asks for a token where there is one, and `ray.init(address=...)`
-# gives it only if this says so, before Ray is imported.
-if (
-    'RAY_AUTH_TOKEN' in os.environ
-    or pathlib.Path(os.environ.get('RAY_AUTH_TOKEN_PATH', '~/.ray/auth_token'))
-    .expanduser()
-    .is_file()
-):
-  os.environ.setdefault('RAY_AUTH_MODE', 'token')
-
 import ray
 from ray import exceptions
 

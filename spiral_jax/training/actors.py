@@ -11,6 +11,7 @@ import jax
 
 from spiral_jax import agents
 from spiral_jax import datasets
+from spiral_jax.driver import ray_token
 from spiral_jax.driver import rollout
 from spiral_jax.training import experiment as experiment_lib
 from spiral_jax.training import runtime
@@ -80,6 +81,7 @@ def connect(
           'leave the address out'
       )
     return None
+  ray_token.use_token()
   try:
     from spiral_jax.driver import ray_launcher  # Late: Ray is optional.
   except ImportError as error:

@@ -32,6 +32,7 @@ import numpy as np
 
 from spiral_jax import console
 from spiral_jax.agents import config as config_lib
+from spiral_jax.driver import ray_token
 from spiral_jax.driver import signals
 from spiral_jax.training import experiment as experiment_lib
 from spiral_jax.training import population_budget as budget
@@ -126,6 +127,7 @@ def train(
   """
   _check(experiment, search)
   try:
+    ray_token.use_token()
     from spiral_jax.driver import ray_tasks  # Late: Ray is optional.
   except ImportError as error:
     raise ImportError(

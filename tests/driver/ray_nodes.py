@@ -17,10 +17,14 @@ import time
 
 import numpy as np
 
-from spiral_jax.driver import ray_launcher
+from spiral_jax.driver import ray_token
 from tests.driver import toy
 
-ray = ray_launcher.ray  # Its import decides whether Ray gives tokens.
+ray_token.use_token()
+
+import ray
+
+from spiral_jax.driver import ray_launcher
 
 PARAMS = {'w': np.float32([1.0, 2.0])}
 ROUNDS = 4
