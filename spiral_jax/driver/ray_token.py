@@ -7,7 +7,7 @@ import pathlib
 def use_token() -> None:
   """Lets Ray give its token to a cluster, if this machine has one.
 
-  `ray start` asks for a token wherever there is one, and `ray.init(address=...)`
+  `ray start` asks for a token where there is one, and `ray.init(address=...)`
   gives it only if the environment says so before Ray is imported.
   """
   path = os.environ.get('RAY_AUTH_TOKEN_PATH', '~/.ray/auth_token')

@@ -22,9 +22,9 @@ from tests.driver import toy
 
 ray_token.use_token()
 
-import ray
+import ray  # noqa: E402
 
-from spiral_jax.driver import ray_launcher
+from spiral_jax.driver import ray_launcher  # noqa: E402
 
 PARAMS = {'w': np.float32([1.0, 2.0])}
 ROUNDS = 4
