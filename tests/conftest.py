@@ -3,6 +3,7 @@
 import os
 import pathlib
 
+from absl import flags
 import hypothesis
 import pytest
 
@@ -35,6 +36,19 @@ hypothesis.settings.register_profile(
     'tests', deadline=None, derandomize=True, print_blob=False
 )
 hypothesis.settings.load_profile('tests')
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report():
+  """Forgets the flags of programs that a test module imports.
+
+  Programs define flags of the same names, and run in processes of their own.
+  """
+  known = set(flags.FLAGS)
+  report = yield
+  for name in set(flags.FLAGS) - known:
+    delattr(flags.FLAGS, name)
+  return report
 
 
 @pytest.fixture(scope='session')

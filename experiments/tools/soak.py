@@ -22,9 +22,9 @@ from typing import NamedTuple
 
 from absl import flags
 import numpy as np
-import rich.console
 import rich.table
 
+from spiral_jax import console
 from spiral_jax import training
 from spiral_jax.training import cli
 
@@ -117,7 +117,7 @@ def main(argv: Sequence[str]) -> None:
   table.add_row('memory, MiB', f'{before.memory:.0f}', f'{after.memory:.0f}')
   table.add_row('threads', f'{before.threads:.0f}', f'{after.threads:.0f}')
   table.add_row('open files', f'{before.files:.0f}', f'{after.files:.0f}')
-  rich.console.Console(highlight=False).print(table)
+  console.Console().print(table)
   if (
       after.memory > (1 + _MOST_GROWTH.value) * before.memory
       or after.threads > before.threads

@@ -23,9 +23,9 @@ import numpy as np
 import optax
 from PIL import Image
 from PIL import ImageDraw
-import rich.console
 import scipy.ndimage
 
+from spiral_jax import console
 from spiral_jax import datasets
 from spiral_jax import files
 from spiral_jax.datasets import batches
@@ -298,7 +298,7 @@ def train(
 
 
 def _print(line: str) -> None:
-  rich.console.Console(highlight=False).print(line, soft_wrap=True)
+  console.say(line)
 
 
 def main(argv: Sequence[str]) -> None:

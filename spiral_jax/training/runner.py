@@ -101,12 +101,13 @@ def train(
     )
     with signals.held() as received:
       stopped = _run(wiring, experiment, run_dir, lines, clock, received)
-    if stopped is program_lib.Stopped.INTERRUPTED:
-      console.say(
-          f'stopped at frame {wiring.policy.frames:,}; the checkpoint is in '
-          f'{run_dir}/checkpoints\nresume with: {run_dir_lib.resume_command()}'
-      )
-      raise signals.Interrupted(received[0])
+  # After the last line of the progress.
+  if stopped is program_lib.Stopped.INTERRUPTED:
+    console.say(
+        f'stopped at frame {wiring.policy.frames:,}; the checkpoint is in '
+        f'{run_dir}/checkpoints\nresume with: {run_dir_lib.resume_command()}'
+    )
+    raise signals.Interrupted(received[0])
   return run_dir
 
 

@@ -162,6 +162,9 @@ def test_part_of_an_episode_goes_on_where_the_last_ended():
       world,
       canvas=whole.canvas[t:],
       action=jax.tree.map(lambda x: x[t:], action),
+      is_last=whole.is_last[t:],
+      log_prob=whole.log_prob[t:],
+      value=whole.value[t:],
       initial_state=carried,
   )
   np.testing.assert_allclose(
@@ -196,7 +199,8 @@ def test_permuting_the_batch_permutes_the_outputs(name):
       target=jax.tree.map(untimed, whole.target),
       noise=jax.tree.map(untimed, whole.noise),
   )
-  for one, other in zip(out, permuted):
+  for name in ('log_prob', 'value', 'entropy', 'is_active'):
+    one, other = getattr(out, name), getattr(permuted, name)
     np.testing.assert_allclose(one[:, order], other, rtol=0, atol=1e-5)
 
 
@@ -551,6 +555,7 @@ def test_what_is_decided_before_what_it_depends_on_always_counts():
           canvas=np.full((2, 6, 16, 16, 1), 100, np.uint8),
           action={'size': size[None], 'flag': flag[None]},
           initial_state=agent.initial_state(6),
+          noise=None,
       ),
   )
   np.testing.assert_array_equal(out.is_active, 1.0)

@@ -453,7 +453,7 @@ def test_configurations_that_cannot_learn_are_refused(config, score, words):
 
 def test_help_tells_of_shapes():
   for words in (
-      'canvas uint8 `[T + 1, B, H, W, C]`',
+      '`[T + 1, B, H, W, C]`',
       'donated',
       'score_params',
   ):

@@ -276,4 +276,13 @@ def table_trajectory(seed=0, **fields):
       noise=np.arange(B, dtype=np.float32)[:, None],
       params_version=np.int32(0),
   )
-  return trajectory._replace(**fields)
+  trajectory = trajectory._replace(**fields)
+  shape = next(iter(trajectory.action.values())).shape
+  if shape != trajectory.is_last.shape:
+    is_last = np.zeros(shape, bool)
+    is_last[-1] = True
+    none = np.zeros(shape, np.float32)
+    trajectory = trajectory._replace(
+        is_last=is_last, log_prob=none, value=none, bootstrap=None
+    )
+  return trajectory

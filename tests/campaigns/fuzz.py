@@ -15,6 +15,7 @@ seed alone; seeds are --seed, --seed + 1 and so on.
 
 from collections.abc import Callable, Sequence
 import dataclasses
+import functools
 import gzip
 import hashlib
 import io
@@ -202,8 +203,15 @@ def _read(
       folder = pathlib.Path(name, 'input')
       folder.mkdir()
       outcome, message = _outcome(make, seed, folder)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    pipe.send((outcome, message, peak))
+    pipe.send((outcome, message, _peak()))
+
+
+def _peak() -> float:
+  """Returns the most memory that this process held, in MiB."""
+  # Not that of getrusage, which a new program inherits from its parent.
+  status = pathlib.Path('/proc/self/status').read_text()
+  lines = dict(line.split(':', 1) for line in status.splitlines())
+  return int(lines['VmHWM'].split()[0]) / 1024
 
 
 def _outcome(make: Kind, seed: int, folder: pathlib.Path) -> tuple[str, str]:
@@ -474,23 +482,24 @@ def _scenes(rng: np.random.Generator, folder: pathlib.Path) -> None:
   assert len(scenes.load('train', data_dir=str(folder)).images) > 0
 
 
-def _of_text(kind: Kind) -> Kind:
-  """Returns a kind whose inputs are no files, for errors to name."""
-
-  def make(rng: np.random.Generator, folder: pathlib.Path) -> None:
-    try:
-      kind(rng, folder)
-    except (ValueError, OSError) as error:
-      raise ValueError(f'{folder}: {error}') from error
-
-  return make
+def _of_text(
+    kind: Kind, rng: np.random.Generator, folder: pathlib.Path
+) -> None:
+  """Makes an input that is no file, for an error to name."""
+  try:
+    kind(rng, folder)
+  except (ValueError, OSError) as error:
+    raise ValueError(f'{folder}: {error}') from error
 
 
 # A kind is one function, and one line here.
 KINDS: dict[str, Kind] = {
     'images': images,
     'archives': archives,
-    **{name: _of_text(kind) for name, kind in fuzz_painting.KINDS.items()},
+    **{
+        name: functools.partial(_of_text, kind)
+        for name, kind in fuzz_painting.KINDS.items()
+    },
 }
 
 

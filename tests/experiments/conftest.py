@@ -1,4 +1,3 @@
-from absl import flags
 import jax
 import pytest
 
@@ -7,19 +6,6 @@ from spiral_jax.driver import serialization
 from tests import tiny
 from tests.training.conftest import scene_run as scene_run
 from tests.training.conftest import scene_table as scene_table
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report():
-  """Forgets the flags of programs that a test module imports.
-
-  Programs define flags of the same names, and run in processes of their own.
-  """
-  known = set(flags.FLAGS)
-  report = yield
-  for name in set(flags.FLAGS) - known:
-    delattr(flags.FLAGS, name)
-  return report
 
 
 @pytest.fixture(scope='session')

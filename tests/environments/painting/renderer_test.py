@@ -316,5 +316,7 @@ def test_without_the_extension_auto_paints_through_ctypes(monkeypatch):
   np.testing.assert_array_equal(
       _render(renderer, _program(settings, 2)), expected
   )
-  with pytest.raises(ImportError, match='not built; .*pip install'):
+  with pytest.raises(
+      ImportError, match='not built, or does not load; .*pip install'
+  ):
     painting.PaintingRenderer(settings, backend='native')

@@ -95,7 +95,9 @@ def test_other_experiments_and_fewer_curves(tmp_path, started, capsys):
 
 
 def test_a_run_that_was_stopped_is_resumed(tmp_path, started):
-  (tmp_path / 'l2_at_the_end' / 'checkpoints' / '70').mkdir(parents=True)
+  folder = tmp_path / 'l2_at_the_end' / 'checkpoints' / '70'
+  folder.mkdir(parents=True)
+  (folder / 'state').touch()
   figure8.figure8(tmp_path, FIGURE._replace(minutes=0.0))
   assert [('resume' in flags) for flags in started] == [False] * 2 + [True] + (
       [False] * 2
