@@ -196,7 +196,9 @@ class DiscriminatorConfig:
     loss: 'wgan' for Wasserstein with gradient penalty (the paper); 'logistic'
       for the logistic loss with spectral normalization (SPIRAL++).
     penalty_weight: weight of the gradient penalty.
-    offset_weight: weight of the squared mean score.
+    centering: share of the mean score of real and fake images that each update
+      with loss 'wgan' subtracts from all scores. The loss leaves this constant
+      free, and the paper keeps it close to 0.
     learning_rate: the discriminator's learning rate, for Adam.
     beta1: beta1 of the discriminator's Adam.
     beta2: beta2 of the discriminator's Adam.
@@ -206,7 +208,7 @@ class DiscriminatorConfig:
   patch_size: int = 1
   loss: Literal['wgan', 'logistic'] = 'wgan'
   penalty_weight: float = 10.0
-  offset_weight: float = 0.001
+  centering: float = 0.25
   learning_rate: float = 1e-4
   beta1: float = 0.5
   beta2: float = 0.999
@@ -218,7 +220,7 @@ class DiscriminatorConfig:
         channels='one or more whole numbers from 1 on',
         patch_size='a whole number from 1 on',
         penalty_weight='0 or more',
-        offset_weight='0 or more',
+        centering='from 0 to 1',
         learning_rate='above 0',
         beta1='from 0 to below 1',
         beta2='from 0 to below 1',

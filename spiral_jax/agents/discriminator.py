@@ -30,11 +30,16 @@ class Discriminator(NamedTuple):
       `[N]`, higher for images closer to the data.
     power_iterate: (params) -> params whose estimates of spectral norms are one
       step closer; the identity without spectral normalization.
+    shift: (params, amount `[]`) -> params whose scores are higher by `amount`;
+      the default changes nothing, and leaves the mean score free.
   """
 
   init: Callable[[chex.PRNGKey], types.Params]
   score: reward_fn.Score
   power_iterate: Callable[[types.Params], types.Params]
+  shift: Callable[[types.Params, chex.Array], types.Params] = (
+      lambda params, amount: params
+  )
 
 
 class DiscriminatorState(NamedTuple):
@@ -116,6 +121,7 @@ def make_discriminator(
       patch_size=config.patch_size,
       spectral_norm=config.loss == 'logistic',
   )
+  last = f'Dense_{int(config.patch_size > 1)}'  # Flax counts modules.
   blank = jnp.zeros(
       (1, height, width, channels * (1 + conditional)), jnp.float32
   )
@@ -176,7 +182,13 @@ def make_discriminator(
     )
     return {**params, **stats}
 
-  return Discriminator(init, score, power_iterate)
+  def shift(params: types.Params, amount: chex.Array) -> types.Params:
+    """Returns parameters whose scores are higher by `amount`, a scalar `[]`."""
+    weights: Any = dict(params['params'])
+    weights[last] = {**weights[last], 'bias': weights[last]['bias'] + amount}
+    return {**params, 'params': weights}
+
+  return Discriminator(init, score, power_iterate, shift)
 
 
 def make_discriminator_learner(
@@ -218,12 +230,10 @@ def make_discriminator_learner(
           real,
           fake,
           penalty_weight=config.penalty_weight,
-          offset_weight=config.offset_weight,
+          offset_weight=0.0,
       )
     else:
-      terms = wgan.logistic_loss(
-          score, real, fake, offset_weight=config.offset_weight
-      )
+      terms = wgan.logistic_loss(score, real, fake)
     return terms.total, terms
 
   @functools.partial(jax.jit, donate_argnums=0)
@@ -240,7 +250,10 @@ def make_discriminator_learner(
         f'discriminator_{name}': value
         for name, value in terms._asdict().items()
     }
-    state = DiscriminatorState({**params, 'params': weights}, opt_state, key)
+    params = {**params, 'params': weights}
+    if config.loss == 'wgan':  # A penalty would hold the distance back as well.
+      params = discriminator.shift(params, -config.centering * terms.offset)
+    state = DiscriminatorState(params, opt_state, key)
     return sharding.replicate((state, logs), mesh)
 
   def update(

@@ -75,7 +75,7 @@ DISCRIMINATOR = {
     'patch_size': WHOLE_1,
     'loss': one_of('wgan', 'logistic'),
     'penalty_weight': ZERO_OR_MORE,
-    'offset_weight': ZERO_OR_MORE,
+    'centering': SHARE,
     'learning_rate': ABOVE_0,
     'beta1': BELOW_1,
     'beta2': BELOW_1,

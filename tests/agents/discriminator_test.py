@@ -113,13 +113,14 @@ def test_the_penalty_holds_each_image_against_its_own_target_as_it_is():
   distance = np.mean(np.sum((real - fake) * target, axis=(1, 2, 3)))
   assert logs['discriminator_distance'] == pytest.approx(distance, rel=1e-4)
   offset = 0.5 * np.mean(np.sum((real + fake) * target, axis=(1, 2, 3)))
+  assert logs['discriminator_offset'] == pytest.approx(offset, rel=1e-4)
   assert logs['discriminator_total'] == pytest.approx(
-      10.0 * penalty - distance + 0.001 * offset**2, rel=1e-4
+      10.0 * penalty - distance, rel=1e-4
   )
 
 
 def test_a_step_is_one_of_adam_down_the_loss():
-  learner = by_hand(learning_rate=0.125, penalty_weight=0.0, offset_weight=0.0)
+  learner = by_hand(learning_rate=0.125, penalty_weight=0.0)
   images = pages(255), pages(0), pages(255)
   state = learner.init(jax.random.key(0))
   state, _ = learner.update(state, *images)  # Raising w adds distance.
@@ -250,3 +251,26 @@ def test_a_conditional_score_without_targets_is_refused():
   params = jax.eval_shape(discriminator.init, jax.random.key(0))
   with pytest.raises(ValueError, match=r'conditional.*targets.*conditional='):
     jax.eval_shape(discriminator.score, params, to_float(pages(0)), None)
+
+
+@pytest.mark.parametrize('patch_size', [1, 2])
+def test_an_update_takes_a_share_of_the_mean_score_from_all_scores(patch_size):
+  config = dataclasses.replace(CONFIG, patch_size=patch_size, centering=0.5)
+  discriminator = agents.make_discriminator(SHAPE, config=config)
+  learner = agents.make_discriminator_learner(discriminator, config)
+  start = learner.init(jax.random.key(0))
+  raised = discriminator.shift(start.params, 8.0)
+  images = pages(255, 128, 0), pages(20, 200, 90)
+  scores = discriminator.score(start.params, images[0])
+  np.testing.assert_allclose(
+      discriminator.score(raised, images[0]), scores + 8.0, atol=1e-4
+  )
+  offsets = []
+  state = start._replace(params=raised)
+  for _ in range(6):
+    state, logs = learner.update(state, *images)
+    offsets.append(float(logs['discriminator_offset']))
+  assert offsets[0] > 7
+  # It is halved each time, but for what the images' scores move.
+  np.testing.assert_allclose(offsets[1:3], np.array(offsets[:2]) / 2, atol=0.5)
+  assert abs(offsets[-1]) < 0.6
