@@ -3,7 +3,9 @@
 import os
 import pathlib
 
+from absl import app as app  # Its own flags, and those of logging, stay.
 from absl import flags
+from absl import logging as logging
 import hypothesis
 import pytest
 
