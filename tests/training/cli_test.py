@@ -48,7 +48,10 @@ def test_what_scripts_show(tmp_path, expression, code, words):
   script = tmp_path / 'script.py'
   script.write_text(_SCRIPT.format(expression=expression))
   done = subprocess.run(
-      [sys.executable, script], capture_output=True, text=True
+      [sys.executable, script],
+      capture_output=True,
+      text=True,
+      errors='surrogateescape',
   )
   assert done.returncode == code, done.stderr
   for word in words:
