@@ -323,6 +323,7 @@ def test_what_does_not_fit_is_refused(tmp_path, run, learner, agent, words):
 def test_the_decay_may_follow_the_clock(tmp_path, minutes, decay_minutes):
   run = dict(minutes=minutes, decay_minutes=decay_minutes, decay_by_clock=True)
   run['frames'] = 0
+  run['lockstep'] = False  # Clocks are not reproducible.
   experiment = tiny.experiment(
       tmp_path, conditional=True, run=run, learner=dict(reward='l2')
   )
