@@ -326,7 +326,7 @@ def folder(run_dir, slice_, member):
 
 
 def write_run(path):
-  (path / 'checkpoints' / '3').mkdir(parents=True)
+  (path / 'checkpoints' / '3').mkdir(parents=True, exist_ok=True)
   for name in ('metrics.jsonl', 'config.json', 'checkpoints/3/state'):
     (path / name).write_text(f'of {path.parent.name}/{path.name}')
 
