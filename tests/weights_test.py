@@ -16,14 +16,18 @@ CONFIG = agents.AgentConfig(
     **{**toys.NETWORK, **toys.PATCHES, 'torso_blocks': 0, 'head_blocks': 0},
     noise_size=2,
 )
-EXPERIMENT = {
-    'task': 'environments.painting',
-    'dataset': 'mnist',
-    'environment': {'grid_size': 8, 'brush_sizes': [1, 2]},
-    'agent': CONFIG.__dict__,
-    'learner': {'td_lambda': 0.9},
-    'costs': {'stroke_start': 0.1},
-}
+EXPERIMENT = json.loads(
+    json.dumps(
+        {
+            'task': 'environments.painting',
+            'dataset': 'mnist',
+            'environment': {'grid_size': 8, 'brush_sizes': [1, 2]},
+            'agent': CONFIG.__dict__,
+            'learner': {'td_lambda': 0.9},
+            'costs': {'stroke_start': 0.1},
+        }
+    )
+)
 
 
 def random_params(agent):
