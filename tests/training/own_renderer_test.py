@@ -50,7 +50,7 @@ def test_trains_in_threads_resumes_and_is_evaluated(tmp_path):
   assert loaded.canvas_shape == (16, 16, 1)
   (trajectory,) = training.episodes(loaded, 4)
   assert trajectory.canvas.shape == (4, 4, 16, 16, 1)
-  with pytest.raises(ValueError, match=r'targets are \[4, 8, 8, 1\].*size=16'):
+  with pytest.raises(ValueError, match=r'targets are \[4, 8, 8, 1\], but'):
     next(training.episodes(loaded, 4, np.zeros((4, 8, 8, 1), np.uint8)))
   agents.save(tmp_path / 'saved', loaded)
   assert agents.load(tmp_path / 'saved').environment == loaded.environment

@@ -557,7 +557,7 @@ def test_an_experiment_that_fits_no_population_is_refused(tmp_path, run, words):
 
 
 def test_a_folder_with_something_else_is_refused(tmp_path):
-  (tmp_path / 'run' / 'checkpoints' / '3').mkdir(parents=True)
+  write_run(tmp_path / 'run')
   with pytest.raises(ValueError, match='a single run'):
     population.train(tiny.experiment(tmp_path / 'run'), SEARCH)
   rounds(tmp_path / 'population', Slices())
