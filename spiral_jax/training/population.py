@@ -136,9 +136,6 @@ def train(
     ) from error
   run = experiment.run
   with contextlib.ExitStack() as at_end:
-    lock = run_lock.RunLock(pathlib.Path(run.run_dir).expanduser())
-    at_end.enter_context(contextlib.closing(lock)).acquire()
-    _check(experiment, search)  # Nobody was faster.
     tasks = at_end.enter_context(
         contextlib.closing(ray_tasks.Tasks(run.ray_address))
     )
@@ -147,6 +144,10 @@ def train(
         machines, run.devices, search.member_cpus
     )
     at_once = budget.members_at_once(machines, resources)
+    # Mistakes are found before anything is written.
+    lock = run_lock.RunLock(pathlib.Path(run.run_dir).expanduser())
+    at_end.enter_context(contextlib.closing(lock)).acquire()
+    _check(experiment, search)  # Nobody was faster.
     return train_rounds(
         _with_absolute_paths(experiment),
         search,
