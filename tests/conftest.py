@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import signal
 
 from absl import app as app  # Its own flags, and those of logging, stay.
 from absl import flags
@@ -63,3 +64,16 @@ def data_folder() -> pathlib.Path:
   if not folder:
     pytest.skip('needs SPIRAL_JAX_DATA, a folder with the official archives')
   return pathlib.Path(folder)
+
+
+@pytest.fixture
+def usual_handlers():
+  """Gives a test the handlers of signals that Python starts with."""
+  ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+  before = {signum: signal.getsignal(signum) for signum in ending}
+  signal.signal(signal.SIGINT, signal.default_int_handler)
+  signal.signal(signal.SIGTERM, signal.SIG_DFL)
+  signal.signal(signal.SIGHUP, signal.SIG_DFL)
+  yield
+  for signum, handler in before.items():
+    signal.signal(signum, handler)

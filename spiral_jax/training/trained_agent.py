@@ -17,6 +17,7 @@ import numpy as np
 from spiral_jax import agents
 from spiral_jax import types
 from spiral_jax import weights
+from spiral_jax.agents import fit
 from spiral_jax.driver import checkpoints
 from spiral_jax.driver import rollout
 from spiral_jax.driver import serialization
@@ -153,20 +154,12 @@ def initial_params(
   params = weights.load(name, torso=torso).params
   agent = experiment.make_agent(torso)
   template = jax.eval_shape(agent.init, jax.random.key(0))
-  expected, found = (
-      {
-          jax.tree_util.keystr(keys, simple=True, separator='/'): leaf.shape
-          for keys, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]
-      }
-      for tree in (template, params)
-  )
-  for path in expected | found:
-    if expected.get(path) != found.get(path):
-      raise ValueError(
-          f'--init_from={name} is of another action space or network: {path} '
-          f'has shape {found.get(path)}, here it is {expected.get(path)}; give '
-          'the flags of the agent and the environment that it was trained with'
-      )
+  try:
+    fit.check_params(fit.shapes(template), params)
+  except ValueError as error:
+    raise ValueError(
+        f'--init_from={name} is of another action space or network: {error}'
+    ) from None
   return params
 
 

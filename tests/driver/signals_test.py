@@ -14,18 +14,7 @@ from tests.driver.program_test import child_environment
 from tests.driver.program_test import in_main_thread
 
 ENDING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-
-
-@pytest.fixture(autouse=True)
-def usual_handlers():
-  """Gives each test the handlers that Python starts with."""
-  before = {s: signal.getsignal(s) for s in ENDING}
-  signal.signal(signal.SIGINT, signal.default_int_handler)
-  signal.signal(signal.SIGTERM, signal.SIG_DFL)
-  signal.signal(signal.SIGHUP, signal.SIG_DFL)
-  yield
-  for signum, handler in before.items():
-    signal.signal(signum, handler)
+pytestmark = pytest.mark.usefixtures('usual_handlers')
 
 
 @in_main_thread

@@ -25,18 +25,6 @@ from tests import tiny
 ENDING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
-@pytest.fixture
-def usual_handlers():
-  """Gives a test the handlers that Python starts with."""
-  before = {s: signal.getsignal(s) for s in ENDING}
-  signal.signal(signal.SIGINT, signal.default_int_handler)
-  signal.signal(signal.SIGTERM, signal.SIG_DFL)
-  signal.signal(signal.SIGHUP, signal.SIG_DFL)
-  yield
-  for signum, handler in before.items():
-    signal.signal(signum, handler)
-
-
 @pytest.mark.parametrize(
     'signum, lockstep', [(signal.SIGTERM, True), (signal.SIGHUP, False)]
 )
