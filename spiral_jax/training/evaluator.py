@@ -143,8 +143,10 @@ def evaluate_agent(
     figures['untrained agent'] = scribbles.figures
   elif metrics is not None:
     figures['untrained agent'] = scribbles.figures['samples']
+  if metrics is not None:
     blank = np.broadcast_to(drawn.first.canvas[0, :1], drawn.canvas.shape)
-    figures['blank page'] = metrics(blank, None)['samples']
+    found = metrics(blank, drawn.targets)
+    figures['blank page'] = found if is_conditional else found['samples']
   figures = _rounded(figures)
   text = json.dumps(figures, indent=2) + '\n'
   files.write_atomically(

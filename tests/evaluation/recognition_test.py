@@ -2,21 +2,12 @@
 
 import functools
 
-import jax
-import matplotlib
 import numpy as np
-from PIL import Image
-from PIL import ImageDraw
-from PIL import ImageFont
 import pytest
 
-from environments import painting
-from environments import scene
+from experiments.tools import measure_judge
 from spiral_jax import datasets
-from spiral_jax import training
 from spiral_jax.evaluation import recognition
-
-_N = 500
 
 
 @functools.cache
@@ -35,128 +26,23 @@ def test_reads_digits_of_any_size(size):
   assert np.mean(is_wrong) < 0.01
 
 
-def _untrained(name, seed):
-  """Returns what an agent with these settings draws before it has learned."""
-  trained = training.restore(name)
-  untrained = trained._replace(params=trained.agent.init(jax.random.key(seed)))
-  targets = _digits().images[:_N] if name == 'digits' else None
-  episodes = training.episodes(untrained, _N, targets)
-  return np.concatenate([episode.canvas[-1] for episode in episodes])
+@pytest.mark.parametrize('kind', measure_judge.JUNK)
+def test_refuses_what_is_no_digit(kind):
+  # Some characters are digits to anyone, and so are some turned ones.
+  most = 0.04 if 'alphabets' in kind or 'letters' in kind else 0.02
+  images = measure_judge.JUNK[kind](500)
+  assert len(images) >= 70
+  assert np.mean(recognition.is_digit(images)) < most
 
 
-def _random_commands(brush, length):
-  rng = np.random.default_rng(length)
-  environment = painting.make_batch(
-      _N, dtype=np.uint8, brush=brush, episode_length=length
-  )
-  time_step = environment.reset()
-  for _ in range(length):
-    time_step = environment.step(
-        {
-            name: rng.integers(0, spec.maximum + 1, _N).astype(np.int32)
-            for name, spec in environment.action_spec().items()
-        }
-    )
-  return time_step.observation['canvas']
-
-
-def _scenes():
-  rng = np.random.default_rng(0)
-  environment = scene.make_batch(64, dtype=np.uint8)
-  time_step = environment.reset()
-  for _ in range(5):
-    time_step = environment.step(
-        {
-            name: rng.integers(0, spec.maximum + 1, 64).astype(np.int32)
-            for name, spec in environment.action_spec().items()
-        }
-    )
-  return time_step.observation['canvas']
-
-
-def _gratings():
-  rng = np.random.default_rng(0)
-  rows, columns = np.mgrid[:64, :64]
-  waves = rng.uniform(-2, 2, (_N, 2, 1, 1))
-  heights = np.sin(rows * waves[:, 0] + columns * waves[:, 1])
-  return (127.5 + 127.5 * heights).astype(np.uint8)[..., None]
-
-
-def _printed(characters):
-  path = f'{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf'
-  images = []
-  for character in characters:
-    for size in range(36, 56, 2):
-      image = Image.new('L', (64, 64), 255)
-      ImageDraw.Draw(image).text(
-          (32, 32),
-          character,
-          fill=0,
-          font=ImageFont.truetype(path, size),
-          anchor='mm',
-      )
-      images.append(np.asarray(image)[..., None])
-  return np.stack(images)
-
-
-# The judge learned from none of these kinds but noise.
-@pytest.mark.parametrize(
-    'make, most',
-    [
-        pytest.param(
-            lambda: np.random.default_rng(0).integers(
-                0, 256, (_N, 64, 64, 1), np.uint8
-            ),
-            0.02,
-            id='uniform noise',
-        ),
-        *(
-            pytest.param(
-                functools.partial(_untrained, name, seed),
-                0.02,
-                id=f'untrained {name}, seed {seed}',
-            )
-            for name, seed in (('digits', 0), ('digits_unconditional', 1))
-        ),
-        *(
-            pytest.param(
-                functools.partial(_random_commands, brush, length),
-                0.02,
-                id=f'{length} random strokes of {brush}',
-            )
-            for brush, length in (
-                ('classic/pen', 8),
-                ('classic/charcoal', 20),
-            )
-        ),
-        pytest.param(_scenes, 0.02, id='scenes'),
-        pytest.param(_gratings, 0.02, id='gratings'),
-        pytest.param(
-            lambda: 255 - _digits().images, 0.02, id='white digits on black'
-        ),
-        pytest.param(
-            lambda: _digits().images[:, ::-1][
-                np.isin(_digits().labels, (4, 7))
-            ],
-            0.1,
-            id='digits upside down',
-        ),
-        pytest.param(
-            lambda: _printed('AEFHKMNRWX'), 0.05, id='printed letters'
-        ),
-        pytest.param(
-            lambda: datasets.load('celeba', 'test', size=64).images,
-            0.02,
-            id='portraits',
-        ),
-    ],
-)
-def test_refuses_what_it_has_never_seen(make, most):
-  assert np.mean(recognition.is_digit(make())) < most
+def test_refuses_digits_upside_down():
+  digits = _digits()
+  images = digits.images[np.isin(digits.labels, (4, 7)), ::-1]
+  assert np.mean(recognition.is_digit(images)) < 0.1
 
 
 def test_refuses_printed_digits_rather_than_misread_them():
-  found = recognition.read_digits(_printed('0123456789'))
+  found = recognition.read_digits(measure_judge.printed('0123456789'))
   expected = np.repeat(np.arange(10), 10)
   assert np.mean(found == expected) > 0.4
   is_wrong = (found != expected) & (found != recognition.NO_DIGIT)
