@@ -126,6 +126,35 @@ class Renderer(Protocol):
     """Draws one command, int `[N]` a part; returns as `reset` does."""
 
 
+class CopyingRenderer(Renderer, Protocol):
+  """A renderer whose canvases can be copied while they are drawn.
+
+  Optional. Programs with the same beginning then need to draw it once, which
+  makes the search for programs faster. Indices of canvases are int `[M]`.
+  """
+
+  @property
+  def can_copy(self) -> bool:
+    """True if the methods below may be called, with these settings."""
+
+  def copy(self, source: np.ndarray, target: np.ndarray) -> None:
+    """Makes canvases `target` copies of canvases `source`.
+
+    Later commands draw the same on both. No target is a source.
+    """
+
+  def draw_on(
+      self, command: Mapping[str, np.ndarray], which: np.ndarray
+  ) -> None:
+    """Draws one command, int `[M]` a part, on the canvases `which`.
+
+    The canvases are different ones.
+    """
+
+  def read(self, which: np.ndarray) -> np.ndarray:
+    """Returns the canvases `which`, uint8 `[M, H, W, C]`."""
+
+
 class Settings(Protocol):
   """Settings of an environment: a frozen dataclass with these as well.
 
@@ -320,6 +349,11 @@ class BatchedEnvironment:
     return self._renderer.count
 
   @property
+  def renderer(self) -> Renderer:
+    """The renderer; who draws with it resets the environment afterwards."""
+    return self._renderer
+
+  @property
   def needs_reset(self) -> bool:
     """True if the next `step` starts an episode and ignores its action."""
     return self._commands_left == 0
@@ -404,6 +438,55 @@ def check_int(
   ):
     span = f'{low} or more' if high is None else f'from {low} to {high}'
     raise ValueError(f'{name} is {reprs.short(value)}, must be an int, {span}')
+
+
+def check_which(which: npt.ArrayLike, count: int) -> np.ndarray:
+  """Returns indices of some of `count` canvases as int32 `[M]`.
+
+  Raises:
+    ValueError: if they are no such indices, or one comes twice.
+  """
+  array = np.asarray(which)
+  if array.ndim != 1 or (
+      array.size and not np.issubdtype(array.dtype, np.integer)
+  ):
+    raise ValueError(
+        f'canvases are {array.dtype} {list(array.shape)}, must be ints [M]'
+    )
+  array = array.astype(np.int32)
+  if not _within(array, count) or len(np.unique(array)) < len(array):
+    raise ValueError(
+        f'canvases {reprs.short(array.tolist())} must be different ones from 0'
+        f' to {count - 1}'
+    )
+  return array
+
+
+def check_copy(
+    source: npt.ArrayLike, target: npt.ArrayLike, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """Returns canvases to copy and to replace, int32 `[M]` each.
+
+  Raises:
+    ValueError: if they are not, or a target is also a source.
+  """
+  target = check_which(target, count)
+  array = np.asarray(source)
+  if array.shape != target.shape or not _within(array, count):
+    raise ValueError(
+        f'sources {reprs.short(array.tolist())} must be as many canvases as'
+        f' there are targets, {len(target)}, from 0 to {count - 1}'
+    )
+  source = np.ascontiguousarray(array, np.int32)
+  if np.isin(source, target).any():
+    raise ValueError(
+        f'targets {reprs.short(target.tolist())} must not be sources'
+    )
+  return source, target
+
+
+def _within(indices: np.ndarray, count: int) -> bool:
+  return not indices.size or (indices.min() >= 0 and indices.max() < count)
 
 
 def is_number(value: object) -> bool:

@@ -13,6 +13,10 @@ _SLOPE = 0.015
 # Of the logarithm of the radius, far beyond what libmypaint's bounds admit.
 _MAX_CHANGE = 20.0
 
+# Settings and inputs by which a brush depends on more than its states.
+_RANDOM_SETTINGS = ('offset_by_random', 'radius_by_random', 'tracking_noise')
+_HIDDEN_INPUTS = ('random', 'gridmap_x', 'gridmap_y')
+
 
 class Response(NamedTuple):
   """Radius and opacity of a brush in one place of a stroke, on average."""
@@ -30,6 +34,22 @@ class BrushSettings:
   def base(self, name: str) -> float:
     """Returns a setting's base value; 0 if the brush does not set it."""
     return self._settings.get(name, {}).get('base_value', 0.0)
+
+  def is_deterministic(self) -> bool:
+    """Returns true if the brush draws no random numbers, nor has a grid.
+
+    (A brush with a grid looks at where the dab before was, without a state.)
+    """
+    settings = self._settings
+    return not any(
+        settings.get(name, {}).get('base_value')
+        or any(settings.get(name, {}).get('inputs', {}).values())
+        for name in _RANDOM_SETTINGS
+    ) and not any(
+        setting.get('inputs', {}).get(name)
+        for setting in settings.values()
+        for name in _HIDDEN_INPUTS
+    )
 
   def value(self, name: str, pressure: float, speed: float) -> float:
     """Returns a setting's value at a pressure and a speed.

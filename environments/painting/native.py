@@ -46,6 +46,7 @@ class NativeCanvases:
       is_white: bool,
       seconds_per_point: float,
       num_threads: int = 1,
+      is_deterministic: bool = False,
   ):
     """Initializes canvases, which `reset` must clear before the first draw.
 
@@ -57,6 +58,8 @@ class NativeCanvases:
       is_white: whether a clear canvas is white; otherwise it is transparent.
       seconds_per_point: time between two points of a stroke.
       num_threads: number of threads that share the canvases.
+      is_deterministic: whether the brush draws no random numbers, so that its
+        states are all that it remembers.
 
     Raises:
       ImportError: if libmypaint or the extension is missing or does not load.
@@ -75,6 +78,7 @@ class NativeCanvases:
         is_white,
         seconds_per_point,
         dab_limits.max_work(size),
+        is_deterministic,
         ctypes.byref(error),
     )
     if not self._painter:
@@ -116,8 +120,56 @@ class NativeCanvases:
       ValueError: if the brush asks for too many dabs, see dab_limits.py.
     """
     pixels = np.empty(self._shape, np.uint8)
+    self._draw(strokes, None, _pointer(pixels))
+    return pixels
+
+  @property
+  def can_copy(self) -> bool:
+    """True if canvases can be copied, see `copy`."""
+    return bool(self._functions.painter_can_copy(self._painter))
+
+  def copy(self, source: np.ndarray, target: np.ndarray) -> None:
+    """Makes canvases copies of others, with all that later commands depend on.
+
+    Args:
+      source: int32 `[M]`, canvases to copy, none of which is a target.
+      target: int32 `[M]`, different canvases that become copies.
+    """
+    self._functions.painter_copy(
+        self._painter, _pointer(source), _pointer(target), len(source)
+    )
+
+  def draw_on(self, strokes: strokes_lib.Strokes, which: np.ndarray) -> None:
+    """Draws one command on each of some canvases.
+
+    Args:
+      strokes: strokes of M commands.
+      which: int32 `[M]`, different canvases.
+
+    Raises:
+      ValueError: as `draw`.
+    """
+    self._draw(strokes, _pointer(which), None)
+
+  def read(self, which: np.ndarray) -> np.ndarray:
+    """Returns the canvases `which`, int32 `[M]`: uint8 `[M, H, W, C]`."""
+    pixels = np.empty((len(which), *self._shape[1:]), np.uint8)
+    self._functions.painter_read(
+        self._painter,
+        len(which),
+        _pointer(which),
+        self._num_threads,
+        _pointer(pixels),
+    )
+    return pixels
+
+  def _draw(
+      self, strokes: strokes_lib.Strokes, which: int | None, pixels: int | None
+  ) -> None:
     if self._functions.painter_draw(
         self._painter,
+        len(strokes.is_paint),
+        which,
         _pointer(strokes.is_paint),
         _pointer(strokes.is_jump),
         _pointer(strokes.log_radius),
@@ -125,10 +177,9 @@ class NativeCanvases:
         _pointer(strokes.points),
         strokes.points.shape[1],
         self._num_threads,
-        _pointer(pixels),
+        pixels,
     ):
       raise ValueError(dab_limits.EXHAUSTED)
-    return pixels
 
 
 def _pointer(array: np.ndarray) -> int:
@@ -144,7 +195,15 @@ def _functions() -> ctypes.CDLL:
   """
   functions = shared_library.load(
       _EXTENSION,
-      ('painter_new', 'painter_free', 'painter_reset', 'painter_draw'),
+      (
+          'painter_new',
+          'painter_free',
+          'painter_can_copy',
+          'painter_copy',
+          'painter_reset',
+          'painter_draw',
+          'painter_read',
+      ),
   )
   pointer, integer, real = ctypes.c_void_p, ctypes.c_int, ctypes.c_float
   text = ctypes.c_char_p
@@ -158,14 +217,37 @@ def _functions() -> ctypes.CDLL:
       integer,
       ctypes.c_double,
       ctypes.c_double,
+      integer,
       pointer,
   ]
   functions.painter_free.restype = None
   functions.painter_free.argtypes = [pointer]
   functions.painter_reset.restype = integer
   functions.painter_reset.argtypes = [pointer, real, integer, pointer]
+  functions.painter_can_copy.restype = integer
+  functions.painter_can_copy.argtypes = [pointer]
+  functions.painter_copy.restype = None
+  functions.painter_copy.argtypes = [pointer, pointer, pointer, integer]
   functions.painter_draw.restype = integer
-  functions.painter_draw.argtypes = (
-      [pointer] * 6 + [integer, integer] + [pointer]
-  )
+  functions.painter_draw.argtypes = [
+      pointer,
+      integer,
+      pointer,
+      pointer,
+      pointer,
+      pointer,
+      pointer,
+      pointer,
+      integer,
+      integer,
+      pointer,
+  ]
+  functions.painter_read.restype = None
+  functions.painter_read.argtypes = [
+      pointer,
+      integer,
+      pointer,
+      integer,
+      pointer,
+  ]
   return functions

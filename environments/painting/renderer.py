@@ -8,6 +8,7 @@ import numpy as np
 
 from environments import core
 from environments.painting import brush_file
+from environments.painting import brush_response
 from environments.painting import enlargement
 from environments.painting import library
 from environments.painting import native
@@ -97,7 +98,12 @@ class PaintingRenderer:
     self._canvases: Canvases
     if backend != 'ctypes' and native.is_built():
       self._canvases = native.NativeCanvases(
-          brush, *shape, is_white, seconds, num_threads
+          brush,
+          *shape,
+          is_white,
+          seconds,
+          num_threads,
+          is_deterministic=brush_response.read(brush).is_deterministic(),
       )
     else:
       # MyPaint's own brushes keep to all limits, at sizes that it knows.
@@ -153,6 +159,65 @@ class PaintingRenderer:
           else 'step before reset; call reset first'
       )
     return self._canvases.draw(self._strokes.make(command))
+
+  @property
+  def can_copy(self) -> bool:
+    """True if `copy`, `draw_on` and `read` may be called.
+
+    It takes the native backend, libmypaint 1.5 or later, and a brush that draws
+    no random numbers: their generator cannot be copied.
+    """
+    return getattr(self._canvases, 'can_copy', False)
+
+  def copy(self, source: np.ndarray, target: np.ndarray) -> None:
+    """Makes canvases `target`, int `[M]`, copies of canvases `source`.
+
+    Later commands draw the same on both.
+
+    Raises:
+      RuntimeError: as `draw_on`.
+      ValueError: if a canvas does not exist, or a target is also a source.
+    """
+    canvases = self._native()
+    source, target = core.check_copy(source, target, self._count)
+    canvases.copy(source, target)
+    self._strokes.copy(source, target)
+
+  def draw_on(
+      self, command: Mapping[str, np.ndarray], which: np.ndarray
+  ) -> None:
+    """Draws one command, int `[M]` for each part, on some canvases.
+
+    Args:
+      command: as for `step`.
+      which: int `[M]`, different canvases.
+
+    Raises:
+      RuntimeError: as `step`, or if not `can_copy`.
+      ValueError: if `which` is not that; or as `step`.
+    """
+    which = core.check_which(which, self._count)
+    canvases = self._native()
+    canvases.draw_on(self._strokes.make(command, which), which)
+
+  def read(self, which: np.ndarray) -> np.ndarray:
+    """Returns the canvases `which`, int `[M]`: uint8 `[M, H, W, C]`.
+
+    Raises:
+      RuntimeError, ValueError: as `draw_on`.
+    """
+    return self._native().read(core.check_which(which, self._count))
+
+  def _native(self) -> native.NativeCanvases:
+    """Returns the canvases, which can copy."""
+    if self._is_closed or not self._is_started or not self.can_copy:
+      raise RuntimeError(
+          'these canvases cannot be copied, see can_copy'
+          if not self._is_closed and self._is_started
+          else 'the renderer is closed, or reset was not called'
+      )
+    assert isinstance(self._canvases, native.NativeCanvases)
+    return self._canvases
 
   def close(self) -> None:
     """Frees the canvases; the renderer is unusable afterwards."""

@@ -76,14 +76,29 @@ class StrokeMaker:
     self._position[:] = 0.0
     self._was_paint[:] = False
 
-  def make(self, command: Mapping[str, np.ndarray]) -> Strokes:
-    """Returns the strokes of one command, int `[N]` for each part."""
+  def copy(self, source: np.ndarray, target: np.ndarray) -> None:
+    """Gives brushes `target`, int `[M]`, the state of brushes `source`."""
+    for state in (self._position, self._pressure, self._was_paint):
+      state[target] = state[source]
+
+  def make(
+      self,
+      command: Mapping[str, np.ndarray],
+      which: np.ndarray | slice = slice(None),
+  ) -> Strokes:
+    """Returns the strokes of one command.
+
+    Args:
+      command: int `[M]` for each part.
+      which: int `[M]`, different brushes; by default all.
+    """
     # Filled in place: a part of the wrong length must not reach native code.
-    count = len(self._was_paint)
+    was_paint = self._was_paint[which]
+    count = len(was_paint)
     num_points = self._steps + 1
     strokes = Strokes(
         is_paint=np.empty(count, bool),
-        is_jump=~self._was_paint,
+        is_jump=~was_paint,
         log_radius=np.empty(count, np.float32),
         hsv=np.empty((count, 3), np.float32) if self._settings.color else None,
         points=np.empty((count, num_points, 3), np.float32),
@@ -97,19 +112,21 @@ class StrokeMaker:
 
     end = locate(self._settings, command['end'])
     control = locate(self._settings, command['control'])
-    path = bezier.quadratic_bezier(self._position, control, end, num_points)
+    path = bezier.quadratic_bezier(
+        self._position[which], control, end, num_points
+    )
     strokes.points[..., 0] = path[..., 1]
     strokes.points[..., 1] = path[..., 0]
 
     # Linear from the last stroke's pressure; constant after a jump.
     last = PRESSURES[command.get('pressure', -1)]
-    first = np.where(strokes.is_jump, last, self._pressure)
+    first = np.where(strokes.is_jump, last, self._pressure[which])
     share = np.arange(num_points)[:, np.newaxis] / self._steps
     strokes.points[..., 2] = (first * (1.0 - share) + last * share).T
 
-    self._position[:] = end
-    self._pressure[:] = last
-    self._was_paint = strokes.is_paint
+    self._position[which] = end
+    self._pressure[which] = last
+    self._was_paint[which] = strokes.is_paint
     return strokes
 
 

@@ -79,6 +79,45 @@ class SceneRenderer:
     )
     return self._canvases.picture()
 
+  @property
+  def can_copy(self) -> bool:
+    """True: `copy`, `draw_on` and `read` may be called."""
+    return True
+
+  def copy(self, source: np.ndarray, target: np.ndarray) -> None:
+    """Makes canvases `target`, int `[M]`, copies of canvases `source`.
+
+    Raises:
+      ValueError: if a canvas does not exist, or a target is also a source.
+    """
+    self._canvases.copy(*core.check_copy(source, target, self._count))
+
+  def draw_on(
+      self, command: Mapping[str, np.ndarray], which: np.ndarray
+  ) -> None:
+    """Draws one command, int `[M]` for each part, on some canvases.
+
+    Args:
+      command: as for `step`.
+      which: int `[M]`, different canvases.
+
+    Raises:
+      ValueError: if `which` is not that.
+    """
+    which = core.check_which(which, self._count).astype(np.int64)
+    kind = np.asarray(command['kind'])
+    is_change = kind == settings_lib.CHANGE
+    self._canvases.draw(
+        kind == settings_lib.ADD,
+        is_change & self._canvases.has_object()[which],
+        *self._sprite(command),
+        which,
+    )
+
+  def read(self, which: np.ndarray) -> np.ndarray:
+    """Returns the canvases `which`, int `[M]`: uint8 `[M, H, W, 3]`."""
+    return self._canvases.read(core.check_which(which, self._count))
+
   def render(self, objects: commands_lib.Objects) -> np.ndarray:
     """Returns pictures of whole scenes, uint8 `[N, H, W, 3]`.
 

@@ -257,3 +257,24 @@ def test_a_spec_of_other_canvases_is_refused(spec, words):
   renderer = BadRenderer(lambda x: x.copy(), spec)
   with pytest.raises(ValueError, match=f'BadRenderer is .*{words}.*uint8'):
     core.BatchedEnvironment(renderer, 3)
+
+
+def test_which_canvases_is_checked():
+  np.testing.assert_array_equal(core.check_which([3, 0], 4), [3, 0])
+  assert core.check_which([], 4).dtype == np.int32
+  for which in ([4], [-1], [1, 1], [0.5], 2):
+    with pytest.raises(ValueError, match='canvases'):
+      core.check_which(which, 4)
+
+
+def test_sources_of_copies_are_checked():
+  source, target = core.check_copy([3, 3], [0, 1], 4)
+  np.testing.assert_array_equal([source, target], [[3, 3], [0, 1]])
+  for source, target, words in (
+      ([1, 2], [2, 0], 'must not be sources'),
+      ([1], [2, 0], 'as many'),
+      ([4, 1], [2, 0], 'from 0 to 3'),
+      ([1, 1], [2, 2], 'different'),
+  ):
+    with pytest.raises(ValueError, match=words):
+      core.check_copy(source, target, 4)

@@ -27,5 +27,11 @@ const char *libmypaint_load(const char *path, LibMyPaint *functions) {
     /* POSIX's way from an object pointer to a function pointer. */
     *(void **)symbols[i].function = address;
   }
+  /* In 1.5 states became 44, and this function came with them. */
+  const int has_states = dlsym(library, "mypaint_brush_new_with_buckets") != 0;
+  *(void **)&functions->brush_get_state =
+      has_states ? dlsym(library, "mypaint_brush_get_state") : NULL;
+  *(void **)&functions->brush_set_state =
+      has_states ? dlsym(library, "mypaint_brush_set_state") : NULL;
   return NULL;
 }

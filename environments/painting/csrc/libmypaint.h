@@ -41,6 +41,9 @@ enum {
   kColorV = 22,
 };
 
+/* Number of a brush's states, where `brush_get_state` is bound. */
+enum { kNumStates = 44 };
+
 /* The functions that a painter calls. */
 typedef struct {
   MyPaintBrush *(*brush_new)(void);
@@ -52,6 +55,10 @@ typedef struct {
   int (*brush_stroke_to)(MyPaintBrush *self, MyPaintSurface *surface, float x,
                          float y, float pressure, float xtilt, float ytilt,
                          double dtime);
+  /* Null in libmypaint before 1.5, which has fewer states and no way to ask
+   * for their number: it ends the process where there is no such state. */
+  float (*brush_get_state)(MyPaintBrush *self, int state);
+  void (*brush_set_state)(MyPaintBrush *self, int state, float value);
 } LibMyPaint;
 
 /* Binds `functions` to the library at `path` (a file or a soname).

@@ -28,28 +28,33 @@ struct Painter {
   LibMyPaint library;
   int count;
   int channels;         /* 1 or 3. */
+  /* A brush's states are all that it remembers: it draws no random numbers. */
+  int is_copyable;
   double seconds_per_point;
   double max_work;      /* Of a command on a canvas, in pixels. */
   char *brush_json;
   Canvas canvases[];    /* [count] */
 };
 
-/* One command on each canvas; `num_points` points are a stroke. */
+/* M commands, each for one canvas; `num_points` points are a stroke. */
 typedef struct {
-  const uint8_t *is_paint;      /* [count]; 0 is a move without ink. */
-  const uint8_t *is_jump;       /* [count]; 1 where no stroke came before. */
-  const float *log_radius;      /* [count] */
-  const float *hsv;             /* [count, 3], or null to keep the color. */
-  const float *points;          /* [count, num_points, 3]: x, y, pressure. */
+  const uint8_t *is_paint;      /* [M]; 0 is a move without ink. */
+  const uint8_t *is_jump;       /* [M]; 1 where no stroke came before. */
+  const float *log_radius;      /* [M] */
+  const float *hsv;             /* [M, 3], or null to keep the color. */
+  const float *points;          /* [M, num_points, 3]: x, y, pressure. */
   int num_points;
 } Commands;
 
-/* A batch's work, shared out canvas by canvas. */
+/* A batch's work on M canvases, shared out canvas by canvas. */
 typedef struct {
   Painter *painter;
-  const Commands *commands;     /* Null to start an episode. */
+  int size;                     /* M. */
+  const int32_t *which;         /* [M], or null for the first M canvases. */
+  const Commands *commands;     /* Null to draw nothing. */
+  int starts_episode;
   float initial_log_radius;
-  uint8_t *pixels;              /* [count, size, size, channels] */
+  uint8_t *pixels;              /* [M, size, size, channels], or null. */
   atomic_int next;
   atomic_int failed;
 } Batch;
@@ -89,17 +94,26 @@ static void set_brush(const Painter *painter, Canvas *canvas, float log_radius,
   library->brush_set_base_value(brush, kColorV, hsv[2]);
 }
 
-/* A brush's random generator and its slow tracking outlive its reset: only a
- * new brush makes an episode independent of the one before. */
+/* A brush's random generator and its slow tracking outlive its reset. Without
+ * random numbers, a brush whose states are 0 is as good as a new one, and takes
+ * a thousandth of the time. */
+static int renew_brush(const Painter *painter, Canvas *canvas) {
+  const LibMyPaint *library = &painter->library;
+  if (canvas->brush != NULL && painter->is_copyable && !canvas->is_exhausted) {
+    for (int i = 0; i < kNumStates; ++i)
+      library->brush_set_state(canvas->brush, i, 0.0f);
+    return 0;
+  }
+  if (canvas->brush != NULL) library->brush_unref(canvas->brush);
+  canvas->brush = library->brush_new();
+  return canvas->brush != NULL &&
+      library->brush_from_string(canvas->brush, painter->brush_json) ? 0 : -1;
+}
+
 static int start_episode(const Painter *painter, Canvas *canvas,
                          float log_radius) {
   static const float kBlack[3] = {0.0f, 0.0f, 0.0f};
-  const LibMyPaint *library = &painter->library;
-  if (canvas->brush != NULL) library->brush_unref(canvas->brush);
-  canvas->brush = library->brush_new();
-  if (canvas->brush == NULL ||
-      !library->brush_from_string(canvas->brush, painter->brush_json))
-    return -1;
+  if (renew_brush(painter, canvas) != 0) return -1;
   surface_clear(&canvas->surface);
   canvas->surface.work_left = painter->max_work;
   canvas->is_exhausted = 0;
@@ -131,13 +145,16 @@ static void *work(void *argument) {
   Painter *painter = batch->painter;
   for (;;) {
     const int index = atomic_fetch_add(&batch->next, 1);
-    if (index >= painter->count) return NULL;
-    Canvas *canvas = painter->canvases + index;
+    if (index >= batch->size) return NULL;
+    Canvas *canvas =
+        painter->canvases + (batch->which ? batch->which[index] : index);
+    if (batch->starts_episode &&
+        start_episode(painter, canvas, batch->initial_log_radius) != 0)
+      atomic_store(&batch->failed, 1);
     if (batch->commands != NULL)
       draw(painter, canvas, batch->commands, index);
-    else if (start_episode(painter, canvas, batch->initial_log_radius) != 0)
-      atomic_store(&batch->failed, 1);
     if (canvas->is_exhausted) atomic_store(&batch->failed, 1);
+    if (batch->pixels == NULL) continue;
     const int size = canvas->surface.size;
     surface_read(&canvas->surface, painter->channels,
                  batch->pixels +
@@ -150,7 +167,7 @@ static void run(Batch *batch, int num_threads) {
   pthread_t threads[kMaxThreads];
   int started = 0;
   if (num_threads > kMaxThreads) num_threads = kMaxThreads;
-  if (num_threads > batch->painter->count) num_threads = batch->painter->count;
+  if (num_threads > batch->size) num_threads = batch->size;
   while (started < num_threads - 1 &&
          pthread_create(threads + started, NULL, work, batch) == 0)
     ++started;
@@ -169,11 +186,12 @@ void painter_free(Painter *painter) {
 }
 
 /* Returns null and sets `error` where the library does not load or memory
- * runs out. The pixels are undefined until the first `painter_reset`. */
+ * runs out. The pixels are undefined until the first `painter_reset`. Brushes
+ * that are deterministic draw no random numbers. */
 Painter *painter_new(const char *library_path, const char *brush_json,
                      int count, int size, int channels, int is_white,
                      double seconds_per_point, double max_work,
-                     const char **error) {
+                     int is_deterministic, const char **error) {
   *error = "out of memory";
   Painter *painter =
       calloc(1, sizeof(Painter) + (size_t)count * sizeof(Canvas));
@@ -185,6 +203,9 @@ Painter *painter_new(const char *library_path, const char *brush_json,
     return NULL;
   }
   painter->channels = channels;
+  painter->is_copyable =
+      is_deterministic && painter->library.brush_get_state != NULL &&
+      painter->library.brush_set_state != NULL;
   painter->seconds_per_point = seconds_per_point;
   painter->max_work = max_work;
   painter->brush_json = malloc(strlen(brush_json) + 1);
@@ -202,12 +223,33 @@ Painter *painter_new(const char *library_path, const char *brush_json,
   return painter;
 }
 
+/* Returns 1 if `painter_copy` may be called. */
+int painter_can_copy(const Painter *painter) { return painter->is_copyable; }
+
+/* Makes canvas `target[i]` a copy of canvas `source[i]`, with its brush: later
+ * commands draw the same on both. No target may be a source. */
+void painter_copy(Painter *painter, const int32_t *source,
+                  const int32_t *target, int size) {
+  const LibMyPaint *library = &painter->library;
+  for (int i = 0; i < size; ++i) {
+    const Canvas *from = painter->canvases + source[i];
+    Canvas *to = painter->canvases + target[i];
+    surface_copy(&to->surface, &from->surface);
+    to->is_exhausted |= from->is_exhausted;
+    for (int state = 0; state < kNumStates; ++state)
+      library->brush_set_state(to->brush, state,
+                               library->brush_get_state(from->brush, state));
+  }
+}
+
 /* Starts an episode on every canvas. Returns 0, or -1 where libmypaint does
  * not take the brush. */
 int painter_reset(Painter *painter, float log_radius, int num_threads,
                   uint8_t *pixels) {
   Batch batch = {
       .painter = painter,
+      .size = painter->count,
+      .starts_episode = 1,
       .initial_log_radius = log_radius,
       .pixels = pixels,
   };
@@ -215,12 +257,15 @@ int painter_reset(Painter *painter, float log_radius, int num_threads,
   return atomic_load(&batch.failed) ? -1 : 0;
 }
 
-/* Draws one command on every canvas; see Commands for the arrays. Returns 0,
- * or -1 where a brush asked for more than `max_work` in this episode. */
-int painter_draw(Painter *painter, const uint8_t *is_paint,
-                 const uint8_t *is_jump, const float *log_radius,
-                 const float *hsv, const float *points, int num_points,
-                 int num_threads, uint8_t *pixels) {
+/* Draws one command on each of `size` canvases, all of them different; see
+ * Commands for the arrays. `which` may be null for the first ones, `pixels` to
+ * leave the canvases unread. Returns 0, or -1 where a brush asked for more than
+ * `max_work` in this episode. */
+int painter_draw(Painter *painter, int size, const int32_t *which,
+                 const uint8_t *is_paint, const uint8_t *is_jump,
+                 const float *log_radius, const float *hsv,
+                 const float *points, int num_points, int num_threads,
+                 uint8_t *pixels) {
   const Commands commands = {
       .is_paint = is_paint,
       .is_jump = is_jump,
@@ -229,7 +274,25 @@ int painter_draw(Painter *painter, const uint8_t *is_paint,
       .points = points,
       .num_points = num_points,
   };
-  Batch batch = {.painter = painter, .commands = &commands, .pixels = pixels};
+  Batch batch = {
+      .painter = painter,
+      .size = size,
+      .which = which,
+      .commands = &commands,
+      .pixels = pixels,
+  };
   run(&batch, num_threads);
   return atomic_load(&batch.failed) ? -1 : 0;
+}
+
+/* Reads `size` canvases. */
+void painter_read(Painter *painter, int size, const int32_t *which,
+                  int num_threads, uint8_t *pixels) {
+  Batch batch = {
+      .painter = painter,
+      .size = size,
+      .which = which,
+      .pixels = pixels,
+  };
+  run(&batch, num_threads);
 }

@@ -270,6 +270,24 @@ void surface_clear(Surface *surface) {
   surface->is_opaque = surface->background == kOne;
 }
 
+void surface_copy(Surface *surface, const Surface *source) {
+  /* Alpha planes of two opaque canvases are equal already. */
+  const int has_alpha = !surface->is_opaque || !source->is_opaque;
+  const int count = surface->tiles_across * surface->tiles_across;
+  for (int i = 0; i < count; ++i) {
+    const Tile *from = source->tiles + i;
+    Tile *to = surface->tiles + i;
+    memcpy(to->red, from->red, sizeof to->red);
+    if (!source->is_gray) {
+      memcpy(to->green, from->green, sizeof to->green);
+      memcpy(to->blue, from->blue, sizeof to->blue);
+    }
+    if (has_alpha) memcpy(to->alpha, from->alpha, sizeof to->alpha);
+  }
+  surface->is_gray = source->is_gray;
+  surface->is_opaque = source->is_opaque;
+}
+
 static inline uint8_t to_byte(uint32_t value) {
   return (uint8_t)((255 * value + kOne / 2) / kOne);
 }

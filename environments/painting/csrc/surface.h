@@ -52,6 +52,9 @@ int surface_init(Surface *surface, int size, int is_white,
 void surface_free(Surface *surface);
 void surface_clear(Surface *surface);
 
+/* Gives `surface` the pixels of `source`, which has the same size. */
+void surface_copy(Surface *surface, const Surface *source);
+
 /* Writes the canvas, alpha divided out: uint8 [size, size, channels], with
  * red alone if `channels` is 1, or red, green, blue if it is 3. */
 void surface_read(Surface *surface, int channels, uint8_t *pixels);

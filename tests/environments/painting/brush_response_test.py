@@ -100,3 +100,22 @@ def test_a_pen_paints_wider_lines_under_pressure_as_told(pressure):
   assert ink.sum() / full_ink.sum() == pytest.approx(
       expected.radius / full.radius, rel=0.1
   )
+
+
+@pytest.mark.parametrize(
+    'setting, base, inputs, is_deterministic',
+    [
+        ('radius_logarithmic', 1.0, {'pressure': [[0, 0], [1, 1]]}, True),
+        ('radius_by_random', 0.0, {}, True),
+        ('radius_by_random', 0.1, {}, False),
+        ('offset_by_random', 0.0, {'pressure': [[0, 0], [1, 1]]}, False),
+        ('tracking_noise', 0.1, {}, False),
+        ('hardness', 0.5, {'random': [[0, 0], [1, 1]]}, False),
+        ('hardness', 0.5, {'gridmap_x': [[0, 0], [1, 1]]}, False),
+        ('hardness', 0.5, {'random': []}, True),
+    ],
+)
+def test_random_numbers_are_seen(setting, base, inputs, is_deterministic):
+  settings = {setting: {'base_value': base, 'inputs': inputs}}
+  brush = brush_response.BrushSettings(settings)
+  assert brush.is_deterministic() == is_deterministic

@@ -29,6 +29,16 @@ _BRUSHES = (
     'classic/smudge+paint',
 )
 
+# Brushes without random numbers: thin and broad, smudging, with slow tracking.
+_COPYABLE = (
+    'classic/pen',
+    'classic/brush',
+    'classic/calligraphy',
+    'classic/kabura',
+    'classic/modelling',
+    'classic/smudge+paint',
+)
+
 needs_native = pytest.mark.skipif(
     not native.is_built(), reason='the native painting step is not built here'
 )
@@ -68,6 +78,60 @@ def test_episode_does_not_depend_on_what_was_painted_before(brush, backend):
   assert not np.array_equal(first[0], first[-1])
   _render(renderer, _program(settings, 3, seed=1))
   np.testing.assert_array_equal(_render(renderer, program), first)
+
+
+@needs_native
+@pytest.mark.parametrize('brush', _COPYABLE)
+@pytest.mark.parametrize('time', range(5))
+def test_a_copy_continues_as_its_source_bit_for_bit(brush, time):
+  settings = painting.PaintingSettings(
+      brush=brush, color=True, brush_sizes=(2, 6)
+  )
+  program = _program(settings, 5, count=2, seed=time)
+  expected = _render(painting.PaintingRenderer(settings, 2), program)[-1]
+  renderer = painting.PaintingRenderer(settings, 6, num_threads=2)
+  assert renderer.can_copy
+  _render(renderer, _program(settings, 3, count=6, seed=9))  # Used brushes.
+  renderer.reset()
+  others = _program(settings, 5, count=6, seed=8)
+  for command, other in zip(program[:time], others):
+    both = {k: np.concatenate([v, other[k][2:]]) for k, v in command.items()}
+    renderer.step(both)
+  sources, copies = np.array([1, 0]), np.array([5, 3])
+  renderer.copy(sources, copies)
+  for command in program[time:]:
+    turned = {k: v[sources] for k, v in command.items()}
+    renderer.draw_on(turned, copies)
+  np.testing.assert_array_equal(renderer.read(copies), expected[sources])
+
+
+@needs_native
+def test_a_copy_leaves_its_source_and_others_alone():
+  settings = painting.PaintingSettings(color=True, background='transparent')
+  program = _program(settings, 3, count=3)
+  renderer = painting.PaintingRenderer(settings, 3)
+  expected = _render(renderer, program)[-1]
+  renderer.copy(np.array([0]), np.array([2]))
+  command = {k: v[:1] for k, v in program[0].items()}
+  renderer.draw_on(command | {'flag': np.array([1])}, np.array([2]))
+  np.testing.assert_array_equal(renderer.read(np.arange(2)), expected[:2])
+  assert (renderer.read(np.array([2])) != expected[0]).any()
+
+
+@needs_native
+@pytest.mark.parametrize('brush', ('classic/ink_blot', 'classic/charcoal'))
+def test_a_brush_with_random_numbers_cannot_be_copied(brush):
+  renderer = painting.PaintingRenderer(painting.PaintingSettings(brush=brush))
+  renderer.reset()
+  assert not renderer.can_copy
+  with pytest.raises(RuntimeError, match='cannot be copied'):
+    renderer.copy(np.array([0]), np.array([0]))
+
+
+def test_without_the_extension_nothing_can_be_copied():
+  settings = painting.PaintingSettings()
+  renderer = painting.PaintingRenderer(settings, backend='ctypes')
+  assert not renderer.can_copy
 
 
 def test_batch_equals_single_canvases(backend):

@@ -108,6 +108,30 @@ def test_any_program_runs_and_replays_bit_for_bit(data):
   )
 
 
+@pytest.mark.parametrize('time', range(5))
+def test_a_copy_continues_as_its_source_bit_for_bit(time):
+  commands = programs(SMALL, 5, 3, seed=time)
+  expected = play(scene.SceneRenderer(SMALL, 3), commands)[-1]
+  renderer = scene.SceneRenderer(SMALL, 6)
+  assert renderer.can_copy
+  renderer.reset()
+  others = programs(SMALL, 5, 6, seed=8)
+  for t in range(time):
+    both = {
+        k: np.concatenate([v[t], others[k][t, 3:]]) for k, v in commands.items()
+    }
+    renderer.step(both)
+  sources, copies = np.array([1, 0]), np.array([5, 3])
+  renderer.copy(sources, copies)
+  for t in range(time, 5):
+    command = {k: v[t, sources] for k, v in commands.items()}
+    renderer.draw_on(command, copies)
+  np.testing.assert_array_equal(renderer.read(copies), expected[sources])
+  for t in range(time, 5):
+    renderer.draw_on(at(commands, t), np.arange(3))
+  np.testing.assert_array_equal(renderer.read(np.arange(3)), expected)
+
+
 def test_whole_scenes_do_not_disturb_those_that_are_being_drawn():
   renderer = scene.SceneRenderer(SMALL, 4)
   commands = programs(SMALL, 6, 4, seed=1)
