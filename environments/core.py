@@ -219,6 +219,9 @@ class Task:
     summarize_programs: (settings, programs, true programs or None), with
       arrays `[N, ...]`, -> figures by name, in groups by name.
     costs: commands that may cost something, by name; training gives weights.
+    sample_programs: (settings, data, rng, count) -> random programs as long as
+      an episode, int32 `[T, count]` a part, whose pictures are worth learning
+      to recognize; None stands for commands of uniform values.
   """
 
   name: str
@@ -234,6 +237,10 @@ class Task:
       Callable[[Any, Any, Any], dict[str, dict[str, Any]]] | None
   ) = None
   costs: Mapping[str, ActionCost] = dataclasses.field(default_factory=dict)
+  sample_programs: (
+      Callable[[Any, Any, np.random.Generator, int], Mapping[str, np.ndarray]]
+      | None
+  ) = None
 
   def make_batch(
       self, settings: Settings, count: int, num_threads: int = 1

@@ -112,3 +112,17 @@ class Trajectory(NamedTuple):
   target: chex.Array | None  # uint8 `[B, H, W, C]`.
   noise: chex.Array | None  # `[B, Z]`.
   params_version: chex.Array  # int32 `[]`: of the parameters that acted.
+
+
+class Lesson(NamedTuple):
+  """Whole programs to imitate, of B canvases in step.
+
+  The commands that were executed may be disturbed ones: the agent then learns
+  what to do on a canvas with mistakes (Laskey et al., arXiv:1703.09327).
+  """
+
+  canvas: chex.Array  # uint8 `[T + 1, B, H, W, C]`, of what was executed.
+  executed: Action  # int32 `[T, B]` each.
+  imitated: Action  # int32 `[T, B]` each.
+  target: chex.Array | None = None  # uint8 `[B, H, W, C]`.
+  noise: chex.Array | None = None  # `[B, Z]`.

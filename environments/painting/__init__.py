@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from environments import core
 from environments.painting import metrics
+from environments.painting import prior
 from environments.painting import program as program_lib
 from environments.painting import renderer as renderer_lib
 from environments.painting import settings as settings_lib
@@ -45,6 +46,7 @@ TASK = core.Task(
             only_starts=True,
         )
     },
+    sample_programs=prior.sample_programs,
 )
 
 

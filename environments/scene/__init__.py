@@ -16,6 +16,7 @@ from environments.scene import dataset
 from environments.scene import generator
 from environments.scene import gl as gl_lib
 from environments.scene import metrics
+from environments.scene import prior
 from environments.scene import program as program_lib
 from environments.scene import renderer as renderer_lib
 from environments.scene import settings as settings_lib
@@ -77,6 +78,7 @@ TASK = core.Task(
             'kind', settings_lib.ADD, 'adding an object to a scene'
         )
     },
+    sample_programs=prior.sample_programs,
 )
 
 

@@ -364,7 +364,7 @@ def parts(
   )
   score = score_params = None
   work: dict[str, Any] = {}
-  if experiment.learner.reward == 'discriminator':
+  if experiment.has_discriminator:
     discriminator = experiment.make_discriminator()
     score = discriminator.score
     score_learner = agents.make_discriminator_learner(

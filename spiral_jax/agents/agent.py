@@ -32,6 +32,7 @@ class Step(Protocol):
       observation: types.Observation,
       key: chex.PRNGKey,
       greedy: bool | chex.Array = False,
+      temperature: float | chex.Array = 1.0,
   ) -> tuple[types.StepOutput, types.AgentState]:
     """Returns commands, int32 `[B]` a part, and the next state.
 
@@ -44,6 +45,8 @@ class Step(Protocol):
       key: consumed; typed, or the data of one, uint32.
       greedy: decides for the likeliest value of each part. Static under jit it
         saves the random numbers; traced it is a choice between both commands.
+      temperature: divides the logits of each part, above 0; below 1, commands
+        are likelier ones. It holds for `log_prob` as well.
 
     Returns:
       `StepOutput(action, log_prob, value)`: float32 `[B]` but for the action.
@@ -51,7 +54,7 @@ class Step(Protocol):
     Raises:
       ValueError: when traced, if the observation has a target or noise too
         many or too few, or observation, state and parameters are not of the
-        shapes of this agent.
+        shapes of this agent; if the temperature is not above 0.
     """
 
 
@@ -59,7 +62,10 @@ class Unroll(Protocol):
   """Scores given commands with other parameters."""
 
   def __call__(
-      self, params: types.Params, trajectory: types.Trajectory
+      self,
+      params: types.Params,
+      trajectory: types.Trajectory,
+      imitated: types.Action | None = None,
   ) -> types.UnrollOutput:
     """Returns log_prob and value `[T, B]`, entropy and is_active `[T, B, P]`.
 
@@ -69,6 +75,8 @@ class Unroll(Protocol):
       params: parameters of the policy, not necessarily those that acted.
       trajectory: canvas uint8 `[T + 1, B, H, W, C]`, action int32 `[T, B]` a
         part, and the state before the first command.
+      imitated: commands that are scored in place of those that were executed,
+        int32 `[T, B]` a part; None scores those of the trajectory.
 
     Raises:
       ValueError: when traced, as `Step`.
@@ -187,7 +195,9 @@ def make_agent(
       observation: types.Observation,
       key: chex.PRNGKey,
       greedy: bool | chex.Array = False,
+      temperature: float | chex.Array = 1.0,
   ) -> tuple[types.StepOutput, types.AgentState]:
+    fit.check_temperature(temperature)
     canvas = observation.canvas[None]
     check(params, canvas, observation, state)
     previous = {part.name: state.previous[part.name] for part in parts}
@@ -201,6 +211,7 @@ def make_agent(
         None,
         key=_typed_key(key),
         greedy=greedy,
+        temperature=temperature,
     )
     action, log_prob, value = jax.tree.map(
         lambda x: x[0], (action, log_prob, value)
@@ -209,7 +220,9 @@ def make_agent(
     return output, types.AgentState(core, action)
 
   def unroll(
-      params: types.Params, trajectory: types.Trajectory
+      params: types.Params,
+      trajectory: types.Trajectory,
+      imitated: types.Action | None = None,
   ) -> types.UnrollOutput:
     fit.check_trajectory(trajectory)
     check(params, trajectory.canvas[:-1], trajectory, trajectory.initial_state)
@@ -220,6 +233,9 @@ def make_agent(
         )
         for name, values in action.items()
     }
+    scored = action
+    if imitated is not None:
+      scored = {part.name: imitated[part.name] for part in parts}
     _, log_prob, entropy, is_active, value, core = apply(
         params,
         trajectory.canvas[:-1],
@@ -227,7 +243,7 @@ def make_agent(
         trajectory.noise,
         previous,
         trajectory.initial_state.core,
-        action,
+        scored,
         key=None,
     )
     bootstrap = None

@@ -97,6 +97,14 @@ class LearnerConfig:
   """The policy's rewards and its algorithm.
 
   Attributes:
+    reward_weight: weight of the loss of the rewards; 0 learns from programs
+      alone.
+    dreams_weight: weight of the imitation of dreams, programs of a prior. With
+      the other two at 0, as it is by default, the learner is the paper's.
+    hindsight_weight: weight of the imitation of the agent's own programs, as if
+      their results had been the targets; needs a conditional agent.
+    memory_weight: weight of the imitation of the best programs that were found
+      for training images.
     reward: 'discriminator' for its score; 'l2' for minus the mean squared error
       per pixel between canvas and target; 'euclidean' for minus their Euclidean
       distance, the optimal discriminator of the paper's appendix A; 'log_l2'
@@ -137,6 +145,10 @@ class LearnerConfig:
     decay_to: share that is left after the decay.
   """
 
+  reward_weight: float = 1.0
+  dreams_weight: float = 0.0
+  hindsight_weight: float = 0.0
+  memory_weight: float = 0.0
   reward: Literal['discriminator', 'l2', 'log_l2', 'euclidean'] = (
       'discriminator'
   )
@@ -166,6 +178,10 @@ class LearnerConfig:
     """Raises ValueError, naming the field and its value, if one is invalid."""
     check_fields(
         self,
+        reward_weight='0 or more',
+        dreams_weight='0 or more',
+        hindsight_weight='0 or more',
+        memory_weight='0 or more',
         blank_page_cost='0 or more',
         color_cost='0 or more',
         color_bins='a whole number from 2 to 256',
@@ -182,6 +198,20 @@ class LearnerConfig:
         decay_frames='a whole number from 0 to 2147483647',
         decay_to='from 0 to 1',
     )
+    if not self.reward_weight and not any(self.lesson_weights.values()):
+      raise ValueError(
+          'reward_weight is 0, and so are dreams_weight, hindsight_weight and '
+          'memory_weight: nothing is learned; give one of them'
+      )
+
+  @property
+  def lesson_weights(self) -> dict[str, float]:
+    """Weights of the imitation of each source of lessons."""
+    return {
+        'dreams': self.dreams_weight,
+        'hindsight': self.hindsight_weight,
+        'memory': self.memory_weight,
+    }
 
 
 @dataclasses.dataclass(frozen=True)

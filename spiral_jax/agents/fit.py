@@ -82,6 +82,17 @@ def check_inputs(
     )
 
 
+def check_temperature(temperature: float | chex.Array) -> None:
+  """Raises ValueError if a temperature is known, and not above 0."""
+  if isinstance(temperature, jax.core.Tracer):
+    return
+  if not np.all(np.asarray(temperature) > 0):
+    raise ValueError(
+        f'temperature is {temperature}, must be above 0; greedy=True decides '
+        'for the likeliest values'
+    )
+
+
 def check_state(
     parts: _Parts, state: types.AgentState, batch: int, core_size: int
 ) -> None:
@@ -179,14 +190,57 @@ def check_values(parts: _Parts, trajectory: types.Trajectory) -> None:
   images_lib.check_values(trajectory.canvas, 'canvases')
   if trajectory.target is not None:
     images_lib.check_values(trajectory.target, 'targets')
+  _check_action(parts, trajectory.action, 'the trajectory')
+
+
+def check_lesson(
+    parts: _Parts,
+    source: str,
+    lesson: types.Lesson,
+    trajectory: types.Trajectory | None,
+) -> None:
+  """Checks a lesson, as far as its agent does not when it is scored.
+
+  Args:
+    parts: the parts of the agent's commands.
+    source: where the lesson comes from.
+    lesson: whole programs, `[T, B]`.
+    trajectory: what is learned from in the same update, if anything is.
+
+  Raises:
+    ValueError: if arrays do not fit each other, or have other values than
+      images and parts have.
+  """
+  images_lib.check_values(lesson.canvas, 'canvases')
+  if lesson.target is not None:
+    images_lib.check_values(lesson.target, 'targets')
+  times, batch = lesson.canvas.shape[0] - 1, lesson.canvas.shape[1]
+  for action in (lesson.executed, lesson.imitated):
+    _check_action(parts, action, f'lessons from {source}')
+    for name, values in action.items():
+      if values.shape != (times, batch):
+        raise ValueError(
+            f'part {name!r} of lessons from {source} is {list(values.shape)}, '
+            f'must be {[times, batch]} with canvases '
+            f'{list(lesson.canvas.shape)}'
+        )
+  if trajectory is not None and trajectory.is_last.shape[1] != batch:
+    raise ValueError(
+        f'lessons from {source} are of {batch} programs, and the trajectory of '
+        f'{trajectory.is_last.shape[1]}; give as many'
+    )
+
+
+def _check_action(parts: _Parts, action: types.Action, owner: str) -> None:
+  """Raises ValueError if arrays in host memory have values out of range."""
   for part in parts:
-    values = trajectory.action[part.name]
+    values = action[part.name]
     if not isinstance(values, np.ndarray) or not values.size:
       continue
     low, high = values.min(), values.max()
     if low < 0 or high >= part.num_values:
       raise ValueError(
-          f'part {part.name!r} of the trajectory has values from {low} to '
+          f'part {part.name!r} of {owner} has values from {low} to '
           f'{high}, and that of the agent from 0 to {part.num_values - 1}; '
           'draw it in an environment of the action spec of the agent'
       )

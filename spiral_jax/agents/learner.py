@@ -3,7 +3,7 @@
 Axes: T time (commands), B batch, P parts.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import functools
 from typing import NamedTuple, Protocol
 
@@ -17,9 +17,10 @@ from spiral_jax import types
 from spiral_jax.agents import agent as agent_lib
 from spiral_jax.agents import config as config_lib
 from spiral_jax.agents import fit
+from spiral_jax.agents import imitation
+from spiral_jax.agents import objectives
 from spiral_jax.agents import reward_fn as reward_fn_lib
 from spiral_jax.agents import sharding
-from spiral_jax.losses import policy_gradient
 from spiral_jax.losses import rewards as rewards_lib
 
 
@@ -40,9 +41,10 @@ class Update(Protocol):
   def __call__(
       self,
       state: LearnerState,
-      trajectory: types.Trajectory,
+      trajectory: types.Trajectory | None,
       score_params: types.Params = None,
       progress: float | None = None,
+      lessons: Mapping[str, types.Lesson] | None = None,
   ) -> tuple[LearnerState, types.Logs]:
     """Returns the next state, and logs: scalars `[]` by name.
 
@@ -50,14 +52,18 @@ class Update(Protocol):
       state: donated; use only the one that is returned.
       trajectory: canvas uint8 (or float in [0, 1]) `[T + 1, B, H, W, C]`,
         action int32 `[T, B]` a part, log_prob and value float32 `[T, B]`, and
-        what else `types.Trajectory` says.
+        what else `types.Trajectory` says. None if neither rewards nor hindsight
+        have a weight.
       score_params: parameters of the score; None with other rewards.
       progress: how much of the decay to `config.decay_to` is over, from 0 to 1;
         None follows `config.decay_frames`.
+      lessons: programs to imitate, of the same B, by source: `dreams` and
+        `memory`, if these have weights.
 
     Raises:
-      ValueError: if the trajectory does not fit the agent or the rewards, or B
-        does not divide into `config.minibatches`.
+      ValueError: if trajectory or lessons are missing, not expected, or do not
+        fit the agent, the rewards or each other; or B does not divide into
+        `config.minibatches`.
     """
 
 
@@ -161,22 +167,46 @@ def make_learner(
     rewards, reward_scale, logs = reward_fn(
         trajectory, score_params, reward_scale
     )
-    targets = _fixed_targets(trajectory, rewards, config)
+    targets = objectives.fixed_targets(trajectory, rewards, config)
     shuffle_key, key = jax.random.split(key)
     order = _minibatches(shuffle_key, trajectory.is_last.shape[1], config)
     return targets, reward_scale, logs, order, key
 
+  @functools.partial(jax.jit, static_argnums=0)
+  def shuffle(batch, key):
+    """Does as `prepare`, where no rewards are learned from."""
+    shuffle_key, key = jax.random.split(key)
+    return _minibatches(shuffle_key, batch, config), key
+
+  def objective(params, left, rewarded, lessons):
+    """Returns the loss of a minibatch, and logs."""
+    total, logs = 0.0, {}
+    if rewarded is not None:
+      loss, logs = objectives.LOSSES[config.algorithm](
+          params,
+          *rewarded,
+          agent=agent,
+          config=config,
+          maxima=maxima,
+          entropy_cost=config.entropy_cost * left,
+      )
+      total += config.reward_weight * loss
+    for source, lesson in lessons.items():
+      loss = imitation.lesson_loss(params, agent, lesson)
+      total += config.lesson_weights[source] * loss
+      logs[f'{source}_nll'] = loss
+    return total, logs | {'loss': total}
+
   @functools.partial(jax.jit, donate_argnums=(0, 1))
-  def gradient_step(params, opt_state, left, trajectory, targets, columns):
-    loss = functools.partial(
-        _LOSSES[config.algorithm],
-        agent=agent,
-        config=config,
-        maxima=maxima,
-        entropy_cost=config.entropy_cost * left,
+  def gradient_step(params, opt_state, left, rewarded, lessons, columns):
+    piece = rewarded and _take_columns(rewarded, columns)
+    lessons = {
+        source: imitation.take_columns(lesson, columns)
+        for source, lesson in lessons.items()
+    }
+    gradients, logs = jax.grad(objective, has_aux=True)(
+        params, left, piece, lessons
     )
-    piece = _take_columns((trajectory, targets), columns)
-    gradients, logs = jax.grad(loss, has_aux=True)(params, *piece)
     updates, opt_state = optimizer.update(gradients, opt_state, params)
     rate = step_size * left
     updates = jax.tree.map(lambda u: rate * u, updates)
@@ -186,35 +216,57 @@ def make_learner(
 
   def update(
       state: LearnerState,
-      trajectory: types.Trajectory,
+      trajectory: types.Trajectory | None,
       score_params: types.Params = None,
       progress: float | None = None,
+      lessons: Mapping[str, types.Lesson] | None = None,
   ) -> tuple[LearnerState, types.Logs]:
-    fit.check_values(agent.parts, trajectory)
-    trajectory = jax.device_put(trajectory)  # Once, not for each step.
-    targets, reward_scale, logs, order, key = prepare(
-        trajectory, score_params, state.reward_scale, state.key
-    )
+    taught = dict(lessons or {})
+    _check_batch(config, agent, trajectory, taught)
+    # Once, not for each step.
+    trajectory, taught = jax.device_put((trajectory, taught))
+    if config.hindsight_weight:
+      taught['hindsight'] = imitation.hindsight(trajectory)
     params, opt_state = state.params, state.opt_state
+    reward_scale, rewarded = state.reward_scale, None
+    logs: types.Logs = {}
+    if config.reward_weight:
+      targets, reward_scale, logs, order, key = prepare(
+          trajectory, score_params, state.reward_scale, state.key
+      )
+      rewarded = (trajectory, targets)
+    else:
+      batch = next(iter(taught.values())).canvas.shape[1]
+      order, key = shuffle(batch, state.key)
     left = left_at(state.frames, progress)
     # A Python loop: inside `lax.scan`, XLA's CPU convolutions run 30 times
     # slower (jaxlib 0.10).
     for columns in order[: num_steps(left)]:
       params, opt_state, step_logs = gradient_step(
-          params, opt_state, left, trajectory, targets, columns
+          params, opt_state, left, rewarded, taught, columns
       )
     next_state = LearnerState(
         params=params,
         opt_state=opt_state,
         reward_scale=reward_scale,
         key=key,
-        frames=_add(state.frames, trajectory.is_last.size),
+        frames=_add(state.frames, num_commands(trajectory, taught)),
     )
     return next_state, logs | step_logs
 
   update.__doc__ = Update.__call__.__doc__
   learner = Learner(init, update)
   return learner if mesh is None else sharding.shard_learner(learner, mesh)
+
+
+def num_commands(
+    trajectory: types.Trajectory | None, lessons: Mapping[str, types.Lesson]
+) -> int:
+  """Returns T * B of an update: of its trajectory, or else of its lessons."""
+  if trajectory is not None:
+    return trajectory.is_last.size
+  times, batch = next(iter(lessons.values())).canvas.shape[:2]
+  return (times - 1) * batch
 
 
 @jax.jit
@@ -237,133 +289,6 @@ def _clip_by_global_norm(max_norm: float) -> optax.GradientTransformation:
     return jax.tree.map(lambda gradient: factor * gradient, gradients)
 
   return optax.stateless(clip)
-
-
-def _discounts(trajectory, config):
-  return config.discount * (1.0 - trajectory.is_last.astype(jnp.float32))
-
-
-def _or_zeros(bootstrap, trajectory):
-  """Returns values `[B]`, zeros after whole episodes."""
-  if bootstrap is None:
-    return jnp.zeros(trajectory.is_last.shape[1:], jnp.float32)
-  return bootstrap
-
-
-def _fixed_targets(trajectory, rewards, config):
-  """Returns what the loss of `config.algorithm` is given beside commands."""
-  if config.algorithm == 'vtrace':
-    return rewards
-  targets = policy_gradient.lambda_targets(
-      rewards,
-      _discounts(trajectory, config),
-      trajectory.value,
-      _or_zeros(trajectory.bootstrap, trajectory),
-      lambda_=config.td_lambda,
-  )
-  if config.normalize_advantages:
-    targets = targets._replace(
-        advantages=policy_gradient.normalize(
-            targets.advantages, each_time=config.normalize_each_time
-        )
-    )
-  return targets
-
-
-def _vtrace_loss(params, trajectory, rewards, *, agent, config, **weights):
-  """Off-policy actor-critic, one gradient step."""
-  out = agent.unroll(params, trajectory)
-  targets = policy_gradient.vtrace_targets(
-      rewards,
-      _discounts(trajectory, config),
-      out.value,
-      # Like the other values, that of the parameters that learn.
-      _or_zeros(
-          trajectory.bootstrap if out.bootstrap is None else out.bootstrap,
-          trajectory,
-      ),
-      jax.lax.stop_gradient(out.log_prob) - trajectory.log_prob,
-      lambda_=config.td_lambda,
-  )
-  advantages = targets.advantages
-  if config.normalize_advantages:
-    advantages = policy_gradient.normalize(
-        advantages, each_time=config.normalize_each_time
-    )
-  policy_loss = policy_gradient.policy_gradient_loss(out.log_prob, advantages)
-  return _total(
-      policy_loss,
-      out,
-      trajectory,
-      targets,
-      agent=agent,
-      config=config,
-      **weights,
-  )
-
-
-def _clipped_loss(params, trajectory, targets, *, agent, config, **weights):
-  """Clipped surrogate on one minibatch; its targets are those of the batch."""
-  out = agent.unroll(params, trajectory)
-  policy_loss = policy_gradient.clipped_surrogate_loss(
-      out.log_prob - trajectory.log_prob, targets.advantages, clip=config.clip
-  )
-  return _total(
-      policy_loss,
-      out,
-      trajectory,
-      targets,
-      agent=agent,
-      config=config,
-      **weights,
-  )
-
-
-_LOSSES: dict[str, Callable] = {
-    'vtrace': _vtrace_loss,
-    'clipped': _clipped_loss,
-}
-
-
-def _total(
-    policy_loss,
-    out,
-    trajectory,
-    targets,
-    *,
-    agent,
-    config,
-    maxima,
-    entropy_cost,
-):
-  """Adds the terms that every algorithm has; returns (loss, logs)."""
-  value_loss = policy_gradient.value_loss(out.value, targets.returns)
-  entropy_shares = policy_gradient.mean_entropy(
-      out.entropy, out.is_active, maxima
-  )
-  entropy = policy_gradient.mean_entropy(out.entropy, out.is_active)
-  bonus = entropy_shares if config.entropy_shares else entropy
-  total = policy_loss + config.value_cost * value_loss - entropy_cost * bonus
-  log_ratio = out.log_prob - trajectory.log_prob
-  logs = {
-      'loss': total,
-      'policy_loss': policy_loss,
-      'value_loss': value_loss,
-      'value_explained': 1.0
-      - 2.0 * value_loss / (jnp.var(targets.returns) + 1e-8),
-      'entropy': entropy,
-      'entropy_share': entropy_shares
-      / jnp.mean(jnp.sum(out.is_active, axis=-1)),
-      'log_ratio': jnp.mean(jnp.abs(log_ratio)),
-  }
-  # A part that no command of the batch gave a meaning has none to share.
-  num_active = jnp.maximum(jnp.sum(out.is_active, axis=(0, 1)), 1.0)
-  shares = jnp.sum(out.entropy * out.is_active, axis=(0, 1)) / (
-      num_active * maxima
-  )
-  for index, part in enumerate(agent.parts):
-    logs[f'entropy_share/{part.name}'] = shares[index]
-  return total, logs
 
 
 def _minibatches(key, batch, config) -> chex.Array:
@@ -404,10 +329,42 @@ def _take_columns(data, columns):
   return piece, jax.tree.map(timed, targets)
 
 
+def _check_batch(
+    config: config_lib.LearnerConfig,
+    agent: agent_lib.Agent,
+    trajectory: types.Trajectory | None,
+    lessons: Mapping[str, types.Lesson],
+) -> None:
+  """Raises ValueError if there is not what the weights ask for."""
+  needs_trajectory = bool(config.reward_weight or config.hindsight_weight)
+  if needs_trajectory != (trajectory is not None):
+    raise ValueError(
+        f'reward_weight is {config.reward_weight} and hindsight_weight '
+        f'{config.hindsight_weight}, but '
+        + (
+            'there is no trajectory; give one'
+            if needs_trajectory
+            else 'there is a trajectory; give None'
+        )
+    )
+  weights = config.lesson_weights
+  expected = [name for name in ('dreams', 'memory') if weights[name]]
+  if sorted(lessons) != expected:
+    raise ValueError(
+        f'lessons are of {", ".join(lessons) or "no source"}, and those with a '
+        f'weight are of {", ".join(expected) or "none"}; give these'
+    )
+  if trajectory is not None:
+    fit.check_values(agent.parts, trajectory)
+  for name, lesson in lessons.items():
+    fit.check_lesson(agent.parts, name, lesson, trajectory)
+
+
 def _check(
     config: config_lib.LearnerConfig, score: reward_fn_lib.Score | None
 ) -> None:
-  if config.reward == 'discriminator' and score is None:
+  needs_score = config.reward == 'discriminator' and config.reward_weight
+  if needs_score and score is None:
     raise ValueError(
         "reward is 'discriminator' but there is no score; pass "
         "make_discriminator(...).score, or set reward='l2'"

@@ -37,6 +37,14 @@ _TRAJECTORY: dict[str, Any] = dict(
     params_version=_REPLICATED,
 )
 
+_LESSON: dict[str, Any] = dict(
+    canvas=_TIMED,
+    executed=_TIMED,
+    imitated=_TIMED,
+    target=_ROWS,
+    noise=_ROWS,
+)
+
 L = TypeVar('L')
 
 
@@ -68,10 +76,14 @@ def shard_unroll(unroll: Any, mesh: Mesh) -> Any:
   """
   # Not left to XLA: it could neither flatten `[T, B]` to images without moving
   # them, nor split the native convolutions, which inside are whole calls.
-  return lambda params, trajectory: jax.shard_map(
+  return lambda params, trajectory, imitated=None: jax.shard_map(
       unroll,
       mesh=mesh,
-      in_specs=(_REPLICATED, _present(trajectory)),
+      in_specs=(
+          _REPLICATED,
+          _present(trajectory),
+          None if imitated is None else _TIMED,
+      ),
       out_specs=types.UnrollOutput(
           log_prob=_TIMED,
           value=_TIMED,
@@ -80,7 +92,7 @@ def shard_unroll(unroll: Any, mesh: Mesh) -> Any:
           bootstrap=None if trajectory.bootstrap is None else _ROWS,
       ),
       check_vma=False,  # Native calls do not say how their results vary.
-  )(params, trajectory)
+  )(params, trajectory, imitated)
 
 
 def shard_score(score: Any, mesh: Mesh) -> Any:
@@ -108,12 +120,20 @@ def shard_learner(learner: L, mesh: Mesh) -> L:
   init, update = learner.init, learner.update  # type: ignore[attr-defined]
 
   @functools.wraps(update)
-  def sharded_update(state, trajectory, score_params=None, progress=None):
+  def sharded_update(
+      state, trajectory, score_params=None, progress=None, lessons=None
+  ):
+    if trajectory is not None:
+      trajectory = _put(trajectory, _present(trajectory), mesh)
     return update(
         _put(state, _REPLICATED, mesh),
-        _put(trajectory, _present(trajectory), mesh),
+        trajectory,
         _put(score_params, _REPLICATED, mesh),
         progress,
+        {
+            source: _put(lesson, _specs_of(lesson), mesh)
+            for source, lesson in (lessons or {}).items()
+        },
     )
 
   return learner._replace(  # type: ignore[attr-defined]
@@ -158,6 +178,15 @@ def _present(trajectory: types.Trajectory) -> types.Trajectory:
       for name, value in trajectory._asdict().items()
   }
   return types.Trajectory(**specs)
+
+
+def _specs_of(lesson: types.Lesson) -> types.Lesson:
+  """Returns the specs of what a lesson has."""
+  specs: dict[str, Any] = {
+      name: None if value is None else _LESSON[name]
+      for name, value in lesson._asdict().items()
+  }
+  return types.Lesson(**specs)
 
 
 def _put(tree: Any, specs: Any, mesh: Mesh) -> Any:

@@ -4,7 +4,7 @@ A handed function that also has `get_state` and `set_state` (keys, a place in a
 data set) is saved with its node.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -108,7 +108,8 @@ class PolicyUpdate(NamedTuple):
 
   step: int  # Number of updates so far.
   frames: int  # Commands learned from so far.
-  trajectory: Any  # That was learned from; see `types.Trajectory`.
+  # That was learned from, see `types.Trajectory`; None if only lessons were.
+  trajectory: Any
   logs: Logs  # Reading them waits for the update to be computed.
 
 
@@ -128,8 +129,9 @@ class PolicyLearner:
       update: Callable[..., tuple[Any, Logs]],
       state: Any,
       params_of: Callable[[Any], Any],
-      trajectories: channel_lib.Channel[Any],
+      trajectories: channel_lib.Channel[Any] | None,
       published: params_lib.ParamsStore,
+      lessons: Mapping[str, channel_lib.Channel[Any]] | None = None,
       score_params: params_lib.ParamsStore | None = None,
       progress: Callable[[], float | None] | None = None,
       on_update: Callable[[PolicyUpdate], object] | None = None,
@@ -142,13 +144,15 @@ class PolicyLearner:
 
     Args:
       name: unique in its program; prefix of its metrics.
-      update: `(state, trajectory, score_params) -> (state, logs)`, or with
-        `progress` as a fourth argument; may donate `state`, so the caller must
-        not use the one handed in any more.
+      update: `(state, trajectory, score_params, progress, lessons) -> (state,
+        logs)`, without the last one or two if they are None; may donate
+        `state`, so the caller must not use the one handed in any more.
       state: learner state, a pytree of arrays.
       params_of: returns the part of a state that is published; it is copied.
-      trajectories: channel of trajectories to learn from.
+      trajectories: channel of trajectories to learn from; None if it learns
+        from lessons alone.
       published: store of the policy's parameters.
+      lessons: channels of `types.Lesson` to imitate, by source.
       score_params: store of the discriminator's parameters; None hands None on.
       progress: returns how much of the run is over, for `update`.
       on_update: called after each update, in this node's thread; it may raise
@@ -166,6 +170,7 @@ class PolicyLearner:
         name, update, state, params_of, published, metrics, log_every
     )
     self._trajectories = trajectories
+    self._lessons = dict(lessons or {})
     self._score_params = score_params
     self._progress = progress
     self._on_update = on_update
@@ -191,22 +196,19 @@ class PolicyLearner:
       StopProgram: after the last update.
     """
     self._stop_if_done()
-    trajectory = self._trajectories.get()
-    batch = [trajectory, None]
-    if self._score_params is not None:
-      batch[1], _ = self._score_params.latest()
-    if self._progress is not None:
-      batch.append(self._progress())
-    ends_episodes = np.any(trajectory.is_last)
-    if ends_episodes:
+    batch, num_commands = self._get_batch()
+    trajectory = batch[0]
+    ends_episodes = trajectory is None or np.any(trajectory.is_last)
+    if trajectory is not None and ends_episodes:
       self.latest = trajectory
     with self.state_lock.changing():
       with self._learner.lock:
-        lag = self.version - int(trajectory.params_version)
-        frames = self._frames + int(np.prod(trajectory.is_last.shape))
+        progress = {}
+        if trajectory is not None:
+          progress['lag'] = self.version - int(trajectory.params_version)
+        frames = self._frames + num_commands
         logs = self._learner.learn(*batch, frames=frames)
-        self._frames = frames
-      progress = dict(frames=frames, lag=lag)
+        self._frames = progress['frames'] = frames
       if ends_episodes:
         self._learner.log({**progress, **logs})
       else:
@@ -216,6 +218,26 @@ class PolicyLearner:
           PolicyUpdate(self.version, self._frames, trajectory, logs)
       )
     self._stop_if_done()
+
+  def _get_batch(self) -> tuple[list[Any], int]:
+    """Returns what the update takes besides its state, and its commands."""
+    trajectory = lessons = score_params = progress = None
+    if self._trajectories is not None:
+      trajectory = self._trajectories.get()
+      num_commands = int(np.prod(trajectory.is_last.shape))
+    if self._lessons:
+      lessons = {name: lane.get() for name, lane in self._lessons.items()}
+      if trajectory is None:
+        times, batch = next(iter(lessons.values())).canvas.shape[:2]
+        num_commands = (times - 1) * batch
+    if self._score_params is not None:
+      score_params, _ = self._score_params.latest()
+    if self._progress is not None:
+      progress = self._progress()
+    given = [trajectory, score_params, progress, lessons]
+    while given[-1] is None and len(given) > 2:
+      given.pop()
+    return given, num_commands
 
   def get_state(self) -> Any:
     """Returns the learner's state and counters."""

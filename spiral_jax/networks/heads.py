@@ -53,6 +53,7 @@ class Decoder(nn.Module):
       action: dict[str, chex.Array] | None,
       key: chex.PRNGKey | None,
       greedy: bool | chex.Array = False,
+      temperature: float | chex.Array = 1.0,
   ) -> tuple[dict[str, chex.Array], chex.Array, chex.Array, chex.Array]:
     """Samples a command, or scores a given one.
 
@@ -62,6 +63,7 @@ class Decoder(nn.Module):
       action: values `[N]` of each part; None decides them here.
       key: consumed for sampling; may be None if nothing is sampled.
       greedy: True takes the likeliest values instead of sampling.
+      temperature: divides the logits of each part.
 
     Returns:
       action: values `[N]` of each part.
@@ -76,6 +78,8 @@ class Decoder(nn.Module):
     log_probs, entropies = [], []
     for index, part in enumerate(self.parts):
       logits = self._logits(part, z, feature_map).astype(jnp.float32)
+      if isinstance(temperature, jax.Array) or temperature != 1.0:
+        logits = logits / temperature
       log_p = jax.nn.log_softmax(logits)
       if action is not None:
         value = action[part.name]

@@ -52,6 +52,7 @@ class Policy(nn.Module):
       action: dict[str, chex.Array] | None,
       key: chex.PRNGKey | None,
       greedy: bool | chex.Array = False,
+      temperature: float | chex.Array = 1.0,
   ):
     """Decides commands, or scores given ones.
 
@@ -65,6 +66,7 @@ class Policy(nn.Module):
       action: commands to score, `[T, B]` each; None decides them, with T = 1.
       key: consumed for sampling; may be None if nothing is sampled.
       greedy: True takes the likeliest values instead of sampling.
+      temperature: divides the logits of each part.
 
     Returns:
       action: values `[T, B]` of each part.
@@ -101,6 +103,7 @@ class Policy(nn.Module):
         None if action is None else jax.tree.map(flat, action),
         key,
         greedy,
+        temperature,
     )
     decided, log_prob, entropy, is_active = jax.tree.map(
         timed, (decided, log_prob, entropy, is_active)

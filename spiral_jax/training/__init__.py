@@ -25,6 +25,7 @@ from spiral_jax.driver.program import StopProgram
 from spiral_jax.training.evaluator import evaluate
 from spiral_jax.training.evaluator import evaluate_agent
 from spiral_jax.training.experiment import Experiment
+from spiral_jax.training.experiment import LessonConfig
 from spiral_jax.training.experiment import RunConfig
 from spiral_jax.training.flags import define_flags
 from spiral_jax.training.runner import train
@@ -40,6 +41,7 @@ from spiral_jax.training.wiring import make_parts
 
 __all__ = [
     'Experiment',
+    'LessonConfig',
     'PolicyUpdate',
     'RunConfig',
     'StopProgram',

@@ -1,4 +1,4 @@
-"""Actors' rollouts, in this process or in one of Ray's.
+"""Rollouts of actors, in this process or in one of Ray's, and dreams.
 
 Axes: B batch, H height, W width, C channels.
 """
@@ -13,6 +13,7 @@ from spiral_jax import agents
 from spiral_jax import datasets
 from spiral_jax.driver import ray_token
 from spiral_jax.driver import rollout
+from spiral_jax.training import dreams
 from spiral_jax.training import experiment as experiment_lib
 from spiral_jax.training import runtime
 
@@ -63,6 +64,20 @@ def make_remote_rollout(
   step = jax.jit(agent.step, static_argnames='greedy')
   images = experiment.load_images('train')
   return make_rollout(experiment, index, agent, step, images)
+
+
+def make_dreams(experiment: experiment_lib.Experiment) -> dreams.Dreams:
+  """Returns the dreams that a policy learner imitates."""
+  run = experiment.run
+  return dreams.Dreams(
+      experiment.make_environment(run.batch_size),
+      experiment.sample_programs,
+      action_spec=experiment.environment.action_spec(),
+      disturbance=experiment.lessons.disturbance,
+      conditional=experiment.agent.conditional,
+      noise_size=experiment.agent.noise_size,
+      seed=run.seed * 1000 + 998,
+  )
 
 
 def connect(

@@ -10,11 +10,13 @@ from typing import Any, Literal
 
 from flax import linen as nn
 import jax
+import numpy as np
 
 from spiral_jax import agents
 from spiral_jax import datasets
 from spiral_jax import saved_config
 from spiral_jax.agents import config as config_lib
+from spiral_jax.training import dreams
 from spiral_jax.training import task as task_lib
 
 
@@ -144,6 +146,26 @@ class RunConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class LessonConfig:
+  """Programs to imitate, if the learner gives them a weight.
+
+  Attributes:
+    dream_prior: programs that are dreamed of: 'task' for the task's own random
+      programs, uniform ones if it has none; 'uniform' for commands of uniform
+      values.
+    disturbance: share of a dream's commands that are executed disturbed, and
+      imitated undisturbed.
+  """
+
+  dream_prior: Literal['task', 'uniform'] = 'task'
+  disturbance: float = 0.6
+
+  def __post_init__(self) -> None:
+    """Raises ValueError, naming the field and its value, if one is invalid."""
+    config_lib.check_fields(self, disturbance='from 0 to 1')
+
+
+@dataclasses.dataclass(frozen=True)
 class Experiment:
   """The configuration of a run, one part a subject.
 
@@ -158,6 +180,7 @@ class Experiment:
     agent: the policy network.
     learner: rewards and algorithm.
     discriminator: network and optimizer.
+    lessons: programs to imitate.
     costs: weights of the task's costs, in units of the scaled reward, by name.
     data: configuration of the images that the task makes; None means the
       default one.
@@ -170,6 +193,7 @@ class Experiment:
   agent: agents.AgentConfig = agents.AgentConfig()
   learner: agents.LearnerConfig = agents.LearnerConfig()
   discriminator: agents.DiscriminatorConfig = agents.DiscriminatorConfig()
+  lessons: LessonConfig = LessonConfig()
   costs: Mapping[str, float] = dataclasses.field(default_factory=dict)
   data: Any = None
 
@@ -225,6 +249,12 @@ class Experiment:
     return size, size, self.environment.channels
 
   @property
+  def has_discriminator(self) -> bool:
+    """True if the rewards are the scores of a discriminator."""
+    learner = self.learner
+    return learner.reward == 'discriminator' and learner.reward_weight > 0
+
+  @property
   def num_pieces(self) -> int:
     """Number of trajectories into which an episode is divided."""
     length = self.environment.episode_length
@@ -248,6 +278,20 @@ class Experiment:
     """Returns a batched environment that observes uint8 canvases."""
     return self.find_task().make_batch(
         self.environment, count, self.run.render_threads
+    )
+
+  def sample_programs(
+      self, rng: np.random.Generator, count: int
+  ) -> Mapping[str, np.ndarray]:
+    """Returns programs of the prior of dreams, int32 `[T, count]` a part."""
+    sample = self.find_task().sample_programs
+    if sample is not None and self.lessons.dream_prior == 'task':
+      return sample(self.environment, self.data, rng, count)
+    return dreams.uniform_programs(
+        rng,
+        self.environment.action_spec(),
+        self.environment.episode_length,
+        count,
     )
 
   def make_agent(self, torso: nn.Module | None = None) -> agents.Agent:
@@ -366,10 +410,12 @@ class Experiment:
         'agent': agents.AgentConfig,
         'learner': agents.LearnerConfig,
         'discriminator': agents.DiscriminatorConfig,
+        'lessons': LessonConfig,
     }
     if found.data is not None:
       classes['data'] = found.data
     try:
+      saved.setdefault('lessons', {})  # Earlier versions had none.
       parts = {
           part: _restore(config_class, saved[part])
           for part, config_class in classes.items()
@@ -412,8 +458,19 @@ def check_fit(experiment: Experiment) -> None:
         f'--unfinished_share=0, or leave out --unroll_length='
         f'{run.unroll_length}'
     )
+  if learner.hindsight_weight and experiment.num_pieces > 1:
+    raise ValueError(
+        f'--hindsight_weight={learner.hindsight_weight} learns from whole '
+        f'episodes, and --unroll_length={run.unroll_length} divides them; '
+        'leave one out'
+    )
   if not experiment.agent.conditional:
-    if learner.reward != 'discriminator':
+    if learner.hindsight_weight:
+      raise ValueError(
+          f'--hindsight_weight={learner.hindsight_weight} takes results for '
+          'targets and the agent has none; add --conditional, or leave it out'
+      )
+    if learner.reward_weight and learner.reward != 'discriminator':
       raise ValueError(
           f'--reward={learner.reward} compares with a target and the agent has '
           'none; add --conditional, or take --reward=discriminator'

@@ -290,6 +290,7 @@ def _parts(task: task_lib.Task) -> dict[str, tuple[type, str, str]]:
           'discriminator_',
           'discriminator',
       ),
+      'lessons': (experiment_lib.LessonConfig, '', 'learner'),
   }
   if task.data is not None:
     parts['data'] = (task.data, '', 'environment')

@@ -124,7 +124,7 @@ def train_slice(
           end / 'metrics.jsonl',
           old.frames,
           frames_after,
-          has_discriminator=experiment.learner.reward == 'discriminator',
+          has_discriminator=experiment.has_discriminator,
       ),
       frames=frames_after,
       seconds=seconds_after,

@@ -245,12 +245,17 @@ def _make_progress(
   """Returns the display of a run in the terminal."""
   run = experiment.run
   columns = {}
-  if experiment.agent.conditional:
+  learner = experiment.learner
+  if experiment.agent.conditional and learner.reward_weight:
     columns['l2'] = 'policy/l2'
-  if experiment.learner.reward == 'discriminator':
+  if experiment.has_discriminator:
     columns['score'] = 'policy/score'
     columns['distance'] = 'discriminator/discriminator_distance'
-  columns['entropy'] = 'policy/entropy'
+  if learner.reward_weight:
+    columns['entropy'] = 'policy/entropy'
+  for source, weight in learner.lesson_weights.items():
+    if weight:
+      columns[source] = f'policy/{source}_nll'
   if run.launcher == 'ray':
     columns |= {'actors': 'actors/alive', 'lag': 'policy/lag'}
   return progress_lib.Progress(

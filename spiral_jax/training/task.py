@@ -47,6 +47,10 @@ class Task(Protocol):
   def costs(self) -> Mapping[str, Any]:
     """Commands that may cost something, by name."""
 
+  @property
+  def sample_programs(self) -> Callable[..., Mapping[str, Any]] | None:
+    """(settings, data, rng, count) -> random programs, or None."""
+
   def make_batch(self, settings: Any, count: int, num_threads: int = 1) -> Any:
     """Returns a batched environment that observes uint8 canvases."""
 

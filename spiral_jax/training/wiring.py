@@ -8,6 +8,8 @@ actor 0..N  -- trajectories [T,B] -->  policy learner --+
                               score params |   | final canvases
                                            |   v
           dataset -- real images --> discriminator learner <-- replay
+
+Beside trajectories, the policy learner may imitate lessons: dreams of a prior.
 """
 
 from collections.abc import Callable
@@ -66,7 +68,8 @@ class Wiring(NamedTuple):
 class _Channels(NamedTuple):
   """Channels, parameters and replay that the nodes share."""
 
-  trajectories: channel_lib.Channel[agents.Trajectory]
+  trajectories: channel_lib.Channel[agents.Trajectory] | None
+  lessons: dict[str, channel_lib.Channel[types.Lesson]]
   params: params_lib.ParamsStore
   replay: replay_lib.Replay | None
   score_params: params_lib.ParamsStore | None
@@ -95,7 +98,7 @@ def make_parts(
   agent = experiment.make_agent(torso)
   mesh = agents.make_mesh(experiment.run.devices)
   score = discriminator_learner = None
-  if experiment.learner.reward == 'discriminator':
+  if experiment.has_discriminator:
     discriminator = experiment.make_discriminator()
     score = discriminator.score
     discriminator_learner = agents.make_discriminator_learner(
@@ -146,7 +149,9 @@ def build_program(
   program = program_lib.Program()
   step = jax.jit(parts.agent.step, static_argnames='greedy')
   channels = _add_channels(program, parts)
-  _add_actors(program, parts, channels, step, cluster)
+  if channels.trajectories is not None:
+    _add_actors(program, parts, channels, step, cluster)
+  _add_teachers(program, parts, channels)
   # Raw keys: checkpoints hold arrays.
   keys = jax.random.key_data(
       jax.random.split(jax.random.key(parts.experiment.run.seed))
@@ -167,17 +172,24 @@ def _add_channels(program: program_lib.Program, parts: Parts) -> _Channels:
   run = parts.experiment.run
   # In lockstep each round is of whole episodes, so that it has results.
   capacity = parts.experiment.num_pieces if run.lockstep else 1
-  trajectories = program.channel('trajectories', capacity)
+  trajectories, lessons = None, {}
+  learner = parts.experiment.learner
+  if learner.reward_weight or learner.hindsight_weight:
+    trajectories = program.channel('trajectories', capacity)
+  if learner.dreams_weight:
+    lessons['dreams'] = program.channel('lessons from dreams', capacity)
   params = program.params('policy params')
   if parts.discriminator_learner is None:
-    return _Channels(trajectories, params, None, None)
+    return _Channels(trajectories, lessons, params, None, None)
   replay = program.replay(
       run.replay_batches,
       run.batch_size,
       samples_per_insert=run.discriminator_updates,
       seed=run.seed,
   )
-  return _Channels(trajectories, params, replay, program.params('score params'))
+  return _Channels(
+      trajectories, lessons, params, replay, program.params('score params')
+  )
 
 
 def _add_actors(
@@ -189,6 +201,7 @@ def _add_actors(
 ) -> None:
   experiment = parts.experiment
   run = experiment.run
+  assert channels.trajectories is not None
   newest: params_lib.ParamsStore | params_lib.LagBound = channels.params
   if run.max_lag >= 0 and not run.lockstep:
     newest = params_lib.LagBound(channels.params, run.max_lag)
@@ -215,6 +228,20 @@ def _add_actors(
         ),
     )
     program.add(actor, steps_per_round=experiment.num_pieces)
+
+
+def _add_teachers(
+    program: program_lib.Program, parts: Parts, channels: _Channels
+) -> None:
+  """Adds nodes that make lessons: actors whose commands are not the agent's."""
+  for source, lessons in channels.lessons.items():
+    node = nodes.Actor(
+        source,
+        rollout=actors.make_dreams(parts.experiment),
+        params=channels.params,
+        trajectories=lessons,
+    )
+    program.add(node, steps_per_round=parts.experiment.num_pieces)
 
 
 def _add_discriminator(
@@ -277,6 +304,7 @@ def _add_policy(
       state=parts.learner.init(key, parts.initial_params),
       params_of=lambda state: agents.on_one_device(state.params),
       trajectories=channels.trajectories,
+      lessons=channels.lessons,
       published=channels.params,
       score_params=channels.score_params,
       progress=progress if run.decay_by_clock else None,
@@ -316,12 +344,13 @@ def _make_draw(
 ) -> Callable[[], agents.Trajectory | None]:
   """Returns a function that returns what there is to look at, or None.
 
-  For an unconditional agent, the samples that were learned from last. For a
-  conditional one, the same held-out targets each time, whose error is written
-  to the metrics as `held_out/l2`.
+  For an unconditional agent, the samples that were learned from last, or new
+  ones if there are none. For a conditional one, the same held-out targets each
+  time, whose error is written to the metrics as `held_out/l2`.
   """
   experiment = parts.experiment
-  if not experiment.agent.conditional:
+  is_conditional = experiment.agent.conditional
+  if not is_conditional and channels.trajectories is not None:
     return lambda: policy.latest
   targets = parts.held_out.spread(experiment.run.batch_size).images
   reconstruct = rollout.Rollout(
@@ -329,7 +358,7 @@ def _make_draw(
       step,
       parts.agent.initial_state(experiment.run.batch_size),
       noise_size=experiment.agent.noise_size,
-      targets=lambda: targets,
+      targets=(lambda: targets) if is_conditional else None,
       seed=experiment.run.seed + 1_000_003,
       unroll_length=experiment.run.unroll_length,
   )
@@ -339,7 +368,8 @@ def _make_draw(
     trajectory = reconstruct(params, version)
     while not trajectory.is_last.any():
       trajectory = reconstruct(params, version)
-    assert trajectory.target is not None
+    if trajectory.target is None:
+      return trajectory
     error = evaluation.reconstruction_error(
         trajectory.canvas[-1], trajectory.target
     )

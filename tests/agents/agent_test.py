@@ -457,6 +457,57 @@ def test_greedy_is_the_likeliest_value_of_each_part_in_turn(network):
   )
 
 
+def test_temperature_divides_logits():
+  world = toys.world('conditional-patches')
+  observation = types.Observation(
+      world.trajectory.canvas[0], world.trajectory.target
+  )
+  state = world.agent.initial_state(B)
+
+  @jax.jit
+  def step(key, temperature):
+    return world.agent.step(
+        world.params, state, observation, key, temperature=temperature
+    )[0]
+
+  def spread(temperature):
+    """Returns how often flag 1 is decided, as a logit, for each canvas."""
+    flags = [
+        step(toys.acting_key(seed), temperature).action['flag']
+        for seed in range(400)
+    ]
+    share = np.mean(flags, axis=0)
+    return np.log(share / (1 - share))
+
+  # The flag is decided first: its logits do not depend on other parts.
+  np.testing.assert_allclose(spread(1.0), spread(2.0) * 2, atol=0.45)
+  key = toys.acting_key(0)
+  plain = world.step(world.params, state, observation, key)[0]
+  same = step(key, 1.0)
+  np.testing.assert_array_equal(plain.action['end'], same.action['end'])
+  np.testing.assert_allclose(plain.log_prob, same.log_prob, rtol=1e-5)
+  greedy = world.step(world.params, state, observation, key, greedy=True)[0]
+  cold = step(key, 1e-4)
+  for name, values in greedy.action.items():
+    np.testing.assert_array_equal(cold.action[name], values)
+  np.testing.assert_allclose(cold.log_prob, 0.0, atol=1e-3)
+
+
+def test_a_temperature_that_is_not_above_zero_is_refused():
+  world = toys.world('conditional-patches')
+  observation = types.Observation(
+      world.trajectory.canvas[0], world.trajectory.target
+  )
+  with pytest.raises(ValueError, match='temperature is 0, must be above 0'):
+    world.agent.step(
+        world.params,
+        world.agent.initial_state(B),
+        observation,
+        toys.acting_key(0),
+        temperature=0,
+    )
+
+
 def test_different_keys_sample_different_commands():
   world = toys.world('conditional-conv')
   observation = types.Observation(

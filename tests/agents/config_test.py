@@ -39,6 +39,10 @@ AGENT = {
     **{name: IS_BOOL for name in ('conditional', 'blind', 'mix_cells')},
 }
 LEARNER = {
+    'reward_weight': ZERO_OR_MORE,
+    'dreams_weight': ZERO_OR_MORE,
+    'hindsight_weight': ZERO_OR_MORE,
+    'memory_weight': ZERO_OR_MORE,
     'reward': one_of('discriminator', 'l2', 'log_l2', 'euclidean'),
     'reward_at': one_of('end', 'step'),
     'blank_page_cost': ZERO_OR_MORE,

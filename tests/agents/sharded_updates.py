@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from spiral_jax import agents
+from spiral_jax import types
 from spiral_jax.agents import sharding
 from tests.agents import toys
 
@@ -21,7 +22,9 @@ UPDATES = 2
 # As wide as in experiments: native convolutions work in vectors of channels.
 NETWORK = {**toys.NETWORK, **toys.PATCHES, 'channels': 32}
 SETTINGS = {
-    'vtrace': dict(reward_at='end', normalize_advantages=True),
+    'vtrace and dreams': dict(
+        reward_at='end', normalize_advantages=True, dreams_weight=1.0
+    ),
     'pieces': dict(reward_at='step'),
     'clipped': dict(
         algorithm='clipped',
@@ -45,9 +48,9 @@ def policy(num_devices, name, world):
   agent, trajectory, discriminator, score_params = world
   given = []
 
-  def unroll(params, trajectory):
+  def unroll(params, trajectory, imitated=None):
     given.append(trajectory.is_last.shape[1])
-    return agent.unroll(params, trajectory)
+    return agent.unroll(params, trajectory, imitated)
 
   learner = agents.make_learner(
       agent._replace(unroll=unroll),
@@ -60,9 +63,20 @@ def policy(num_devices, name, world):
   params_key, _ = jax.random.split(jax.random.key(1))
   state = learner.init(jax.random.key(1), params=agent.init(params_key))
   before = without_key(jax.tree.map(jnp.copy, state))
+  lessons = {}
+  if 'dreams' in name:
+    lessons['dreams'] = types.Lesson(
+        trajectory.canvas,
+        executed=trajectory.action,
+        imitated=jax.tree.map(np.zeros_like, trajectory.action),
+        noise=trajectory.noise,
+    )
   for _ in range(UPDATES):
-    state, logs = learner.update(state, trajectory, score_params)
+    state, logs = learner.update(
+        state, trajectory, score_params, lessons=lessons
+    )
   check_replicated((state, logs), num_devices)
+  assert len(set(given)) == 1
   return before, without_key(state), given[0]
 
 
@@ -157,7 +171,10 @@ def main():
           lambda n: discriminator(n, 'logistic', False),
       ),
       'policy clipped': ((2, 8), lambda n: policy(n, 'clipped', made)),
-      'policy vtrace': ((4,), lambda n: policy(n, 'vtrace', made)),
+      'policy vtrace and dreams': (
+          (4,),
+          lambda n: policy(n, 'vtrace and dreams', made),
+      ),
       'policy pieces': ((4,), lambda n: policy(n, 'pieces', pieces)),
   }
   for name, (devices, case) in cases.items():

@@ -47,7 +47,7 @@ def updates():
         ('discriminator logistic', 2, 8, 1e-3),
         ('policy clipped', 2, 4, 1e-4),
         ('policy clipped', 8, 1, 1e-4),
-        ('policy vtrace', 4, 4, 1e-4),
+        ('policy vtrace and dreams', 4, 4, 1e-4),
         ('policy pieces', 4, 4, 1e-4),
     ],
 )

@@ -218,13 +218,12 @@ def table_agent(parts=(('flag', 2), ('end', 16))):
     del key
     return table()
 
-  def unroll(params, trajectory):
+  def unroll(params, trajectory, imitated=None):
+    action = trajectory.action if imitated is None else imitated
     episodes = trajectory.noise[:, 0].astype(jnp.int32)
     out = {name: value[:, episodes] for name, value in params.items()}
     is_active = (
-        jnp.ones_like(out['entropy'])
-        .at[..., 1]
-        .set(trajectory.action['flag'] == 1)
+        jnp.ones_like(out['entropy']).at[..., 1].set(action['flag'] == 1)
     )
     return types.UnrollOutput(**out, is_active=is_active)
 

@@ -32,9 +32,8 @@ def policy_learner(**settings):
   )
   learner = nodes.PolicyLearner(
       'policy',
-      trajectories=channel,
       published=published,
-      **{**defaults, **settings},
+      **{'trajectories': channel, **defaults, **settings},
   )
   return learner, channel, published
 
@@ -113,6 +112,43 @@ def test_policy_learner_logs_results_when_an_episode_ends():
       for step in (2, 4)
   ]
   assert len(records.lines) == 5
+
+
+def test_policy_learner_takes_a_lesson_of_each_source():
+  program = program_lib.Program()
+  lanes = {name: program.channel(name, 2) for name in ('dreams', 'memory')}
+  got, records = [], Records()
+  learner, channel, _ = policy_learner(
+      lessons=lanes,
+      metrics=records,
+      update=lambda state, *batch: got.append(batch) or (state, {}),
+  )
+  for lane in (channel, *lanes.values()):
+    lane.put(trajectory())
+  learner.step()
+  taught, score_params, progress, lessons = got[0]
+  assert taught.canvas.shape[0] == toy.T + 1
+  assert score_params is None and progress is None
+  assert list(lessons) == ['dreams', 'memory']
+  assert learner.frames == toy.T * toy.B  # Of the trajectory.
+
+
+def test_policy_learner_learns_from_lessons_alone():
+  program = program_lib.Program()
+  lane, records = program.channel('dreams', 2), Records()
+  learner, _, published = policy_learner(
+      lessons={'dreams': lane},
+      metrics=records,
+      trajectories=None,
+      update=lambda state, *batch: (state, {'given': float(batch[0] is None)}),
+  )
+  lane.put(trajectory())
+  learner.step()
+  assert published.latest()[1] == 1
+  assert learner.latest is None
+  assert records.lines == [
+      (1, {'policy/frames': toy.T * toy.B, 'policy/given': 1.0})
+  ]
 
 
 def test_actor_leaves_pieces_of_episodes_out_of_the_replay():

@@ -1,0 +1,72 @@
+"""Imitation of programs by an agent: from lessons to losses.
+
+Axes: T time (commands), B batch.
+"""
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from spiral_jax import types
+from spiral_jax.agents import agent as agent_lib
+from spiral_jax.losses import imitation
+
+
+def lesson_loss(
+    params: types.Params, agent: agent_lib.Agent, lesson: types.Lesson
+) -> chex.Array:
+  """Returns the loss `[]` of a lesson, by the path of all log-probabilities.
+
+  Args:
+    params: parameters of the policy.
+    agent: the agent that imitates.
+    lesson: whole programs on B canvases.
+
+  Raises:
+    ValueError: when traced, if the lesson does not fit the agent.
+  """
+  batch = lesson.canvas.shape[1]
+  times = next(iter(lesson.executed.values())).shape[0]
+  trajectory = types.Trajectory(
+      canvas=lesson.canvas,
+      action=lesson.executed,
+      log_prob=None,
+      value=None,
+      is_last=jnp.zeros((times, batch), bool),
+      bootstrap=None,
+      initial_state=agent.initial_state(batch),
+      target=lesson.target,
+      noise=lesson.noise,
+      params_version=None,
+  )
+  out = agent.unroll(params, trajectory, lesson.imitated)
+  return imitation.imitation_loss(out.log_prob)
+
+
+def hindsight(trajectory: types.Trajectory) -> types.Lesson:
+  """Returns whole episodes as lessons: their results are the targets."""
+  return types.Lesson(
+      canvas=trajectory.canvas,
+      executed=trajectory.action,
+      imitated=trajectory.action,
+      target=trajectory.canvas[-1],
+      noise=trajectory.noise,
+  )
+
+
+def take_columns(lesson: types.Lesson, columns: chex.Array) -> types.Lesson:
+  """Returns whole programs: `columns` of the batch axis."""
+
+  def timed(x):  # [T, B, ...]
+    return x[:, columns]
+
+  def untimed(x):  # [B, ...]
+    return x[columns]
+
+  return types.Lesson(
+      canvas=timed(lesson.canvas),
+      executed=jax.tree.map(timed, dict(lesson.executed)),
+      imitated=jax.tree.map(timed, dict(lesson.imitated)),
+      target=jax.tree.map(untimed, lesson.target),
+      noise=jax.tree.map(untimed, lesson.noise),
+  )

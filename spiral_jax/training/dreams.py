@@ -1,0 +1,172 @@
+"""Dreams: programs of a prior, whose pictures the renderer makes.
+
+Each is an exact lesson, since its commands and its picture are both known. It
+is executed with disturbances and imitated without them, so that an agent also
+learns what to do on a canvas with mistakes (DART, Laskey et al.,
+arXiv:1703.09327).
+
+Axes: T time (commands), B batch, H height, W width, C channels.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from spiral_jax import types
+from spiral_jax.driver import rollout
+
+# (random numbers, B) -> programs, int32 `[T, B]` a part.
+Prior = Callable[[np.random.Generator, int], Mapping[str, np.ndarray]]
+
+# Locations are mostly disturbed to a neighboring one: such are the mistakes
+# that an agent makes.
+_NEAR = 0.8
+
+
+class Dreams:
+  """Renders lessons of B programs per call.
+
+  Randomness depends only on the seed and the number of lessons so far, which is
+  the whole checkpointed state.
+  """
+
+  def __init__(
+      self,
+      environment: rollout.Environment,
+      prior: Prior,
+      *,
+      action_spec: types.ActionSpec,
+      disturbance: float,
+      conditional: bool,
+      noise_size: int = 0,
+      seed: int = 0,
+  ):
+    """Initializes dreams, which own the environment from then on.
+
+    Args:
+      environment: environment of B canvases, observed as uint8.
+      prior: makes programs as long as an episode.
+      action_spec: the parts of a command.
+      disturbance: share of the commands that are executed disturbed.
+      conditional: gives lessons the pictures of their undisturbed programs as
+        targets.
+      noise_size: size of the noise vector, Z; 0 means no noise.
+      seed: random seed.
+    """
+    self._environment = environment
+    self._prior = prior
+    self._action_spec = action_spec
+    self._disturbance = disturbance
+    self._conditional = conditional
+    self._noise_size = noise_size
+    self._seed = seed
+    self._lessons = 0
+
+  def __call__(self, params: types.Params, version: int) -> types.Lesson:
+    """Returns the next lesson; it does not depend on the parameters."""
+    del params, version
+    rng = np.random.default_rng((self._seed, self._lessons))
+    count = self._environment.count
+    imitated = {
+        name: np.asarray(values, np.int32)
+        for name, values in self._prior(rng, count).items()
+    }
+    executed = disturb(rng, self._action_spec, imitated, self._disturbance)
+    noise = target = None
+    if self._noise_size:
+      noise = rng.standard_normal((count, self._noise_size), np.float32)
+    canvas = render(self._environment, executed)
+    if self._conditional:
+      target = canvas[-1]
+      if self._disturbance:
+        target = render(self._environment, imitated)[-1]
+    self._lessons += 1
+    return types.Lesson(canvas, executed, imitated, target, noise)
+
+  def get_state(self) -> dict[str, Any]:
+    """Returns the number of lessons so far."""
+    return {'lessons': self._lessons}
+
+  def set_state(self, state: Mapping[str, Any]) -> None:
+    """Continues where `get_state` was called."""
+    self._lessons = int(state['lessons'])
+
+
+def render(
+    environment: rollout.Environment, program: Mapping[str, np.ndarray]
+) -> np.ndarray:
+  """Returns the canvases of programs, uint8 `[T + 1, B, H, W, C]`.
+
+  Args:
+    environment: environment of B canvases, observed as uint8.
+    program: int `[T, B]` a part.
+  """
+  canvases = [environment.reset().observation['canvas']]
+  length = len(next(iter(program.values())))
+  for t in range(length):
+    command = {name: values[t] for name, values in program.items()}
+    canvases.append(environment.step(command).observation['canvas'])
+  return np.stack(canvases)
+
+
+def uniform_programs(
+    rng: np.random.Generator,
+    action_spec: types.ActionSpec,
+    length: int,
+    count: int,
+) -> dict[str, np.ndarray]:
+  """Returns programs of uniform values, int32 `[length, count]` a part."""
+  return {
+      name: rng.integers(0, part.num_values, (length, count), dtype=np.int32)
+      for name, part in action_spec.items()
+  }
+
+
+def disturb(
+    rng: np.random.Generator,
+    action_spec: types.ActionSpec,
+    program: Mapping[str, np.ndarray],
+    share: float,
+) -> dict[str, np.ndarray]:
+  """Returns programs in which some commands have other values.
+
+  Such a command differs in one part, or in all of them. Parts that say whether
+  others have a meaning stay.
+
+  Args:
+    rng: random numbers.
+    action_spec: the parts of a command.
+    program: int32 `[T, B]` a part; not changed.
+    share: share of the commands that are disturbed, from 0 to 1.
+  """
+  governors = {
+      governor[0]
+      for part in action_spec.values()
+      if (governor := types.active_if(part)) is not None
+  }
+  free = [name for name in action_spec if name not in governors]
+  shape = next(iter(program.values())).shape
+  is_hit = rng.random(shape) < share
+  which = rng.integers(0, len(free) + 1, shape)
+  disturbed = dict(program)
+  for index, name in enumerate(free):
+    is_other = is_hit & ((which == index) | (which == len(free)))
+    other = _other_values(rng, action_spec[name], program[name])
+    disturbed[name] = np.where(is_other, other, program[name]).astype(np.int32)
+  return disturbed
+
+
+def _other_values(
+    rng: np.random.Generator, part: Any, values: np.ndarray
+) -> np.ndarray:
+  """Returns uniform values; mostly neighbors if the part is a location."""
+  fresh = rng.integers(0, part.num_values, values.shape, dtype=np.int32)
+  grid = types.grid_shape(part)
+  if grid is None:
+    return fresh
+  height, width = grid
+  y, x = np.divmod(values, width)
+  y = np.clip(y + rng.integers(-1, 2, values.shape), 0, height - 1)
+  x = np.clip(x + rng.integers(-1, 2, values.shape), 0, width - 1)
+  return np.where(rng.random(values.shape) < _NEAR, y * width + x, fresh)

@@ -1,0 +1,123 @@
+"""Dreams: programs of a prior, disturbed while they are executed."""
+
+import numpy as np
+import pytest
+
+from environments import core
+from environments import painting
+from spiral_jax.training import dreams
+from tests.agents import toys
+
+SPEC = toys.painting_spec()
+LENGTH, COUNT = 5, 400
+
+
+def programs(seed=0, count=COUNT):
+  rng = np.random.default_rng(seed)
+  return dreams.uniform_programs(rng, SPEC, LENGTH, count)
+
+
+def test_uniform_programs_have_all_values():
+  program = programs(count=2000)
+  for name, part in SPEC.items():
+    assert program[name].shape == (LENGTH, 2000)
+    assert program[name].dtype == np.int32
+    shares = np.bincount(program[name].ravel()) / program[name].size
+    np.testing.assert_allclose(shares, 1 / part.num_values, rtol=0.5)
+
+
+def test_that_share_of_the_commands_is_disturbed():
+  program = programs()
+  rng = np.random.default_rng(1)
+  other = dreams.disturb(rng, SPEC, program, 0.6)
+  changed = {name: other[name] != program[name] for name in SPEC}
+  # Some draws give the value that was there: at most the share is changed.
+  assert 0.4 < np.any(list(changed.values()), axis=0).mean() <= 0.62
+  assert not changed['flag'].any()  # It says whether others have a meaning.
+  for name in ('end', 'control', 'size', 'pressure'):
+    assert 0.1 < changed[name].mean() < 0.3
+  np.testing.assert_array_equal(program['end'], programs()['end'])
+
+
+def test_locations_mostly_go_to_a_neighbor():
+  program = programs()
+  other = dreams.disturb(np.random.default_rng(1), SPEC, program, 1.0)
+  y, x = np.divmod(program['end'], toys.GRID)
+  other_y, other_x = np.divmod(other['end'], toys.GRID)
+  distance = np.maximum(abs(y - other_y), abs(x - other_x))
+  is_moved = distance > 0
+  assert 0.6 < (distance[is_moved] == 1).mean() < 0.9
+  assert distance.max() > 1
+
+
+@pytest.mark.parametrize('share', [0.0, 1.0])
+def test_no_and_every_command(share):
+  program = programs()
+  other = dreams.disturb(np.random.default_rng(1), SPEC, program, share)
+  is_same = np.all([other[name] == program[name] for name in SPEC], axis=0)
+  assert is_same.mean() == 1.0 if share == 0.0 else is_same.mean() < 0.25
+
+
+def make(disturbance=0.6, *, seed=0, conditional=True, noise_size=0):
+  shape = (toys.SIZE, toys.SIZE, 1)
+  return dreams.Dreams(
+      toys.environment(6, SPEC, shape, LENGTH),
+      lambda rng, count: dreams.uniform_programs(rng, SPEC, LENGTH, count),
+      action_spec=SPEC,
+      disturbance=disturbance,
+      conditional=conditional,
+      noise_size=noise_size,
+      seed=seed,
+  )
+
+
+def test_the_target_is_the_picture_of_what_is_imitated():
+  lesson = make()(None, 0)
+  environment = toys.environment(6, SPEC, (toys.SIZE, toys.SIZE, 1), LENGTH)
+  np.testing.assert_array_equal(
+      lesson.target, dreams.render(environment, lesson.imitated)[-1]
+  )
+  np.testing.assert_array_equal(
+      lesson.canvas, dreams.render(environment, lesson.executed)
+  )
+  assert lesson.canvas.shape == (LENGTH + 1, 6, toys.SIZE, toys.SIZE, 1)
+  assert (lesson.target != lesson.canvas[-1]).any()
+
+
+def test_undisturbed_dreams_end_in_their_target():
+  lesson = make(0.0)(None, 0)
+  np.testing.assert_array_equal(lesson.target, lesson.canvas[-1])
+  for name in SPEC:
+    np.testing.assert_array_equal(lesson.executed[name], lesson.imitated[name])
+
+
+def test_unconditional_dreams_have_noise_and_no_target():
+  lesson = make(conditional=False, noise_size=4)(None, 0)
+  assert lesson.target is None
+  assert lesson.noise.shape == (6, 4)
+  assert lesson.noise.dtype == np.float32
+
+
+def test_dreams_continue_where_they_were():
+  ours = make()
+  ours(None, 0)
+  theirs = make()
+  theirs.set_state(ours.get_state())
+  first, again = ours(None, 0), theirs(None, 5)
+  np.testing.assert_array_equal(first.canvas, again.canvas)
+  assert (first.canvas != make()(None, 0).canvas).any()
+  assert (first.canvas != make(seed=1)(None, 0).canvas).any()
+
+
+def test_painted_dreams_fit_an_agent():
+  settings = painting.PaintingSettings(
+      canvas_size=16, grid_size=8, episode_length=4
+  )
+  program = painting.TASK.sample_programs(
+      settings, None, np.random.default_rng(0), 7
+  )
+  environment = painting.TASK.make_batch(settings, 7)
+  canvas = dreams.render(environment, program)
+  assert canvas.shape == (5, 7, 16, 16, 1)
+  command = {name: values[0] for name, values in program.items()}
+  core.check_command(settings.action_spec(), command, (7,))
