@@ -13,8 +13,8 @@ from spiral_jax import agents
 from spiral_jax import datasets
 from spiral_jax.driver import ray_token
 from spiral_jax.driver import rollout
-from spiral_jax.training import dreams
 from spiral_jax.training import experiment as experiment_lib
+from spiral_jax.training import lessons
 from spiral_jax.training import runtime
 
 if TYPE_CHECKING:
@@ -66,17 +66,26 @@ def make_remote_rollout(
   return make_rollout(experiment, index, agent, step, images)
 
 
-def make_dreams(experiment: experiment_lib.Experiment) -> dreams.Dreams:
+def make_dreams(experiment: experiment_lib.Experiment) -> lessons.Lessons:
   """Returns the dreams that a policy learner imitates."""
-  run = experiment.run
-  return dreams.Dreams(
-      experiment.make_environment(run.batch_size),
-      experiment.sample_programs,
+  return _make_lessons(
+      experiment,
+      lambda rng, count, params: (experiment.sample_programs(rng, count), None),
+      seed=experiment.run.seed * 1000 + 998,
+  )
+
+
+def _make_lessons(
+    experiment: experiment_lib.Experiment, source: lessons.Source, seed: int
+) -> lessons.Lessons:
+  return lessons.Lessons(
+      experiment.make_environment(experiment.run.batch_size),
+      source,
       action_spec=experiment.environment.action_spec(),
       disturbance=experiment.lessons.disturbance,
       conditional=experiment.agent.conditional,
       noise_size=experiment.agent.noise_size,
-      seed=run.seed * 1000 + 998,
+      seed=seed,
   )
 
 

@@ -16,7 +16,7 @@ from spiral_jax import agents
 from spiral_jax import datasets
 from spiral_jax import saved_config
 from spiral_jax.agents import config as config_lib
-from spiral_jax.training import dreams
+from spiral_jax.training import lessons as lessons_lib
 from spiral_jax.training import task as task_lib
 
 
@@ -287,7 +287,7 @@ class Experiment:
     sample = self.find_task().sample_programs
     if sample is not None and self.lessons.dream_prior == 'task':
       return sample(self.environment, self.data, rng, count)
-    return dreams.uniform_programs(
+    return lessons_lib.uniform_programs(
         rng,
         self.environment.action_spec(),
         self.environment.episode_length,

@@ -1,121 +1,167 @@
-"""Runs that imitate programs: alone, and beside rewards."""
+"""Lessons: programs of a source, disturbed while they are executed."""
 
-import json
-
-import jax
 import numpy as np
 import pytest
 
-from spiral_jax import training
-from spiral_jax.driver import checkpoints
-from tests import tiny
-from tests.own_renderer import rectangles
+from environments import core
+from environments import painting
+from spiral_jax.training import lessons
+from tests.agents import toys
 
-pytestmark = pytest.mark.usefixtures('scene_table')
+SPEC = toys.painting_spec()
+LENGTH, COUNT = 5, 400
 
-DREAMS = dict(reward_weight=0.0, dreams_weight=1.0)
+
+def programs(seed=0, count=COUNT):
+  rng = np.random.default_rng(seed)
+  return lessons.uniform_programs(rng, SPEC, LENGTH, count)
 
 
-def train(run_dir, *, make=tiny.scene_experiment, **kwargs):
-  """Returns the state of a run, and its records."""
-  training.train(make(run_dir, **kwargs))
-  lines = (run_dir / 'metrics.jsonl').open()
-  return (
-      checkpoints.load(run_dir / 'checkpoints').state,
-      [json.loads(line) for line in lines],
+def test_uniform_programs_have_all_values():
+  program = programs(count=2000)
+  for name, part in SPEC.items():
+    assert program[name].shape == (LENGTH, 2000)
+    assert program[name].dtype == np.int32
+    shares = np.bincount(program[name].ravel()) / program[name].size
+    np.testing.assert_allclose(shares, 1 / part.num_values, rtol=0.5)
+
+
+def test_that_share_of_the_commands_is_disturbed():
+  program = programs()
+  rng = np.random.default_rng(1)
+  other = lessons.disturb(rng, SPEC, program, 0.6)
+  changed = {name: other[name] != program[name] for name in SPEC}
+  # Some draws give the value that was there: at most the share is changed.
+  assert 0.4 < np.any(list(changed.values()), axis=0).mean() <= 0.62
+  assert not changed['flag'].any()  # It says whether others have a meaning.
+  for name in ('end', 'control', 'size', 'pressure'):
+    assert 0.1 < changed[name].mean() < 0.3
+  np.testing.assert_array_equal(program['end'], programs()['end'])
+
+
+def test_locations_mostly_go_to_a_neighbor():
+  program = programs()
+  other = lessons.disturb(np.random.default_rng(1), SPEC, program, 1.0)
+  y, x = np.divmod(program['end'], toys.GRID)
+  other_y, other_x = np.divmod(other['end'], toys.GRID)
+  distance = np.maximum(abs(y - other_y), abs(x - other_x))
+  is_moved = distance > 0
+  assert 0.6 < (distance[is_moved] == 1).mean() < 0.9
+  assert distance.max() > 1
+
+
+@pytest.mark.parametrize('share', [0.0, 1.0])
+def test_no_and_every_command(share):
+  program = programs()
+  other = lessons.disturb(np.random.default_rng(1), SPEC, program, share)
+  is_same = np.all([other[name] == program[name] for name in SPEC], axis=0)
+  assert is_same.mean() == 1.0 if share == 0.0 else is_same.mean() < 0.25
+
+
+def make(disturbance=0.6, *, seed=0, conditional=True, noise_size=0):
+  shape = (toys.SIZE, toys.SIZE, 1)
+  return lessons.Lessons(
+      toys.environment(6, SPEC, shape, LENGTH),
+      lambda rng, count, params: (
+          lessons.uniform_programs(rng, SPEC, LENGTH, count),
+          params,
+      ),
+      action_spec=SPEC,
+      disturbance=disturbance,
+      conditional=conditional,
+      noise_size=noise_size,
+      seed=seed,
   )
 
 
-def assert_equal(one, other):
-  for part in ('policy', 'dreams'):
-    jax.tree.map(np.testing.assert_array_equal, one[part], other[part])
-
-
-def test_dreams_alone_need_no_actor_and_are_resumed(tmp_path):
-  whole, records = train(tmp_path / 'whole', learner=DREAMS)
-  assert 'actor 0' not in whole and 'discriminator' not in whole
-  assert whole['dreams']['rollout'] == {'lessons': 3}
-  learned = [r for r in records if 'policy/dreams_nll' in r]
-  assert [r['policy/frames'] for r in learned] == [24, 48, 72]
-  assert sum('held_out/l2' in r for r in records) == 1
-  halves = tmp_path / 'halves'
-  train(halves, learner=DREAMS, run=dict(frames=24))
-  state, _ = train(halves, learner=DREAMS, run=dict(resume=True))
-  assert_equal(state, whole)
-
-
-@pytest.mark.parametrize('lockstep', [False, True])
-def test_dreams_and_hindsight_go_with_rewards(tmp_path, lockstep):
-  weights = dict(
-      reward='l2',
-      reward_weight=0.5,
-      dreams_weight=1.0,
-      hindsight_weight=0.5,
-      algorithm='clipped',
-      minibatches=2,
+def test_the_target_is_the_picture_of_what_is_imitated():
+  lesson = make()(None, 0)
+  environment = toys.environment(6, SPEC, (toys.SIZE, toys.SIZE, 1), LENGTH)
+  np.testing.assert_array_equal(
+      lesson.target, lessons.render(environment, lesson.imitated)[-1]
   )
-  run = dict(lockstep=lockstep)
-  state, records = train(tmp_path, learner=weights, run=run)
-  assert state['policy']['version'] == 3
-  last = [r for r in records if 'policy/frames' in r][-1]
-  names = {'dreams_nll', 'hindsight_nll', 'policy_loss', 'l2', 'lag'}
-  assert {f'policy/{name}' for name in names} <= last.keys()
-
-
-def test_an_unconditional_agent_dreams_and_is_looked_at(tmp_path):
-  state, records = train(tmp_path, make=tiny.experiment, learner=DREAMS)
-  assert state['policy']['frames'] == 72
-  assert 'policy/dreams_nll' in records[-1]
-  assert (tmp_path / 'samples.png').exists()
-
-
-def test_the_prior_is_the_tasks_or_uniform(tmp_path):
-  experiment = tiny.scene_experiment(tmp_path, learner=DREAMS)
-
-  def kinds(experiment):
-    program = experiment.sample_programs(np.random.default_rng(0), 300)
-    return np.bincount(program['kind'].ravel(), minlength=3) / 900
-
-  assert kinds(experiment)[2] == 0  # The task's own changes no object.
-  uniform = training.LessonConfig(dream_prior='uniform')
-  np.testing.assert_allclose(
-      kinds(experiment.replace(lessons=uniform)), 1 / 3, atol=0.06
+  np.testing.assert_array_equal(
+      lesson.canvas, lessons.render(environment, lesson.executed)
   )
+  assert lesson.canvas.shape == (LENGTH + 1, 6, toys.SIZE, toys.SIZE, 1)
+  assert (lesson.target != lesson.canvas[-1]).any()
 
 
-def test_an_own_renderer_dreams_uniformly(tmp_path):
-  own = tiny.experiment(tmp_path, conditional=True, learner=DREAMS).replace(
-      task=rectangles.__name__,
-      environment=rectangles.TASK.settings(),
-      data=None,
-      costs={},
+def test_undisturbed_dreams_end_in_their_target():
+  lesson = make(0.0)(None, 0)
+  np.testing.assert_array_equal(lesson.target, lesson.canvas[-1])
+  for name in SPEC:
+    np.testing.assert_array_equal(lesson.executed[name], lesson.imitated[name])
+
+
+def test_unconditional_dreams_have_noise_and_no_target():
+  lesson = make(conditional=False, noise_size=4)(None, 0)
+  assert lesson.target is None
+  assert lesson.noise.shape == (6, 4)
+  assert lesson.noise.dtype == np.float32
+
+
+def test_dreams_continue_where_they_were():
+  ours = make()
+  ours(None, 0)
+  theirs = make()
+  theirs.set_state(ours.get_state())
+  first, again = ours(None, 0), theirs(None, 5)
+  np.testing.assert_array_equal(first.canvas, again.canvas)
+  assert (first.canvas != make()(None, 0).canvas).any()
+  assert (first.canvas != make(seed=1)(None, 0).canvas).any()
+
+
+def test_painted_dreams_fit_an_agent():
+  settings = painting.PaintingSettings(
+      canvas_size=16, grid_size=8, episode_length=4
   )
-  state, _ = train(tmp_path, make=lambda run_dir: own)
-  assert state['policy']['version'] > 0
-
-
-@pytest.mark.parametrize(
-    'conditional, run, learner, words',
-    [
-        (False, {}, dict(hindsight_weight=1.0), 'add --conditional'),
-        (
-            True,
-            dict(unroll_length=1),
-            dict(hindsight_weight=1.0),
-            '--unroll_length=1 divides them',
-        ),
-    ],
-)
-def test_what_hindsight_cannot_do_is_refused(
-    tmp_path, conditional, run, learner, words
-):
-  experiment = tiny.experiment(
-      tmp_path / 'run', conditional=conditional, run=run, learner=learner
+  program = painting.TASK.sample_programs(
+      settings, None, np.random.default_rng(0), 7
   )
-  with pytest.raises(ValueError, match=words):
-    training.train(experiment)
+  environment = painting.TASK.make_batch(settings, 7)
+  canvas = lessons.render(environment, program)
+  assert canvas.shape == (5, 7, 16, 16, 1)
+  command = {name: values[0] for name, values in program.items()}
+  core.check_command(settings.action_spec(), command, (7,))
 
 
-def test_a_disturbance_is_a_share():
-  with pytest.raises(ValueError, match='disturbance is 1.5, must be from 0 t'):
-    training.LessonConfig(disturbance=1.5)
+class Remembered:
+  """A source of one program, which it was given an image of."""
+
+  def __init__(self):
+    self.calls = 0
+    self.image = np.full((1, toys.SIZE, toys.SIZE, 1), 7, np.uint8)
+
+  def __call__(self, rng, count, params):
+    self.calls += 1
+    assert params == 'newest'
+    program = lessons.uniform_programs(rng, SPEC, LENGTH, count)
+    return program, np.repeat(self.image, count, axis=0)
+
+  def get_state(self):
+    return {'calls': self.calls}
+
+  def set_state(self, state):
+    self.calls = int(state['calls'])
+
+
+def test_images_of_the_source_are_targets_and_its_state_is_saved():
+  def make(source, **kwargs):
+    return lessons.Lessons(
+        toys.environment(6, SPEC, (toys.SIZE, toys.SIZE, 1), LENGTH),
+        source,
+        action_spec=SPEC,
+        disturbance=0.5,
+        **kwargs,
+    )
+
+  source = Remembered()
+  ours = make(source, conditional=True)
+  lesson = ours('newest', 0)
+  assert (lesson.target == 7).all() and lesson.target.shape[0] == 6
+  assert make(source, conditional=False)('newest', 0).target is None
+  other = Remembered()
+  make(other, conditional=True).set_state(ours.get_state())
+  assert ours.get_state() == {'lessons': 1, 'source': {'calls': 2}}
+  assert other.calls == 2

@@ -1,9 +1,9 @@
-"""Dreams: programs of a prior, whose pictures the renderer makes.
+"""Lessons: programs of some source, drawn by the renderer, to be imitated.
 
-Each is an exact lesson, since its commands and its picture are both known. It
-is executed with disturbances and imitated without them, so that an agent also
-learns what to do on a canvas with mistakes (DART, Laskey et al.,
-arXiv:1703.09327).
+A program of any prior is an exact lesson (a dream), since its commands and its
+picture are both known. Programs are executed with disturbances and imitated
+without them, so that an agent also learns what to do on a canvas with mistakes
+(DART, Laskey et al., arXiv:1703.09327).
 
 Axes: T time (commands), B batch, H height, W width, C channels.
 """
@@ -15,26 +15,31 @@ import numpy as np
 
 from spiral_jax import types
 from spiral_jax.driver import rollout
+from spiral_jax.driver import serialization
 
-# (random numbers, B) -> programs, int32 `[T, B]` a part.
-Prior = Callable[[np.random.Generator, int], Mapping[str, np.ndarray]]
+# (random numbers, B, parameters of the policy) -> programs, int32 `[T, B]` a
+# part, and images that they are to draw, uint8 `[B, H, W, C]`, or None.
+Source = Callable[
+    [np.random.Generator, int, Any],
+    tuple[Mapping[str, np.ndarray], np.ndarray | None],
+]
 
 # Locations are mostly disturbed to a neighboring one: such are the mistakes
 # that an agent makes.
 _NEAR = 0.8
 
 
-class Dreams:
-  """Renders lessons of B programs per call.
+class Lessons:
+  """Renders a lesson of B programs per call.
 
-  Randomness depends only on the seed and the number of lessons so far, which is
-  the whole checkpointed state.
+  Randomness depends only on the seed and the number of lessons so far, which,
+  with the state of the source, is the whole checkpointed state.
   """
 
   def __init__(
       self,
       environment: rollout.Environment,
-      prior: Prior,
+      source: Source,
       *,
       action_spec: types.ActionSpec,
       disturbance: float,
@@ -42,20 +47,22 @@ class Dreams:
       noise_size: int = 0,
       seed: int = 0,
   ):
-    """Initializes dreams, which own the environment from then on.
+    """Initializes lessons, which own the environment from then on.
 
     Args:
       environment: environment of B canvases, observed as uint8.
-      prior: makes programs as long as an episode.
+      source: returns programs as long as an episode, and perhaps the images
+        that they are to draw. Its state, if it has `get_state` and `set_state`,
+        is saved too.
       action_spec: the parts of a command.
       disturbance: share of the commands that are executed disturbed.
-      conditional: gives lessons the pictures of their undisturbed programs as
-        targets.
+      conditional: gives lessons targets: the images of the source, or else the
+        pictures of its programs, undisturbed.
       noise_size: size of the noise vector, Z; 0 means no noise.
       seed: random seed.
     """
     self._environment = environment
-    self._prior = prior
+    self._source = source
     self._action_spec = action_spec
     self._disturbance = disturbance
     self._conditional = conditional
@@ -64,20 +71,25 @@ class Dreams:
     self._lessons = 0
 
   def __call__(self, params: types.Params, version: int) -> types.Lesson:
-    """Returns the next lesson; it does not depend on the parameters."""
-    del params, version
+    """Returns the next lesson.
+
+    Args:
+      params: parameters of the policy, which the source may use.
+      version: unused.
+    """
+    del version
     rng = np.random.default_rng((self._seed, self._lessons))
     count = self._environment.count
-    imitated = {
-        name: np.asarray(values, np.int32)
-        for name, values in self._prior(rng, count).items()
-    }
+    programs, target = self._source(rng, count, params)
+    imitated = {k: np.asarray(v, np.int32) for k, v in programs.items()}
     executed = disturb(rng, self._action_spec, imitated, self._disturbance)
-    noise = target = None
+    noise = None
     if self._noise_size:
       noise = rng.standard_normal((count, self._noise_size), np.float32)
     canvas = render(self._environment, executed)
-    if self._conditional:
+    if not self._conditional:
+      target = None
+    elif target is None:
       target = canvas[-1]
       if self._disturbance:
         target = render(self._environment, imitated)[-1]
@@ -85,12 +97,17 @@ class Dreams:
     return types.Lesson(canvas, executed, imitated, target, noise)
 
   def get_state(self) -> dict[str, Any]:
-    """Returns the number of lessons so far."""
-    return {'lessons': self._lessons}
+    """Returns the number of lessons so far, and the state of the source."""
+    state: dict[str, Any] = {'lessons': self._lessons}
+    if isinstance(self._source, serialization.Stateful):
+      state['source'] = self._source.get_state()
+    return state
 
   def set_state(self, state: Mapping[str, Any]) -> None:
     """Continues where `get_state` was called."""
     self._lessons = int(state['lessons'])
+    if isinstance(self._source, serialization.Stateful):
+      self._source.set_state(state['source'])
 
 
 def render(

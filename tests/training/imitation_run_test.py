@@ -1,0 +1,121 @@
+"""Runs that imitate programs: alone, and beside rewards."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from spiral_jax import training
+from spiral_jax.driver import checkpoints
+from tests import tiny
+from tests.own_renderer import rectangles
+
+pytestmark = pytest.mark.usefixtures('scene_table')
+
+DREAMS = dict(reward_weight=0.0, dreams_weight=1.0)
+
+
+def train(run_dir, *, make=tiny.scene_experiment, **kwargs):
+  """Returns the state of a run, and its records."""
+  training.train(make(run_dir, **kwargs))
+  lines = (run_dir / 'metrics.jsonl').open()
+  return (
+      checkpoints.load(run_dir / 'checkpoints').state,
+      [json.loads(line) for line in lines],
+  )
+
+
+def assert_equal(one, other):
+  for part in ('policy', 'dreams'):
+    jax.tree.map(np.testing.assert_array_equal, one[part], other[part])
+
+
+def test_dreams_alone_need_no_actor_and_are_resumed(tmp_path):
+  whole, records = train(tmp_path / 'whole', learner=DREAMS)
+  assert 'actor 0' not in whole and 'discriminator' not in whole
+  assert whole['dreams']['rollout'] == {'lessons': 3}
+  learned = [r for r in records if 'policy/dreams_nll' in r]
+  assert [r['policy/frames'] for r in learned] == [24, 48, 72]
+  assert sum('held_out/l2' in r for r in records) == 1
+  halves = tmp_path / 'halves'
+  train(halves, learner=DREAMS, run=dict(frames=24))
+  state, _ = train(halves, learner=DREAMS, run=dict(resume=True))
+  assert_equal(state, whole)
+
+
+@pytest.mark.parametrize('lockstep', [False, True])
+def test_dreams_and_hindsight_go_with_rewards(tmp_path, lockstep):
+  weights = dict(
+      reward='l2',
+      reward_weight=0.5,
+      dreams_weight=1.0,
+      hindsight_weight=0.5,
+      algorithm='clipped',
+      minibatches=2,
+  )
+  run = dict(lockstep=lockstep)
+  state, records = train(tmp_path, learner=weights, run=run)
+  assert state['policy']['version'] == 3
+  last = [r for r in records if 'policy/frames' in r][-1]
+  names = {'dreams_nll', 'hindsight_nll', 'policy_loss', 'l2', 'lag'}
+  assert {f'policy/{name}' for name in names} <= last.keys()
+
+
+def test_an_unconditional_agent_dreams_and_is_looked_at(tmp_path):
+  state, records = train(tmp_path, make=tiny.experiment, learner=DREAMS)
+  assert state['policy']['frames'] == 72
+  assert 'policy/dreams_nll' in records[-1]
+  assert (tmp_path / 'samples.png').exists()
+
+
+def test_the_prior_is_the_tasks_or_uniform(tmp_path):
+  experiment = tiny.scene_experiment(tmp_path, learner=DREAMS)
+
+  def kinds(experiment):
+    program = experiment.sample_programs(np.random.default_rng(0), 300)
+    return np.bincount(program['kind'].ravel(), minlength=3) / 900
+
+  assert kinds(experiment)[2] == 0  # The task's own changes no object.
+  uniform = training.LessonConfig(dream_prior='uniform')
+  np.testing.assert_allclose(
+      kinds(experiment.replace(lessons=uniform)), 1 / 3, atol=0.06
+  )
+
+
+def test_an_own_renderer_dreams_uniformly(tmp_path):
+  own = tiny.experiment(tmp_path, conditional=True, learner=DREAMS).replace(
+      task=rectangles.__name__,
+      environment=rectangles.TASK.settings(),
+      data=None,
+      costs={},
+  )
+  state, _ = train(tmp_path, make=lambda run_dir: own)
+  assert state['policy']['version'] > 0
+
+
+@pytest.mark.parametrize(
+    'conditional, run, learner, words',
+    [
+        (False, {}, dict(hindsight_weight=1.0), 'add --conditional'),
+        (
+            True,
+            dict(unroll_length=1),
+            dict(hindsight_weight=1.0),
+            '--unroll_length=1 divides them',
+        ),
+    ],
+)
+def test_what_hindsight_cannot_do_is_refused(
+    tmp_path, conditional, run, learner, words
+):
+  experiment = tiny.experiment(
+      tmp_path / 'run', conditional=conditional, run=run, learner=learner
+  )
+  with pytest.raises(ValueError, match=words):
+    training.train(experiment)
+
+
+def test_a_disturbance_is_a_share():
+  with pytest.raises(ValueError, match='disturbance is 1.5, must be from 0 t'):
+    training.LessonConfig(disturbance=1.5)
