@@ -62,7 +62,7 @@ class Lessons:
       seed: random seed.
     """
     self._environment = environment
-    self._source = source
+    self._source: Any = source
     self._action_spec = action_spec
     self._disturbance = disturbance
     self._conditional = conditional
