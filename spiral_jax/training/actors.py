@@ -15,6 +15,7 @@ from spiral_jax.driver import ray_token
 from spiral_jax.driver import rollout
 from spiral_jax.training import experiment as experiment_lib
 from spiral_jax.training import lessons
+from spiral_jax.training import memory
 from spiral_jax.training import runtime
 
 if TYPE_CHECKING:
@@ -66,13 +67,55 @@ def make_remote_rollout(
   return make_rollout(experiment, index, agent, step, images)
 
 
-def make_dreams(experiment: experiment_lib.Experiment) -> lessons.Lessons:
-  """Returns the dreams that a policy learner imitates."""
-  return _make_lessons(
-      experiment,
-      lambda rng, count, params: (experiment.sample_programs(rng, count), None),
-      seed=experiment.run.seed * 1000 + 998,
-  )
+def make_lessons(
+    experiment: experiment_lib.Experiment,
+    agent: agents.Agent,
+    images: datasets.ImageDataset,
+) -> dict[str, lessons.Lessons]:
+  """Returns the lessons that a policy learner imitates, by source.
+
+  Args:
+    experiment: configuration of the run.
+    agent: the agent that learns; it is the recognizer of the memory.
+    images: images whose programs are remembered.
+  """
+  config, learner = experiment.lessons, experiment.learner
+  environment, run = experiment.environment, experiment.run
+  made: dict[str, lessons.Lessons] = {}
+  remembered = None
+  if learner.memory_weight:
+    remembered = memory.Memory(
+        images.images[: config.memory_size],
+        environment.action_spec(),
+        environment.episode_length,
+    )
+    # Besides proposals, a canvas for each beginning of an image's program.
+    canvases = memory.NUM_PROPOSALS + environment.episode_length
+    wake = memory.Wake(
+        remembered,
+        experiment.make_environment(config.search_images * canvases),
+        agent,
+        images=config.search_images,
+        samples=config.search_samples,
+        rounds=config.search_rounds,
+        seed=run.seed * 1000 + 996,
+    )
+    made['memory'] = _make_lessons(experiment, wake, run.seed * 1000 + 997)
+  if learner.dreams_weight:
+    source: lessons.Source = lambda rng, count, params: (
+        experiment.sample_programs(rng, count),
+        None,
+    )
+    if config.dream_prior == 'memory':
+      assert remembered is not None
+      source = memory.make_variations(
+          remembered,
+          environment.action_spec(),
+          config.variation,
+          experiment.sample_programs,
+      )
+    made['dreams'] = _make_lessons(experiment, source, run.seed * 1000 + 998)
+  return made
 
 
 def _make_lessons(

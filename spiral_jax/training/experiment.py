@@ -152,17 +152,37 @@ class LessonConfig:
   Attributes:
     dream_prior: programs that are dreamed of: 'task' for the task's own random
       programs, uniform ones if it has none; 'uniform' for commands of uniform
-      values.
-    disturbance: share of a dream's commands that are executed disturbed, and
+      values; 'memory' for remembered programs with some commands changed.
+    variation: share of a remembered program's commands that are changed for a
+      dream.
+    disturbance: share of a lesson's commands that are executed disturbed, and
       imitated undisturbed.
+    memory_size: number of training images whose best programs are remembered.
+    search_images: number of these that are searched for each lesson.
+    search_samples: number of programs that the agent samples for each of them.
+    search_rounds: rounds of the local search that improves the best of these;
+      a round renders 16 programs an image.
   """
 
-  dream_prior: Literal['task', 'uniform'] = 'task'
+  dream_prior: Literal['task', 'uniform', 'memory'] = 'task'
+  variation: float = 0.3
   disturbance: float = 0.6
+  memory_size: int = 10_000
+  search_images: int = 32
+  search_samples: int = 4
+  search_rounds: int = 4
 
   def __post_init__(self) -> None:
     """Raises ValueError, naming the field and its value, if one is invalid."""
-    config_lib.check_fields(self, disturbance='from 0 to 1')
+    config_lib.check_fields(
+        self,
+        variation='from 0 to 1',
+        disturbance='from 0 to 1',
+        memory_size='a whole number from 1 on',
+        search_images='a whole number from 1 on',
+        search_samples='a whole number from 1 on',
+        search_rounds='a whole number from 0 on',
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -285,7 +305,7 @@ class Experiment:
   ) -> Mapping[str, np.ndarray]:
     """Returns programs of the prior of dreams, int32 `[T, count]` a part."""
     sample = self.find_task().sample_programs
-    if sample is not None and self.lessons.dream_prior == 'task':
+    if sample is not None and self.lessons.dream_prior != 'uniform':
       return sample(self.environment, self.data, rng, count)
     return lessons_lib.uniform_programs(
         rng,
@@ -458,6 +478,12 @@ def check_fit(experiment: Experiment) -> None:
         f'--unfinished_share=0, or leave out --unroll_length='
         f'{run.unroll_length}'
     )
+  is_remembering = learner.memory_weight > 0
+  if experiment.lessons.dream_prior == 'memory' and not is_remembering:
+    raise ValueError(
+        '--dream_prior=memory needs a memory; add --memory_weight, or take '
+        '--dream_prior=task'
+    )
   if learner.hindsight_weight and experiment.num_pieces > 1:
     raise ValueError(
         f'--hindsight_weight={learner.hindsight_weight} learns from whole '
@@ -465,6 +491,11 @@ def check_fit(experiment: Experiment) -> None:
         'leave one out'
     )
   if not experiment.agent.conditional:
+    if is_remembering:
+      raise ValueError(
+          f'--memory_weight={learner.memory_weight} remembers programs of '
+          'images that the agent is shown; add --conditional, or leave it out'
+      )
     if learner.hindsight_weight:
       raise ValueError(
           f'--hindsight_weight={learner.hindsight_weight} takes results for '

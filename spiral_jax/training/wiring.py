@@ -9,7 +9,8 @@ actor 0..N  -- trajectories [T,B] -->  policy learner --+
                                            |   v
           dataset -- real images --> discriminator learner <-- replay
 
-Beside trajectories, the policy learner may imitate lessons: dreams of a prior.
+Beside trajectories, the policy learner may imitate lessons: dreams of a prior,
+and the best programs that a search remembers of training images.
 """
 
 from collections.abc import Callable
@@ -176,8 +177,9 @@ def _add_channels(program: program_lib.Program, parts: Parts) -> _Channels:
   learner = parts.experiment.learner
   if learner.reward_weight or learner.hindsight_weight:
     trajectories = program.channel('trajectories', capacity)
-  if learner.dreams_weight:
-    lessons['dreams'] = program.channel('lessons from dreams', capacity)
+  for source in ('memory', 'dreams'):
+    if learner.lesson_weights[source]:
+      lessons[source] = program.channel(f'lessons from {source}', capacity)
   params = program.params('policy params')
   if parts.discriminator_learner is None:
     return _Channels(trajectories, lessons, params, None, None)
@@ -234,12 +236,13 @@ def _add_teachers(
     program: program_lib.Program, parts: Parts, channels: _Channels
 ) -> None:
   """Adds nodes that make lessons: actors whose commands are not the agent's."""
-  for source, lessons in channels.lessons.items():
+  made = actors.make_lessons(parts.experiment, parts.agent, parts.train)
+  for source, lessons in made.items():
     node = nodes.Actor(
         source,
-        rollout=actors.make_dreams(parts.experiment),
+        rollout=lessons,
         params=channels.params,
-        trajectories=lessons,
+        trajectories=channels.lessons[source],
     )
     program.add(node, steps_per_round=parts.experiment.num_pieces)
 

@@ -62,6 +62,32 @@ def test_dreams_and_hindsight_go_with_rewards(tmp_path, lockstep):
   assert {f'policy/{name}' for name in names} <= last.keys()
 
 
+def test_a_memory_is_searched_learned_from_and_saved(tmp_path):
+  small = training.LessonConfig(
+      dream_prior='memory',
+      memory_size=12,
+      search_images=4,
+      search_samples=2,
+      search_rounds=1,
+  )
+  learner = dict(reward_weight=0.0, dreams_weight=1.0, memory_weight=1.0)
+
+  def make(run_dir, **kwargs):
+    made = tiny.scene_experiment(run_dir, learner=learner, **kwargs)
+    return made.replace(lessons=small)
+
+  whole, records = train(tmp_path / 'whole', make=make)
+  kept = whole['memory']['rollout']['source']
+  assert kept['searches'] == 3
+  assert np.isfinite(kept['memory']['errors']).all()
+  assert {'policy/memory_nll', 'policy/dreams_nll'} <= records[-2].keys()
+  halves = tmp_path / 'halves'
+  train(halves, make=make, run=dict(frames=24))
+  state, _ = train(halves, make=make, run=dict(resume=True))
+  for part in ('policy', 'memory', 'dreams'):
+    jax.tree.map(np.testing.assert_array_equal, state[part], whole[part])
+
+
 def test_an_unconditional_agent_dreams_and_is_looked_at(tmp_path):
   state, records = train(tmp_path, make=tiny.experiment, learner=DREAMS)
   assert state['policy']['frames'] == 72
@@ -104,9 +130,10 @@ def test_an_own_renderer_dreams_uniformly(tmp_path):
             dict(hindsight_weight=1.0),
             '--unroll_length=1 divides them',
         ),
+        (False, {}, dict(memory_weight=1.0), 'add --conditional'),
     ],
 )
-def test_what_hindsight_cannot_do_is_refused(
+def test_what_lessons_cannot_do_is_refused(
     tmp_path, conditional, run, learner, words
 ):
   experiment = tiny.experiment(
@@ -114,6 +141,13 @@ def test_what_hindsight_cannot_do_is_refused(
   )
   with pytest.raises(ValueError, match=words):
     training.train(experiment)
+
+
+def test_dreams_of_a_memory_need_one(tmp_path):
+  experiment = tiny.scene_experiment(tmp_path / 'run', learner=DREAMS)
+  config = training.LessonConfig(dream_prior='memory')
+  with pytest.raises(ValueError, match='add --memory_weight'):
+    training.train(experiment.replace(lessons=config))
 
 
 def test_a_disturbance_is_a_share():
