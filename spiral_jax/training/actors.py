@@ -102,20 +102,27 @@ def make_lessons(
     )
     made['memory'] = _make_lessons(experiment, wake, run.seed * 1000 + 997)
   if learner.dreams_weight:
-    source: lessons.Source = lambda rng, count, params: (
-        experiment.sample_programs(rng, count),
-        None,
-    )
-    if config.dream_prior == 'memory':
-      assert remembered is not None
-      source = memory.make_variations(
-          remembered,
-          environment.action_spec(),
-          config.variation,
-          experiment.sample_programs,
-      )
+    source = _dream_source(experiment, remembered)
     made['dreams'] = _make_lessons(experiment, source, run.seed * 1000 + 998)
   return made
+
+
+def _dream_source(
+    experiment: experiment_lib.Experiment, remembered: memory.Memory | None
+) -> lessons.Source:
+  """Returns the programs that are dreamed of."""
+  if experiment.lessons.dream_prior == 'memory':
+    assert remembered is not None
+    return memory.make_variations(
+        remembered,
+        experiment.environment.action_spec(),
+        experiment.lessons.variation,
+        experiment.sample_programs,
+    )
+  return lambda rng, count, params: (
+      experiment.sample_programs(rng, count),
+      None,
+  )
 
 
 def _make_lessons(
