@@ -42,6 +42,7 @@ LAYERS = (
     ),
     Layer('spiral_jax.networks', ('spiral_jax.agents', 'spiral_jax.driver')),
     Layer('spiral_jax.agents', ('spiral_jax.driver', 'spiral_jax.training')),
+    Layer('spiral_jax.search', ('spiral_jax.driver', 'spiral_jax.training')),
     Layer('spiral_jax.driver', ('flax', 'optax', 'rlax')),
 )
 

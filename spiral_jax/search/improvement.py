@@ -1,0 +1,219 @@
+"""Improvement of programs by proposals, of which the best is kept.
+
+Axes: N images, K proposals an image, T commands, H height, W width, C channels.
+"""
+
+from collections.abc import Callable, Iterator
+import time
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from spiral_jax.search import executor as executor_lib
+from spiral_jax.search import proposals as proposals_lib
+from spiral_jax.search import scores as scores_lib
+
+
+class Found(NamedTuple):
+  """Programs that a search found."""
+
+  programs: dict[str, np.ndarray]  # int32 [T, N] a part.
+  scores: np.ndarray  # float64 [N].
+  canvases: np.ndarray  # uint8 [N, H, W, C], results of the programs.
+  num_renderings: np.ndarray  # int64 [N], programs run for each image.
+
+
+def improve(
+    environment: executor_lib.Environment,
+    programs: proposals_lib.Programs,
+    targets: np.ndarray,
+    *,
+    key: jax.Array,
+    seconds: float | None = None,
+    rounds: int | None = None,
+    num_proposals: int = 16,
+    score: scores_lib.Score = scores_lib.negative_l2,
+    propose: proposals_lib.Propose | None = None,
+    on_round: Callable[[Found], None] | None = None,
+) -> Found:
+  """Improves a program for each target.
+
+  A round runs K changed programs for each image, and keeps the best of them
+  unless the image's program was better. So no program gets worse. Images are
+  taken in groups, as many at once as the environment has canvases for.
+
+  Args:
+    environment: environment of uint8 canvases, as
+      `task.make_batch(settings, count, num_threads)`; `canvases_needed` says
+      how many an image takes. It must be reset afterwards.
+    programs: programs to begin with, int `[T, N]` a part.
+    targets: uint8 `[N, H, W, C]`.
+    key: consumed. With `rounds`, the result depends on it alone, and not on the
+      number of threads.
+    seconds: time to search, in all divided by the number of images.
+    rounds: number of rounds; either this or `seconds`.
+    num_proposals: number of proposals an image in a round, K.
+    score: (canvases, targets), uint8 `[M, H, W, C]` each, to scores `[M]`.
+    propose: proposals; None means `make_proposals` of the action spec.
+    on_round: called after each round with what the group has found so far.
+
+  Returns:
+    Programs, with scores that are those of `programs` or higher.
+
+  Raises:
+    ValueError: if neither or both of `seconds` and `rounds` are given, the
+      environment has too few canvases for one image, or shapes do not fit.
+  """
+  if (seconds is None) == (rounds is None):
+    raise ValueError(
+        f'seconds is {seconds} and rounds {rounds}; give one of the two'
+    )
+  spec = environment.action_spec()
+  programs = check_programs(programs, spec, len(targets))
+  propose = propose or proposals_lib.make_proposals(spec)
+  length = len(next(iter(programs.values())))
+  found = []
+  for index, group in enumerate(
+      groups(environment, len(targets), length, num_proposals)
+  ):
+    size = group.stop - group.start
+    rng = make_rng(jax.random.fold_in(key, index))
+    found.append(
+        _improve_group(
+            executor_lib.make_executor(
+                environment, size, length, num_proposals
+            ),
+            {name: values[:, group] for name, values in programs.items()},
+            targets[group],
+            rng=rng,
+            seconds=None if seconds is None else seconds * size,
+            rounds=rounds,
+            score=score,
+            propose=propose,
+            on_round=on_round,
+        )
+    )
+  return Found(
+      {
+          name: np.concatenate([f.programs[name] for f in found], axis=1)
+          for name in programs
+      },
+      *(np.concatenate([f[i] for f in found]) for i in range(1, 4)),
+  )
+
+
+def groups(
+    environment: executor_lib.Environment,
+    num_images: int,
+    length: int,
+    num_proposals: int,
+) -> Iterator[slice]:
+  """Yields slices of images, each as large as the environment allows.
+
+  Raises:
+    ValueError: if there are too few canvases for one image, or no images.
+  """
+  if num_images < 1 or num_proposals < 1:
+    raise ValueError(
+        f'there are {num_images} images, with {num_proposals} proposals each;'
+        ' both must be 1 or more'
+    )
+  needed = executor_lib.canvases_needed(environment, length, num_proposals)
+  most = environment.count // needed
+  if not most:
+    raise ValueError(
+        f'the environment has {environment.count} canvases; one image with'
+        f' {num_proposals} proposals takes {needed}'
+    )
+  for first in range(0, num_images, most):
+    yield slice(first, min(first + most, num_images))
+
+
+def check_programs(
+    programs: proposals_lib.Programs, spec: Any, num_images: int
+) -> dict[str, np.ndarray]:
+  """Returns programs as int32 arrays `[T, N]`, in the order of the spec.
+
+  Raises:
+    ValueError: if a part is missing or unknown, or of another shape.
+  """
+  if set(programs) != set(spec):
+    raise ValueError(
+        f'programs have the parts {", ".join(programs)}; the environment has'
+        f' {", ".join(spec)}'
+    )
+  checked = {name: np.asarray(programs[name], np.int32) for name in spec}
+  shapes = {name: values.shape for name, values in checked.items()}
+  first = next(iter(shapes.values()))
+  if len(set(shapes.values())) > 1 or len(first) != 2 or not first[0]:
+    raise ValueError(f'programs have shapes {shapes}, must be [T, N] for all')
+  if first[1] != num_images:
+    raise ValueError(
+        f'there are {first[1]} programs for {num_images} targets; give one each'
+    )
+  return checked
+
+
+def make_rng(key: jax.Array) -> np.random.Generator:
+  """Returns NumPy's generator for a key, which is consumed."""
+  return np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
+
+
+def _improve_group(
+    executor: executor_lib.Executor,
+    programs: dict[str, np.ndarray],
+    targets: np.ndarray,
+    *,
+    rng: np.random.Generator,
+    seconds: float | None,
+    rounds: int | None,
+    score: scores_lib.Score,
+    propose: proposals_lib.Propose,
+    on_round: Callable[[Found], None] | None,
+) -> Found:
+  end = time.perf_counter() + (0.0 if seconds is None else seconds)
+  num_images, num_proposals = len(targets), executor.num_proposals
+  length = len(next(iter(programs.values())))
+  images = np.arange(num_images)
+  repeated = np.repeat(targets, num_proposals, axis=0)
+  programs = {name: values.copy() for name, values in programs.items()}
+  canvases = executor.start(programs).copy()
+  scores = np.array(score(canvases, targets), np.float64)
+  num_rounds = 0
+  while (
+      num_rounds < rounds if rounds is not None else time.perf_counter() < end
+  ):
+    proposals = propose(
+        {k: np.repeat(v, num_proposals, axis=1) for k, v in programs.items()},
+        rng,
+    )
+    shape = num_images, num_proposals
+    start = proposals.start.reshape(shape)
+    proposed = {
+        name: values.reshape(length, *shape)
+        for name, values in proposals.programs.items()
+    }
+    drawn = executor.run(proposed, start)
+    new_scores = np.asarray(
+        score(drawn.reshape(-1, *drawn.shape[2:]), repeated)
+    ).reshape(shape)
+    new_scores = np.where(start < length, new_scores, -np.inf)
+    best = new_scores.argmax(axis=1)
+    # Equals are taken too: so programs wander where nothing shows, until a
+    # change becomes visible.
+    is_kept = new_scores[images, best] >= scores
+    for name, values in programs.items():
+      values[:, is_kept] = proposed[name][:, images, best][:, is_kept]
+    canvases[is_kept] = drawn[images, best][is_kept]
+    scores = np.where(is_kept, new_scores[images, best], scores)
+    executor.accept(programs, np.where(is_kept, start[images, best], length))
+    num_rounds += 1
+    if on_round is not None:
+      on_round(_found(programs, scores, canvases, 1 + num_rounds * shape[1]))
+  return _found(programs, scores, canvases, 1 + num_rounds * num_proposals)
+
+
+def _found(programs, scores, canvases, num_renderings) -> Found:
+  counts = np.full(len(scores), num_renderings)
+  return Found(programs, scores, canvases, counts)

@@ -1,0 +1,274 @@
+"""Proposals: programs changed a little, from the action spec alone.
+
+Every move is symmetric: it leads back with the probability with which it leads
+there, but for the factor that `Proposals.log_ratio` states. So mixtures of them
+serve Metropolis-Hastings as they serve any other search.
+
+Axes: T commands, M programs.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from spiral_jax import types
+
+# int32 `[T, M]` for each part of a command.
+Programs = Mapping[str, np.ndarray]
+
+
+class Proposals(NamedTuple):
+  """Changed programs."""
+
+  programs: dict[str, np.ndarray]  # int32 [T, M] a part.
+  # int [M], first command that may have changed; T where none has.
+  start: np.ndarray
+  # [M], log of the probability of proposing the way back, less that of the way
+  # there: Hastings' correction.
+  log_ratio: np.ndarray
+
+
+class Propose(Protocol):
+  """Proposes a change of each program."""
+
+  def __call__(self, programs: Programs, rng: np.random.Generator) -> Proposals:
+    """Returns changed copies of programs `[T, M]`.
+
+    Args:
+      programs: int32 `[T, M]` a part; stays as it is.
+      rng: source of all random numbers.
+    """
+
+
+@dataclasses.dataclass(frozen=True)
+class Moves:
+  """Weights of the ways to change a program; they need not add up to 1.
+
+  Attributes:
+    step: one part of a command moves a little.
+    steps: several parts of a command move a little.
+    fresh: one part of a command takes any value.
+    command: a command is replaced by any other.
+    order: a command is taken out and put in elsewhere.
+    shift: a command is taken out and those after it move up, or any command is
+      put in and those after it move back; one at the end is new or lost.
+    reach: largest step, in values, or in rows and columns of a location.
+  """
+
+  step: float = 0.4
+  steps: float = 0.35
+  fresh: float = 0.15
+  command: float = 0.02
+  order: float = 0.05
+  shift: float = 0.03
+  reach: int = 2
+
+  def weights(self) -> dict[str, float]:
+    """Returns the weights by name."""
+    return {
+        field.name: getattr(self, field.name)
+        for field in dataclasses.fields(self)
+        if field.name != 'reach'
+    }
+
+
+def make_proposals(
+    action_spec: types.ActionSpec, moves: Moves = Moves()
+) -> Propose:
+  """Returns proposals for programs of such commands.
+
+  A step out of a part's range leaves it where it was; one of two values becomes
+  the other. Only parts that have a
+  meaning are chosen, except by `command` and `shift`, which draw whole ones.
+
+  Args:
+    action_spec: the parts of a command.
+    moves: weights of the ways to change a program.
+
+  Raises:
+    ValueError: if a weight is negative, all are 0, or `reach` is below 1.
+  """
+  weights = np.array(list(moves.weights().values()))
+  if not (weights >= 0).all() or not weights.sum() > 0 or moves.reach < 1:
+    raise ValueError(
+        f'{moves}: weights must be 0 or more, one of them above 0, and reach 1'
+        ' or more'
+    )
+  spec = dict(action_spec)
+  ways = {
+      'step': _step,
+      'steps': _steps,
+      'fresh': _fresh,
+      'command': _command,
+      'order': _order,
+      'shift': _shift,
+  }
+
+  def propose(programs: Programs, rng: np.random.Generator) -> Proposals:
+    changed = {name: np.array(values) for name, values in programs.items()}
+    length, count = next(iter(changed.values())).shape
+    log_ratio = np.zeros(count)
+    way = rng.choice(len(weights), size=count, p=weights / weights.sum())
+    for index, name in enumerate(moves.weights()):
+      which = np.flatnonzero(way == index)
+      if len(which):
+        log_ratio[which] = ways[name](spec, changed, which, rng, moves.reach)
+    return Proposals(changed, first_change(programs, changed), log_ratio)
+
+  return propose
+
+
+def first_change(programs: Programs, changed: Programs) -> np.ndarray:
+  """Returns the first commands that differ, int `[M]`; T where none does.
+
+  Args:
+    programs: programs `[T, M]`.
+    changed: the same ones, changed.
+  """
+  differs = np.logical_or.reduce(
+      [changed[name] != values for name, values in programs.items()]
+  )
+  return np.where(differs.any(0), differs.argmax(0), len(differs))
+
+
+def are_active(
+    action_spec: types.ActionSpec, commands: Mapping[str, np.ndarray]
+) -> np.ndarray:
+  """Returns which parts of commands have a meaning, bool `[P, ...]`.
+
+  Args:
+    action_spec: the P parts of a command.
+    commands: int `[...]` for each part.
+  """
+  found = []
+  for name, part in action_spec.items():
+    governor = types.active_if(part)
+    if governor is None:
+      found.append(np.ones(commands[name].shape, bool))
+    else:
+      found.append(np.isin(commands[governor[0]], governor[1]))
+  return np.stack(found)
+
+
+# Each of the following changes `programs` in place, of which it treats those
+# with the indices `which`, int `[m]`, and returns log ratios `[m]`, or 0.
+
+
+def _step(spec, programs, which, rng, reach):
+  time, part, before = _choose(spec, programs, which, rng)
+  for index, (name, values) in enumerate(programs.items()):
+    here = np.flatnonzero(part == index)
+    at = time[here], which[here]
+    values[at] = _moved(spec[name], values[at], rng, reach)
+  return _ratio(spec, programs, which, time, before)
+
+
+def _steps(spec, programs, which, rng, reach):
+  time = rng.integers(_length(programs), size=len(which))
+  active = are_active(spec, _at(programs, time, which))
+  for index, (name, values) in enumerate(programs.items()):
+    is_moved = active[index] & (rng.random(len(which)) < 0.5)
+    # A governor decides which parts may move, so it stays.
+    is_moved &= name not in _governors(spec)
+    at = time[is_moved], which[is_moved]
+    values[at] = _moved(spec[name], values[at], rng, reach)
+  return 0.0
+
+
+def _fresh(spec, programs, which, rng, reach):
+  del reach
+  time, part, before = _choose(spec, programs, which, rng)
+  for index, (name, values) in enumerate(programs.items()):
+    here = np.flatnonzero(part == index)
+    at = time[here], which[here]
+    values[at] = rng.integers(spec[name].num_values, size=len(here))
+  return _ratio(spec, programs, which, time, before)
+
+
+def _command(spec, programs, which, rng, reach):
+  del reach
+  time = rng.integers(_length(programs), size=len(which))
+  for name, values in programs.items():
+    values[time, which] = rng.integers(spec[name].num_values, size=len(which))
+  return 0.0
+
+
+def _order(spec, programs, which, rng, reach):
+  del spec, reach
+  length = _length(programs)
+  source, target = rng.integers(length, size=(2, len(which)))
+  order = np.arange(length)[:, np.newaxis] + np.zeros(len(which), int)
+  up = (order >= source) & (order < target)
+  back = (order > target) & (order <= source)
+  order = np.where(order == target, source, order + up - back)
+  for values in programs.values():
+    values[:, which] = np.take_along_axis(values[:, which], order, axis=0)
+  return 0.0
+
+
+def _shift(spec, programs, which, rng, reach):
+  del reach
+  length = _length(programs)
+  time = rng.integers(length, size=len(which))
+  takes_out = rng.random(len(which)) < 0.5
+  order = np.arange(length)[:, np.newaxis]
+  order = np.where(takes_out, order + (order >= time), order - (order > time))
+  place = np.where(takes_out, length - 1, time)
+  for name, values in programs.items():
+    values[:, which] = np.take_along_axis(
+        values[:, which], np.minimum(order, length - 1), axis=0
+    )
+    values[place, which] = rng.integers(spec[name].num_values, size=len(which))
+  return 0.0
+
+
+def _length(programs: Programs) -> int:
+  return len(next(iter(programs.values())))
+
+
+def _at(programs, time, which) -> dict[str, np.ndarray]:
+  return {name: values[time, which] for name, values in programs.items()}
+
+
+def _governors(spec: types.ActionSpec) -> set[str]:
+  found = [types.active_if(part) for part in spec.values()]
+  return {governor[0] for governor in found if governor is not None}
+
+
+def _choose(spec, programs, which, rng):
+  """Returns times, indices of active parts, and how many are active, `[m]`."""
+  time = rng.integers(_length(programs), size=len(which))
+  active = are_active(spec, _at(programs, time, which))
+  order = np.where(active, rng.random(active.shape), -1.0)
+  return time, order.argmax(axis=0), active.sum(axis=0)
+
+
+def _ratio(spec, programs, which, time, before) -> np.ndarray:
+  """Returns the log ratio of the chances that a part was chosen, `[m]`."""
+  after = are_active(spec, _at(programs, time, which)).sum(axis=0)
+  return np.log(before) - np.log(after)
+
+
+def _moved(part, values, rng, reach) -> np.ndarray:
+  """Returns values after a step, or as they were where it leads out."""
+  count = len(values)
+  grid_shape = types.grid_shape(part)
+  if part.num_values == 2:
+    return 1 - values
+  if grid_shape is None:
+    step = rng.integers(1, reach + 1, size=count)
+    moved = values + np.where(rng.random(count) < 0.5, step, -step)
+    is_inside = (moved >= 0) & (moved < part.num_values)
+    return np.where(is_inside, moved, values)
+  height, width = grid_shape
+  # All steps of a square but the one that leads nowhere.
+  side = 2 * reach + 1
+  step = rng.integers(side * side - 1, size=count)
+  step += step >= side * side // 2
+  down, right = np.divmod(step, side)
+  y, x = np.divmod(values, width)
+  y, x = y + down - reach, x + right - reach
+  is_inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+  return np.where(is_inside, y * width + x, values)

@@ -1,0 +1,164 @@
+"""Improvement of programs: it finds the best, loses nothing, and repeats."""
+
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from environments import painting
+from spiral_jax import search
+from tests.search import toys
+
+T = 4
+
+
+def problem(num_images, seed=0):
+  """Returns targets that programs of T squares make, and other programs."""
+  spec = toys.make_environment(1).action_spec()
+  targets = toys.run(toys.random_programs(spec, T, num_images, seed))
+  return targets, toys.random_programs(spec, T, num_images, seed + 100)
+
+
+def improve(targets, programs, *, count=1000, can_copy=True, seed=0, **options):
+  environment = toys.make_environment(count, T, can_copy=can_copy)
+  return search.improve(
+      environment, programs, targets, key=jax.random.key(seed), **options
+  )
+
+
+def test_programs_are_found():
+  targets, programs = problem(40)
+  found = improve(targets, programs, rounds=60)
+  np.testing.assert_array_equal(found.scores, 0.0)
+  np.testing.assert_array_equal(found.canvases, targets)
+  np.testing.assert_array_equal(toys.run(found.programs), targets)
+
+
+@pytest.mark.parametrize('rounds', [0, 1, 5])
+def test_no_program_gets_worse_and_what_is_returned_belongs_together(rounds):
+  targets, programs = problem(30)
+  before = search.negative_l2(toys.run(programs), targets)
+  found = improve(targets, programs, rounds=rounds)
+  canvases = toys.run(found.programs)
+  np.testing.assert_array_equal(found.canvases, canvases)
+  np.testing.assert_array_equal(
+      found.scores, search.negative_l2(canvases, targets)
+  )
+  assert (found.scores >= before).all()
+  assert (found.scores > before).any() == bool(rounds)
+  np.testing.assert_array_equal(found.num_renderings, 1 + 16 * rounds)
+
+
+def test_copies_and_the_size_of_the_environment_change_nothing():
+  targets, programs = problem(6)
+  options = dict(rounds=5, num_proposals=3)
+  first = improve(targets, programs, count=6 * (3 + T), **options)
+  for count, can_copy in ((100, True), (6 * 3, False)):
+    other = improve(
+        targets, programs, count=count, can_copy=can_copy, **options
+    )
+    jax.tree.map(np.testing.assert_array_equal, first, other)
+
+
+def test_the_key_decides():
+  targets, programs = problem(6)
+  first, again, other = (
+      improve(targets, programs, rounds=2, seed=seed) for seed in (0, 0, 1)
+  )
+  jax.tree.map(np.testing.assert_array_equal, first, again)
+  assert any(
+      (values != other.programs[name]).any()
+      for name, values in first.programs.items()
+  )
+
+
+def test_images_are_taken_in_groups():
+  targets, programs = problem(7)
+  groups = []
+  found = improve(
+      targets,
+      programs,
+      count=3 * (16 + T) + 5,
+      rounds=60,
+      on_round=lambda found: groups.append(len(found.scores)),
+  )
+  assert groups == [3] * 60 + [3] * 60 + [1] * 60
+  np.testing.assert_array_equal(found.canvases, targets)
+
+
+def test_the_score_is_the_callers():
+  targets, programs = problem(10)
+
+  def ink(canvases, targets):
+    assert canvases.shape == targets.shape and canvases.dtype == np.uint8
+    return -canvases.mean((1, 2, 3))
+
+  found = improve(targets, programs, rounds=60, score=ink)
+  assert not found.canvases.any()
+  np.testing.assert_array_equal(found.scores, 0.0)
+
+
+def test_threads_do_not_matter():
+  settings = painting.PaintingSettings(episode_length=3, grid_size=16)
+  targets = np.full((2, 64, 64, 1), 200, np.uint8)
+  results = []
+  for num_threads in (1, 3):
+    environment = painting.TASK.make_batch(settings, 40, num_threads)
+    programs = search.random_programs(
+        environment.action_spec(), 3, 2, key=jax.random.key(0)
+    )
+    results.append(
+        search.improve(
+            environment, programs, targets, key=jax.random.key(1), rounds=5
+        )
+    )
+  jax.tree.map(np.testing.assert_array_equal, *results)
+
+
+def test_seconds_are_of_an_image():
+  targets, programs = problem(4)
+  start = time.perf_counter()
+  found = improve(
+      targets, programs, seconds=0.1, count=2 * (16 + T), num_proposals=16
+  )
+  seconds = time.perf_counter() - start
+  assert 0.4 <= seconds < 2.0
+  assert found.num_renderings.min() > 1
+
+
+def test_proposals_are_the_callers():
+  targets, programs = problem(4)
+
+  def stay(programs, rng):
+    del rng
+    count = programs['shade'].shape[1]
+    return search.Proposals(dict(programs), np.full(count, T), np.zeros(count))
+
+  found = improve(targets, programs, rounds=3, propose=stay)
+  jax.tree.map(np.testing.assert_array_equal, found.programs, programs)
+
+
+@pytest.mark.parametrize(
+    'change, words',
+    [
+        (dict(seconds=1.0), 'one of the two'),
+        (dict(rounds=None), 'one of the two'),
+        (dict(count=19), 'takes 20'),
+        (dict(num_proposals=0), '1 or more'),
+        (dict(programs={'shade': np.zeros((T, 3), int)}), 'parts'),
+        (dict(targets=np.zeros((2, 16, 16, 1), np.uint8)), 'one each'),
+    ],
+)
+def test_bad_arguments_are_refused(change, words):
+  targets, programs = problem(3)
+  arguments = dict(targets=targets, programs=programs, rounds=1) | change
+  with pytest.raises(ValueError, match=words):
+    improve(**arguments)
+
+
+def test_programs_of_different_lengths_are_refused():
+  targets, programs = problem(3)
+  programs['shade'] = programs['shade'][1:]
+  with pytest.raises(ValueError, match='for all'):
+    improve(targets, programs, rounds=1)
