@@ -11,6 +11,10 @@ or on pictures of another origin than those it was trained on:
 or with weights that come with the package:
 
   python experiments/evaluate.py --weights=portraits --out_dir=out
+
+or what a second of search makes of each of an agent's drawings:
+
+  python experiments/evaluate.py --weights=digits --count=50 --search_seconds=1
 """
 
 from collections.abc import Sequence
@@ -56,6 +60,13 @@ _COUNT = flags.DEFINE_integer(
 _STEP = flags.DEFINE_integer(
     'step', None, 'step of the checkpoint; by default the latest'
 )
+_SEARCH_SECONDS = flags.DEFINE_float(
+    'search_seconds',
+    0.0,
+    'seconds of search for the program of each image, which begins with the '
+    'best of 16 samples of the agent; 0 means none',
+    lower_bound=0.0,
+)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -65,6 +76,7 @@ def main(argv: Sequence[str]) -> None:
       'dataset': _DATASET.value,
       'data_dir': _DATA_DIR.value,
       'count': _COUNT.value,
+      'search_seconds': _SEARCH_SECONDS.value,
   }
   if bool(_RUN_DIR.value) == bool(_WEIGHTS.value):
     raise ValueError(

@@ -40,8 +40,10 @@ def improve(
   """Improves a program for each target.
 
   A round runs K changed programs for each image, and keeps the best of them
-  unless the image's program was better. So no program gets worse. Images are
-  taken in groups, as many at once as the environment has canvases for.
+  unless the image's program was better. So no program gets worse. Of equal
+  ones, those with fewer parts that have a meaning are better: what nobody sees
+  goes. Images are taken in groups, as many at once as the environment has
+  canvases for.
 
   Args:
     environment: environment of uint8 canvases, as
@@ -91,6 +93,9 @@ def improve(
             rounds=rounds,
             score=score,
             propose=propose,
+            sizes_of=lambda programs: proposals_lib.are_active(
+                spec, programs
+            ).sum(axis=(0, 1)),
             on_round=on_round,
         )
     )
@@ -170,6 +175,7 @@ def _improve_group(
     rounds: int | None,
     score: scores_lib.Score,
     propose: proposals_lib.Propose,
+    sizes_of: Callable[[proposals_lib.Programs], np.ndarray],
     on_round: Callable[[Found], None] | None,
 ) -> Found:
   end = time.perf_counter() + (0.0 if seconds is None else seconds)
@@ -180,6 +186,7 @@ def _improve_group(
   programs = {name: values.copy() for name, values in programs.items()}
   canvases = executor.start(programs).copy()
   scores = np.array(score(canvases, targets), np.float64)
+  sizes = sizes_of(programs)
   num_rounds = 0
   while (
       num_rounds < rounds if rounds is not None else time.perf_counter() < end
@@ -199,14 +206,19 @@ def _improve_group(
         score(drawn.reshape(-1, *drawn.shape[2:]), repeated)
     ).reshape(shape)
     new_scores = np.where(start < length, new_scores, -np.inf)
-    best = new_scores.argmax(axis=1)
+    new_sizes = sizes_of(proposed)
+    best = np.lexsort((new_sizes, -new_scores), axis=1)[:, 0]
+    new_score, new_size = new_scores[images, best], new_sizes[images, best]
     # Equals are taken too: so programs wander where nothing shows, until a
     # change becomes visible.
-    is_kept = new_scores[images, best] >= scores
+    is_kept = (new_score > scores) | (
+        (new_score == scores) & (new_size <= sizes)
+    )
     for name, values in programs.items():
       values[:, is_kept] = proposed[name][:, images, best][:, is_kept]
     canvases[is_kept] = drawn[images, best][is_kept]
-    scores = np.where(is_kept, new_scores[images, best], scores)
+    scores = np.where(is_kept, new_score, scores)
+    sizes = np.where(is_kept, new_size, sizes)
     executor.accept(programs, np.where(is_kept, start[images, best], length))
     num_rounds += 1
     if on_round is not None:

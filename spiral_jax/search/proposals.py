@@ -19,6 +19,10 @@ from spiral_jax import types
 Programs = Mapping[str, np.ndarray]
 
 
+# Share of the parts that `steps` gives any value.
+_FRESH = 0.5
+
+
 class Proposals(NamedTuple):
   """Changed programs."""
 
@@ -48,7 +52,7 @@ class Moves:
 
   Attributes:
     step: one part of a command moves a little.
-    steps: several parts of a command move a little.
+    steps: two or three parts of a command move a little, or take any value.
     fresh: one part of a command takes any value.
     command: a command is replaced by any other.
     order: a command is taken out and put in elsewhere.
@@ -57,8 +61,8 @@ class Moves:
     reach: largest step, in values, or in rows and columns of a location.
   """
 
-  step: float = 0.4
-  steps: float = 0.35
+  step: float = 0.25
+  steps: float = 0.5
   fresh: float = 0.15
   command: float = 0.02
   order: float = 0.05
@@ -157,34 +161,42 @@ def are_active(
 
 
 def _step(spec, programs, which, rng, reach):
-  time, part, before = _choose(spec, programs, which, rng)
+  time, part, before = _pick(_active(spec, programs, which), rng)
   for index, (name, values) in enumerate(programs.items()):
     here = np.flatnonzero(part == index)
     at = time[here], which[here]
     values[at] = _moved(spec[name], values[at], rng, reach)
-  return _ratio(spec, programs, which, time, before)
+  return _ratio(spec, programs, which, before)
 
 
 def _steps(spec, programs, which, rng, reach):
-  time = rng.integers(_length(programs), size=len(which))
-  active = are_active(spec, _at(programs, time, which))
+  # Parts that decide which others have a meaning stay, and so does the choice.
+  active = _active(spec, programs, which)
+  governors = _governors(spec)
+  active &= np.array([name not in governors for name in spec])[:, None, None]
+  time, _, count = _pick(active, rng)
+  active = active[:, time, np.arange(len(which))]
+  # Two parts of the command, or three.
+  rank = _order_of(np.where(active, rng.random(active.shape), 2.0))
+  is_moved = active & (rank < rng.choice([2, 2, 3], size=len(which)))
+  is_moved &= count > 0
   for index, (name, values) in enumerate(programs.items()):
-    is_moved = active[index] & (rng.random(len(which)) < 0.5)
-    # A governor decides which parts may move, so it stays.
-    is_moved &= name not in _governors(spec)
-    at = time[is_moved], which[is_moved]
-    values[at] = _moved(spec[name], values[at], rng, reach)
+    at = time[is_moved[index]], which[is_moved[index]]
+    moved = _moved(spec[name], values[at], rng, reach)
+    fresh = rng.integers(spec[name].num_values, size=len(moved))
+    is_fresh = rng.random(len(moved)) < _FRESH
+    values[at] = np.where(is_fresh, fresh, moved)
   return 0.0
 
 
 def _fresh(spec, programs, which, rng, reach):
   del reach
-  time, part, before = _choose(spec, programs, which, rng)
+  time, part, before = _pick(_active(spec, programs, which), rng)
   for index, (name, values) in enumerate(programs.items()):
     here = np.flatnonzero(part == index)
     at = time[here], which[here]
     values[at] = rng.integers(spec[name].num_values, size=len(here))
-  return _ratio(spec, programs, which, time, before)
+  return _ratio(spec, programs, which, before)
 
 
 def _command(spec, programs, which, rng, reach):
@@ -228,47 +240,59 @@ def _length(programs: Programs) -> int:
   return len(next(iter(programs.values())))
 
 
-def _at(programs, time, which) -> dict[str, np.ndarray]:
-  return {name: values[time, which] for name, values in programs.items()}
-
-
 def _governors(spec: types.ActionSpec) -> set[str]:
   found = [types.active_if(part) for part in spec.values()]
   return {governor[0] for governor in found if governor is not None}
 
 
-def _choose(spec, programs, which, rng):
-  """Returns times, indices of active parts, and how many are active, `[m]`."""
-  time = rng.integers(_length(programs), size=len(which))
-  active = are_active(spec, _at(programs, time, which))
-  order = np.where(active, rng.random(active.shape), -1.0)
-  return time, order.argmax(axis=0), active.sum(axis=0)
+def _active(spec, programs, which) -> np.ndarray:
+  """Returns which parts have a meaning, bool `[P, T, m]`."""
+  return are_active(
+      spec, {name: values[:, which] for name, values in programs.items()}
+  )
 
 
-def _ratio(spec, programs, which, time, before) -> np.ndarray:
+def _pick(active, rng):
+  """Returns times and indices of active parts, and their numbers, `[m]`."""
+  length, count = active.shape[1:]
+  chances = np.where(active, rng.random(active.shape), -1.0)
+  part, time = np.divmod(chances.reshape(-1, count).argmax(axis=0), length)
+  return time, part, active.sum(axis=(0, 1))
+
+
+def _order_of(values) -> np.ndarray:
+  """Returns the rank of each value along the first axis, from 0."""
+  return values.argsort(axis=0).argsort(axis=0)
+
+
+def _ratio(spec, programs, which, before) -> np.ndarray:
   """Returns the log ratio of the chances that a part was chosen, `[m]`."""
-  after = are_active(spec, _at(programs, time, which)).sum(axis=0)
+  after = _active(spec, programs, which).sum(axis=(0, 1))
   return np.log(before) - np.log(after)
 
 
 def _moved(part, values, rng, reach) -> np.ndarray:
-  """Returns values after a step, or as they were where it leads out."""
-  count = len(values)
-  grid_shape = types.grid_shape(part)
+  """Returns values after a step, or as they were where it leads out.
+
+  Half of the steps are shortest ones.
+  """
   if part.num_values == 2:
     return 1 - values
+  count = len(values)
+  grid_shape = types.grid_shape(part)
+  far = np.where(rng.random(count) < 0.5, 1, reach)
   if grid_shape is None:
-    step = rng.integers(1, reach + 1, size=count)
+    step = rng.integers(1, far + 1)
     moved = values + np.where(rng.random(count) < 0.5, step, -step)
     is_inside = (moved >= 0) & (moved < part.num_values)
     return np.where(is_inside, moved, values)
   height, width = grid_shape
   # All steps of a square but the one that leads nowhere.
-  side = 2 * reach + 1
-  step = rng.integers(side * side - 1, size=count)
+  side = 2 * far + 1
+  step = rng.integers(side * side - 1)
   step += step >= side * side // 2
   down, right = np.divmod(step, side)
   y, x = np.divmod(values, width)
-  y, x = y + down - reach, x + right - reach
+  y, x = y + down - far, x + right - far
   is_inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
   return np.where(is_inside, y * width + x, values)

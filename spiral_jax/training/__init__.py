@@ -28,6 +28,7 @@ from spiral_jax.training.experiment import Experiment
 from spiral_jax.training.experiment import LessonConfig
 from spiral_jax.training.experiment import RunConfig
 from spiral_jax.training.flags import define_flags
+from spiral_jax.training.program_search import find_programs
 from spiral_jax.training.runner import train
 from spiral_jax.training.task import Task
 from spiral_jax.training.task import find_task
@@ -53,6 +54,7 @@ __all__ = [
     'episodes',
     'evaluate',
     'evaluate_agent',
+    'find_programs',
     'find_task',
     'make_parts',
     'make_score',

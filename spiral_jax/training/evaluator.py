@@ -3,6 +3,8 @@
 Axes: N images, T time (commands), B batch, H height, W width, C channels.
 """
 
+from collections.abc import Iterable
+import itertools
 import json
 import os
 import pathlib
@@ -20,6 +22,7 @@ from spiral_jax import files
 from spiral_jax.training import digit_metrics as digit_metrics_lib
 from spiral_jax.training import out_dir as out_dir_lib
 from spiral_jax.training import plots
+from spiral_jax.training import program_search
 from spiral_jax.training import task as task_lib
 from spiral_jax.training import trained_agent as trained_agent_lib
 
@@ -44,6 +47,7 @@ def evaluate(
     count: int = 1000,
     step: int | None = None,
     task: 'str | task_lib.Task | None' = None,
+    search_seconds: float = 0.0,
 ) -> dict[str, Any]:
   """Evaluates a checkpoint; writes `evaluation.json` and pictures next to it.
 
@@ -57,6 +61,8 @@ def evaluate(
       spaced; 0 for all images of the test split.
     step: step of the checkpoint; None means the latest.
     task: the run's task, where it is not in the module that was saved.
+    search_seconds: seconds of search for each image's program, which begins
+      with the best of 16 samples of the agent; 0 means none.
 
   Returns:
     Figures by name.
@@ -68,7 +74,12 @@ def evaluate(
   trained = trained_agent_lib.restore(run_dir, step, task=task)
   out_dir = run_dir / dataset
   figures = evaluate_agent(
-      trained, out_dir, dataset=dataset, data_dir=data_dir, count=count
+      trained,
+      out_dir,
+      dataset=dataset,
+      data_dir=data_dir,
+      count=count,
+      search_seconds=search_seconds,
   )
   made = []
   for name in ('curves.png', 'progress.png'):
@@ -96,6 +107,7 @@ def evaluate_agent(
     dataset: str = '',
     data_dir: str = '',
     count: int = 1000,
+    search_seconds: float = 0.0,
 ) -> dict[str, Any]:
   """Evaluates an agent; writes `evaluation.json` and pictures.
 
@@ -105,14 +117,17 @@ def evaluate_agent(
     dataset: as for `evaluate`, as are the rest.
     data_dir: folder of the data set.
     count: number of samples or reconstructions.
+    search_seconds: as for `evaluate`.
 
   Returns:
     Figures by name.
 
   Raises:
     FileNotFoundError, ValueError: if there is no data, or `out_dir` cannot be
-      written to.
+      written to; or if the agent takes no targets, and there is to be a search.
   """
+  if search_seconds:
+    trained_agent_lib.check_conditional(trained)
   trained = _with_data(trained, dataset, data_dir)
   experiment = trained.experiment
   test = experiment.load_images('test')
@@ -138,6 +153,14 @@ def evaluate_agent(
     )
   else:
     (out_dir / 'result_greedy.png').unlink(missing_ok=True)  # Of another agent.
+  (out_dir / 'result_searched.png').unlink(missing_ok=True)
+  if search_seconds:
+    searched = _search(trained, test, metrics, search_seconds)
+    figures[f'{search_seconds:g} s of search'] = searched.figures
+    plots.save(
+        plots.grid(searched.canvas, searched.targets),
+        out_dir / 'result_searched.png',
+    )
   # Figures mean something next to those of scribbles and of nothing.
   key = jax.random.key(experiment.run.seed)
   untrained = trained._replace(params=trained.agent.init(key))
@@ -160,7 +183,8 @@ def evaluate_agent(
   plots.save(plots.strokes(drawn.first.canvas), out_dir / 'strokes.png')
   console_lib.Console().print(
       f'pictures in {out_dir_lib.printable(out_dir)}: result.png (what it draws'
-      f'{"; result_greedy.png, by its likeliest choices" * is_conditional}), '
+      f'{"; result_greedy.png, by its likeliest choices" * is_conditional}'
+      f'{"; result_searched.png, after a search" * bool(search_seconds)}), '
       'strokes.png (command by command)',
       soft_wrap=True,
   )
@@ -188,6 +212,14 @@ class _Drawn(NamedTuple):
   figures: dict[str, Any]
 
 
+class _Searched(NamedTuple):
+  """Canvases of programs that a search found, and their figures."""
+
+  canvas: np.ndarray  # uint8 [N, H, W, C].
+  targets: np.ndarray  # uint8 [N, H, W, C].
+  figures: dict[str, Any]
+
+
 def _draw(
     trained: trained_agent_lib.TrainedAgent,
     count: int,
@@ -197,25 +229,76 @@ def _draw(
     greedy: bool = False,
 ) -> _Drawn:
   """Draws `count` pictures; a conditional agent's targets are `test`."""
-  task = trained.experiment.find_task()
   targets = test.images if trained.experiment.agent.conditional else None
-  first = None
-  canvases, programs = [], []
-  for trajectory in trained_agent_lib.episodes(
+  trajectories = trained_agent_lib.episodes(
       trained, count, targets, greedy=greedy
-  ):
-    first = first or trajectory
-    canvases.append(trajectory.canvas[-1])
+  )
+  first = next(trajectories)
+  episodes = (
+      (trajectory.canvas, dict(trajectory.action))
+      for trajectory in itertools.chain([first], trajectories)
+  )
+  canvas, figures = _measure(trained, episodes, count, targets, test, metrics)
+  return _Drawn(canvas, targets, first, figures)
+
+
+def _search(
+    trained: trained_agent_lib.TrainedAgent,
+    test: datasets.ImageDataset,
+    metrics: digit_metrics_lib.DigitMetrics | None,
+    seconds: float,
+) -> _Searched:
+  """Searches for programs of the images of `test`."""
+  found = program_search.find_programs(
+      trained,
+      test.images,
+      seconds=seconds,
+      seed=trained.experiment.run.seed + 1_000_003,
+  )
+  canvas, figures = _measure(
+      trained,
+      program_search.replay(trained, found.programs),
+      len(test.images),
+      test.images,
+      test,
+      metrics,
+  )
+  figures['renderings'] = float(found.num_renderings.mean())
+  return _Searched(canvas, test.images, figures)
+
+
+def _measure(
+    trained: trained_agent_lib.TrainedAgent,
+    episodes: Iterable[tuple[np.ndarray, dict[str, np.ndarray]]],
+    count: int,
+    targets: np.ndarray | None,
+    test: datasets.ImageDataset,
+    metrics: digit_metrics_lib.DigitMetrics | None,
+) -> tuple[np.ndarray, dict[str, Any]]:
+  """Returns final canvases `[count, H, W, C]` and their figures.
+
+  Args:
+    trained: the agent.
+    episodes: canvases `[T + 1, B, H, W, C]` and commands `[T, B]`, of `count`
+      episodes or more.
+    count: number of episodes that matter.
+    targets: images that they redraw, if any.
+    test: held-out images.
+    metrics: further figures, of digits.
+  """
+  task = trained.experiment.find_task()
+  blank = None
+  canvases, programs = [], []
+  for canvas, action in episodes:
+    blank = canvas[0, 0] if blank is None else blank
+    canvases.append(canvas[-1])
     if task.read_programs is not None:
-      programs.append(
-          task.read_programs(trajectory.canvas, dict(trajectory.action))
-      )
-  assert first is not None
+      programs.append(task.read_programs(canvas, action))
   canvas = np.concatenate(canvases)[:count]
   figures: dict[str, Any] = {}
   if targets is not None:
     figures |= evaluation.evaluate_reconstructions(
-        canvas, targets, blank=first.canvas[0, 0]
+        canvas, targets, blank=blank
     )._asdict()
   if metrics is not None:
     figures |= metrics(canvas, targets)
@@ -227,7 +310,7 @@ def _draw(
     figures |= task.summarize_programs(
         trained.experiment.environment, drawn, true
     )
-  return _Drawn(canvas, targets, first, figures)
+  return canvas, figures
 
 
 def _rounded(value: Any) -> Any:

@@ -35,6 +35,22 @@ def test_programs_are_found():
   np.testing.assert_array_equal(toys.run(found.programs), targets)
 
 
+def test_what_nobody_sees_goes():
+  # One square, painted four times: three commands do nothing in the end.
+  programs = {
+      'kind': np.ones((T, 5), np.int32),
+      'quarter': np.full((T, 5), 2, np.int32),
+      'shade': np.full((T, 5), 1, np.int32),
+  }
+  targets = toys.run(programs, has_kind=True)
+  environment = toys.make_environment(200, T, has_kind=True)
+  found = search.improve(
+      environment, programs, targets, key=jax.random.key(0), rounds=100
+  )
+  np.testing.assert_array_equal(found.scores, 0.0)
+  np.testing.assert_array_equal(found.programs['kind'].sum(axis=0), 1)
+
+
 @pytest.mark.parametrize('rounds', [0, 1, 5])
 def test_no_program_gets_worse_and_what_is_returned_belongs_together(rounds):
   targets, programs = problem(30)

@@ -1,0 +1,120 @@
+"""Measures search at test time: errors of held-out images, by seconds.
+
+Programs begin as the best of 16 samples of the agent, or as random ones, and
+are improved for some seconds an image. Errors are shares of a blank page's, or
+of that of the best constant picture where this is lower; for scenes there is
+also the share of scenes in which everything is right.
+
+  python experiments/benchmarks/search.py --weights=digits
+  python experiments/benchmarks/search.py --weights=scenes --count=40
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from absl import flags
+import jax
+import numpy as np
+
+from spiral_jax import evaluation
+from spiral_jax import search
+from spiral_jax import training
+from spiral_jax.training import cli
+from spiral_jax.training import program_search
+
+_WEIGHTS = flags.DEFINE_string(
+    'weights', 'digits', 'weights that come with the package, or a run'
+)
+_COUNT = flags.DEFINE_integer(
+    'count', 16, 'number of held-out images', lower_bound=1
+)
+_SECONDS = flags.DEFINE_list('seconds', '1,5', 'seconds of search an image')
+_DATA_DIR = flags.DEFINE_string(
+    'data_dir', '', 'folder of the data set; empty, as in training'
+)
+_SEED = flags.DEFINE_integer('seed', 0, 'random seed')
+
+
+def main(argv: Sequence[str]) -> None:
+  """Prints a line for each way to find programs."""
+  del argv
+  trained = training.restore(_WEIGHTS.value)
+  training.check_conditional(trained)
+  experiment = trained.experiment
+  if _DATA_DIR.value:
+    experiment = experiment.replace(data_dir=_DATA_DIR.value)
+  test = experiment.load_images('test').spread(_COUNT.value)
+  threads = program_search.num_threads()
+  print(f'{_WEIGHTS.value}: {len(test.images)} images, {threads} threads')
+
+  def show(name: str, programs: search.Programs, rate: float = 0.0) -> None:
+    line = f'{name:34} {_share(trained, programs, test.images):6.1%}'
+    exact = _exact(trained, programs, test)
+    if exact is not None:
+      line += f'   all right {exact:6.1%}'
+    print(line + (f'   {rate:8,.0f} renderings/s' if rate else ''), flush=True)
+
+  environment = experiment.make_environment(min(250, 16 * len(test.images)))
+  for name, greedy in (('one sample', False), ('greedy', True)):
+    drawn = search.sample(
+        trained.agent,
+        trained.params,
+        environment,
+        test.images,
+        key=jax.random.key(_SEED.value),
+        greedy=greedy,
+    )
+    show(name, drawn.programs)
+  for start, samples in (('best of 16', 16), ('random', 0)):
+    for seconds in (0.0, *map(float, _SECONDS.value)):
+      options: dict[str, Any] = (
+          dict(seconds=seconds) if seconds else dict(rounds=0)
+      )
+      found = program_search.find_programs(
+          trained, test.images, samples=samples, seed=_SEED.value, **options
+      )
+      rate = found.num_renderings.sum() / (seconds * len(test.images) or np.inf)
+      show(
+          f'{start}, {seconds:g} s of search' if seconds else start,
+          found.programs,
+          rate,
+      )
+
+
+def _share(
+    trained: training.TrainedAgent,
+    programs: search.Programs,
+    images: np.ndarray,
+) -> float:
+  """Returns the error of programs, as a share of the lower baseline's."""
+  canvases, blank = [], None
+  for canvas, _ in program_search.replay(trained, programs):
+    blank = canvas[0, 0]
+    canvases.append(canvas[-1])
+  figures = evaluation.evaluate_reconstructions(
+      np.concatenate(canvases), images, blank=blank
+  )
+  return figures.error / min(figures.blank_error, figures.constant_error)
+
+
+def _exact(
+    trained: training.TrainedAgent, programs: search.Programs, test: Any
+) -> float | None:
+  """Returns the share of scenes that are right; None if it is not known."""
+  task = trained.experiment.find_task()
+  if test.programs is None:
+    return None
+  assert task.read_programs and task.summarize_programs
+  found = [
+      task.read_programs(*episode)
+      for episode in program_search.replay(trained, programs)
+  ]
+  drawn = jax.tree.map(lambda *parts: np.concatenate(parts), *found)
+  figures = task.summarize_programs(
+      trained.experiment.environment, drawn, type(drawn)(**test.programs)
+  )
+  return figures.get('objects', {}).get('exact')
+
+
+if __name__ == '__main__':
+  cli.run(main)
