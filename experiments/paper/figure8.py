@@ -45,7 +45,7 @@ _BASE = flags.DEFINE_string(
     'base',
     '',
     'flag file of a conditional agent, common to all runs; empty means the one '
-    'of --experiment for two CPU cores',
+    'of --experiment for two CPU cores that learns from rewards',
 )
 _REWARD_AT = flags.DEFINE_multi_enum(
     'reward_at',
@@ -188,14 +188,17 @@ def _show(figures: dict[str, dict]) -> None:
 def main(argv: Sequence[str]) -> None:
   """Trains and plots as the flags say."""
   del argv
-  base = _BASE.value or str(
-      _EXPERIMENTS / 'flags' / f'{_EXPERIMENT.value}_cpu.flags'
-  )
+  flag_files = _EXPERIMENTS / 'flags'
+  base = flag_files / f'{_EXPERIMENT.value}_reward_cpu.flags'
+  if not base.exists():  # There, rewards are what is learned from anyway.
+    base = flag_files / f'{_EXPERIMENT.value}_cpu.flags'
+  if _BASE.value:
+    base = pathlib.Path(_BASE.value).expanduser()
   figure8(
       pathlib.Path(_OUT_DIR.value).expanduser(),
       Figure(
           _EXPERIMENT.value,
-          pathlib.Path(base).expanduser(),
+          base,
           _MINUTES.value,
           _REWARD_AT.value,
           _BLIND.value,

@@ -301,7 +301,7 @@ def _images(
   if config.conditional:
     target = 1.0 - images_lib.to_float(target, 'targets')
     images.append(jnp.broadcast_to(target, canvas.shape))
-  if len(images) == 2 and config.torso == 'patches':
+  if len(images) == 2 and config.torso != 'conv':
     # Where the two differ, pixel by pixel: a patch's sums do not tell it.
     images.append(jnp.abs(images[1] - images[0]))
   if not images:
@@ -349,8 +349,11 @@ def _make_network(
       'patches': functools.partial(
           torso_lib.PatchTorso, mix_cells=config.mix_cells
       ),
+      'fine': functools.partial(
+          torso_lib.FineTorso, mix_cells=config.mix_cells
+      ),
   }
-  mark_location = torso is not None or config.torso == 'patches'
+  mark_location = torso is not None or config.torso != 'conv'
   if torso is None:
     torso = torso_classes[config.torso](
         config.channels,
@@ -370,6 +373,7 @@ def _make_network(
           channels=config.channels,
           num_blocks=config.head_blocks,
           as_stated=is_stated,
+          attend=config.attend,
       ),
       embedding_size=config.embedding_size,
       mark_location=mark_location,
@@ -379,9 +383,9 @@ def _make_network(
 
 def _check(parts, canvas_shape, config, *, is_own_torso) -> None:
   """Raises ValueError, with the remedy, where the network cannot be built."""
-  if config.mix_cells and config.torso != 'patches':
+  if config.mix_cells and config.torso == 'conv':
     raise ValueError(
-        f"mix_cells is for torso 'patches', and torso is {config.torso!r}; "
+        "mix_cells is for torso 'patches' or 'fine', and torso is 'conv'; "
         'leave it out, or change torso'
     )
   height, width, _ = canvas_shape
@@ -391,6 +395,11 @@ def _check(parts, canvas_shape, config, *, is_own_torso) -> None:
         f'a canvas of {height} x {width} pixels does not divide into '
         f'{config.map_size} x {config.map_size} cells; choose a square canvas '
         f'whose size is a multiple of map_size={config.map_size}'
+    )
+  if not is_own_torso and config.torso == 'fine' and factor % 2:
+    raise ValueError(
+        f"torso 'fine' halves the cells of the feature map; {height} pixels "
+        f'are not a multiple of twice map_size={config.map_size}'
     )
   if not is_own_torso and config.torso == 'conv' and factor & (factor - 1):
     raise ValueError(
@@ -420,7 +429,7 @@ def _check(parts, canvas_shape, config, *, is_own_torso) -> None:
     if (
         config.location_head == 'spatial'
         or is_own_torso
-        or config.torso == 'patches'
+        or config.torso != 'conv'
     ):
       fits &= rows % config.map_size == 0
       needs.append(f'a multiple of map_size={config.map_size}')

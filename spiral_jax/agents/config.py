@@ -25,10 +25,11 @@ class AgentConfig:
       unconditional agent's source of variety.
     torso: 'conv' for strided convolutions (the paper); 'patches' for matrix
       products and 3x3 convolutions at low resolution only, with a mark on the
-      feature map where the last command ended.
+      feature map where the last command ended; 'fine' for patches of half that
+      size with convolutions, which tell small shapes apart and take longer.
     mix_cells: lets each cell of the feature map see all others; for pictures on
       which a location is not seen where it lies on the map (an oblique camera).
-      Needs torso 'patches'.
+      Needs torso 'patches' or 'fine'.
     architecture: 'stated' for what figures 12 and 13 of the paper state; 'own'
       for planes of coordinates, linear embeddings, sums instead of replacements
       in the decoder, blocks that begin with a ReLU, and location heads whose
@@ -40,6 +41,8 @@ class AgentConfig:
     location_head: 'deconv' for locations decoded from the LSTM's vector alone
       (the paper); 'spatial' for locations decoded from the torso's feature map
       as well.
+    attend: lets the decoder read the feature map by attention, too, once a
+      location is decided, wherever that is seen. Needs location_head 'spatial'.
     channels: number of channels of the policy's convolutions.
     torso_blocks: number of residual blocks of the torso.
     head_blocks: number of residual blocks of a location head.
@@ -55,11 +58,12 @@ class AgentConfig:
   conditional: bool = False
   blind: bool = False
   noise_size: int = 0
-  torso: Literal['conv', 'patches'] = 'conv'
+  torso: Literal['conv', 'patches', 'fine'] = 'conv'
   mix_cells: bool = False
   architecture: Literal['own', 'stated'] = 'own'
   part_order: tuple[str, ...] = ()
   location_head: Literal['deconv', 'spatial'] = 'deconv'
+  attend: bool = False
   channels: int = 32
   torso_blocks: int = 8
   head_blocks: int = 8
@@ -89,6 +93,11 @@ class AgentConfig:
           "architecture is 'stated', which has torso 'conv' and location_head "
           f"'deconv', but torso is {self.torso!r} and location_head is "
           f"{self.location_head!r}; give those or architecture='own'"
+      )
+    if self.attend and self.location_head != 'spatial':
+      raise ValueError(
+          "attend reads the feature map of location_head 'spatial', and "
+          f'location_head is {self.location_head!r}; change one of them'
       )
 
 

@@ -33,6 +33,9 @@ class Decoder(nn.Module):
       the paper's, which compute a location from the vector z alone.
     channels: channels of the paper's location heads.
     num_blocks: residual blocks of each location head.
+    attend: True also reads the feature map by attention, once a location is
+      decided: for pictures on which a location is not seen where it lies on the
+      map. Needs `spatial=True`.
     as_stated: True builds what the figure states. False has linear embeddings,
       adds what is decided to z instead of replacing z, and keeps the blocks of
       the paper's location heads at 4x4 cells. Needs `spatial=False`.
@@ -44,6 +47,7 @@ class Decoder(nn.Module):
   channels: int
   num_blocks: int
   as_stated: bool = False
+  attend: bool = False
 
   @nn.compact
   def __call__(
@@ -91,10 +95,11 @@ class Decoder(nn.Module):
       log_probs.append(indexing.pick(log_p, value))
       entropies.append(-jnp.sum(jnp.exp(log_p) * log_p, axis=-1))
       if index + 1 < len(self.parts):
-        features = None
+        features = seen = None
         if self.spatial and part.grid_shape is not None:
+          seen = feature_map
           features, feature_map = self._read_and_mark(part, value, feature_map)
-        z = self._refine(part, z, value, features)
+        z = self._refine(part, z, value, features, seen)
     is_active = action_lib.is_active(self.parts, decided)
     log_prob = jnp.sum(jnp.stack(log_probs, axis=-1) * is_active, axis=-1)
     return decided, log_prob, jnp.stack(entropies, axis=-1), is_active
@@ -140,6 +145,7 @@ class Decoder(nn.Module):
       z: chex.Array,
       value: chex.Array,
       features: chex.Array | None,
+      feature_map: chex.Array | None,
   ) -> chex.Array:
     """Adds the value of a part to z, and the features there, if any."""
     code = action_lib.PartEmbedding(
@@ -149,12 +155,50 @@ class Decoder(nn.Module):
         name=f'{part.name}_embedding',
     )(value).astype(z.dtype)
     known = [z, code] if features is None else [z, code, features]
+    if self.attend and feature_map is not None:
+      known.append(
+          CellAttention(name=f'{part.name}_attention')(
+              jnp.concatenate([z, code], axis=-1), feature_map
+          )
+      )
     h = nn.relu(
         nn.Dense(z.shape[-1], name=f'{part.name}_refine')(
             jnp.concatenate(known, axis=-1)
         )
     )
     return h if self.as_stated else z + h
+
+
+class CellAttention(nn.Module):
+  """Reads a feature map where a vector asks for, by dot products.
+
+  Attributes:
+    num_heads: number of places that are read.
+    size: size of a query.
+  """
+
+  num_heads: int = 2
+  size: int = 16
+
+  @nn.compact
+  def __call__(self, query: chex.Array, feature_map: chex.Array) -> chex.Array:
+    """Maps vectors `[N, any]` and maps `[N, H, W, C]` to `[N, heads * C]`."""
+    n, height, width, channels = feature_map.shape
+    cells = feature_map.reshape(n, height * width, channels)
+    places = self.param(
+        'places',
+        nn.initializers.normal(1.0),
+        (height * width, self.size),
+        jnp.float32,
+    )
+    keys = nn.Dense(self.size, use_bias=False, name='keys')(cells)
+    keys = keys + places.astype(keys.dtype)
+    queries = nn.Dense(self.num_heads * self.size, name='queries')(query)
+    queries = queries.reshape(n, self.num_heads, self.size)
+    logits = jnp.einsum('nhs,ncs->nhc', queries, keys) / math.sqrt(self.size)
+    weights = jax.nn.softmax(logits.astype(jnp.float32)).astype(keys.dtype)
+    read = jnp.einsum('nhc,ncd->nhd', weights, cells)
+    return read.reshape(n, self.num_heads * channels)
 
 
 def _decide(

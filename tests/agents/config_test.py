@@ -24,7 +24,7 @@ def one_of(*choices):
 
 AGENT = {
     'noise_size': WHOLE_0,
-    'torso': one_of('conv', 'patches'),
+    'torso': one_of('conv', 'patches', 'fine'),
     'location_head': one_of('deconv', 'spatial'),
     'channels': WHOLE_1,
     'torso_blocks': WHOLE_0,
@@ -36,7 +36,10 @@ AGENT = {
     'architecture': one_of('own', 'stated'),
     'part_order': (('flag', 3, None), 'give a tuple'),
     'compute_dtype': one_of('float32', 'bfloat16'),
-    **{name: IS_BOOL for name in ('conditional', 'blind', 'mix_cells')},
+    **{
+        name: IS_BOOL
+        for name in ('conditional', 'blind', 'mix_cells', 'attend')
+    },
 }
 LEARNER = {
     'reward_weight': ZERO_OR_MORE,
@@ -168,3 +171,8 @@ def test_the_ends_of_ranges_are_taken(config_class, fields):
   config = config_class(**fields)
   for name, value in fields.items():
     assert getattr(config, name) == value
+
+
+def test_attention_needs_a_feature_map():
+  with pytest.raises(ValueError, match="attend reads .* is 'deconv'"):
+    agents.AgentConfig(attend=True)

@@ -302,3 +302,43 @@ def test_deconv_logits_fill_the_grid(size):
   logits = head.init_with_output(jax.random.PRNGKey(0), Z)[0]
   assert logits.shape == (N, size * size)
   assert np.all(np.std(logits, axis=-1) > 0)
+
+
+def test_attention_reads_the_cell_that_is_asked_for():
+  attention = heads.CellAttention(num_heads=1, size=4)
+  params = attention.init(jax.random.key(0), Z, FEATURE_MAP)['params']
+  # Queries are the vector's first numbers, keys the places of cells.
+  params['keys']['kernel'] = jnp.zeros((CHANNELS, 4))
+  params['queries']['kernel'] = 100.0 * jnp.eye(HIDDEN, 4)
+  params['places'] = jnp.eye(MAP * MAP, 4)
+  for cell in range(MAP * MAP):
+    query = jnp.zeros((N, HIDDEN)).at[:, cell].set(1.0)
+    read = attention.apply({'params': params}, query, FEATURE_MAP)
+    np.testing.assert_allclose(
+        read, FEATURE_MAP.reshape(N, -1, CHANNELS)[:, cell], atol=1e-5
+    )
+  nowhere = attention.apply(
+      {'params': params}, jnp.zeros((N, HIDDEN)), FEATURE_MAP
+  )
+  np.testing.assert_allclose(nowhere, FEATURE_MAP.mean((1, 2)), atol=1e-5)
+
+
+def test_a_decoder_that_attends_sees_the_whole_map():
+  plain, attending = (
+      heads.Decoder(PARTS, 4, True, 4, num_blocks=0, attend=attend)
+      for attend in (False, True)
+  )
+  other = FEATURE_MAP.at[:, 1, 1].add(5.0)
+  # All locations are cell 0: only attention looks at the others.
+  action = {name: 0 * values for name, values in command().items()}
+  action['flag'] = action['flag'] + 1
+  for decoder, sees in ((plain, False), (attending, True)):
+    params = decoder.init(jax.random.key(0), Z, FEATURE_MAP, action, None)
+    params = jax.tree.map(lambda x: x + 0.1, params)
+
+    @jax.jit
+    def entropies(feature_map, decoder=decoder, params=params):
+      return decoder.apply(params, Z, feature_map, action, None)[2]
+
+    change = np.abs(entropies(other) - entropies(FEATURE_MAP)).max(0)
+    assert (change[3] > 1e-6) == sees  # The size, decided after locations.

@@ -10,7 +10,8 @@ from spiral_jax.networks import torso as torso_lib
 
 N, SIZE, MAP = 4, 16, 4
 TORSOS = pytest.mark.parametrize(
-    'torso_class', [torso_lib.ConvTorso, torso_lib.PatchTorso]
+    'torso_class',
+    [torso_lib.ConvTorso, torso_lib.PatchTorso, torso_lib.FineTorso],
 )
 
 
@@ -103,6 +104,14 @@ def test_there_may_be_no_image(torso_class):
   apply = make(torso_class, blind=True)
   feature_map, vector = apply(NOTHING, CONDITION, PLANES)
   assert np.all(np.isfinite(feature_map)) and np.any(vector != 0)
+
+
+def test_a_fine_torso_sees_the_last_commands_mark_in_its_place():
+  apply = make(torso_lib.FineTorso)
+  before, _ = apply(IMAGES, CONDITION, PLANES)
+  after, _ = apply(IMAGES, CONDITION, PLANES.at[:, 3, 1].add(1.0))
+  changed = np.abs(after - before).max(axis=(0, 3)) > 0
+  assert changed[3, 1] and changed.sum() == 1
 
 
 def test_mixed_cells_see_all_others_once_they_have_learned_to():
