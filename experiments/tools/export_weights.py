@@ -199,6 +199,10 @@ def measure_again(folder: pathlib.Path) -> dict[str, Any]:
     if key.startswith('on '):
       figures[key] = evaluate(found, key.removeprefix('on '))
       del figures[key]['step']
+  learner = experiment.learner
+  taught = [name for name, w in learner.lesson_weights.items() if w]
+  sources = [f'{learner.reward} as the reward'] * bool(learner.reward_weight)
+  sources += [f'imitation ({", ".join(taught)})'] * bool(taught)
   shown = {k: v for k, v in figures.items() if k not in ('frames', 'minutes')}
   table = '\n'.join(f'| {name} | {value} |' for name, value in _rows(shown))
   card = (folder / 'CARD.md').read_text()
@@ -296,14 +300,18 @@ def _card(
   if experiment.agent.conditional:
     does = 'Redraws given images'
   commands = experiment.environment.episode_length
+  learner = experiment.learner
+  taught = [name for name, w in learner.lesson_weights.items() if w]
+  sources = [f'{learner.reward} as the reward'] * bool(learner.reward_weight)
+  sources += [f'imitation ({", ".join(taught)})'] * bool(taught)
   shown = {k: v for k, v in figures.items() if k not in ('frames', 'minutes')}
   return '\n'.join(
       [
           f'# {name}',
           '',
           f'{does}: {commands} commands on a canvas of {height} x {width} '
-          f'pixels, {"in color" if channels == 3 else "gray"}; the reward was '
-          f'{experiment.learner.reward}. `config.json` has all settings.',
+          f'pixels, {"in color" if channels == 3 else "gray"}. It learned by '
+          f'{" and ".join(sources)}. `config.json` has all settings.',
           '',
           '| | |',
           '|---|---|',
