@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.campaigns import fuzz
+from tests.campaigns import fuzz_data
 
 OUTCOMES = ('accept', 'refuse', 'mask', 'type', 'lines', 'memory', 'abort')
 
@@ -72,13 +73,17 @@ def test_an_input_that_takes_too_long_ends():
 
 def test_damage_is_of_any_length_and_depends_on_the_seed():
   content = bytes(range(200))
-  found = [fuzz.damaged(np.random.default_rng(i), content) for i in range(60)]
-  again = [fuzz.damaged(np.random.default_rng(i), content) for i in range(60)]
+  found = [
+      fuzz_data.damaged(np.random.default_rng(i), content) for i in range(60)
+  ]
+  again = [
+      fuzz_data.damaged(np.random.default_rng(i), content) for i in range(60)
+  ]
   assert found == again
   assert sum(new == content for new in found) < 20
   assert {len(new) < 200 for new in found} == {True, False}
   rng = np.random.default_rng(0)
-  assert fuzz.damaged(rng, content, share_sound=1) == content
+  assert fuzz_data.damaged(rng, content, share_sound=1) == content
 
 
 @pytest.mark.parametrize('kind', fuzz.KINDS)
