@@ -27,7 +27,7 @@ SIZE = 32  # Height and width of the network's input, pixels.
 MEMBERS = 3
 
 _CELL = 4
-_CHUNK = 500  # Images per call.
+_CHUNK = 100  # Images per call; what they need fits into the cache.
 _CLASSES = 11  # The last is what is no digit.
 _CONFIDENCE = 0.5  # Least mean probability of a digit.
 

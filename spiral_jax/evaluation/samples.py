@@ -60,12 +60,40 @@ def evaluate_samples(
   ):
     if len(images) < 2:
       raise ValueError(f'{len(images)} {name}: a spread needs two at least')
-  reference_features = recognition.digit_features(reference)
+  features = recognition.digit_features(reference)
   return SampleReport(
-      *(
-          _quality(*recognition.read(images), reference_features)
-          for images in (samples, real)
-      )
+      sample_quality(samples, features), sample_quality(real, features)
+  )
+
+
+def sample_quality(
+    images: np.ndarray, reference_features: np.ndarray
+) -> SampleQuality:
+  """Returns the metrics of one set of images.
+
+  Args:
+    images: dark ink on white, `[N, H, W, C]`, uint8 or floats in [0, 1], two or
+      more.
+    reference_features: `recognition.digit_features` of the images to which
+      Fréchet distances are measured, `[N', F]`, two or more.
+
+  Raises:
+    ValueError: if there are fewer.
+  """
+  for name, rows in (('images', images), ('references', reference_features)):
+    if len(rows) < 2:
+      raise ValueError(f'{len(rows)} {name}: a spread needs two at least')
+  digits, features = recognition.read(images)
+  legible = digits[digits != recognition.NO_DIGIT]
+  counts = np.bincount(legible, minlength=_CLASSES)
+  shares = counts / max(len(legible), 1)
+  some = shares[shares > 0]
+  return SampleQuality(
+      num_images=len(digits),
+      digits=len(legible) / len(digits),
+      class_shares=shares,
+      class_entropy=float((some * np.log(1 / some)).sum()),
+      frechet=frechet_distance(features, reference_features),
   )
 
 
@@ -107,23 +135,6 @@ def gaussian_frechet_distance(
   shift = np.asarray(mean1, np.float64) - np.asarray(mean2, np.float64)
   distance = shift @ shift + np.trace(cov1) + np.trace(cov2) - 2 * roots.sum()
   return float(max(distance, 0.0))
-
-
-def _quality(
-    digits: np.ndarray, features: np.ndarray, reference_features: np.ndarray
-) -> SampleQuality:
-  """Returns the metrics of images with digits `[N]`, features `[N, F]`."""
-  legible = digits[digits != recognition.NO_DIGIT]
-  counts = np.bincount(legible, minlength=_CLASSES)
-  shares = counts / max(len(legible), 1)
-  some = shares[shares > 0]
-  return SampleQuality(
-      num_images=len(digits),
-      digits=len(legible) / len(digits),
-      class_shares=shares,
-      class_entropy=float((some * np.log(1 / some)).sum()),
-      frechet=frechet_distance(features, reference_features),
-  )
 
 
 def _moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

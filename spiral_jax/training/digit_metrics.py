@@ -11,6 +11,8 @@ import numpy as np
 
 from spiral_jax import datasets
 from spiral_jax import evaluation
+from spiral_jax.evaluation import recognition
+from spiral_jax.evaluation import samples
 from spiral_jax.training import experiment as experiment_lib
 
 # (canvases, their targets or None), `[N, H, W, C]` each -> figures by name.
@@ -40,8 +42,14 @@ def make_digit_metrics(
     fields = ('num_images', 'frechet')
   # The judge learned from other digits than those that come with the package.
   train = experiment.replace(data_dir='') if are_digits else experiment
-  reference = train.load_images('train').images
-  return functools.partial(_compare, reference, test, fields)
+  reference = recognition.digit_features(train.load_images('train').images)
+
+  @functools.cache
+  def real_quality(count: int) -> evaluation.SampleQuality:
+    real = test.spread(min(count, len(test.images))).images
+    return samples.sample_quality(real, reference)
+
+  return functools.partial(_compare, reference, real_quality, fields)
 
 
 def _read(
@@ -54,8 +62,8 @@ def _read(
 
 
 def _compare(
-    reference: np.ndarray,
-    test: datasets.ImageDataset,
+    reference_features: np.ndarray,
+    real_quality: Callable[[int], evaluation.SampleQuality],
     fields: Sequence[str],
     canvas: np.ndarray,
     targets: np.ndarray | None,
@@ -65,8 +73,10 @@ def _compare(
   Frechet distances depend on the number.
   """
   assert targets is None
-  real = test.spread(min(len(canvas), len(test.images))).images
-  report = evaluation.evaluate_samples(canvas, real, reference=reference)
+  report = evaluation.SampleReport(
+      samples=samples.sample_quality(canvas, reference_features),
+      real=real_quality(len(canvas)),
+  )
   return {
       name: {
           field: np.round(getattr(quality, field), 4).tolist()
