@@ -90,6 +90,15 @@ def test_the_example_of_resuming_trains_further(tmp_path, monkeypatch):
   assert int(restored.state['policy']['frames']) == 72
 
 
+@pytest.mark.slow
+def test_the_example_of_search_finds_better_programs(monkeypatch):
+  monkeypatch.setitem(SHORT, 'seconds=1.0', 'rounds=3')
+  names = run('search.best_of(', short=True)
+  start, found = names['start'], names['found']
+  assert (found.scores >= start.scores).all()
+  assert found.scores.mean() > start.scores.mean()
+
+
 def test_the_renderer_of_the_readme_is_one(monkeypatch):
   module = types.ModuleType('squares')
   monkeypatch.setitem(sys.modules, 'squares', module)

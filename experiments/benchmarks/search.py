@@ -1,15 +1,17 @@
 """Measures search at test time: errors of held-out images, by seconds.
 
 Programs begin as the best of 16 samples of the agent, or as random ones, and
-are improved for some seconds an image. Errors are shares of a blank page's, or
-of that of the best constant picture where this is lower; for scenes there is
-also the share of scenes in which everything is right.
+are improved for some seconds an image. Errors are shares of a blank page's and
+of that of the best constant picture; for scenes there is also the share of
+scenes in which everything is right. CPU seconds are those of all threads, with
+the samples of the agent that a search begins with.
 
   python experiments/benchmarks/search.py --weights=digits
-  python experiments/benchmarks/search.py --weights=scenes --count=40
+  python experiments/benchmarks/search.py --weights=scenes --rounds=400
 """
 
 from collections.abc import Sequence
+import time
 from typing import Any
 
 from absl import flags
@@ -29,6 +31,18 @@ _COUNT = flags.DEFINE_integer(
     'count', 16, 'number of held-out images', lower_bound=1
 )
 _SECONDS = flags.DEFINE_list('seconds', '1,5', 'seconds of search an image')
+_ROUNDS = flags.DEFINE_list(
+    'rounds',
+    '',
+    'rounds of 16 renderings an image, in place of seconds: the same on every '
+    'machine',
+)
+_STARTS = flags.DEFINE_multi_enum(
+    'start',
+    ['best of 16', 'random'],
+    ['best of 16', 'random'],
+    'programs that searches begin with',
+)
 _DATA_DIR = flags.DEFINE_string(
     'data_dir', '', 'folder of the data set; empty, as in training'
 )
@@ -48,11 +62,18 @@ def main(argv: Sequence[str]) -> None:
   print(f'{_WEIGHTS.value}: {len(test.images)} images, {threads} threads')
 
   def show(name: str, programs: search.Programs, rate: float = 0.0) -> None:
-    line = f'{name:34} {_share(trained, programs, test.images):6.1%}'
+    figures = _errors(trained, programs, test.images)
+    line = (
+        f'{name:34} {figures.share_of_blank:6.1%} of blank'
+        f' {figures.share_of_constant:6.1%} of constant'
+    )
     exact = _exact(trained, programs, test)
     if exact is not None:
       line += f'   all right {exact:6.1%}'
-    print(line + (f'   {rate:8,.0f} renderings/s' if rate else ''), flush=True)
+    print(
+        line + (f'   {rate:8,.0f} renderings per CPU second' if rate else ''),
+        flush=True,
+    )
 
   environment = experiment.make_environment(min(250, 16 * len(test.images)))
   for name, greedy in (('one sample', False), ('greedy', True)):
@@ -65,36 +86,43 @@ def main(argv: Sequence[str]) -> None:
         greedy=greedy,
     )
     show(name, drawn.programs)
-  for start, samples in (('best of 16', 16), ('random', 0)):
-    for seconds in (0.0, *map(float, _SECONDS.value)):
-      options: dict[str, Any] = (
-          dict(seconds=seconds) if seconds else dict(rounds=0)
-      )
+  budgets: list[tuple[str, dict[str, Any]]] = [('', dict(rounds=0))]
+  if _ROUNDS.value:
+    budgets += [
+        (f', {n} rounds of search', dict(rounds=int(n))) for n in _ROUNDS.value
+    ]
+  else:
+    budgets += [
+        (f', {n} s of search', dict(seconds=float(n))) for n in _SECONDS.value
+    ]
+  for start in _STARTS.value:
+    for name, budget in budgets:
+      begin = time.process_time()
       found = program_search.find_programs(
-          trained, test.images, samples=samples, seed=_SEED.value, **options
+          trained,
+          test.images,
+          samples=16 if start == 'best of 16' else 0,
+          seed=_SEED.value,
+          **budget,
       )
-      rate = found.num_renderings.sum() / (seconds * len(test.images) or np.inf)
-      show(
-          f'{start}, {seconds:g} s of search' if seconds else start,
-          found.programs,
-          rate,
-      )
+      seconds = time.process_time() - begin
+      rate = found.num_renderings.sum() / seconds if name else 0.0
+      show(start + name, found.programs, rate)
 
 
-def _share(
+def _errors(
     trained: training.TrainedAgent,
     programs: search.Programs,
     images: np.ndarray,
-) -> float:
-  """Returns the error of programs, as a share of the lower baseline's."""
+) -> Any:
+  """Returns the errors of the pictures of programs, and of baselines."""
   canvases, blank = [], None
   for canvas, _ in program_search.replay(trained, programs):
     blank = canvas[0, 0]
     canvases.append(canvas[-1])
-  figures = evaluation.evaluate_reconstructions(
+  return evaluation.evaluate_reconstructions(
       np.concatenate(canvases), images, blank=blank
   )
-  return figures.error / min(figures.blank_error, figures.constant_error)
 
 
 def _exact(

@@ -87,6 +87,27 @@ def test_speed_gathers_what_benchmarks_found(tmp_path, capfd):
   assert (tmp_path / 'speed.png').stat().st_size > 1000
 
 
+@pytest.mark.slow
+def test_search_shows_what_rounds_gain():
+  output = run('search', '--weights=digits', '--count=2', '--rounds=10')
+  shares = {
+      name: float(share)
+      for name, share in re.findall(r'^(\w.*?) +(\d+\.\d)%', output, re.M)
+  }
+  assert list(shares) == [
+      'one sample',
+      'greedy',
+      'best of 16',
+      'best of 16, 10 rounds of search',
+      'random',
+      'random, 10 rounds of search',
+  ]
+  assert shares['best of 16'] <= shares['random']
+  for start in ('best of 16', 'random'):
+    assert shares[f'{start}, 10 rounds of search'] < shares[start]
+  assert len(re.findall(r'[1-9]\d* renderings per CPU second', output)) == 2
+
+
 def test_trace_tells_what_takes_long(tmp_path):
   @jax.jit
   def sort_often(x):
