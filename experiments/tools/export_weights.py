@@ -199,10 +199,6 @@ def measure_again(folder: pathlib.Path) -> dict[str, Any]:
     if key.startswith('on '):
       figures[key] = evaluate(found, key.removeprefix('on '))
       del figures[key]['step']
-  learner = experiment.learner
-  taught = [name for name, w in learner.lesson_weights.items() if w]
-  sources = [f'{learner.reward} as the reward'] * bool(learner.reward_weight)
-  sources += [f'imitation ({", ".join(taught)})'] * bool(taught)
   shown = {k: v for k, v in figures.items() if k not in ('frames', 'minutes')}
   table = '\n'.join(f'| {name} | {value} |' for name, value in _rows(shown))
   card = (folder / 'CARD.md').read_text()
