@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import chex
 from dm_env import specs
+import numpy as np
 
 # The parts of one command by name, int32 `[B]` (or `[T, B]`) each.
 Action = Mapping[str, chex.Array]
@@ -48,6 +49,22 @@ def active_if(
   in entropies.
   """
   return getattr(part, 'active_if', None)
+
+
+def governors(action_spec: ActionSpec) -> set[str]:
+  """Returns the parts that say whether others have a meaning."""
+  found = [active_if(part) for part in action_spec.values()]
+  return {governor[0] for governor in found if governor is not None}
+
+
+def uniform_programs(
+    action_spec: ActionSpec, length: int, count: int, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+  """Returns programs of uniform values, int32 `[length, count]` a part."""
+  return {
+      name: rng.integers(0, part.num_values, (length, count), dtype=np.int32)
+      for name, part in action_spec.items()
+  }
 
 
 class ActionCost(NamedTuple):

@@ -172,7 +172,7 @@ def _step(spec, programs, which, rng, reach):
 def _steps(spec, programs, which, rng, reach):
   # Parts that decide which others have a meaning stay, and so does the choice.
   active = _active(spec, programs, which)
-  governors = _governors(spec)
+  governors = types.governors(spec)
   active &= np.array([name not in governors for name in spec])[:, None, None]
   time, _, count = _pick(active, rng)
   active = active[:, time, np.arange(len(which))]
@@ -238,11 +238,6 @@ def _shift(spec, programs, which, rng, reach):
 
 def _length(programs: Programs) -> int:
   return len(next(iter(programs.values())))
-
-
-def _governors(spec: types.ActionSpec) -> set[str]:
-  found = [types.active_if(part) for part in spec.values()]
-  return {governor[0] for governor in found if governor is not None}
 
 
 def _active(spec, programs, which) -> np.ndarray:

@@ -153,10 +153,7 @@ def random_programs(
     key: consumed.
   """
   rng = improvement.make_rng(key)
-  return {
-      name: rng.integers(part.num_values, size=(length, count), dtype=np.int32)
-      for name, part in action_spec.items()
-  }
+  return types.uniform_programs(action_spec, length, count, rng)
 
 
 def _split(key: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -15,8 +15,8 @@ import numpy as np
 from spiral_jax import agents
 from spiral_jax import datasets
 from spiral_jax import saved_config
+from spiral_jax import types
 from spiral_jax.agents import config as config_lib
-from spiral_jax.training import lessons as lessons_lib
 from spiral_jax.training import task as task_lib
 
 
@@ -307,11 +307,11 @@ class Experiment:
     sample = self.find_task().sample_programs
     if sample is not None and self.lessons.dream_prior != 'uniform':
       return sample(self.environment, self.data, rng, count)
-    return lessons_lib.uniform_programs(
-        rng,
+    return types.uniform_programs(
         self.environment.action_spec(),
         self.environment.episode_length,
         count,
+        rng,
     )
 
   def make_agent(self, torso: nn.Module | None = None) -> agents.Agent:

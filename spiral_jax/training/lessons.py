@@ -127,19 +127,6 @@ def render(
   return np.stack(canvases)
 
 
-def uniform_programs(
-    rng: np.random.Generator,
-    action_spec: types.ActionSpec,
-    length: int,
-    count: int,
-) -> dict[str, np.ndarray]:
-  """Returns programs of uniform values, int32 `[length, count]` a part."""
-  return {
-      name: rng.integers(0, part.num_values, (length, count), dtype=np.int32)
-      for name, part in action_spec.items()
-  }
-
-
 def disturb(
     rng: np.random.Generator,
     action_spec: types.ActionSpec,
@@ -157,11 +144,7 @@ def disturb(
     program: int32 `[T, B]` a part; not changed.
     share: share of the commands that are disturbed, from 0 to 1.
   """
-  governors = {
-      governor[0]
-      for part in action_spec.values()
-      if (governor := types.active_if(part)) is not None
-  }
+  governors = types.governors(action_spec)
   free = [name for name in action_spec if name not in governors]
   shape = next(iter(program.values())).shape
   is_hit = rng.random(shape) < share

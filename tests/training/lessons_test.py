@@ -5,6 +5,7 @@ import pytest
 
 from environments import core
 from environments import painting
+from spiral_jax import types
 from spiral_jax.training import lessons
 from tests.agents import toys
 
@@ -14,7 +15,7 @@ LENGTH, COUNT = 5, 400
 
 def programs(seed=0, count=COUNT):
   rng = np.random.default_rng(seed)
-  return lessons.uniform_programs(rng, SPEC, LENGTH, count)
+  return types.uniform_programs(SPEC, LENGTH, count, rng)
 
 
 def test_uniform_programs_have_all_values():
@@ -63,7 +64,7 @@ def make(disturbance=0.6, *, seed=0, conditional=True, noise_size=0):
   return lessons.Lessons(
       toys.environment(6, SPEC, shape, LENGTH),
       lambda rng, count, params: (
-          lessons.uniform_programs(rng, SPEC, LENGTH, count),
+          types.uniform_programs(SPEC, LENGTH, count, rng),
           params,
       ),
       action_spec=SPEC,
@@ -136,7 +137,7 @@ class Remembered:
   def __call__(self, rng, count, params):
     self.calls += 1
     assert params == 'newest'
-    program = lessons.uniform_programs(rng, SPEC, LENGTH, count)
+    program = types.uniform_programs(SPEC, LENGTH, count, rng)
     return program, np.repeat(self.image, count, axis=0)
 
   def get_state(self):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from spiral_jax import agents
+from spiral_jax import types
 from spiral_jax.training import lessons
 from spiral_jax.training import memory
 from tests.agents import toys
@@ -15,7 +16,7 @@ LENGTH, COUNT, SHAPE = 3, 10, (toys.SIZE, toys.SIZE, 1)
 
 def programs(seed, count):
   rng = np.random.default_rng(seed)
-  return lessons.uniform_programs(rng, SPEC, LENGTH, count)
+  return types.uniform_programs(SPEC, LENGTH, count, rng)
 
 
 def pictures(program):
