@@ -71,8 +71,10 @@ def make_lessons(
     experiment: experiment_lib.Experiment,
     agent: agents.Agent,
     images: datasets.ImageDataset,
-) -> dict[str, lessons.Lessons]:
-  """Returns the lessons that a policy learner imitates, by source.
+) -> tuple[dict[str, lessons.Lessons], memory.Memory | None]:
+  """Returns the lessons that a policy learner imitates, and their memory.
+
+  Lessons are by source; there is no memory if it has no weight.
 
   Args:
     experiment: configuration of the run.
@@ -104,7 +106,7 @@ def make_lessons(
   if learner.dreams_weight:
     source = _dream_source(experiment, remembered)
     made['dreams'] = _make_lessons(experiment, source, run.seed * 1000 + 998)
-  return made
+  return made, remembered
 
 
 def _dream_source(

@@ -37,6 +37,7 @@ from spiral_jax.driver import rollout
 from spiral_jax.training import actors
 from spiral_jax.training import discriminator_batches
 from spiral_jax.training import experiment as experiment_lib
+from spiral_jax.training import memory as memory_lib
 from spiral_jax.training import run_dir as run_dir_lib
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def build_program(
   channels = _add_channels(program, parts)
   if channels.trajectories is not None:
     _add_actors(program, parts, channels, step, cluster)
-  _add_teachers(program, parts, channels)
+  remembered = _add_teachers(program, parts, channels)
   # Raw keys: checkpoints hold arrays.
   keys = jax.random.key_data(
       jax.random.split(jax.random.key(parts.experiment.run.seed))
@@ -165,7 +166,7 @@ def build_program(
   )
   if cluster is not None:
     _add_watch(program, cluster, writer, policy)
-  draw = _make_draw(parts, channels, step, writer, policy)
+  draw = _make_draw(parts, channels, step, writer, policy, remembered)
   return Wiring(program, policy, draw)
 
 
@@ -234,9 +235,15 @@ def _add_actors(
 
 def _add_teachers(
     program: program_lib.Program, parts: Parts, channels: _Channels
-) -> None:
-  """Adds nodes that make lessons: actors whose commands are not the agent's."""
-  made = actors.make_lessons(parts.experiment, parts.agent, parts.train)
+) -> memory_lib.Memory | None:
+  """Adds nodes that make lessons: actors whose commands are not the agent's.
+
+  Returns:
+    What they remember, if anything.
+  """
+  made, remembered = actors.make_lessons(
+      parts.experiment, parts.agent, parts.train
+  )
   for source, lessons in made.items():
     node = nodes.Actor(
         source,
@@ -245,6 +252,7 @@ def _add_teachers(
         trajectories=channels.lessons[source],
     )
     program.add(node, steps_per_round=parts.experiment.num_pieces)
+  return remembered
 
 
 def _add_discriminator(
@@ -344,12 +352,14 @@ def _make_draw(
     step: Any,
     writer: metrics_lib.Writer,
     policy: nodes.PolicyLearner,
+    remembered: memory_lib.Memory | None,
 ) -> Callable[[], agents.Trajectory | None]:
   """Returns a function that returns what there is to look at, or None.
 
   For an unconditional agent, the samples that were learned from last, or new
   ones if there are none. For a conditional one, the same held-out targets each
-  time, whose error is written to the metrics as `held_out/l2`.
+  time, whose error is written to the metrics as `held_out/l2`, next to what is
+  remembered.
   """
   experiment = parts.experiment
   is_conditional = experiment.agent.conditional
@@ -376,10 +386,11 @@ def _make_draw(
     error = evaluation.reconstruction_error(
         trajectory.canvas[-1], trajectory.target
     )
-    writer.write(
-        policy.version,
-        {'held_out/l2': error.mean(), 'held_out/frames': policy.frames},
-    )
+    figures = {'held_out/l2': error.mean(), 'held_out/frames': policy.frames}
+    if remembered is not None:
+      found = remembered.figures()
+      figures |= {f'memory/{name}': value for name, value in found.items()}
+    writer.write(policy.version, figures)
     return trajectory
 
   return draw

@@ -81,6 +81,8 @@ def test_a_memory_is_searched_learned_from_and_saved(tmp_path):
   assert kept['searches'] == 3
   assert np.isfinite(kept['memory']['errors']).all()
   assert {'policy/memory_nll', 'policy/dreams_nll'} <= records[-2].keys()
+  assert records[-1]['memory/images'] == 12
+  assert records[-1]['memory/error'] < records[-1]['held_out/l2']
   halves = tmp_path / 'halves'
   train(halves, make=make, run=dict(frames=24))
   state, _ = train(halves, make=make, run=dict(resume=True))
