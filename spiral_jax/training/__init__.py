@@ -22,11 +22,11 @@ Nothing here defines a flag on import; `define_flags` does so when it is called.
 
 from spiral_jax.driver.nodes import PolicyUpdate
 from spiral_jax.driver.program import StopProgram
+from spiral_jax.training.config import LessonConfig
+from spiral_jax.training.config import RunConfig
 from spiral_jax.training.evaluator import evaluate
 from spiral_jax.training.evaluator import evaluate_agent
 from spiral_jax.training.experiment import Experiment
-from spiral_jax.training.experiment import LessonConfig
-from spiral_jax.training.experiment import RunConfig
 from spiral_jax.training.flags import define_flags
 from spiral_jax.training.program_search import find_programs
 from spiral_jax.training.runner import train

@@ -13,6 +13,7 @@ from spiral_jax import agents
 from spiral_jax import datasets
 from spiral_jax.driver import ray_token
 from spiral_jax.driver import rollout
+from spiral_jax.training import config as config_lib
 from spiral_jax.training import experiment as experiment_lib
 from spiral_jax.training import lessons
 from spiral_jax.training import memory
@@ -142,7 +143,7 @@ def _make_lessons(
 
 
 def connect(
-    run: experiment_lib.RunConfig,
+    run: config_lib.RunConfig,
 ) -> 'ray_launcher.Cluster | None':
   """Returns a connection to Ray if actors are to be there, else None.
 

@@ -18,6 +18,7 @@ from absl import flags
 from spiral_jax import agents
 from spiral_jax import datasets
 from spiral_jax import saved_config
+from spiral_jax.training import config as config_lib
 from spiral_jax.training import experiment as experiment_lib
 from spiral_jax.training import run_dir as run_dir_lib
 from spiral_jax.training import task as task_lib
@@ -281,7 +282,7 @@ def _given_task(argv: Sequence[str], default: str) -> str:
 def _parts(task: task_lib.Task) -> dict[str, tuple[type, str, str]]:
   """Returns class, prefix of flags, and group of each part."""
   parts: dict[str, tuple[type, str, str]] = {
-      'run': (experiment_lib.RunConfig, '', 'run'),
+      'run': (config_lib.RunConfig, '', 'run'),
       'environment': (task.settings, '', 'environment'),
       'agent': (agents.AgentConfig, '', 'agent'),
       'learner': (agents.LearnerConfig, '', 'learner'),
@@ -290,7 +291,7 @@ def _parts(task: task_lib.Task) -> dict[str, tuple[type, str, str]]:
           'discriminator_',
           'discriminator',
       ),
-      'lessons': (experiment_lib.LessonConfig, '', 'learner'),
+      'lessons': (config_lib.LessonConfig, '', 'learner'),
   }
   if task.data is not None:
     parts['data'] = (task.data, '', 'environment')

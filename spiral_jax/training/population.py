@@ -34,6 +34,7 @@ from spiral_jax import console
 from spiral_jax.agents import config as config_lib
 from spiral_jax.driver import ray_token
 from spiral_jax.driver import signals
+from spiral_jax.training import consistency
 from spiral_jax.training import experiment as experiment_lib
 from spiral_jax.training import population_budget as budget
 from spiral_jax.training import population_history as history_lib
@@ -160,7 +161,7 @@ def _check(experiment: experiment_lib.Experiment, search: Search) -> None:
   """Raises ValueError or OSError where this cannot train, or be resumed."""
   run = experiment.run
   # Of 0 devices, a member's machine knows how many these are.
-  experiment_lib.check_fit(experiment.replace(devices=run.devices or 1))
+  consistency.check(experiment.replace(devices=run.devices or 1))
   if run.launcher != 'threads':
     raise ValueError(
         f'--launcher={run.launcher}: the actors of a population are threads of '

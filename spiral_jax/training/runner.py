@@ -21,6 +21,7 @@ from spiral_jax.driver import program as program_lib
 from spiral_jax.driver import progress as progress_lib
 from spiral_jax.driver import signals
 from spiral_jax.training import actors
+from spiral_jax.training import consistency
 from spiral_jax.training import experiment as experiment_lib
 from spiral_jax.training import plots
 from spiral_jax.training import run_dir as run_dir_lib
@@ -72,7 +73,7 @@ def train(
     if run.run_dir and run_dir.is_dir():
       lock.acquire()
     run_dir_lib.claim(experiment, may_change)
-    experiment_lib.check_fit(experiment)
+    consistency.check(experiment)
     initial_params = None
     if run.init_from and not run.resume:
       initial_params = trained_agent_lib.initial_params(experiment, torso)

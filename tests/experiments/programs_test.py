@@ -10,7 +10,7 @@ from PIL import Image
 import pytest
 
 from spiral_jax import training
-from spiral_jax.training import experiment as experiment_lib
+from spiral_jax.training import consistency
 from spiral_jax.training import flags as flags_lib
 from tests import tiny
 
@@ -163,4 +163,4 @@ def test_flag_files_fit_together_from_any_directory(
   found = training.define_flags(task, dataset, argv=argv, flag_values=values)
   values(flags_lib.expand_flag_files(argv))
   assert found.value.dataset == dataset
-  experiment_lib.check_fit(found.value)
+  consistency.check(found.value)

@@ -8,7 +8,7 @@ import pytest
 from environments import core
 from spiral_jax import training
 from spiral_jax import weights
-from spiral_jax.training import experiment as experiment_lib
+from spiral_jax.training import consistency
 from spiral_jax.training import task as task_lib
 from tests import tiny
 from tests.own_renderer import rectangles
@@ -81,9 +81,7 @@ def test_the_images_of_a_task_follow_the_seed_of_the_data(tmp_path):
 )
 def test_what_would_do_nothing_is_refused(tmp_path, run, learner, words):
   with pytest.raises(ValueError, match=words):
-    experiment_lib.check_fit(
-        tiny.experiment(tmp_path, run=run, learner=learner)
-    )
+    consistency.check(tiny.experiment(tmp_path, run=run, learner=learner))
 
 
 def test_replace_takes_parts_and_fields_of_the_run(tmp_path):

@@ -1,0 +1,77 @@
+"""Checks that the parts of an experiment fit each other."""
+
+import jax
+
+from spiral_jax.training import experiment as experiment_lib
+
+
+def check(experiment: experiment_lib.Experiment) -> None:
+  """Raises ValueError where parts of an experiment do not fit each other."""
+  run, learner = experiment.run, experiment.learner
+  batch_size, minibatches = run.batch_size, learner.minibatches
+  if batch_size % minibatches:
+    raise ValueError(
+        f'--batch_size={batch_size} does not divide into --minibatches='
+        f'{minibatches}; change one of them'
+    )
+  if learner.normalize_advantages and batch_size == 1:
+    raise ValueError(
+        '--normalize_advantages of --batch_size=1 makes all advantages zero; '
+        'leave it out, or change --batch_size'
+    )
+  devices = run.devices or jax.local_device_count()
+  if batch_size // minibatches % devices:
+    raise ValueError(
+        f'--batch_size={batch_size} in --minibatches={minibatches} does not '
+        f'divide among --devices={devices}; change one of them'
+    )
+  episode_length = experiment.environment.episode_length
+  if run.unroll_length and episode_length % run.unroll_length:
+    raise ValueError(
+        f'--unroll_length={run.unroll_length} does not divide '
+        f'--episode_length={episode_length}; change one of them'
+    )
+  if experiment.num_pieces > 1 and run.unfinished_share:
+    raise ValueError(
+        f'--unfinished_share={run.unfinished_share} needs whole episodes; add '
+        f'--unfinished_share=0, or leave out --unroll_length='
+        f'{run.unroll_length}'
+    )
+  is_remembering = learner.memory_weight > 0
+  if experiment.lessons.dream_prior == 'memory' and not is_remembering:
+    raise ValueError(
+        '--dream_prior=memory needs a memory; add --memory_weight, or take '
+        '--dream_prior=task'
+    )
+  if learner.hindsight_weight and experiment.num_pieces > 1:
+    raise ValueError(
+        f'--hindsight_weight={learner.hindsight_weight} learns from whole '
+        f'episodes, and --unroll_length={run.unroll_length} divides them; '
+        'leave one out'
+    )
+  if not experiment.agent.conditional:
+    if is_remembering:
+      raise ValueError(
+          f'--memory_weight={learner.memory_weight} remembers programs of '
+          'images that the agent is shown; add --conditional, or leave it out'
+      )
+    if learner.hindsight_weight:
+      raise ValueError(
+          f'--hindsight_weight={learner.hindsight_weight} takes results for '
+          'targets and the agent has none; add --conditional, or leave it out'
+      )
+    if learner.reward_weight and learner.reward != 'discriminator':
+      raise ValueError(
+          f'--reward={learner.reward} compares with a target and the agent has '
+          'none; add --conditional, or take --reward=discriminator'
+      )
+    if learner.color_cost:
+      raise ValueError(
+          f'--color_cost={learner.color_cost} compares with a target and the '
+          'agent has none; add --conditional, or leave it out'
+      )
+  if run.decay_by_clock and learner.decay_frames:
+    raise ValueError(
+        f'--decay_frames={learner.decay_frames} and --decay_by_clock are two '
+        'ways of the same; leave one out'
+    )
