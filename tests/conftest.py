@@ -1,5 +1,6 @@
 """Settings that all tests share."""
 
+import gc
 import os
 import pathlib
 import signal
@@ -25,12 +26,14 @@ os.environ['XDG_CACHE_HOME'] = str(_CACHE / 'xdg')
 os.environ['JAX_COMPILATION_CACHE_DIR'] = str(_CACHE / 'xla')
 os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0.1'
 
-# Most of the tests' time is XLA's compiler's, half of it spent on optimizations
+# Most of the tests' time is XLA's compiler's, most of it spent on optimizations
 # that tiny programs do not need.
 os.environ.setdefault(
     'XLA_FLAGS',
     '--xla_backend_optimization_level=0 '
-    '--xla_llvm_disable_expensive_passes=true',
+    '--xla_llvm_disable_expensive_passes=true '
+    '--xla_cpu_use_fusion_emitters=false '
+    '--xla_cpu_parallel_codegen_split_count=1',
 )
 
 # Examples are the same in every run, and the first of them may have to wait
@@ -39,6 +42,16 @@ hypothesis.settings.register_profile(
     'tests', deadline=None, derandomize=True, print_blob=False
 )
 hypothesis.settings.load_profile('tests')
+
+
+def pytest_collection_finish():
+  """Keeps the garbage collector from what imports left.
+
+  While JAX traces, it would search all of that again and again.
+  """
+  gc.collect()
+  gc.freeze()
+  gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -65,6 +65,7 @@ def test_the_example_of_training_trains_and_evaluates(
     tmp_path, monkeypatch, capsys
 ):
   monkeypatch.chdir(tmp_path)
+  monkeypatch.setitem(training.evaluate.__kwdefaults__, 'count', 20)
   names = run("run_dir='runs/mine'", short=True)
   assert names['figures']['frames'] == 48
   assert 0 < names['figures']['share_of_blank'] < 10
@@ -141,8 +142,16 @@ def test_the_example_of_watching_stops():
 
 
 @pytest.mark.slow
-def test_the_example_of_an_update_learns_one_step():
-  names = run('make_learner(agent')
+def test_the_example_of_an_update_learns_one_step(monkeypatch):
+  monkeypatch.setattr(
+      sys.modules[__name__],
+      'SHORT',
+      {
+          'torso_blocks=2': 'torso_blocks=0, channels=4, core_size=16',
+          'head_blocks=1': 'head_blocks=0, hidden_size=16',
+      },
+  )
+  names = run('make_learner(agent', short=True)
   assert names['trajectory'].canvas.shape == (9, 16, 64, 64, 1)
   assert names['trajectory'].canvas.dtype == np.uint8
   assert np.any(names['trajectory'].canvas[-1] < 255)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from typing import NamedTuple
+from unittest import mock
 
 from absl import flags as absl_flags
 
@@ -113,10 +114,12 @@ class Result(NamedTuple):
   stderr: str
 
 
-def run_program(name, *arguments):
+def run_program(name, *arguments, evaluated=20):
   """Runs the `main` of a program of experiments/ in this process.
 
   Its flags are forgotten afterwards, so that another program may define them.
+  What it trains is evaluated on `evaluated` pictures: as many as by default
+  take longer than all else.
   """
   values = absl_flags.FLAGS
   known = set(values)
@@ -127,7 +130,11 @@ def run_program(name, *arguments):
   stdout, stderr = io.StringIO(), io.StringIO()
   hook, code = sys.unraisablehook, 0
   try:
-    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+    with (
+        contextlib.redirect_stdout(stdout),
+        contextlib.redirect_stderr(stderr),
+        mock.patch.dict(training.evaluate.__kwdefaults__, count=evaluated),
+    ):
       runpy.run_path(sys.argv[0], run_name='__main__')
   except SystemExit as exit_:
     code = exit_.code or 0

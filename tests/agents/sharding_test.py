@@ -12,12 +12,7 @@ import pytest
 from spiral_jax import agents
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-# The compiler's optimizations take most of the time, and have no part in this.
-FLAGS = (
-    '--xla_force_host_platform_device_count=8 '
-    '--xla_backend_optimization_level=0 '
-    '--xla_llvm_disable_expensive_passes=true'
-)
+FLAGS = f'{os.environ["XLA_FLAGS"]} --xla_force_host_platform_device_count=8'
 
 
 @pytest.fixture(scope='module')

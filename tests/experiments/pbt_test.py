@@ -1,6 +1,8 @@
-"""A population as a person runs it: through Ray, on one machine."""
+"""A population as a person runs it: through Ray, on one machine.
 
-import importlib.util
+Its members learn a task in a package of its own.
+"""
+
 import json
 import pathlib
 import signal
@@ -23,7 +25,7 @@ ARGUMENTS = (
     '--learning_rates=1e-3,1e-2',
     '--entropy_costs=1e-3,1e-1',
 )
-RECTANGLES = 'tests.own_renderer.rectangles'
+TASK = 'tests.own_renderer.rectangles'
 
 
 def stop(history, arguments, count, signal_):
@@ -56,7 +58,8 @@ class Stopped(NamedTuple):
 def stopped(tmp_path_factory):
   """Returns the one population of these tests: each slice takes seconds."""
   folder = tmp_path_factory.mktemp('pbt') / 'run'
-  arguments = [*tiny.flags(folder), *ARGUMENTS]
+  flags = [f for f in tiny.flags(folder) if not f.startswith('--grid_size')]
+  arguments = [*flags, f'--task={TASK}', '--dataset=mnist', *ARGUMENTS]
   history = folder / 'history.jsonl'
   at_ctrl_c = stop(history, arguments, 1, signal.SIGINT)
   had_best = (folder / 'best' / 'config.json').exists()
@@ -91,6 +94,7 @@ def test_a_population_killed_and_resumed_is_complete(stopped):
   best = population_history.best(lines)
   assert f'best: member {best.member}' in stopped.at_end.stdout
   trained = training.restore(run_dir / 'best')
+  assert trained.experiment.find_task().name == TASK
   assert trained.experiment.learner.learning_rate == best.learning_rate
   assert trained.state['policy']['frames'] == 48
   assert (run_dir / 'population.png').exists()
@@ -103,22 +107,6 @@ def test_the_best_is_a_run(stopped):
   assert result.code == 0, result.stderr
   figures = json.loads((best / 'evaluation.json').read_text())
   assert figures['frames'] == 48
-
-
-@pytest.mark.slow
-def test_a_task_in_a_package_of_its_own(tmp_path):
-  if importlib.util.find_spec(RECTANGLES) is None:
-    pytest.skip(f'needs {RECTANGLES}')
-  flags = [f for f in tiny.flags(tmp_path) if not f.startswith('--grid_size')]
-  result = tiny.run_program(
-      'pbt.py',
-      *[*flags, f'--task={RECTANGLES}', '--dataset=mnist'],
-      *[*ARGUMENTS, '--frames=24'],
-  )
-  assert result.code == 0, result.stderr
-  assert len(population_history.load(tmp_path / 'history.jsonl')) == 2
-  trained = training.restore(tmp_path / 'best')
-  assert trained.experiment.find_task().name == RECTANGLES
 
 
 @pytest.mark.parametrize(

@@ -83,11 +83,10 @@ def test_killed_learners_leave_nothing_behind_and_continue(tmp_path):
   while processes_that_play() - before:
     time.sleep(0.2)
   frames = saved + 240
-  process = tiny.start_program(
+  code, _, errors = tiny.run_program(
       'mnist.py', *arguments, f'--frames={frames}', '--resume'
   )
-  _, errors = process.communicate()
-  assert process.returncode == 0, errors
+  assert code == 0, errors
   assert checkpoints.load(folder).state['policy']['frames'] == frames
 
 

@@ -86,8 +86,9 @@ def test_killed_and_resumed_is_as_if_never_killed(tmp_path, fifty_updates):
   assert_equal(state_of(tmp_path), fifty_updates)
 
 
-@pytest.mark.parametrize('reward_at', ['end', 'step'])
-@pytest.mark.parametrize('reward', ['l2', 'discriminator'])
+@pytest.mark.parametrize(
+    'reward, reward_at', [('l2', 'end'), ('discriminator', 'step')]
+)
 def test_conditional_runs_measure_held_out_error(tmp_path, reward, reward_at):
   training.train(
       tiny.experiment(
@@ -107,8 +108,9 @@ def test_conditional_runs_measure_held_out_error(tmp_path, reward, reward_at):
     assert image.size == (8 * 18, 2 * 18)
 
 
-@pytest.mark.parametrize('lockstep', [False, True])
-@pytest.mark.parametrize('reward', ['l2', 'discriminator'])
+@pytest.mark.parametrize(
+    'reward, lockstep', [('l2', True), ('discriminator', False)]
+)
 def test_episodes_are_learned_from_in_pieces(tmp_path, reward, lockstep):
   run = dict(unroll_length=1, frames=2 * 24, log_every=2, lockstep=lockstep)
   training.train(
@@ -183,7 +185,10 @@ def test_several_devices_train_and_one_continues(tmp_path):
       env={
           **os.environ,
           'JAX_PLATFORMS': 'cpu',
-          'XLA_FLAGS': '--xla_force_host_platform_device_count=2',
+          'XLA_FLAGS': (
+              f'{os.environ["XLA_FLAGS"]} '
+              '--xla_force_host_platform_device_count=2'
+          ),
       },
       check=True,
   )

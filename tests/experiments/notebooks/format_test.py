@@ -24,16 +24,17 @@ def test_it_has_no_output_and_no_flags(name):
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_its_code_is_formatted(name):
-  for cell in notebook.read(name):
+def test_its_code_is_formatted(name, tmp_path):
+  for number, cell in enumerate(notebook.read(name)):
     if cell['cell_type'] == 'code':
       source = ''.join(cell['source']) + '\n'
-      formatted = subprocess.run(
-          [sys.executable, '-m', 'pyink', '-q', '-'],
-          input=source,
-          capture_output=True,
-          text=True,
-          check=True,
-          cwd=tiny.ROOT,
-      ).stdout
-      assert formatted == source
+      (tmp_path / f'cell_{number}.py').write_text(source)
+  settings = ('--config', str(tiny.ROOT / 'pyproject.toml'))
+  result = subprocess.run(
+      [sys.executable, '-m', 'pyink', '--diff', *settings, str(tmp_path)],
+      capture_output=True,
+      text=True,
+      check=True,
+  )
+  assert result.stdout == ''
+  assert 'would be left unchanged' in result.stderr  # It found them.
