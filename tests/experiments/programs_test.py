@@ -142,7 +142,7 @@ def test_help_has_five_groups_and_texts_that_stand_alone():
   assert code == 0
   headings = re.findall(r'^(\w+):$', output, re.MULTILINE)
   assert headings == list(flags_lib.GROUPS)
-  assert '--torso=<conv|patches>: ' in output
+  assert '--torso=<conv|patches|fine>: ' in output
   assert '--stroke_start_cost: cost of starting' in output
   texts = re.findall(r'^  --[^:]*: (.*)', output, re.MULTILINE)
   assert len(texts) > 70
