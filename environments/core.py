@@ -447,55 +447,6 @@ def check_int(
     raise ValueError(f'{name} is {reprs.short(value)}, must be an int, {span}')
 
 
-def check_which(which: npt.ArrayLike, count: int) -> np.ndarray:
-  """Returns indices of some of `count` canvases as int32 `[M]`.
-
-  Raises:
-    ValueError: if they are no such indices, or one comes twice.
-  """
-  array = np.asarray(which)
-  if array.ndim != 1 or (
-      array.size and not np.issubdtype(array.dtype, np.integer)
-  ):
-    raise ValueError(
-        f'canvases are {array.dtype} {list(array.shape)}, must be ints [M]'
-    )
-  array = array.astype(np.int32)
-  if not _within(array, count) or len(np.unique(array)) < len(array):
-    raise ValueError(
-        f'canvases {reprs.short(array.tolist())} must be different ones from 0'
-        f' to {count - 1}'
-    )
-  return array
-
-
-def check_copy(
-    source: npt.ArrayLike, target: npt.ArrayLike, count: int
-) -> tuple[np.ndarray, np.ndarray]:
-  """Returns canvases to copy and to replace, int32 `[M]` each.
-
-  Raises:
-    ValueError: if they are not, or a target is also a source.
-  """
-  target = check_which(target, count)
-  array = np.asarray(source)
-  if array.shape != target.shape or not _within(array, count):
-    raise ValueError(
-        f'sources {reprs.short(array.tolist())} must be as many canvases as'
-        f' there are targets, {len(target)}, from 0 to {count - 1}'
-    )
-  source = np.ascontiguousarray(array, np.int32)
-  if np.isin(source, target).any():
-    raise ValueError(
-        f'targets {reprs.short(target.tolist())} must not be sources'
-    )
-  return source, target
-
-
-def _within(indices: np.ndarray, count: int) -> bool:
-  return not indices.size or (indices.min() >= 0 and indices.max() < count)
-
-
 def is_number(value: object) -> bool:
   """Returns true for an int or a float, of Python or NumPy, but not a bool."""
   return isinstance(value, numbers.Real) and not isinstance(value, bool)

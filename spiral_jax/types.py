@@ -8,11 +8,13 @@ where they are computed with; paper is white (255, or 1).
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import chex
-from dm_env import specs
 import numpy as np
+
+if TYPE_CHECKING:  # Drivers share these types, and need no dm_env.
+  from dm_env import specs
 
 # The parts of one command by name, int32 `[B]` (or `[T, B]`) each.
 Action = Mapping[str, chex.Array]
@@ -20,7 +22,7 @@ Action = Mapping[str, chex.Array]
 # The parts of a command in the order in which an agent decides them.  A part
 # is a `DiscreteArray`; two optional attributes say more (see `grid_shape` and
 # `active_if` below).
-ActionSpec = Mapping[str, specs.DiscreteArray]
+ActionSpec = Mapping[str, 'specs.DiscreteArray']
 
 # Parameters of a network: any pytree of arrays.
 Params = Any
@@ -32,7 +34,7 @@ Logs = dict[str, chex.Array]
 NO_COMMAND = -1
 
 
-def grid_shape(part: specs.DiscreteArray) -> tuple[int, int] | None:
+def grid_shape(part: 'specs.DiscreteArray') -> tuple[int, int] | None:
   """Returns (height, width) of a part that is a location, else None.
 
   The index of a location is `y * width + x`.
@@ -41,7 +43,7 @@ def grid_shape(part: specs.DiscreteArray) -> tuple[int, int] | None:
 
 
 def active_if(
-    part: specs.DiscreteArray,
+    part: 'specs.DiscreteArray',
 ) -> tuple[str, tuple[int, ...]] | None:
   """Returns on which values of which earlier part this part has a meaning.
 
@@ -143,3 +145,15 @@ class Lesson(NamedTuple):
   imitated: Action  # int32 `[T, B]` each.
   target: chex.Array | None = None  # uint8 `[B, H, W, C]`.
   noise: chex.Array | None = None  # `[B, Z]`.
+
+
+def num_commands(
+    trajectory: Trajectory | None, lessons: Mapping[str, Lesson] | None
+) -> int:
+  """Returns T * B of a batch: of its trajectory, or else of each lesson."""
+  if trajectory is not None:
+    times, batch = trajectory.is_last.shape
+    return times * batch
+  assert lessons
+  times, batch = next(iter(lessons.values())).canvas.shape[:2]
+  return (times - 1) * batch

@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 from dm_env import specs
 import numpy as np
 
+from environments import contract
 from environments import core
 from environments.painting import brush_file
 from environments.painting import brush_response
@@ -179,7 +180,7 @@ class PaintingRenderer:
       ValueError: if a canvas does not exist, or a target is also a source.
     """
     canvases = self._native()
-    source, target = core.check_copy(source, target, self._count)
+    source, target = contract.check_copy(source, target, self._count)
     canvases.copy(source, target)
     self._strokes.copy(source, target)
 
@@ -196,7 +197,7 @@ class PaintingRenderer:
       RuntimeError: as `step`, or if not `can_copy`.
       ValueError: if `which` is not that; or as `step`.
     """
-    which = core.check_which(which, self._count)
+    which = contract.check_which(which, self._count)
     canvases = self._native()
     canvases.draw_on(self._strokes.make(command, which), which)
 
@@ -206,7 +207,7 @@ class PaintingRenderer:
     Raises:
       RuntimeError, ValueError: as `draw_on`.
     """
-    return self._native().read(core.check_which(which, self._count))
+    return self._native().read(contract.check_which(which, self._count))
 
   def _native(self) -> native.NativeCanvases:
     """Returns the canvases, which can copy."""

@@ -6,6 +6,7 @@ import functools
 from dm_env import specs
 import numpy as np
 
+from environments import contract
 from environments import core
 from environments.scene import commands as commands_lib
 from environments.scene import compositor
@@ -90,7 +91,7 @@ class SceneRenderer:
     Raises:
       ValueError: if a canvas does not exist, or a target is also a source.
     """
-    self._canvases.copy(*core.check_copy(source, target, self._count))
+    self._canvases.copy(*contract.check_copy(source, target, self._count))
 
   def draw_on(
       self, command: Mapping[str, np.ndarray], which: np.ndarray
@@ -104,7 +105,7 @@ class SceneRenderer:
     Raises:
       ValueError: if `which` is not that.
     """
-    which = core.check_which(which, self._count).astype(np.int64)
+    which = contract.check_which(which, self._count).astype(np.int64)
     kind = np.asarray(command['kind'])
     is_change = kind == settings_lib.CHANGE
     self._canvases.draw(
@@ -116,7 +117,7 @@ class SceneRenderer:
 
   def read(self, which: np.ndarray) -> np.ndarray:
     """Returns the canvases `which`, int `[M]`: uint8 `[M, H, W, 3]`."""
-    return self._canvases.read(core.check_which(which, self._count))
+    return self._canvases.read(contract.check_which(which, self._count))
 
   def render(self, objects: commands_lib.Objects) -> np.ndarray:
     """Returns pictures of whole scenes, uint8 `[N, H, W, 3]`.

@@ -182,7 +182,7 @@ def make_learner(
     """Returns the loss of a minibatch, and logs."""
     total, logs = 0.0, {}
     if rewarded is not None:
-      loss, logs = objectives.LOSSES[config.algorithm](
+      loss, logs = objectives.policy_loss(
           params,
           *rewarded,
           agent=agent,
@@ -250,23 +250,13 @@ def make_learner(
         opt_state=opt_state,
         reward_scale=reward_scale,
         key=key,
-        frames=_add(state.frames, num_commands(trajectory, taught)),
+        frames=_add(state.frames, types.num_commands(trajectory, taught)),
     )
     return next_state, logs | step_logs
 
   update.__doc__ = Update.__call__.__doc__
   learner = Learner(init, update)
   return learner if mesh is None else sharding.shard_learner(learner, mesh)
-
-
-def num_commands(
-    trajectory: types.Trajectory | None, lessons: Mapping[str, types.Lesson]
-) -> int:
-  """Returns T * B of an update: of its trajectory, or else of its lessons."""
-  if trajectory is not None:
-    return trajectory.is_last.size
-  times, batch = next(iter(lessons.values())).canvas.shape[:2]
-  return (times - 1) * batch
 
 
 @jax.jit

@@ -42,9 +42,35 @@ def fixed_targets(trajectory, rewards, config):
   return targets
 
 
-def _vtrace_loss(params, trajectory, rewards, *, agent, config, **weights):
-  """Off-policy actor-critic, one gradient step."""
+def policy_loss(params, trajectory, targets, *, agent, config, **weights):
+  """Returns the loss of a minibatch, `[]`, and logs.
+
+  Args:
+    params: parameters of the policy.
+    trajectory: commands `[T, B]` of the minibatch.
+    targets: what `fixed_targets` returned, of the same episodes.
+    agent: the agent that learns.
+    config: says by which algorithm.
+    **weights: `maxima` `[P]`, largest entropies of parts in nats, and
+      `entropy_cost`.
+  """
   out = agent.unroll(params, trajectory)
+  loss, targets = _ALGORITHMS[config.algorithm](
+      out, trajectory, targets, config
+  )
+  return _total(
+      loss,
+      out,
+      trajectory,
+      targets,
+      agent=agent,
+      config=config,
+      **weights,
+  )
+
+
+def _vtrace(out, trajectory, rewards, config):
+  """Off-policy actor-critic, one gradient step; returns (loss, targets)."""
   targets = policy_gradient.vtrace_targets(
       rewards,
       _discounts(trajectory, config),
@@ -62,43 +88,23 @@ def _vtrace_loss(params, trajectory, rewards, *, agent, config, **weights):
     advantages = policy_gradient.normalize(
         advantages, each_time=config.normalize_each_time
     )
-  policy_loss = policy_gradient.policy_gradient_loss(out.log_prob, advantages)
-  return _total(
-      policy_loss,
-      out,
-      trajectory,
-      targets,
-      agent=agent,
-      config=config,
-      **weights,
-  )
+  loss = policy_gradient.policy_gradient_loss(out.log_prob, advantages)
+  return loss, targets
 
 
-def _clipped_loss(params, trajectory, targets, *, agent, config, **weights):
-  """Clipped surrogate on one minibatch; its targets are those of the batch."""
-  out = agent.unroll(params, trajectory)
-  policy_loss = policy_gradient.clipped_surrogate_loss(
+def _clipped(out, trajectory, targets, config):
+  """Clipped surrogate, with the targets of the batch; returns the same."""
+  loss = policy_gradient.clipped_surrogate_loss(
       out.log_prob - trajectory.log_prob, targets.advantages, clip=config.clip
   )
-  return _total(
-      policy_loss,
-      out,
-      trajectory,
-      targets,
-      agent=agent,
-      config=config,
-      **weights,
-  )
+  return loss, targets
 
 
-LOSSES: dict[str, Callable] = {
-    'vtrace': _vtrace_loss,
-    'clipped': _clipped_loss,
-}
+_ALGORITHMS: dict[str, Callable] = {'vtrace': _vtrace, 'clipped': _clipped}
 
 
 def _total(
-    policy_loss,
+    loss,
     out,
     trajectory,
     targets,
@@ -115,11 +121,11 @@ def _total(
   )
   entropy = policy_gradient.mean_entropy(out.entropy, out.is_active)
   bonus = entropy_shares if config.entropy_shares else entropy
-  total = policy_loss + config.value_cost * value_loss - entropy_cost * bonus
+  total = loss + config.value_cost * value_loss - entropy_cost * bonus
   log_ratio = out.log_prob - trajectory.log_prob
   logs = {
       'loss': total,
-      'policy_loss': policy_loss,
+      'policy_loss': loss,
       'value_loss': value_loss,
       'value_explained': 1.0
       - 2.0 * value_loss / (jnp.var(targets.returns) + 1e-8),

@@ -120,10 +120,9 @@ def sample(
 def accept(log_ratio: np.ndarray, uniform: np.ndarray) -> np.ndarray:
   """Returns the accepted proposals, bool `[N]`, by Metropolis' rule.
 
-  Proposals are symmetric, so the ratio of their probabilities is 1.
-
   Args:
-    log_ratio: log of the posterior ratio of proposal to state, `[N]`.
+    log_ratio: log of the posterior ratio of proposal to state, `[N]`, and of
+      Hastings' correction if proposals are not symmetric.
     uniform: uniform random numbers in [0, 1), `[N]`.
   """
   return uniform < np.exp(np.minimum(log_ratio, 0.0))

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from spiral_jax import types
 from spiral_jax.driver import channel as channel_lib
 from spiral_jax.driver import learner_state
 from spiral_jax.driver import metrics as metrics_lib
@@ -145,8 +146,8 @@ class PolicyLearner:
     Args:
       name: unique in its program; prefix of its metrics.
       update: `(state, trajectory, score_params, progress, lessons) -> (state,
-        logs)`, without the last one or two if they are None; may donate
-        `state`, so the caller must not use the one handed in any more.
+        logs)`; all but the lessons, a dict by source, may be None. It may
+        donate `state`, so the caller must not use the one handed in any more.
       state: learner state, a pytree of arrays.
       params_of: returns the part of a state that is published; it is copied.
       trajectories: channel of trajectories to learn from; None if it learns
@@ -196,8 +197,8 @@ class PolicyLearner:
       StopProgram: after the last update.
     """
     self._stop_if_done()
-    batch, num_commands = self._get_batch()
-    trajectory = batch[0]
+    batch = self._get_batch()
+    trajectory, *_, lessons = batch
     ends_episodes = trajectory is None or np.any(trajectory.is_last)
     if trajectory is not None and ends_episodes:
       self.latest = trajectory
@@ -206,7 +207,7 @@ class PolicyLearner:
         progress = {}
         if trajectory is not None:
           progress['lag'] = self.version - int(trajectory.params_version)
-        frames = self._frames + num_commands
+        frames = self._frames + types.num_commands(trajectory, lessons)
         logs = self._learner.learn(*batch, frames=frames)
         self._frames = progress['frames'] = frames
       if ends_episodes:
@@ -219,25 +220,17 @@ class PolicyLearner:
       )
     self._stop_if_done()
 
-  def _get_batch(self) -> tuple[list[Any], int]:
-    """Returns what the update takes besides its state, and its commands."""
-    trajectory = lessons = score_params = progress = None
+  def _get_batch(self) -> tuple[Any, Any, float | None, dict[str, Any]]:
+    """Returns what the update takes besides its state."""
+    trajectory = score_params = progress = None
     if self._trajectories is not None:
       trajectory = self._trajectories.get()
-      num_commands = int(np.prod(trajectory.is_last.shape))
-    if self._lessons:
-      lessons = {name: lane.get() for name, lane in self._lessons.items()}
-      if trajectory is None:
-        times, batch = next(iter(lessons.values())).canvas.shape[:2]
-        num_commands = (times - 1) * batch
+    lessons = {name: lane.get() for name, lane in self._lessons.items()}
     if self._score_params is not None:
       score_params, _ = self._score_params.latest()
     if self._progress is not None:
       progress = self._progress()
-    given = [trajectory, score_params, progress, lessons]
-    while given[-1] is None and len(given) > 2:
-      given.pop()
-    return given, num_commands
+    return trajectory, score_params, progress, lessons
 
   def get_state(self) -> Any:
     """Returns the learner's state and counters."""

@@ -108,11 +108,7 @@ class PatchTorso(nn.Module):
     Returns:
       Map `[N, map_size, map_size, channels]`, vector `[N, hidden_size]`.
     """
-    rows = [
-        row
-        for image in images
-        for row in _rows_of_patches(image, image.shape[1] // self.map_size)
-    ]
+    rows = _rows_of_all(images, self.map_size)
     x = jnp.concatenate([*rows, planes, _coordinates(rows[0])], axis=-1)
     x = layers.Dense(2 * self.channels)(x)
     # Flax numbers modules in order of creation, and saved weights are found by
@@ -124,19 +120,14 @@ class PatchTorso(nn.Module):
       x = x + _from_other_cells(x) + shift[:, None, None]
     else:
       x = to_features(x, shift)
-    for _ in range(self.num_blocks):
-      x = layers.ResidualBlock()(x)
-    x = nn.relu(x)
-    flat = x.reshape(x.shape[0], -1)
-    return x, nn.relu(nn.Dense(self.hidden_size)(flat))
+    return _blocks_and_vector(x, self.num_blocks, self.hidden_size)
 
 
 class FineTorso(nn.Module):
   """A torso that looks at patches of half the size, with convolutions.
 
-  It tells small shapes apart that `PatchTorso` does not, and takes about twice
-  as long. It sees the locations of the last command as marks on the feature
-  map.
+  It tells small shapes apart that `PatchTorso` does not, and takes longer. It
+  sees the locations of the last command as marks on the feature map.
 
   Attributes:
     channels: channels of the feature map.
@@ -170,14 +161,7 @@ class FineTorso(nn.Module):
     Returns:
       Map `[N, map_size, map_size, channels]`, vector `[N, hidden_size]`.
     """
-    rows = [
-        row
-        for image in images
-        for row in _rows_of_patches(
-            image, image.shape[1] // (2 * self.map_size)
-        )
-    ]
-    pixels = jnp.concatenate(rows, axis=-1)
+    pixels = jnp.concatenate(_rows_of_all(images, 2 * self.map_size), axis=-1)
     if not pixels.shape[-1]:  # Nothing to see.
       pixels = _coordinates(pixels)
     x = layers.ResidualBlock()(layers.Dense(self.channels)(pixels))
@@ -187,11 +171,21 @@ class FineTorso(nn.Module):
     x = to_features(x, nn.Dense(self.channels)(condition))
     if self.mix_cells:
       x = x + _from_other_cells(x)
-    for _ in range(self.num_blocks):
-      x = layers.ResidualBlock()(x)
-    x = nn.relu(x)
-    flat = x.reshape(x.shape[0], -1)
-    return x, nn.relu(nn.Dense(self.hidden_size)(flat))
+    return _blocks_and_vector(x, self.num_blocks, self.hidden_size)
+
+
+def _blocks_and_vector(
+    x: chex.Array, num_blocks: int, hidden_size: int
+) -> tuple[chex.Array, chex.Array]:
+  """Returns `[N, H, W, C]` after residual blocks, and a vector `[N, hidden]`.
+
+  Their parameters belong to the module that calls this.
+  """
+  for _ in range(num_blocks):
+    x = layers.ResidualBlock()(x)
+  x = nn.relu(x)
+  flat = x.reshape(x.shape[0], -1)
+  return x, nn.relu(nn.Dense(hidden_size)(flat))
 
 
 def _from_other_cells(x: chex.Array) -> chex.Array:
@@ -208,6 +202,22 @@ def _from_other_cells(x: chex.Array) -> chex.Array:
   )
   cells = x.reshape(n, height * width, channels)
   return mix(cells.swapaxes(1, 2)).swapaxes(1, 2).reshape(x.shape)
+
+
+def _rows_of_all(
+    images: Sequence[chex.Array], num_patches: int
+) -> list[chex.Array]:
+  """Returns the rows of patches of all images.
+
+  Args:
+    images: `[N, H, W, C]` each.
+    num_patches: number of patches in a row and in a column.
+  """
+  return [
+      row
+      for image in images
+      for row in _rows_of_patches(image, image.shape[1] // num_patches)
+  ]
 
 
 def _rows_of_patches(image: chex.Array, size: int) -> list[chex.Array]:

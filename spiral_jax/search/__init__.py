@@ -23,6 +23,7 @@ from spiral_jax.search.executor import Environment
 from spiral_jax.search.executor import Executor
 from spiral_jax.search.executor import canvases_needed
 from spiral_jax.search.executor import make_executor
+from spiral_jax.search.improvement import NUM_PROPOSALS
 from spiral_jax.search.improvement import Found
 from spiral_jax.search.improvement import improve
 from spiral_jax.search.metropolis_hastings import Chains
@@ -41,6 +42,7 @@ from spiral_jax.search.scores import Score
 from spiral_jax.search.scores import negative_l2
 
 __all__ = [
+    'NUM_PROPOSALS',
     'Chains',
     'Environment',
     'Executor',

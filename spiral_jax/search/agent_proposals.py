@@ -42,7 +42,7 @@ def make_agent_proposals(
     commands: 'one' replaces one command, 'rest' it and all after it.
 
   Raises:
-    ValueError: if there are as many targets as canvases.
+    ValueError: if there is not one target a canvas.
   """
   count = environment.count
   if len(targets) != count:

@@ -14,6 +14,8 @@ from spiral_jax.search import executor as executor_lib
 from spiral_jax.search import proposals as proposals_lib
 from spiral_jax.search import scores as scores_lib
 
+NUM_PROPOSALS = 16  # By default, for each image in a round.
+
 
 class Found(NamedTuple):
   """Programs that a search found."""
@@ -32,7 +34,7 @@ def improve(
     key: jax.Array,
     seconds: float | None = None,
     rounds: int | None = None,
-    num_proposals: int = 16,
+    num_proposals: int = NUM_PROPOSALS,
     score: scores_lib.Score = scores_lib.negative_l2,
     propose: proposals_lib.Propose | None = None,
     on_round: Callable[[Found], None] | None = None,

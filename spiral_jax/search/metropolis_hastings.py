@@ -9,6 +9,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from spiral_jax.baselines import metropolis_hastings as baseline
 from spiral_jax.search import executor as executor_lib
 from spiral_jax.search import improvement
 from spiral_jax.search import proposals as proposals_lib
@@ -78,7 +79,7 @@ def run_chains(
     )[:, 0]
     new_scores = np.asarray(score(drawn, targets), np.float64)
     log_ratio = new_scores - scores[r] + proposals.log_ratio
-    accepted = np.log1p(-rng.random(count)) < np.minimum(log_ratio, 0.0)
+    accepted = baseline.accept(log_ratio, rng.random(count))
     for name, values in programs.items():
       values[:, accepted] = proposals.programs[name][:, accepted]
     canvases[accepted] = drawn[accepted]

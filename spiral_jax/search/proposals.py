@@ -84,8 +84,8 @@ def make_proposals(
   """Returns proposals for programs of such commands.
 
   A step out of a part's range leaves it where it was; one of two values becomes
-  the other. Only parts that have a
-  meaning are chosen, except by `command` and `shift`, which draw whole ones.
+  the other. Only parts that have a meaning are chosen, except by `command` and
+  `shift`, which draw whole commands.
 
   Args:
     action_spec: the parts of a command.

@@ -11,6 +11,7 @@ import jax
 
 from spiral_jax import agents
 from spiral_jax import datasets
+from spiral_jax import search
 from spiral_jax.driver import ray_token
 from spiral_jax.driver import rollout
 from spiral_jax.training import config as config_lib
@@ -93,7 +94,7 @@ def make_lessons(
         environment.episode_length,
     )
     # Besides proposals, a canvas for each beginning of an image's program.
-    canvases = memory.NUM_PROPOSALS + environment.episode_length
+    canvases = search.NUM_PROPOSALS + environment.episode_length
     wake = memory.Wake(
         remembered,
         experiment.make_environment(config.search_images * canvases),

@@ -155,12 +155,9 @@ def evaluate_agent(
     (out_dir / 'result_greedy.png').unlink(missing_ok=True)  # Of another agent.
   (out_dir / 'result_searched.png').unlink(missing_ok=True)
   if search_seconds:
-    searched = _search(trained, test, metrics, search_seconds)
-    figures[f'{search_seconds:g} s of search'] = searched.figures
-    plots.save(
-        plots.grid(searched.canvas, searched.targets),
-        out_dir / 'result_searched.png',
-    )
+    canvas, found = _search(trained, test, metrics, search_seconds)
+    figures[f'{search_seconds:g} s of search'] = found
+    plots.save(plots.grid(canvas, test.images), out_dir / 'result_searched.png')
   # Figures mean something next to those of scribbles and of nothing.
   key = jax.random.key(experiment.run.seed)
   untrained = trained._replace(params=trained.agent.init(key))
@@ -171,8 +168,8 @@ def evaluate_agent(
     figures['untrained agent'] = scribbles.figures['samples']
   if metrics is not None:
     blank = np.broadcast_to(drawn.first.canvas[0, :1], drawn.canvas.shape)
-    found = metrics(blank, drawn.targets)
-    figures['blank page'] = found if is_conditional else found['samples']
+    of_blank = metrics(blank, drawn.targets)
+    figures['blank page'] = of_blank if is_conditional else of_blank['samples']
   figures = _rounded(figures)
   text = json.dumps(figures, indent=2) + '\n'
   files.write_atomically(
@@ -212,14 +209,6 @@ class _Drawn(NamedTuple):
   figures: dict[str, Any]
 
 
-class _Searched(NamedTuple):
-  """Canvases of programs that a search found, and their figures."""
-
-  canvas: np.ndarray  # uint8 [N, H, W, C].
-  targets: np.ndarray  # uint8 [N, H, W, C].
-  figures: dict[str, Any]
-
-
 def _draw(
     trained: trained_agent_lib.TrainedAgent,
     count: int,
@@ -247,8 +236,8 @@ def _search(
     test: datasets.ImageDataset,
     metrics: digit_metrics_lib.DigitMetrics | None,
     seconds: float,
-) -> _Searched:
-  """Searches for programs of the images of `test`."""
+) -> tuple[np.ndarray, dict[str, Any]]:
+  """Searches for programs of the images of `test`; returns as `_measure`."""
   found = program_search.find_programs(
       trained,
       test.images,
@@ -264,7 +253,7 @@ def _search(
       metrics,
   )
   figures['renderings'] = float(found.num_renderings.mean())
-  return _Searched(canvas, test.images, figures)
+  return canvas, figures
 
 
 def _measure(

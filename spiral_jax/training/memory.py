@@ -19,8 +19,6 @@ from spiral_jax import search
 from spiral_jax import types
 from spiral_jax.training import lessons
 
-NUM_PROPOSALS = 16  # Programs an image in each round of a search.
-
 
 class Recalled(NamedTuple):
   """Some images and their best programs."""
@@ -203,7 +201,6 @@ class Wake:
         turn.images,
         key=search_key,
         rounds=self._rounds,
-        num_proposals=NUM_PROPOSALS,
     )
     self._memory.offer(turn.indices, found.programs, -found.scores)
     self._searches += 1

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from spiral_jax import search
+from spiral_jax.training import lessons
 from spiral_jax.training import trained_agent as trained_agent_lib
 
 # Images that are searched for at once, so that batches are worth their calls.
@@ -59,7 +60,9 @@ def find_programs(
     start = search.random_programs(
         settings.action_spec(), length, len(images), key=key
     )
-  needed = search.canvases_needed(_make_environment(trained, 1), length, 16)
+  needed = search.canvases_needed(
+      _make_environment(trained, 1), length, search.NUM_PROPOSALS
+  )
   environment = _make_environment(trained, needed * min(_IMAGES, len(images)))
   return search.improve(
       environment,
@@ -68,7 +71,6 @@ def find_programs(
       key=improve_key,
       seconds=seconds,
       rounds=rounds,
-      num_proposals=16,
   )
 
 
@@ -82,16 +84,11 @@ def replay(
     trained: the agent whose environment executes the programs.
     programs: int32 `[T, N]` a part.
   """
-  length, count = next(iter(programs.values())).shape
+  count = next(iter(programs.values())).shape[1]
   for first in range(0, count, _CANVASES):
     part = {k: v[:, first : first + _CANVASES] for k, v in programs.items()}
     size = min(_CANVASES, count - first)
-    environment = _make_environment(trained, size)
-    canvases = [environment.reset().observation['canvas']]
-    for t in range(length):
-      time_step = environment.step({k: v[t] for k, v in part.items()})
-      canvases.append(time_step.observation['canvas'])
-    yield np.stack(canvases), part
+    yield lessons.render(_make_environment(trained, size), part), part
 
 
 def _make_environment(trained: trained_agent_lib.TrainedAgent, count: int):

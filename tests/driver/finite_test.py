@@ -122,7 +122,7 @@ def learner(state):
   """Returns a learner that changes nothing."""
   return nodes.PolicyLearner(
       'policy',
-      update=lambda state, trajectory, score: (state, {}),
+      update=lambda state, *_: (state, {}),
       state=state,
       params_of=lambda state: state['params'],
       trajectories=channel_lib.Channel('trajectories', 1),

@@ -174,7 +174,10 @@ def test_score_params_reach_the_update():
   got = []
   learner, channel, _ = policy_learner(
       score_params=score_params,
-      update=lambda state, t, score: (got.append((t, score)) or state, {}),
+      update=lambda state, t, score, *_: (
+          got.append((t, score)) or state,
+          {},
+      ),
   )
   channel.put(trajectory())
   learner.step()
@@ -197,7 +200,7 @@ def test_policy_learner_ends_the_program_after_its_last_update(limit):
 
 def test_published_params_survive_donation():
   @functools.partial(jax.jit, donate_argnums=0)
-  def update(state, trajectory, score_params):
+  def update(state, trajectory, score_params, *_):
     del trajectory, score_params
     return {'w': state['w'] + 1}, {}
 
@@ -215,7 +218,7 @@ def test_published_params_survive_donation():
 def test_state_of_a_learner_while_it_is_donated():
   # Without the lock this reads deleted arrays sooner or later.
   @functools.partial(jax.jit, donate_argnums=0)
-  def update(state, trajectory, score_params):
+  def update(state, trajectory, score_params, *_):
     del trajectory, score_params
     return {'a': state['a'] + 1, 'b': state['b'] + 1}, {}
 

@@ -83,7 +83,7 @@ class Data:
 
 
 @functools.partial(jax.jit, donate_argnums=0)
-def update_policy(learner, trajectory, score_params):
+def update_policy(learner, trajectory, score_params, *_):
   key, used = jax.random.split(learner.key)
   gradient = score_params['w'] + 0.01 * jax.random.normal(used, (2,))
   momentum = 0.9 * learner.momentum + gradient

@@ -10,6 +10,7 @@ from dm_env import test_utils
 import numpy as np
 import pytest
 
+from environments import contract
 from environments import core
 
 
@@ -260,15 +261,15 @@ def test_a_spec_of_other_canvases_is_refused(spec, words):
 
 
 def test_which_canvases_is_checked():
-  np.testing.assert_array_equal(core.check_which([3, 0], 4), [3, 0])
-  assert core.check_which([], 4).dtype == np.int32
+  np.testing.assert_array_equal(contract.check_which([3, 0], 4), [3, 0])
+  assert contract.check_which([], 4).dtype == np.int32
   for which in ([4], [-1], [1, 1], [0.5], 2):
     with pytest.raises(ValueError, match='canvases'):
-      core.check_which(which, 4)
+      contract.check_which(which, 4)
 
 
 def test_sources_of_copies_are_checked():
-  source, target = core.check_copy([3, 3], [0, 1], 4)
+  source, target = contract.check_copy([3, 3], [0, 1], 4)
   np.testing.assert_array_equal([source, target], [[3, 3], [0, 1]])
   for source, target, words in (
       ([1, 2], [2, 0], 'must not be sources'),
@@ -277,4 +278,4 @@ def test_sources_of_copies_are_checked():
       ([1, 1], [2, 2], 'different'),
   ):
     with pytest.raises(ValueError, match=words):
-      core.check_copy(source, target, 4)
+      contract.check_copy(source, target, 4)

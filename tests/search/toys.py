@@ -8,6 +8,7 @@ import itertools
 from dm_env import specs
 import numpy as np
 
+from environments import contract
 from environments import core
 
 SIZE = 16
@@ -51,11 +52,11 @@ class Squares:
     return self._canvas.copy()
 
   def copy(self, source, target):
-    source, target = core.check_copy(source, target, self.count)
+    source, target = contract.check_copy(source, target, self.count)
     self._canvas[target] = self._canvas[source]
 
   def draw_on(self, command, which):
-    which = core.check_which(which, self.count)
+    which = contract.check_which(which, self.count)
     self.num_drawn += len(which)
     is_filled = _QUARTERS[command['quarter']]
     if self._has_kind:
@@ -66,7 +67,7 @@ class Squares:
     )
 
   def read(self, which):
-    return self._canvas[core.check_which(which, self.count)]
+    return self._canvas[contract.check_which(which, self.count)]
 
 
 def make_environment(count, length=2, **options):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from spiral_jax import agents
+from spiral_jax import search
 from spiral_jax import types
 from spiral_jax.training import lessons
 from spiral_jax.training import memory
@@ -88,7 +89,7 @@ def recognizer():
 def make_wake(recognizer, kept=None, *, rounds=3):
   kept = kept or make()
   environment = toys.environment(
-      5 * (memory.NUM_PROPOSALS + LENGTH), SPEC, SHAPE, LENGTH
+      5 * (search.NUM_PROPOSALS + LENGTH), SPEC, SHAPE, LENGTH
   )
   return memory.Wake(
       kept, environment, recognizer[0], images=5, samples=3, rounds=rounds

@@ -335,8 +335,8 @@ def test_the_decay_may_follow_the_clock(tmp_path, minutes, decay_minutes):
   given = []
   parts = training.make_parts(experiment)
 
-  def update(state, trajectory, score_params, progress):
-    del trajectory, score_params
+  def update(state, trajectory, score_params, progress, lessons):
+    del trajectory, score_params, lessons
     given.append(progress)
     return state, {}
 
