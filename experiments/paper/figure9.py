@@ -2,11 +2,12 @@
 
 Each chain searches for the 20 objects, present or not, of one held-out picture;
 see `spiral_jax.baselines.metropolis_hastings`. With an agent, the error of its
-single pass over the same pictures is shown as well. For example, of a run, or
-with weights that come with the package:
+single pass over the same pictures is shown as well, and with --proposal=agent
+chains over the agent's programs, for which it proposes other commands. For
+example, of a run, or with weights that come with the package:
 
   python experiments/paper/figure9.py --run_dir=runs/mujoco_scenes_cpu
-  python experiments/paper/figure9.py --weights=scenes
+  python experiments/paper/figure9.py --weights=scenes --proposal=agent
 """
 
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ import time
 from typing import Any, NamedTuple
 
 from absl import flags
+import jax
 import numpy as np
 import rich.progress
 import rich.table
@@ -24,6 +26,7 @@ import rich.table
 from environments import scene
 from spiral_jax import console as console_lib
 from spiral_jax import evaluation
+from spiral_jax import search as search_lib
 from spiral_jax import training
 from spiral_jax.baselines import metropolis_hastings
 from spiral_jax.training import cli
@@ -60,6 +63,19 @@ _EVALUATIONS = flags.DEFINE_integer(
     'number of evaluations of the renderer by each chain',
     lower_bound=2,
 )
+_PROPOSAL = flags.DEFINE_enum(
+    'proposal',
+    'uniform',
+    ['uniform', 'agent'],
+    "agent adds chains over the agent's programs, whose proposals it makes; "
+    'uniform leaves it at those of the paper',
+)
+_AGENT_EVALUATIONS = flags.DEFINE_integer(
+    'agent_evaluations',
+    200,
+    'number of evaluations of the renderer by each chain with --proposal=agent',
+    lower_bound=2,
+)
 _OBJECTS = flags.DEFINE_integer(
     'objects',
     20,
@@ -82,6 +98,7 @@ _SEED = flags.DEFINE_integer(
 flags_lib.define(scene.SceneSettings)
 
 _PICTURES = 10  # Shown of each kind.
+_BY_AGENT = 'by the agent'
 
 
 class Problem(NamedTuple):
@@ -91,11 +108,13 @@ class Problem(NamedTuple):
     settings: settings of the scenes.
     target: pictures, uint8 `[N, H, W, 3]`.
     agent: reconstructions by an agent, of the shape of `target`, by name.
+    trained: that agent, if any.
   """
 
   settings: scene.SceneSettings
   target: np.ndarray
   agent: dict[str, np.ndarray]
+  trained: training.TrainedAgent | None = None
 
 
 def make_problem_of_agent(
@@ -130,6 +149,7 @@ def make_problem_of_agent(
       settings,
       target,
       {'agent, sampled': draw(False), 'agent, likeliest': draw(True)},
+      trained,
   )
 
 
@@ -209,6 +229,50 @@ def search(
   return chains, evaluations * count / seconds
 
 
+def search_by_agent(
+    problem: Problem, *, evaluations: int, covariance: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """Returns errors of chains whose proposals an agent makes, and pictures.
+
+  A proposal replaces a command and all after it by what the agent samples on
+  the canvas before it. The chains begin with uniformly drawn programs, of as
+  many commands as the agent's.
+
+  Args:
+    problem: the pictures, with an agent.
+    evaluations: number of evaluations of the renderer by each chain.
+    covariance: covariance of the likelihood of a pixel in [0, 1].
+    seed: seed of the chains.
+
+  Returns:
+    Mean squared errors, `[evaluations, N]`, and pictures of the final state.
+  """
+  assert problem.trained is not None
+  count, settings = len(problem.target), problem.settings
+  needed = search_lib.canvases_needed(
+      scene.TASK.make_batch(settings, 1), settings.episode_length, 1
+  )
+  start_key, key = jax.random.split(jax.random.key(seed))
+  chains = search_lib.run_chains(
+      scene.TASK.make_batch(settings, needed * count),
+      search_lib.random_programs(
+          settings.action_spec(), settings.episode_length, count, key=start_key
+      ),
+      problem.target,
+      key=key,
+      rounds=evaluations - 1,  # The first is that of the initial state.
+      score=search_lib.make_log_likelihood(covariance),
+      propose=search_lib.make_agent_proposals(
+          problem.trained.agent,
+          problem.trained.params,
+          scene.TASK.make_batch(settings, count),
+          problem.target,
+      ),
+  )
+  num_values = np.prod(problem.target.shape[1:])
+  return chains.scores * (-2 * covariance / num_values), chains.canvases
+
+
 def _packed(state: metropolis_hastings.State) -> dict[str, np.ndarray]:
   """Returns objects `[N, M]` without the columns where no scene has any.
 
@@ -229,6 +293,7 @@ def figure9(
     *,
     evaluations: int = 2000,
     num_objects: int = 20,
+    agent_evaluations: int = 0,
     covariance: float = 0.25,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -239,6 +304,8 @@ def figure9(
     out_dir: folder to write to.
     evaluations: number of evaluations of the renderer by each chain.
     num_objects: number of objects of a chain, each present or not.
+    agent_evaluations: the same by chains whose proposals the agent makes; 0
+      leaves them out.
     covariance: covariance of the likelihood of a pixel in [0, 1].
     seed: seed of the chains.
 
@@ -262,6 +329,16 @@ def figure9(
         seed=seed,
         on_step=lambda step: progress.update(task, completed=step + 1),
     )
+  curves = {'Metropolis-Hastings': chains.error}
+  rows = [problem.target, chains.picture]
+  if agent_evaluations:
+    curves[_BY_AGENT], picture = search_by_agent(
+        problem,
+        evaluations=agent_evaluations,
+        covariance=covariance,
+        seed=seed,
+    )
+    rows.append(picture)
   blank = scene.SceneRenderer(problem.settings).reset()[0]
   platform = evaluation.evaluate_reconstructions(
       chains.picture, problem.target, blank
@@ -272,46 +349,51 @@ def figure9(
       )
       for name, canvas in problem.agent.items()
   }
-  shown = sorted({1, *(-(-evaluations * i // 4) for i in range(1, 5))})
-  best = np.minimum.accumulate(chains.error).mean(axis=1)
+  tables = {name: _at_quarters(error) for name, error in curves.items()}
   figures = {
       'images': len(problem.target),
       'evaluations': evaluations,
       'evaluations_per_second': round(rate, 1),
       'accepted': float(chains.accepted.mean()),
       'empty_platform': platform,
-      'errors': {n: float(chains.error[n - 1].mean()) for n in shown},
-      'lowest_errors': {n: float(best[n - 1]) for n in shown},
+      **tables['Metropolis-Hastings'],
       'agent': errors,
   }
+  if agent_evaluations:
+    figures['by_agent'] = tables[_BY_AGENT]
   out_dir.mkdir(parents=True, exist_ok=True)
   (out_dir / 'figure9.json').write_text(json.dumps(figures, indent=2) + '\n')
   plots.search(
-      chains.error,
+      curves,
       out_dir / 'figure9.png',
       lines={**errors, 'empty platform': platform},
   )
   columns = slice(min(_PICTURES, len(problem.target)))
   plots.save(
       plots.tile(
-          [
-              images[columns]
-              for images in (
-                  problem.target,
-                  chains.picture,
-                  *problem.agent.values(),
-              )
-          ]
+          [images[columns] for images in (*rows, *problem.agent.values())]
       ),
       out_dir / 'pictures.png',
   )
   _show(figures, errors, console)
   console.print(
       f'pictures in {out_dir}: figure9.png, pictures.png (targets, what the '
-      f'search found{", what the agent drew" if errors else ""})',
+      f'{"searches" if agent_evaluations else "search"} found'
+      f'{", what the agent drew" if errors else ""})',
       soft_wrap=True,
   )
   return figures
+
+
+def _at_quarters(error: np.ndarray) -> dict[str, dict[int, float]]:
+  """Returns mean errors of chains, and of their best, by evaluations so far."""
+  evaluations = len(error)
+  shown = sorted({1, *(-(-evaluations * i // 4) for i in range(1, 5))})
+  best = np.minimum.accumulate(error).mean(axis=1)
+  return {
+      'errors': {n: float(error[n - 1].mean()) for n in shown},
+      'lowest_errors': {n: float(best[n - 1]) for n in shown},
+  }
 
 
 def _show(
@@ -321,16 +403,20 @@ def _show(
       '', 'l2 a pixel', 'of an empty platform', 'lowest so far'
   )
   platform = figures['empty_platform']
-  table.add_row('empty platform', f'{platform:.4f}', f'{1:.0%}', '')
-  for n, error in figures['errors'].items():
-    table.add_row(
-        f'search, {n:,} evaluations',
-        f'{error:.4f}',
-        f'{error / platform:.0%}',
-        f'{figures["lowest_errors"][n]:.4f}',
-    )
+  table.add_row('empty platform', f'{platform:.5f}', f'{1:.0%}', '')
+  for name, group in (
+      ('search', figures),
+      (_BY_AGENT, figures.get('by_agent', {'errors': {}})),
+  ):
+    for n, error in group['errors'].items():
+      table.add_row(
+          f'{name}, {n:,} evaluations',
+          f'{error:.5f}',
+          f'{error / platform:.1%}',
+          f'{group["lowest_errors"][n]:.5f}',
+      )
   for name, error in errors.items():
-    table.add_row(name, f'{error:.4f}', f'{error / platform:.0%}', '')
+    table.add_row(name, f'{error:.5f}', f'{error / platform:.1%}', '')
   console.print(table)
   console.print(
       f'{figures["images"]} pictures; {figures["accepted"]:.1%} of proposals '
@@ -359,6 +445,11 @@ def main(argv: Sequence[str]) -> None:
         _DATA_DIR.value,
     )
   else:
+    if _PROPOSAL.value == 'agent':
+      raise ValueError(
+          '--proposal=agent needs an agent; name one with --run_dir or '
+          '--weights, as --weights=scenes'
+      )
     problem = make_problem(
         flags_lib.read(scene.SceneSettings),
         _COUNT.value,
@@ -371,6 +462,9 @@ def main(argv: Sequence[str]) -> None:
       pathlib.Path(_OUT_DIR.value).expanduser(),
       evaluations=_EVALUATIONS.value,
       num_objects=_OBJECTS.value,
+      agent_evaluations=(
+          _AGENT_EVALUATIONS.value if _PROPOSAL.value == 'agent' else 0
+      ),
       covariance=_COVARIANCE.value,
       seed=_SEED.value,
   )

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from spiral_jax import types
 from spiral_jax.agents import config as config_lib
 from spiral_jax.agents import fit
+from spiral_jax.agents import shared
 from spiral_jax.losses import images as images_lib
 from spiral_jax.networks import action as action_lib
 from spiral_jax.networks import heads
@@ -111,6 +112,9 @@ def make_agent(
 ) -> Agent:
   """Returns an agent for commands of `action_spec` on such canvases.
 
+  Equal arguments give the same functions, so that what one user of them has
+  compiled is there for the next.
+
   Args:
     action_spec: the parts of a command in the order of decision.
     canvas_shape: (height, width, channels).
@@ -127,6 +131,16 @@ def make_agent(
   """
   parts = _make_parts(action_spec, config.part_order)
   _check(parts, canvas_shape, config, is_own_torso=torso is not None)
+  return _make_agent(parts, tuple(canvas_shape), config, torso)
+
+
+@shared.shared
+def _make_agent(
+    parts: tuple[action_lib.ActionPart, ...],
+    canvas_shape: tuple[int, ...],
+    config: config_lib.AgentConfig,
+    torso: nn.Module | None,
+) -> Agent:
   network = _make_network(parts, config, torso)
   height, width, channels = canvas_shape
 

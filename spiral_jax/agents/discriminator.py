@@ -15,6 +15,7 @@ import optax
 from spiral_jax import types
 from spiral_jax.agents import config as config_lib
 from spiral_jax.agents import reward_fn
+from spiral_jax.agents import shared
 from spiral_jax.agents import sharding
 from spiral_jax.losses import images as images_lib
 from spiral_jax.losses import wgan
@@ -101,7 +102,7 @@ def make_discriminator(
   Raises:
     ValueError: if the network cannot be built for this shape.
   """
-  height, width, channels = canvas_shape
+  height, width, _ = canvas_shape
   if height % config.patch_size or width % config.patch_size:
     raise ValueError(
         f'a canvas of {height} x {width} pixels does not divide into patches '
@@ -116,6 +117,16 @@ def make_discriminator(
         'a '
         f'multiple of {cells}, or channels={config.channels} have fewer layers'
     )
+  return _make_discriminator(tuple(canvas_shape), bool(conditional), config)
+
+
+@shared.shared
+def _make_discriminator(
+    canvas_shape: tuple[int, ...],
+    conditional: bool,
+    config: config_lib.DiscriminatorConfig,
+) -> Discriminator:
+  height, width, channels = canvas_shape
   network = networks.Discriminator(
       channels=config.channels,
       patch_size=config.patch_size,
@@ -147,7 +158,7 @@ def make_discriminator(
       ValueError: when traced, if targets are missing or not expected, or images
         are not those of the discriminator.
     """
-    if images.shape[1:] != tuple(canvas_shape):
+    if images.shape[1:] != canvas_shape:
       raise ValueError(
           f'images are {list(images.shape)}, and the discriminator was made '
           f'for {["N", *canvas_shape]}; make it for the shape of the canvas'
@@ -191,6 +202,7 @@ def make_discriminator(
   return Discriminator(init, score, power_iterate, shift)
 
 
+@shared.shared
 def make_discriminator_learner(
     discriminator: Discriminator,
     config: config_lib.DiscriminatorConfig = config_lib.DiscriminatorConfig(),

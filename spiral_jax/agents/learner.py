@@ -20,6 +20,7 @@ from spiral_jax.agents import fit
 from spiral_jax.agents import imitation
 from spiral_jax.agents import objectives
 from spiral_jax.agents import reward_fn as reward_fn_lib
+from spiral_jax.agents import shared
 from spiral_jax.agents import sharding
 from spiral_jax.losses import rewards as rewards_lib
 
@@ -81,6 +82,7 @@ class Learner(NamedTuple):
   update: Update
 
 
+@shared.shared
 def make_learner(
     agent: agent_lib.Agent,
     score: reward_fn_lib.Score | None = None,
@@ -113,7 +115,11 @@ def make_learner(
     agent = agent._replace(unroll=sharding.shard_unroll(agent.unroll, mesh))
     score = score and sharding.shard_score(score, mesh)
   reward_fn = reward_fn_lib.make_reward_fn(
-      config, score, blank_page=blank_page, action_costs=action_costs
+      config,
+      score,
+      # It may be a renderer's own, who draws on.
+      blank_page=np.array(blank_page),
+      action_costs=action_costs,
   )
   step_size = 1.0
   if optimizer is None:

@@ -13,6 +13,7 @@ from ray import exceptions
 from spiral_jax.driver import ray_launcher
 
 _POLL_SECONDS = 1.0
+_END_SECONDS = 10.0
 _TRIES = 3
 
 _logger = logging.getLogger(__name__)
@@ -86,9 +87,22 @@ class Tasks:
               continue
           yield key, result
     finally:
-      for reference in running:
-        ray.cancel(reference, force=True)
+      _end(list(running))
 
   def close(self) -> None:
     """Ends the connection, and all calls."""
     ray.shutdown()
+
+
+def _end(references: list[Any]) -> None:
+  """Ends calls as Ctrl-C does, and by force those that do not heed it.
+
+  By force alone, Ray (2.60) aborts if a call ends just then.
+  """
+  for force in (False, True):
+    for reference in references:
+      ray.cancel(reference, force=force)
+    if references:
+      _, references = ray.wait(
+          references, num_returns=len(references), timeout=_END_SECONDS
+      )

@@ -8,6 +8,7 @@ paper at any size.
 Axes: N images, H height, W width, C channels, F features, E members.
 """
 
+from collections.abc import Callable
 import functools
 import pathlib
 from typing import Any, NamedTuple
@@ -70,22 +71,30 @@ def digit_features(images: np.ndarray) -> np.ndarray:
   Args:
     images: as for `is_digit`.
   """
-  return read(images)[1]
+  (features,) = _in_chunks(_features, images)
+  return features
 
 
 def read(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   """Returns `read_digits` and `digit_features` of images in one pass."""
+  digits, features = _in_chunks(_apply, images)
+  return digits, features
+
+
+def _in_chunks(
+    function: Callable[..., tuple[chex.Array, ...]], images: np.ndarray
+) -> tuple[np.ndarray, ...]:
+  """Returns what a function of parameters and ink returns, `[N, ...]` each."""
   ink = read_ink(images)
-  # Pads to whole chunks, so that a single compiled function serves all sizes.
-  padded = np.pad(ink, ((0, -len(ink) % _CHUNK), (0, 0), (0, 0)))
+  # Pads to whole chunks, one at least, so that a single compiled function serves
+  # all sizes.
+  missing = -len(ink) % _CHUNK if len(ink) else _CHUNK
+  padded = np.pad(ink, ((0, missing), (0, 0), (0, 0)))
   outputs = [
-      _apply(_params(), padded[i : i + _CHUNK])
+      function(_params(), padded[i : i + _CHUNK])
       for i in range(0, len(padded), _CHUNK)
   ]
-  if not outputs:
-    return np.zeros(0, np.int32), np.zeros((0, Network.features), np.float32)
-  digits, features = (np.concatenate(part) for part in zip(*outputs))
-  return digits[: len(ink)], features[: len(ink)]
+  return tuple(np.concatenate(part)[: len(ink)] for part in zip(*outputs))
 
 
 def evaluate_recognition(
@@ -182,6 +191,14 @@ def _params() -> dict[str, Any]:
   with np.load(WEIGHTS) as arrays:
     flat = {name: arrays[name].astype(np.float32) for name in arrays}
   return {'params': traverse_util.unflatten_dict(flat, sep='/')}
+
+
+@jax.jit
+def _features(params: dict[str, Any], ink: chex.Array) -> tuple[chex.Array]:
+  """Returns features of the first member, `[N, F]`."""
+  first = jax.tree.map(lambda weights: weights[0], params)
+  _, features = Network().apply(first, ink)  # type: ignore[misc]
+  return (features,)
 
 
 @jax.jit

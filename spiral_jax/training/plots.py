@@ -206,13 +206,16 @@ def compare(
 
 
 def search(
-    error: np.ndarray, path: pathlib.Path, *, lines: Mapping[str, float]
+    curves: Mapping[str, np.ndarray],
+    path: pathlib.Path,
+    *,
+    lines: Mapping[str, float],
 ) -> None:
-  """Plots errors of chains against their evaluations.
+  """Plots errors of chains against their evaluations, both on log scales.
 
   Args:
-    error: `[evaluations, N]`; shown are mean, quartiles, and the mean of the
-      lowest so far.
+    curves: errors `[evaluations, N]` by name; shown are mean, quartiles, and
+      the mean of the lowest so far.
     path: path of the picture.
     lines: name and value of horizontal lines.
   """
@@ -220,17 +223,20 @@ def search(
 
   plot = figure.Figure(figsize=(7, 4.2), layout='constrained')
   axis = plot.subplots()
-  x = np.arange(1, len(error) + 1)
-  low, high = np.quantile(error, (0.25, 0.75), axis=1)
-  axis.fill_between(x, low, high, alpha=0.2, linewidth=0, label='quartiles')
-  axis.plot(x, error.mean(1), label='Metropolis-Hastings', linewidth=1.4)
-  lowest = np.minimum.accumulate(error)
-  axis.plot(x, lowest.mean(1), label='lowest so far', linewidth=1.0)
-  for index, (name, value) in enumerate(lines.items()):
+  for index, (name, error) in enumerate(curves.items()):
+    color = f'C{index}'
+    x = np.arange(1, len(error) + 1)
+    low, high = np.quantile(error, (0.25, 0.75), axis=1)
+    axis.fill_between(x, low, high, alpha=0.2, linewidth=0, color=color)
+    axis.plot(x, error.mean(1), label=name, linewidth=1.4, color=color)
+    lowest = np.minimum.accumulate(error).mean(1)
+    axis.plot(x, lowest, label='... lowest so far', linewidth=0.8, color=color)
+  for index, (name, value) in enumerate(lines.items(), len(curves)):
     axis.axhline(
-        value, label=name, color=f'C{index + 2}', linestyle='--', linewidth=1.4
+        value, label=name, color=f'C{index}', linestyle='--', linewidth=1.4
     )
-  axis.set_ylim(bottom=0.0)
+  axis.set_xscale('log')
+  axis.set_yscale('log')
   axis.set_xlabel('evaluations of the renderer')
   axis.set_ylabel('l2 a pixel')
   axis.grid(alpha=0.3)

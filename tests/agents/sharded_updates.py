@@ -1,4 +1,4 @@
-"""Makes the same updates on 1, 2, 4 and 8 devices; run as a script.
+"""Makes the same updates on one device and on several; run as a script.
 
 A line of JSON for each learner and number of devices: what one device was given
 of each minibatch, and how far what it learned is from what one device learns,
@@ -6,6 +6,7 @@ as a share of how far that moved.
 """
 
 import dataclasses
+import functools
 import json
 
 import jax
@@ -22,10 +23,9 @@ UPDATES = 2
 # As wide as in experiments: native convolutions work in vectors of channels.
 NETWORK = {**toys.NETWORK, **toys.PATCHES, 'channels': 32}
 SETTINGS = {
-    'vtrace and dreams': dict(
-        reward_at='end', normalize_advantages=True, dreams_weight=1.0
+    'vtrace, pieces and dreams': dict(
+        reward_at='step', normalize_advantages=True, dreams_weight=1.0
     ),
-    'pieces': dict(reward_at='step'),
     'clipped': dict(
         algorithm='clipped',
         reward_at='step',
@@ -69,7 +69,7 @@ def policy(num_devices, name, world):
         trajectory.canvas,
         executed=trajectory.action,
         imitated=jax.tree.map(np.zeros_like, trajectory.action),
-        noise=trajectory.noise,
+        target=trajectory.target,
     )
   for _ in range(UPDATES):
     state, logs = learner.update(
@@ -160,29 +160,33 @@ def world(conditional=False):
 
 
 def main():
-  made, pieces = world(), world(conditional=True)
   cases = {
       'discriminator wgan': (
-          (2, 8),
+          2,
           lambda n: discriminator(n, 'wgan', True),
       ),
       'discriminator logistic': (
-          (2,),
+          2,
           lambda n: discriminator(n, 'logistic', False),
       ),
-      'policy clipped': ((2, 8), lambda n: policy(n, 'clipped', made)),
-      'policy vtrace and dreams': (
-          (4,),
-          lambda n: policy(n, 'vtrace and dreams', made),
+      'policy clipped': (
+          8,
+          functools.partial(policy, name='clipped', world=world()),
       ),
-      'policy pieces': ((4,), lambda n: policy(n, 'pieces', pieces)),
+      'policy vtrace, pieces and dreams': (
+          4,
+          functools.partial(
+              policy,
+              name='vtrace, pieces and dreams',
+              world=world(conditional=True),
+          ),
+      ),
   }
-  for name, (devices, case) in cases.items():
+  for name, (num_devices, case) in cases.items():
     before, single, _ = case(1)
-    for num_devices in devices:
-      _, state, given = case(num_devices)
-      share = distance(state, single, before)
-      print(json.dumps([name, num_devices, given, share]), flush=True)
+    _, state, given = case(num_devices)
+    share = distance(state, single, before)
+    print(json.dumps([name, num_devices, given, share]), flush=True)
 
 
 if __name__ == '__main__':

@@ -38,12 +38,9 @@ def updates():
     'learner, devices, share, tolerance',
     [
         ('discriminator wgan', 2, 8, 1e-3),
-        ('discriminator wgan', 8, 2, 1e-3),
         ('discriminator logistic', 2, 8, 1e-3),
-        ('policy clipped', 2, 4, 1e-4),
         ('policy clipped', 8, 1, 1e-4),
-        ('policy vtrace and dreams', 4, 4, 1e-4),
-        ('policy pieces', 4, 4, 1e-4),
+        ('policy vtrace, pieces and dreams', 4, 4, 1e-4),
     ],
 )
 def test_devices_learn_together_what_one_learns(

@@ -146,7 +146,9 @@ def test_threads_train_as_well(tmp_path, num_actors, max_lag):
 
 
 @pytest.mark.parametrize('algorithm', ['vtrace', 'clipped'])
-def test_nothing_is_compiled_after_the_first_rounds(tmp_path, algorithm):
+def test_nothing_is_compiled_after_the_first_rounds_nor_twice(
+    tmp_path, algorithm
+):
   num_compiled = 0
   after_update = []
 
@@ -156,19 +158,25 @@ def test_nothing_is_compiled_after_the_first_rounds(tmp_path, algorithm):
     num_compiled += event.endswith('backend_compile_duration')
 
   jax.monitoring.register_event_duration_secs_listener(listen)
-  learner = dict(algorithm=algorithm)
+  # A discount of its own: what other tests compiled would serve as well.
+  learner = dict(algorithm=algorithm, discount=0.5)
   if algorithm == 'clipped':
     learner |= dict(epochs=2, minibatches=2)
   try:
-    training.train(
-        tiny.experiment(tmp_path, run=dict(frames=12 * 24), learner=learner),
-        on_update=lambda update: after_update.append(num_compiled),
-    )
+    for name in ('first', 'second'):
+      training.train(
+          tiny.experiment(
+              tmp_path / name, run=dict(frames=12 * 24), learner=learner
+          ),
+          on_update=lambda update: after_update.append(num_compiled),
+      )
   finally:
     jax.monitoring.unregister_event_duration_listener(listen)
+  assert len(after_update) == 2 * 12
   # The second round is the first with buffers that the first one left.
   assert 0 < after_update[2] == after_update[11]
-  assert len(after_update) == 12
+  # A second run uses what the first one compiled.
+  assert after_update[23] == after_update[11]
 
 
 @pytest.mark.slow

@@ -70,7 +70,9 @@ def test_the_agent_is_compared_on_the_same_pictures(
       'agent, sampled': (6, 16, 16, 3),
       'agent, likeliest': (6, 16, 16, 3),
   }
-  figures = figure9.figure9(problem, tmp_path, evaluations=20, num_objects=3)
+  figures = figure9.figure9(
+      problem, tmp_path, evaluations=20, num_objects=3, agent_evaluations=8
+  )
   assert figures == json.loads(
       (tmp_path / 'figure9.json').read_text(),
       object_hook=lambda group: {
@@ -82,12 +84,31 @@ def test_the_agent_is_compared_on_the_same_pictures(
   for name, canvas in problem.agent.items():
     difference = (canvas.astype(float) - problem.target) / 255
     assert figures['agent'][name] == pytest.approx(np.mean(difference**2))
+  assert list(figures['by_agent']['errors']) == [1, 2, 4, 6, 8]
   output = capsys.readouterr().out
   assert 'agent, sampled' in output and '20 evaluations' in output
+  assert 'by the agent, 8' in output
   for name in ('figure9', 'pictures'):
     with Image.open(tmp_path / f'{name}.png') as image:
       image.load()
-  assert image.size == (6 * 18, 4 * 18)  # Targets, search, agent twice.
+  assert image.size == (6 * 18, 5 * 18)  # Targets, searches, agent twice.
+
+
+def test_the_agents_chains_go_where_it_would(scene_run):
+  trained = training.restore(scene_run)
+  problem = figure9.make_problem_of_agent(trained, 6)
+  error, picture = figure9.search_by_agent(
+      problem, evaluations=5, covariance=0.25, seed=0
+  )
+  assert error.shape == (5, 6)
+  difference = (picture.astype(float) - problem.target) / 255
+  np.testing.assert_allclose(error[-1], np.mean(difference**2, axis=(1, 2, 3)))
+  # Hardly any evidence: nearly all that an agent proposes is accepted, from
+  # random programs, which it finds unlikely.
+  error, _ = figure9.search_by_agent(
+      problem, evaluations=5, covariance=1e6, seed=0
+  )
+  assert (error[1] != error[0]).any()
 
 
 def test_the_program_runs(scene_run, tmp_path):
@@ -98,6 +119,8 @@ def test_the_program_runs(scene_run, tmp_path):
       '--count=5',
       '--evaluations=9',
       '--objects=2',
+      '--proposal=agent',
+      '--agent_evaluations=4',
   )
   assert code == 0, errors
   assert '5 pictures' in output
@@ -111,6 +134,7 @@ def test_the_program_runs(scene_run, tmp_path):
         (['--run_dir={run}', '--count=99'], ['20 held-out scenes', '99']),
         (['--run_dir=/no/such'], ['/no/such']),
         (['--span=0.9'], ['--span is 0.9']),
+        (['--proposal=agent'], ['--proposal=agent', '--weights=scenes']),
         (
             [
                 '--covariance=0',
