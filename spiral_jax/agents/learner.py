@@ -4,6 +4,7 @@ Axes: T time (commands), B batch, P parts.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+import copy
 import functools
 from typing import NamedTuple, Protocol
 
@@ -118,7 +119,7 @@ def make_learner(
       config,
       score,
       # It may be a renderer's own, who draws on.
-      blank_page=np.array(blank_page),
+      blank_page=copy.copy(blank_page),
       action_costs=action_costs,
   )
   step_size = 1.0
