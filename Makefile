@@ -7,9 +7,9 @@
 PYTHON ?= python3
 BIN = .venv/bin/python
 NATIVE = environments/painting/_native.so spiral_jax/ops/_native.so
-# Two at a time: what takes long in the tests is XLA's compiler, which is
-# mostly serial.
-PYTEST_FLAGS ?= -n 2 --dist worksteal
+# Three at a time fill two cores: some tests wait for processes. Those of a file
+# share what they compile, so they stay together.
+PYTEST_FLAGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup demo reconstruct test docs clean
 

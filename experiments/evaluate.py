@@ -60,6 +60,12 @@ _COUNT = flags.DEFINE_integer(
 _STEP = flags.DEFINE_integer(
     'step', None, 'step of the checkpoint; by default the latest'
 )
+_RECOGNIZER = flags.DEFINE_bool(
+    'recognizer',
+    False,
+    'evaluates the agent that learned to redraw images beside one that draws '
+    'from noise; the results go into the folder recognizer of the run',
+)
 _SEARCH_SECONDS = flags.DEFINE_float(
     'search_seconds',
     0.0,
@@ -89,8 +95,15 @@ def main(argv: Sequence[str]) -> None:
           f'--out_dir={_OUT_DIR.value} goes with --weights; the results of a '
           'run are written into its folder'
       )
-    training.evaluate(_RUN_DIR.value, step=_STEP.value, **options)
+    training.evaluate(
+        _RUN_DIR.value,
+        step=_STEP.value,
+        recognizer=_RECOGNIZER.value,
+        **options,
+    )
     return
+  if _RECOGNIZER.value:
+    raise ValueError('--recognizer is of a run; leave it out with --weights')
   if _STEP.value is not None:
     raise ValueError(
         f'--step={_STEP.value} is of a run; leave it out with --weights'

@@ -44,6 +44,12 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile('tests')
 
 
+def pytest_collection_modifyitems(items):
+  """Puts files with slow tests first, so that no worker ends with one."""
+  slow = {item.path for item in items if item.get_closest_marker('slow')}
+  items.sort(key=lambda item: item.path not in slow)
+
+
 def pytest_collection_finish():
   """Keeps the garbage collector from what imports left.
 

@@ -131,13 +131,14 @@ def make_agent(
   """
   parts = _make_parts(action_spec, config.part_order)
   _check(parts, canvas_shape, config, is_own_torso=torso is not None)
-  return _make_agent(parts, tuple(canvas_shape), config, torso)
+  height, width, channels = canvas_shape
+  return _make_agent(parts, (height, width, channels), config, torso)
 
 
 @shared.shared
 def _make_agent(
     parts: tuple[action_lib.ActionPart, ...],
-    canvas_shape: tuple[int, ...],
+    canvas_shape: tuple[int, int, int],
     config: config_lib.AgentConfig,
     torso: nn.Module | None,
 ) -> Agent:

@@ -15,8 +15,8 @@ import optax
 from spiral_jax import types
 from spiral_jax.agents import config as config_lib
 from spiral_jax.agents import reward_fn
-from spiral_jax.agents import shared
 from spiral_jax.agents import sharding
+from spiral_jax.agents import shared
 from spiral_jax.losses import images as images_lib
 from spiral_jax.losses import wgan
 from spiral_jax.networks import discriminator as networks
@@ -102,7 +102,7 @@ def make_discriminator(
   Raises:
     ValueError: if the network cannot be built for this shape.
   """
-  height, width, _ = canvas_shape
+  height, width, channels = canvas_shape
   if height % config.patch_size or width % config.patch_size:
     raise ValueError(
         f'a canvas of {height} x {width} pixels does not divide into patches '
@@ -117,12 +117,14 @@ def make_discriminator(
         'a '
         f'multiple of {cells}, or channels={config.channels} have fewer layers'
     )
-  return _make_discriminator(tuple(canvas_shape), bool(conditional), config)
+  return _make_discriminator(
+      (height, width, channels), bool(conditional), config
+  )
 
 
 @shared.shared
 def _make_discriminator(
-    canvas_shape: tuple[int, ...],
+    canvas_shape: tuple[int, int, int],
     conditional: bool,
     config: config_lib.DiscriminatorConfig,
 ) -> Discriminator:

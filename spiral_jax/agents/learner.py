@@ -21,8 +21,8 @@ from spiral_jax.agents import fit
 from spiral_jax.agents import imitation
 from spiral_jax.agents import objectives
 from spiral_jax.agents import reward_fn as reward_fn_lib
-from spiral_jax.agents import shared
 from spiral_jax.agents import sharding
+from spiral_jax.agents import shared
 from spiral_jax.losses import rewards as rewards_lib
 
 

@@ -1,9 +1,7 @@
 """Functions that are made once for equal arguments."""
 
-import collections
 from collections.abc import Callable
 import functools
-import threading
 from typing import Any, TypeVar
 
 import numpy as np
@@ -25,31 +23,41 @@ def shared(make: F) -> F:
   Args:
     make: returns pure functions.
   """
-  made: collections.OrderedDict[Any, Any] = collections.OrderedDict()
-  lock = threading.Lock()
+
+  @functools.lru_cache(_SIZE)
+  def remembered(call: _Call) -> Any:
+    return make(*call.args, **call.kwargs)
 
   @functools.wraps(make)
-  def remember(*args, **kwargs):
-    key = tuple(map(_key, args)), tuple(
-        (name, _key(value)) for name, value in sorted(kwargs.items())
-    )
+  def make_or_remember(*args, **kwargs):
+    call = _Call(args, kwargs)
     try:
-      hash(key)
+      hash(call)
     except TypeError:
       return make(*args, **kwargs)
-    with lock:
-      if key not in made:
-        made[key] = make(*args, **kwargs)
-      made.move_to_end(key)
-      while len(made) > _SIZE:
-        made.popitem(last=False)
-      return made[key]
+    return remembered(call)
 
-  return remember  # type: ignore[return-value]
+  return make_or_remember  # type: ignore[return-value]
+
+
+class _Call:
+  """Arguments; equal to others if these are, arrays and types included."""
+
+  def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any]):
+    self.args, self.kwargs = args, kwargs
+    self._key = (
+        tuple(map(_key, args)),
+        tuple((name, _key(value)) for name, value in sorted(kwargs.items())),
+    )
+
+  def __hash__(self) -> int:
+    return hash(self._key)
+
+  def __eq__(self, other: object) -> bool:
+    return isinstance(other, _Call) and self._key == other._key
 
 
 def _key(value: Any) -> Any:
-  """Returns what stands for a value; numbers of other types are not equal."""
   if isinstance(value, np.ndarray):
     return value.shape, value.dtype.str, value.tobytes()
   return type(value), value

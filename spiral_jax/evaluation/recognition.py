@@ -86,8 +86,7 @@ def _in_chunks(
 ) -> tuple[np.ndarray, ...]:
   """Returns what a function of parameters and ink returns, `[N, ...]` each."""
   ink = read_ink(images)
-  # Pads to whole chunks, one at least, so that a single compiled function serves
-  # all sizes.
+  # Pads to whole chunks, one at least: a single compiled function serves all.
   missing = -len(ink) % _CHUNK if len(ink) else _CHUNK
   padded = np.pad(ink, ((0, missing), (0, 0), (0, 0)))
   outputs = [

@@ -1,7 +1,4 @@
-"""Rollouts of actors, in this process or in one of Ray's, and dreams.
-
-Axes: B batch, H height, W width, C channels.
-"""
+"""Rollouts of actors, in this process or in one of Ray's."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -11,13 +8,10 @@ import jax
 
 from spiral_jax import agents
 from spiral_jax import datasets
-from spiral_jax import search
 from spiral_jax.driver import ray_token
 from spiral_jax.driver import rollout
 from spiral_jax.training import config as config_lib
 from spiral_jax.training import experiment as experiment_lib
-from spiral_jax.training import lessons
-from spiral_jax.training import memory
 from spiral_jax.training import runtime
 
 if TYPE_CHECKING:
@@ -67,80 +61,6 @@ def make_remote_rollout(
   step = jax.jit(agent.step, static_argnames='greedy')
   images = experiment.load_images('train')
   return make_rollout(experiment, index, agent, step, images)
-
-
-def make_lessons(
-    experiment: experiment_lib.Experiment,
-    agent: agents.Agent,
-    images: datasets.ImageDataset,
-) -> tuple[dict[str, lessons.Lessons], memory.Memory | None]:
-  """Returns the lessons that a policy learner imitates, and their memory.
-
-  Lessons are by source; there is no memory if it has no weight.
-
-  Args:
-    experiment: configuration of the run.
-    agent: the agent that learns; it is the recognizer of the memory.
-    images: images whose programs are remembered.
-  """
-  config, learner = experiment.lessons, experiment.learner
-  environment, run = experiment.environment, experiment.run
-  made: dict[str, lessons.Lessons] = {}
-  remembered = None
-  if learner.memory_weight:
-    remembered = memory.Memory(
-        images.images[: config.memory_size],
-        environment.action_spec(),
-        environment.episode_length,
-    )
-    # Besides proposals, a canvas for each beginning of an image's program.
-    canvases = search.NUM_PROPOSALS + environment.episode_length
-    wake = memory.Wake(
-        remembered,
-        experiment.make_environment(config.search_images * canvases),
-        agent,
-        images=config.search_images,
-        samples=config.search_samples,
-        rounds=config.search_rounds,
-        seed=run.seed * 1000 + 996,
-    )
-    made['memory'] = _make_lessons(experiment, wake, run.seed * 1000 + 997)
-  if learner.dreams_weight:
-    source = _dream_source(experiment, remembered)
-    made['dreams'] = _make_lessons(experiment, source, run.seed * 1000 + 998)
-  return made, remembered
-
-
-def _dream_source(
-    experiment: experiment_lib.Experiment, remembered: memory.Memory | None
-) -> lessons.Source:
-  """Returns the programs that are dreamed of."""
-  if experiment.lessons.dream_prior == 'memory':
-    assert remembered is not None
-    return memory.make_variations(
-        remembered,
-        experiment.environment.action_spec(),
-        experiment.lessons.variation,
-        experiment.sample_programs,
-    )
-  return lambda rng, count, params: (
-      experiment.sample_programs(rng, count),
-      None,
-  )
-
-
-def _make_lessons(
-    experiment: experiment_lib.Experiment, source: lessons.Source, seed: int
-) -> lessons.Lessons:
-  return lessons.Lessons(
-      experiment.make_environment(experiment.run.batch_size),
-      source,
-      action_spec=experiment.environment.action_spec(),
-      disturbance=experiment.lessons.disturbance,
-      conditional=experiment.agent.conditional,
-      noise_size=experiment.agent.noise_size,
-      seed=seed,
-  )
 
 
 def connect(

@@ -138,7 +138,9 @@ class LessonConfig:
   Attributes:
     dream_prior: programs that are dreamed of: 'task' for the task's own random
       programs, uniform ones if it has none; 'uniform' for commands of uniform
-      values; 'memory' for remembered programs with some commands changed.
+      values; 'memory' for remembered programs with some commands changed;
+      'agent' for programs of the agent in training, which draws from noise, to
+      teach the recognizer beside it.
     variation: share of a remembered program's commands that are changed for a
       dream.
     disturbance: share of a lesson's commands that are executed disturbed, and
@@ -150,7 +152,7 @@ class LessonConfig:
       a round renders 16 programs an image.
   """
 
-  dream_prior: Literal['task', 'uniform', 'memory'] = 'task'
+  dream_prior: Literal['task', 'uniform', 'memory', 'agent'] = 'task'
   variation: float = 0.3
   disturbance: float = 0.6
   memory_size: int = 10_000

@@ -43,6 +43,14 @@ def check(experiment: experiment_lib.Experiment) -> None:
         '--dream_prior=memory needs a memory; add --memory_weight, or take '
         '--dream_prior=task'
     )
+  if experiment.lessons.dream_prior == 'agent' and not (
+      experiment.has_recognizer
+  ):
+    raise ValueError(
+        '--dream_prior=agent is of an agent that draws from noise, to teach '
+        'another that redraws; leave out --conditional and add '
+        '--memory_weight, or take --dream_prior=task'
+    )
   if learner.hindsight_weight and experiment.num_pieces > 1:
     raise ValueError(
         f'--hindsight_weight={learner.hindsight_weight} learns from whole '
@@ -50,11 +58,6 @@ def check(experiment: experiment_lib.Experiment) -> None:
         'leave one out'
     )
   if not experiment.agent.conditional:
-    if is_remembering:
-      raise ValueError(
-          f'--memory_weight={learner.memory_weight} remembers programs of '
-          'images that the agent is shown; add --conditional, or leave it out'
-      )
     if learner.hindsight_weight:
       raise ValueError(
           f'--hindsight_weight={learner.hindsight_weight} takes results for '

@@ -33,6 +33,9 @@ _CURVES = (
     'policy/dreams_nll',
     'policy/hindsight_nll',
     'policy/memory_nll',
+    'recognizer/dreams_nll',
+    'recognizer/memory_nll',
+    'memory/error',
     'discriminator/discriminator_distance',
     'policy/entropy',
     'policy/value_explained',
@@ -47,6 +50,7 @@ def evaluate(
     count: int = 1000,
     step: int | None = None,
     task: 'str | task_lib.Task | None' = None,
+    recognizer: bool = False,
     search_seconds: float = 0.0,
 ) -> dict[str, Any]:
   """Evaluates a checkpoint; writes `evaluation.json` and pictures next to it.
@@ -61,6 +65,8 @@ def evaluate(
       spaced; 0 for all images of the test split.
     step: step of the checkpoint; None means the latest.
     task: the run's task, where it is not in the module that was saved.
+    recognizer: evaluates the agent that learned to redraw images beside one
+      that draws from noise; what is written goes into the folder `recognizer`.
     search_seconds: seconds of search for each image's program, which begins
       with the best of 16 samples of the agent; 0 means none.
 
@@ -73,6 +79,8 @@ def evaluate(
   run_dir = pathlib.Path(run_dir).expanduser()
   trained = trained_agent_lib.restore(run_dir, step, task=task)
   out_dir = run_dir / dataset
+  if recognizer:
+    trained, out_dir = trained.recognizer(), run_dir / 'recognizer' / dataset
   figures = evaluate_agent(
       trained,
       out_dir,
@@ -86,10 +94,12 @@ def evaluate(
     (out_dir / name).unlink(missing_ok=True)  # Of an earlier evaluation.
   if plots.curves(run_dir / 'metrics.jsonl', _CURVES, out_dir / 'curves.png'):
     made.append('curves.png')
-  progress = plots.progress(
-      run_dir / 'samples',
-      lines=2 if trained.experiment.agent.conditional else 1,
-  )
+  progress = None
+  if not recognizer:  # The run's pictures are the generator's.
+    progress = plots.progress(
+        run_dir / 'samples',
+        lines=2 if trained.experiment.agent.conditional else 1,
+    )
   if progress is not None:
     plots.save(progress, out_dir / 'progress.png')
     made.append('progress.png')

@@ -109,6 +109,16 @@ class Experiment:
     return learner.reward == 'discriminator' and learner.reward_weight > 0
 
   @property
+  def has_recognizer(self) -> bool:
+    """True if a second agent redraws the images that are remembered."""
+    return not self.agent.conditional and self.learner.memory_weight > 0
+
+  def as_recognizer(self) -> 'Experiment':
+    """Returns the experiment of which the recognizer is the agent."""
+    agent = dataclasses.replace(self.agent, conditional=True, noise_size=0)
+    return self.replace(agent=agent)
+
+  @property
   def num_pieces(self) -> int:
     """Number of trajectories into which an episode is divided."""
     length = self.environment.episode_length

@@ -47,6 +47,29 @@ class TrainedAgent(NamedTuple):
   step: int
   state: dict[str, Any]
 
+  def recognizer(self, torso: nn.Module | None = None) -> 'TrainedAgent':
+    """Returns the agent that learned beside this one to redraw images.
+
+    Args:
+      torso: the torso that the run was trained with, if it was given one.
+
+    Raises:
+      ValueError: if there is none.
+    """
+    if 'recognizer' not in self.state:
+      raise ValueError(
+          'there is no recognizer; name a run of an agent that draws from '
+          'noise, which was trained with --memory_weight'
+      )
+    experiment = self.experiment.as_recognizer()
+    agent = experiment.make_agent(torso)
+    state = {**self.state, 'policy': self.state['recognizer']}
+    params = serialization.from_plain(
+        jax.eval_shape(agent.init, jax.random.key(0)),
+        state['policy']['learner']['params'],
+    )
+    return TrainedAgent(experiment, agent, params, self.step, state)
+
   def pretrained(self) -> weights.Pretrained:
     """Returns the agent as `agents.load` does; `agents.save` takes it."""
     experiment = self.experiment

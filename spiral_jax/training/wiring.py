@@ -10,7 +10,8 @@ actor 0..N  -- trajectories [T,B] -->  policy learner --+
           dataset -- real images --> discriminator learner <-- replay
 
 Beside trajectories, the policy learner may imitate lessons: dreams of a prior,
-and the best programs that a search remembers of training images.
+and the best programs that a search remembers of training images. An agent that
+draws from noise then has a recognizer beside it; see teachers.py.
 """
 
 from collections.abc import Callable
@@ -24,7 +25,6 @@ import optax
 
 from spiral_jax import agents
 from spiral_jax import datasets
-from spiral_jax import evaluation
 from spiral_jax import types
 from spiral_jax.driver import channel as channel_lib
 from spiral_jax.driver import checkpointer
@@ -33,12 +33,14 @@ from spiral_jax.driver import nodes
 from spiral_jax.driver import params as params_lib
 from spiral_jax.driver import program as program_lib
 from spiral_jax.driver import replay as replay_lib
-from spiral_jax.driver import rollout
 from spiral_jax.training import actors
+from spiral_jax.training import config as config_lib
 from spiral_jax.training import discriminator_batches
 from spiral_jax.training import experiment as experiment_lib
 from spiral_jax.training import memory as memory_lib
+from spiral_jax.training import pictures
 from spiral_jax.training import run_dir as run_dir_lib
+from spiral_jax.training import teachers as teachers_lib
 
 if TYPE_CHECKING:
   from spiral_jax.driver import ray_launcher
@@ -51,6 +53,7 @@ class Parts(NamedTuple):
   agent: agents.Agent
   learner: agents.Learner
   discriminator_learner: agents.DiscriminatorLearner | None
+  recognizer: teachers_lib.Recognizer | None
   train: datasets.ImageDataset
   held_out: datasets.ImageDataset
   spare: Any  # A batched environment that no actor owns.
@@ -71,8 +74,10 @@ class _Channels(NamedTuple):
   """Channels, parameters and replay that the nodes share."""
 
   trajectories: channel_lib.Channel[agents.Trajectory] | None
-  lessons: dict[str, channel_lib.Channel[types.Lesson]]
+  # By learner and source.
+  lessons: dict[tuple[str, str], channel_lib.Channel[types.Lesson]]
   params: params_lib.ParamsStore
+  recognizer_params: params_lib.ParamsStore | None
   replay: replay_lib.Replay | None
   score_params: params_lib.ParamsStore | None
 
@@ -122,6 +127,7 @@ def make_parts(
       agent=agent,
       learner=learner,
       discriminator_learner=discriminator_learner,
+      recognizer=teachers_lib.make_recognizer(experiment, torso, mesh),
       train=experiment.load_images('train'),
       held_out=held_out,
       spare=spare,
@@ -153,20 +159,31 @@ def build_program(
   channels = _add_channels(program, parts)
   if channels.trajectories is not None:
     _add_actors(program, parts, channels, step, cluster)
+  one_at_a_time = _one_at_a_time(parts.mesh)
+  progress = _make_progress(parts.experiment.run, clock)
   remembered = _add_teachers(program, parts, channels)
+  if parts.recognizer is not None:
+    _add_recognizer(program, parts, channels, writer, progress, one_at_a_time)
   # Raw keys: checkpoints hold arrays.
   keys = jax.random.key_data(
       jax.random.split(jax.random.key(parts.experiment.run.seed))
   )
-  one_at_a_time = _one_at_a_time(parts.mesh)
   if parts.discriminator_learner is not None:
     _add_discriminator(program, parts, channels, writer, keys[0], one_at_a_time)
   policy = _add_policy(
-      program, parts, channels, writer, clock, keys[1], one_at_a_time, on_update
+      program,
+      parts,
+      channels,
+      writer,
+      clock,
+      progress,
+      keys[1],
+      one_at_a_time,
+      on_update,
   )
   if cluster is not None:
     _add_watch(program, cluster, writer, policy)
-  draw = _make_draw(parts, channels, step, writer, policy, remembered)
+  draw = _make_draw(parts, channels, writer, policy, remembered)
   return Wiring(program, policy, draw)
 
 
@@ -174,16 +191,27 @@ def _add_channels(program: program_lib.Program, parts: Parts) -> _Channels:
   run = parts.experiment.run
   # In lockstep each round is of whole episodes, so that it has results.
   capacity = parts.experiment.num_pieces if run.lockstep else 1
-  trajectories, lessons = None, {}
+  trajectories, recognizer_params = None, None
   learner = parts.experiment.learner
   if learner.reward_weight or learner.hindsight_weight:
     trajectories = program.channel('trajectories', capacity)
-  for source in ('memory', 'dreams'):
-    if learner.lesson_weights[source]:
-      lessons[source] = program.channel(f'lessons from {source}', capacity)
+  taught = [
+      ('policy', source)
+      for source in ('memory', 'dreams')
+      if learner.lesson_weights[source]
+  ]
   params = program.params('policy params')
+  if parts.recognizer is not None:
+    taught += [('recognizer', 'memory'), ('recognizer', 'dreams')]
+    recognizer_params = program.params('recognizer params')
+  lessons = {
+      (learns, source): program.channel(f'{source} for {learns}', capacity)
+      for learns, source in taught
+  }
   if parts.discriminator_learner is None:
-    return _Channels(trajectories, lessons, params, None, None)
+    return _Channels(
+        trajectories, lessons, params, recognizer_params, None, None
+    )
   replay = program.replay(
       run.replay_batches,
       run.batch_size,
@@ -191,7 +219,12 @@ def _add_channels(program: program_lib.Program, parts: Parts) -> _Channels:
       seed=run.seed,
   )
   return _Channels(
-      trajectories, lessons, params, replay, program.params('score params')
+      trajectories,
+      lessons,
+      params,
+      recognizer_params,
+      replay,
+      program.params('score params'),
   )
 
 
@@ -241,18 +274,61 @@ def _add_teachers(
   Returns:
     What they remember, if anything.
   """
-  made, remembered = actors.make_lessons(
-      parts.experiment, parts.agent, parts.train
+  teachers, remembered = teachers_lib.make_teachers(
+      parts.experiment, parts.agent, parts.recognizer, parts.train
   )
-  for source, lessons in made.items():
+  for teacher in teachers:
+    params: Any = channels.params
+    if teacher.acts == 'recognizer':
+      params = channels.recognizer_params
     node = nodes.Actor(
-        source,
-        rollout=lessons,
-        params=channels.params,
-        trajectories=channels.lessons[source],
+        teacher.name,
+        rollout=teacher.lessons,
+        params=params,
+        trajectories=channels.lessons[teacher.learns, teacher.source],
     )
     program.add(node, steps_per_round=parts.experiment.num_pieces)
   return remembered
+
+
+def _add_recognizer(
+    program: program_lib.Program,
+    parts: Parts,
+    channels: _Channels,
+    writer: metrics_lib.Writer,
+    progress: Callable[[], float] | None,
+    one_at_a_time: Callable[[Any], Any],
+) -> None:
+  """Adds the learner of the second agent."""
+  run = parts.experiment.run
+  assert parts.recognizer is not None
+  assert channels.recognizer_params is not None
+  learner = parts.recognizer.learner
+  key = jax.random.fold_in(jax.random.key(run.seed), 0x5EED)
+  node = nodes.PolicyLearner(
+      'recognizer',
+      update=one_at_a_time(learner.update),
+      state=learner.init(jax.random.key_data(key)),
+      params_of=lambda state: agents.on_one_device(state.params),
+      trajectories=None,
+      lessons=_lessons_for('recognizer', channels),
+      published=channels.recognizer_params,
+      progress=progress,
+      metrics=writer,
+      log_every=run.log_every,
+  )
+  program.add(node, steps_per_round=parts.experiment.num_pieces)
+
+
+def _lessons_for(
+    learns: str, channels: _Channels
+) -> dict[str, channel_lib.Channel[types.Lesson]]:
+  """Returns the channels of one learner, by source."""
+  return {
+      source: channel
+      for (name, source), channel in channels.lessons.items()
+      if name == learns
+  }
 
 
 def _add_discriminator(
@@ -294,15 +370,12 @@ def _add_policy(
     channels: _Channels,
     writer: metrics_lib.Writer,
     clock: run_dir_lib.Clock,
+    progress: Callable[[], float] | None,
     key: jax.Array,
     one_at_a_time: Callable[[Any], Any],
     on_update: Callable[[nodes.PolicyUpdate], object] | None,
 ) -> nodes.PolicyLearner:
   run = parts.experiment.run
-
-  def progress() -> float:
-    minutes = run.decay_minutes or run.minutes
-    return min(clock.seconds / (60 * minutes), 1.0)
 
   def after_update(update: nodes.PolicyUpdate) -> None:
     clock.start()
@@ -315,16 +388,26 @@ def _add_policy(
       state=parts.learner.init(key, parts.initial_params),
       params_of=lambda state: agents.on_one_device(state.params),
       trajectories=channels.trajectories,
-      lessons=channels.lessons,
+      lessons=_lessons_for('policy', channels),
       published=channels.params,
       score_params=channels.score_params,
-      progress=progress if run.decay_by_clock else None,
+      progress=progress,
       on_update=after_update,
       metrics=writer,
       log_every=run.log_every,
       max_frames=run.frames or None,
   )
   return program.add(node, steps_per_round=parts.experiment.num_pieces)
+
+
+def _make_progress(
+    run: config_lib.RunConfig, clock: run_dir_lib.Clock
+) -> Callable[[], float] | None:
+  """Returns how much of the decay by clock is over; None if there is none."""
+  if not run.decay_by_clock:
+    return None
+  minutes = run.decay_minutes or run.minutes
+  return lambda: min(clock.seconds / (60 * minutes), 1.0)
 
 
 def _add_watch(
@@ -349,51 +432,41 @@ def _add_watch(
 def _make_draw(
     parts: Parts,
     channels: _Channels,
-    step: Any,
     writer: metrics_lib.Writer,
     policy: nodes.PolicyLearner,
     remembered: memory_lib.Memory | None,
-) -> Callable[[], agents.Trajectory | None]:
+) -> pictures.Draw:
   """Returns a function that returns what there is to look at, or None.
 
-  For an unconditional agent, the samples that were learned from last, or new
-  ones if there are none. For a conditional one, the same held-out targets each
-  time, whose error is written to the metrics as `held_out/l2`, next to what is
-  remembered.
+  For an agent that draws from noise, the samples that were learned from last,
+  or new ones if there are none. For a conditional one, the same held-out
+  targets each time, whose error is written to the metrics; so is that of a
+  recognizer.
   """
   experiment = parts.experiment
+  targets = parts.held_out.spread(experiment.run.batch_size).images
   is_conditional = experiment.agent.conditional
   if not is_conditional and channels.trajectories is not None:
-    return lambda: policy.latest
-  targets = parts.held_out.spread(experiment.run.batch_size).images
-  reconstruct = rollout.Rollout(
-      parts.spare,
-      step,
-      parts.agent.initial_state(experiment.run.batch_size),
-      noise_size=experiment.agent.noise_size,
-      targets=(lambda: targets) if is_conditional else None,
-      seed=experiment.run.seed + 1_000_003,
-      unroll_length=experiment.run.unroll_length,
-  )
-
-  def draw() -> agents.Trajectory:
-    params, version = channels.params.peek()
-    trajectory = reconstruct(params, version)
-    while not trajectory.is_last.any():
-      trajectory = reconstruct(params, version)
-    if trajectory.target is None:
-      return trajectory
-    error = evaluation.reconstruction_error(
-        trajectory.canvas[-1], trajectory.target
+    draw = pictures.draw_latest(policy)
+  else:
+    draw = pictures.make_draw(
+        experiment,
+        parts.agent,
+        channels.params,
+        parts.spare,
+        targets if is_conditional else None,
     )
-    figures = {'held_out/l2': error.mean(), 'held_out/frames': policy.frames}
-    if remembered is not None:
-      found = remembered.figures()
-      figures |= {f'memory/{name}': value for name, value in found.items()}
-    writer.write(policy.version, figures)
-    return trajectory
-
-  return draw
+  redraw = None
+  if parts.recognizer is not None:
+    assert channels.recognizer_params is not None
+    redraw = pictures.make_draw(
+        experiment,
+        parts.recognizer.agent,
+        channels.recognizer_params,
+        experiment.make_environment(experiment.run.batch_size),
+        targets,
+    )
+  return pictures.measured(draw, redraw, policy, writer, remembered)
 
 
 def _one_at_a_time(

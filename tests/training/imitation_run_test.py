@@ -8,12 +8,16 @@ import pytest
 
 from spiral_jax import training
 from spiral_jax.driver import checkpoints
+from spiral_jax.training import lessons
+from spiral_jax.training import teachers
 from tests import tiny
 from tests.own_renderer import rectangles
 
 pytestmark = pytest.mark.usefixtures('scene_table')
 
 DREAMS = dict(reward_weight=0.0, dreams_weight=1.0)
+# A round of each search: tests of the search itself are elsewhere.
+SMALL = dict(memory_size=12, search_images=4, search_samples=2, search_rounds=1)
 
 
 def train(run_dir, *, make=tiny.scene_experiment, **kwargs):
@@ -63,13 +67,7 @@ def test_dreams_and_hindsight_go_with_rewards(tmp_path, lockstep):
 
 
 def test_a_memory_is_searched_learned_from_and_saved(tmp_path):
-  small = training.LessonConfig(
-      dream_prior='memory',
-      memory_size=12,
-      search_images=4,
-      search_samples=2,
-      search_rounds=1,
-  )
+  small = training.LessonConfig(dream_prior='memory', **SMALL)
   learner = dict(reward_weight=0.0, dreams_weight=1.0, memory_weight=1.0)
 
   def make(run_dir, **kwargs):
@@ -132,7 +130,6 @@ def test_an_own_renderer_dreams_uniformly(tmp_path):
             dict(hindsight_weight=1.0),
             '--unroll_length=1 divides them',
         ),
-        (False, {}, dict(memory_weight=1.0), 'add --conditional'),
     ],
 )
 def test_what_lessons_cannot_do_is_refused(
@@ -143,6 +140,86 @@ def test_what_lessons_cannot_do_is_refused(
   )
   with pytest.raises(ValueError, match=words):
     training.train(experiment)
+
+
+@pytest.mark.parametrize('prior', ['agent', 'memory'])
+def test_both_halves_of_wake_sleep_learn_in_one_run(tmp_path, prior):
+  """Of rewards and dreams that are the generator's; and of neither."""
+  is_rewarded = prior == 'agent'
+  learner = dict(memory_weight=1.0, reward_weight=float(is_rewarded))
+
+  def make(run_dir, **kwargs):
+    made = tiny.experiment(run_dir, learner=learner, **kwargs)
+    return made.replace(
+        lessons=training.LessonConfig(dream_prior=prior, **SMALL)
+    )
+
+  whole, records = train(tmp_path / 'whole', make=make)
+  assert ('actor 0' in whole) == ('discriminator' in whole) == is_rewarded
+  assert whole['policy']['version'] == whole['recognizer']['version'] == 3
+  kept = whole['recognizer memory']['rollout']['source']
+  assert kept['searches'] == 3
+  names = {
+      'policy/memory_nll',
+      'recognizer/memory_nll',
+      'recognizer/dreams_nll',
+      'memory/error',
+      'held_out/l2',
+  }
+  assert names <= {name for record in records for name in record}
+  assert 'policy/dreams_nll' not in records[-2]
+  halves = tmp_path / 'halves'
+  train(halves, make=make, run=dict(frames=24))
+  state, _ = train(halves, make=make, run=dict(resume=True))
+  for part in ('policy', 'recognizer', 'recognizer memory', 'memory'):
+    jax.tree.map(np.testing.assert_array_equal, state[part], whole[part])
+  trained = training.restore(halves)
+  assert not trained.experiment.agent.conditional
+  targets = np.zeros((2, 16, 16, 1), np.uint8)
+  (redrawn,) = training.episodes(trained.recognizer(), 2, targets)
+  assert redrawn.canvas.shape == (4, 2, 16, 16, 1)
+  figures = training.evaluate(halves, count=4, recognizer=True)
+  assert 'greedy' in figures and figures['frames'] == 72
+  assert (halves / 'recognizer' / 'result_greedy.png').exists()
+
+
+def test_a_recognizer_learns_from_the_generators_dreams(tmp_path):
+  """They are its programs of the moment, in a world of their own."""
+  experiment = tiny.experiment(
+      tmp_path, learner=dict(memory_weight=1.0, reward_weight=0.0)
+  ).replace(lessons=training.LessonConfig(dream_prior='agent', **SMALL))
+  agent = experiment.make_agent()
+  made, _ = teachers.make_teachers(
+      experiment,
+      agent,
+      teachers.make_recognizer(experiment),
+      experiment.load_images('train'),
+  )
+  (dreams,) = [t for t in made if t.source == 'dreams']
+  assert (dreams.learns, dreams.acts) == ('recognizer', 'policy')
+  params = agent.init(jax.random.key(0))
+  sure = jax.tree.map(lambda x: 0 * x, params)  # Of nothing: uniform commands.
+  lesson, other = dreams.lessons(params, 0), dreams.lessons(sure, 0)
+  assert lesson.target.shape == other.target.shape == (8, 16, 16, 1)
+  assert lesson.noise is None
+  # The targets are the pictures of what is imitated.
+  environment = experiment.make_environment(8)
+  np.testing.assert_array_equal(
+      lessons.render(environment, lesson.imitated)[-1], lesson.target
+  )
+  assert (lesson.imitated['end'] != other.imitated['end']).any()
+
+
+def test_a_conditional_agent_has_no_recognizer(tmp_path):
+  experiment = tiny.scene_experiment(tmp_path / 'run', learner=DREAMS)
+  training.train(experiment)
+  with pytest.raises(ValueError, match='there is no recognizer'):
+    training.restore(tmp_path / 'run').recognizer()
+  config = training.LessonConfig(dream_prior='agent')
+  with pytest.raises(ValueError, match='take --dream_prior=task'):
+    training.train(
+        experiment.replace(lessons=config, run_dir=str(tmp_path / 'other'))
+    )
 
 
 def test_dreams_of_a_memory_need_one(tmp_path):

@@ -53,7 +53,7 @@ def run(name, monkeypatch, **parameters):
   for number, code in enumerate(codes):
     exec(compile(code, f'{name}, cell {number}', 'exec'), names)
   last = codes[-1].strip().splitlines()[-1]
-  if re.match(r'(show|Image\.open)\(', last):
+  if re.match(r'(show|Image\.\w+)\(', last):
     value = eval(last, names)
     if value is not None:
       display(value)

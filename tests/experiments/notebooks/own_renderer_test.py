@@ -13,11 +13,18 @@ from tests.experiments.notebooks import notebook
 @pytest.mark.slow
 def test_the_error_falls(monkeypatch, capsys):
   names, images = notebook.run(
-      'own_renderer', monkeypatch, FRAMES=3_840, MORE_FRAMES=7_680, PICTURES=500
+      'own_renderer',
+      monkeypatch,
+      FRAMES=3_840,
+      MORE_FRAMES=7_680,
+      DREAM_FRAMES=7_680,
+      PICTURES=500,
   )
   error = names['figures']['greedy']['error']
   assert error < 0.7 * names['untrained_error']
   assert f'trained agent: {error:.4f}' in capsys.readouterr().out
+  # So few dreams teach little, but something.
+  assert names['dreamed']['greedy']['error'] < 0.7 * names['untrained_error']
   # It resumed: 20 updates of 64 episodes of 3 commands, and 20 more.
   assert len(names['errors']) == 40 and names['figures']['frames'] == 7_680
   assert np.mean(names['errors'][-5:]) < 0.7 * np.mean(names['errors'][:5])
