@@ -19,6 +19,7 @@ from spiral_jax import agents
 from spiral_jax import training
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+OWN_TASK = 'tests.own_renderer.rectangles'
 
 AGENT = dict(
     torso='patches',
@@ -100,6 +101,12 @@ def scene_flags(run_dir):
       discriminator_channels='4,4',
       discriminator_patch_size=2,
   )
+
+
+def own_flags(run_dir):
+  """Returns flags of the same run with a renderer of a package of its own."""
+  chosen = [f for f in flags(run_dir) if not f.startswith('--grid_size')]
+  return [*chosen, f'--task={OWN_TASK}', '--dataset=mnist']
 
 
 def _flags(**values):

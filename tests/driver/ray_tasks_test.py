@@ -89,3 +89,20 @@ def test_calls_end_when_they_should_stop(tasks, tmp_path):
   assert run(tasks, sleep, {'a': (tmp_path,)}, is_asleep) == {}
   # Its core is free again.
   assert run(tasks, double, {'b': (1,)})['b'][0] == 2
+
+
+def refuse_to_end(folder):
+  (folder / 'asleep').touch()
+  while True:
+    try:
+      time.sleep(1)
+    except KeyboardInterrupt:
+      (folder / 'asked').touch()
+
+
+def test_a_call_that_does_not_heed_it_is_ended(tasks, tmp_path, monkeypatch):
+  monkeypatch.setattr(ray_tasks, '_END_SECONDS', 2.0)
+  is_asleep = (tmp_path / 'asleep').exists
+  assert run(tasks, refuse_to_end, {'a': (tmp_path,)}, is_asleep) == {}
+  assert (tmp_path / 'asked').exists()
+  assert run(tasks, double, {'b': (1,)})['b'][0] == 2

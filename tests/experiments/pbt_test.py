@@ -25,7 +25,6 @@ ARGUMENTS = (
     '--learning_rates=1e-3,1e-2',
     '--entropy_costs=1e-3,1e-1',
 )
-TASK = 'tests.own_renderer.rectangles'
 
 
 def stop(history, arguments, count, signal_):
@@ -58,8 +57,7 @@ class Stopped(NamedTuple):
 def stopped(tmp_path_factory):
   """Returns the one population of these tests: each slice takes seconds."""
   folder = tmp_path_factory.mktemp('pbt') / 'run'
-  flags = [f for f in tiny.flags(folder) if not f.startswith('--grid_size')]
-  arguments = [*flags, f'--task={TASK}', '--dataset=mnist', *ARGUMENTS]
+  arguments = [*tiny.own_flags(folder), *ARGUMENTS]
   history = folder / 'history.jsonl'
   at_ctrl_c = stop(history, arguments, 1, signal.SIGINT)
   had_best = (folder / 'best' / 'config.json').exists()
@@ -94,7 +92,7 @@ def test_a_population_killed_and_resumed_is_complete(stopped):
   best = population_history.best(lines)
   assert f'best: member {best.member}' in stopped.at_end.stdout
   trained = training.restore(run_dir / 'best')
-  assert trained.experiment.find_task().name == TASK
+  assert trained.experiment.find_task().name == tiny.OWN_TASK
   assert trained.experiment.learner.learning_rate == best.learning_rate
   assert trained.state['policy']['frames'] == 48
   assert (run_dir / 'population.png').exists()

@@ -11,14 +11,6 @@ from spiral_jax.driver import checkpoints
 from tests import tiny
 from tests.own_renderer import rectangles
 
-TASK = 'tests.own_renderer.rectangles'
-
-
-def flags(run_dir, *more):
-  """Returns flags of a tiny run on rectangles."""
-  chosen = [f for f in tiny.flags(run_dir) if not f.startswith('--grid_size')]
-  return [*chosen, f'--task={TASK}', '--dataset=mnist', *more]
-
 
 def test_it_is_a_renderer_in_under_60_lines():
   with open(rectangles.__file__, encoding='utf-8') as file:
@@ -28,7 +20,7 @@ def test_it_is_a_renderer_in_under_60_lines():
 @pytest.mark.slow
 def test_trains_in_threads_resumes_and_is_evaluated(tmp_path):
   code, _, errors = tiny.run_program(
-      'train.py', *flags(tmp_path, '--nolockstep', '--num_actors=2')
+      'train.py', *tiny.own_flags(tmp_path), '--nolockstep', '--num_actors=2'
   )
   assert code == 0, errors
   assert (tmp_path / 'result.png').exists()
@@ -46,7 +38,7 @@ def test_trains_in_threads_resumes_and_is_evaluated(tmp_path):
   figures = json.loads((tmp_path / 'evaluation.json').read_text())
   assert figures['frames'] == 120
   loaded = agents.load(tmp_path)
-  assert loaded.experiment['task'] == TASK
+  assert loaded.experiment['task'] == tiny.OWN_TASK
   assert loaded.canvas_shape == (16, 16, 1)
   (trajectory,) = training.episodes(loaded, 4)
   assert trajectory.canvas.shape == (4, 4, 16, 16, 1)
@@ -54,13 +46,3 @@ def test_trains_in_threads_resumes_and_is_evaluated(tmp_path):
     next(training.episodes(loaded, 4, np.zeros((4, 8, 8, 1), np.uint8)))
   agents.save(tmp_path / 'saved', loaded)
   assert agents.load(tmp_path / 'saved').environment == loaded.environment
-
-
-@pytest.mark.slow
-def test_trains_on_ray(tmp_path):
-  pytest.importorskip('ray', reason='needs Ray: the extra [distributed]')
-  code, _, errors = tiny.run_program(
-      'train.py', *flags(tmp_path, '--nolockstep', '--launcher=ray')
-  )
-  assert code == 0, errors
-  assert checkpoints.load(tmp_path / 'checkpoints').state['policy']['frames']

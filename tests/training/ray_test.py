@@ -7,7 +7,6 @@ import time
 
 import pytest
 
-from spiral_jax import training
 from spiral_jax.driver import checkpoints
 from tests import tiny
 
@@ -16,12 +15,16 @@ pytest.importorskip('ray', reason='needs Ray: the extra [distributed]')
 
 @pytest.mark.slow
 def test_actors_in_processes_train_and_threads_continue(tmp_path):
-  run = dict(lockstep=False, num_actors=2, frames=144)
-  training.train(
-      tiny.experiment(
-          tmp_path, conditional=True, run={**run, 'launcher': 'ray'}
-      )
+  """With a renderer of a package of its own, by the released programs."""
+  code, _, errors = tiny.run_program(
+      'train.py',
+      *tiny.own_flags(tmp_path),
+      '--nolockstep',
+      '--launcher=ray',
+      '--num_actors=2',
+      '--frames=144',
   )
+  assert code == 0, errors
   state = checkpoints.load(tmp_path / 'checkpoints').state
   assert state['policy']['frames'] == 144
   assert state['discriminator']['version'] > 0
@@ -37,8 +40,15 @@ def test_actors_in_processes_train_and_threads_continue(tmp_path):
   lags = [r['policy/lag'] for r in records if 'policy/lag' in r]
   assert len(lags) == 6 and min(lags) >= 0
   # Another one begins.
-  resumed = {**run, 'frames': 168, 'resume': True, 'num_actors': 3}
-  training.train(tiny.experiment(tmp_path, conditional=True, run=resumed))
+  code, _, errors = tiny.run_program(
+      'train.py',
+      f'--run_dir={tmp_path}',
+      '--resume',
+      '--launcher=threads',
+      '--num_actors=3',
+      '--frames=168',
+  )
+  assert code == 0, errors
   records = [json.loads(line) for line in (tmp_path / 'metrics.jsonl').open()]
   state = checkpoints.load(tmp_path / 'checkpoints').state
   more = [state[f'actor {i}']['rollout']['episodes'] for i in range(3)]
