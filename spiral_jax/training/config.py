@@ -146,6 +146,9 @@ class LessonConfig:
     disturbance: share of a lesson's commands that are executed disturbed, and
       imitated undisturbed.
     memory_size: number of training images whose best programs are remembered.
+    search_after: number of lessons of the memory before its first search. They
+      are of the task's random programs: an agent that knows nothing yet finds
+      programs that are worth little.
     search_images: number of these that are searched for each lesson.
     search_samples: number of programs that the agent samples for each of them.
     search_rounds: rounds of the local search that improves the best of these;
@@ -156,6 +159,7 @@ class LessonConfig:
   variation: float = 0.3
   disturbance: float = 0.6
   memory_size: int = 10_000
+  search_after: int = 0
   search_images: int = 32
   search_samples: int = 4
   search_rounds: int = 4
@@ -167,6 +171,7 @@ class LessonConfig:
         variation='from 0 to 1',
         disturbance='from 0 to 1',
         memory_size='a whole number from 1 on',
+        search_after='a whole number from 0 on',
         search_images='a whole number from 1 on',
         search_samples='a whole number from 1 on',
         search_rounds='a whole number from 0 on',

@@ -20,6 +20,10 @@ from spiral_jax import types
 from spiral_jax.training import lessons
 
 
+# (random numbers, B) -> programs, int32 `[T, B]` a part.
+Prior = Callable[[np.random.Generator, int], types.Action]
+
+
 class Recalled(NamedTuple):
   """Some images and their best programs."""
 
@@ -145,6 +149,8 @@ class Wake:
       images: int,
       samples: int,
       rounds: int,
+      prior: Prior,
+      after: int = 0,
       seed: int = 0,
   ):
     """Initializes the source, which owns the environment from then on.
@@ -157,6 +163,8 @@ class Wake:
       images: number of images that are searched for a lesson.
       samples: number of programs that the agent samples for each of them.
       rounds: rounds of the search; see `search.improve`.
+      prior: makes programs for the lessons before the first search.
+      after: number of these lessons.
       seed: random seed.
     """
     self._memory = memory
@@ -165,13 +173,22 @@ class Wake:
     self._images = images
     self._samples = samples
     self._rounds = rounds
+    self._prior = prior
+    self._after = after
     self._seed = seed
-    self._searches = 0
+    self._dreams = self._searches = 0
 
   def __call__(
       self, rng: np.random.Generator, count: int, params: types.Params
-  ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Returns programs int32 `[T, B]` a part, and images `[B, H, W, C]`."""
+  ) -> tuple[types.Action, np.ndarray | None]:
+    """Returns programs int32 `[T, B]` a part, and images `[B, H, W, C]`.
+
+    Before the first search these are None, which stands for the programs' own
+    pictures.
+    """
+    if self._dreams < self._after:
+      self._dreams += 1
+      return self._prior(rng, count), None
     self.search(params)
     recalled = self._memory.sample(rng, count)
     assert recalled is not None
@@ -206,8 +223,12 @@ class Wake:
     self._searches += 1
 
   def get_state(self) -> dict[str, Any]:
-    """Returns the memory, and the number of searches so far."""
-    return {'searches': self._searches, 'memory': self._memory.get_state()}
+    """Returns the memory, and the numbers of dreams and searches so far."""
+    return {
+        'dreams': self._dreams,
+        'searches': self._searches,
+        'memory': self._memory.get_state(),
+    }
 
   def set_state(self, state: Mapping[str, Any]) -> None:
     """Restores what `get_state` returned.
@@ -216,6 +237,7 @@ class Wake:
       ValueError: as `Memory.set_state`.
     """
     self._memory.set_state(state['memory'])
+    self._dreams = int(state['dreams'])
     self._searches = int(state['searches'])
 
 
@@ -223,7 +245,7 @@ def make_variations(
     memory: Memory,
     action_spec: types.ActionSpec,
     share: float,
-    prior: Callable[[np.random.Generator, int], types.Action],
+    prior: Prior,
 ) -> lessons.Source:
   """Returns a source of remembered programs, some of whose commands changed.
 

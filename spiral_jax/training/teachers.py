@@ -203,6 +203,8 @@ def _make_wake(
       images=config.search_images,
       samples=config.search_samples,
       rounds=config.search_rounds,
+      prior=experiment.sample_programs,
+      after=config.search_after,
       seed=experiment.run.seed * 1000 + 996,
   )
 

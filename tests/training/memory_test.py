@@ -86,13 +86,20 @@ def recognizer():
   return agent, agent.init(jax.random.key(0))
 
 
-def make_wake(recognizer, kept=None, *, rounds=3):
+def make_wake(recognizer, kept=None, *, rounds=3, after=0):
   kept = kept or make()
   environment = toys.environment(
       5 * (search.NUM_PROPOSALS + LENGTH), SPEC, SHAPE, LENGTH
   )
   return memory.Wake(
-      kept, environment, recognizer[0], images=5, samples=3, rounds=rounds
+      kept,
+      environment,
+      recognizer[0],
+      images=5,
+      samples=3,
+      rounds=rounds,
+      prior=lambda rng, count: programs(5, count),
+      after=after,
   )
 
 
@@ -115,6 +122,21 @@ def test_searching_finds_programs_and_improves_them(recognizer):
 def test_without_rounds_it_keeps_the_best_samples(recognizer):
   kept = make()
   make_wake(recognizer, kept, rounds=0).search(recognizer[1])
+  assert kept.figures()['images'] == 5
+
+
+def test_the_first_lessons_are_of_the_prior(recognizer):
+  kept, rng = make(), np.random.default_rng(0)
+  wake = make_wake(recognizer, kept, after=2)
+  for _ in range(2):
+    dream, targets = wake(rng, 7, recognizer[1])
+    assert targets is None
+    jax.tree.map(np.testing.assert_array_equal, dream, programs(5, 7))
+  assert kept.figures()['images'] == 0
+  resumed = make_wake(recognizer, after=2)
+  resumed.set_state(wake.get_state())
+  for lesson in (wake(rng, 7, recognizer[1]), resumed(rng, 7, recognizer[1])):
+    assert lesson[1].shape == (7, *SHAPE)
   assert kept.figures()['images'] == 5
 
 
