@@ -142,6 +142,7 @@ def test_what_lessons_cannot_do_is_refused(
     training.train(experiment)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('prior', ['agent', 'memory'])
 def test_both_halves_of_wake_sleep_learn_in_one_run(tmp_path, prior):
   """Of rewards and dreams that are the generator's; and of neither."""

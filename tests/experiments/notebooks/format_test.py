@@ -11,8 +11,13 @@ from tests.experiments.notebooks import notebook
 NAMES = sorted(path.stem for path in notebook.FOLDER.glob('*.ipynb'))
 
 
-def test_there_are_three():
-  assert NAMES == ['first_steps', 'own_renderer', 'training_loop']
+def test_there_are_four():
+  assert NAMES == [
+      'first_steps',
+      'own_renderer',
+      'training_loop',
+      'wake_sleep',
+  ]
 
 
 @pytest.mark.parametrize('name', NAMES)
