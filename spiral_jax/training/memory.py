@@ -19,7 +19,6 @@ from spiral_jax import search
 from spiral_jax import types
 from spiral_jax.training import lessons
 
-
 # (random numbers, B) -> programs, int32 `[T, B]` a part.
 Prior = Callable[[np.random.Generator, int], types.Action]
 
