@@ -73,3 +73,22 @@ def test_a_damaged_zip_is_told_in_one_line(tmp_path, flag):
       tree.read(tree.names[0])
   assert type(error.value) is ValueError
   assert str(path) in str(error.value) and '\n' not in str(error.value)
+
+
+def test_a_folder_that_cannot_be_read_is_left_out(tmp_path, monkeypatch):
+  for name in ('closed', 'open'):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / 'a.png').write_bytes(b'')
+  listdir = os.listdir
+
+  def refuse(path):
+    if os.path.basename(path) in refused:
+      raise PermissionError(13, 'Permission denied')
+    return listdir(path)
+
+  monkeypatch.setattr(os, 'listdir', refuse)
+  refused = ['closed']
+  assert list(trees.find(tmp_path)) == ['open/a.png']
+  refused = [tmp_path.name]
+  with pytest.raises(PermissionError):
+    list(trees.find(tmp_path))

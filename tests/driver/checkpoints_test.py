@@ -188,6 +188,13 @@ def test_the_last_good_one_is_looked_for(tmp_path):
       load(tmp_path)
 
 
+def test_checksums_that_cannot_be_read_are_damage(tmp_path):
+  checkpoints.Checkpoints(tmp_path, {}).save(1, {'x': np.ones(3)})
+  (tmp_path / '1' / 'checksums.sha256').write_text('no two columns\n')
+  with pytest.raises(ValueError, match='checksums.sha256 cannot be read'):
+    checkpoints.load(tmp_path)
+
+
 def test_checkpoints_without_checksums_load(tmp_path):
   checkpoints.Checkpoints(tmp_path, {'seed': 1}).save(1, {'x': np.ones(3)})
   (tmp_path / '1' / 'checksums.sha256').unlink()

@@ -2,12 +2,15 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 
 from environments import core
+from spiral_jax import datasets
 from spiral_jax import training
 from spiral_jax import weights
+from spiral_jax.training import actors
 from spiral_jax.training import consistency
 from spiral_jax.training import task as task_lib
 from tests import tiny
@@ -165,3 +168,69 @@ def test_images_that_are_no_canvases_are_refused(images):
 def test_values_out_of_range_are_named(field, value):
   with pytest.raises(ValueError, match=rf'{field} is {value}, must be '):
     training.RunConfig(**{field: value})
+
+
+def test_images_of_another_environment_are_refused(monkeypatch):
+  experiment = tiny.experiment('unused').replace(data_dir='scans')
+  canvases = np.zeros((3, 16, 16, 1), np.uint8)
+
+  def load(settings):
+    found = datasets.ImageDataset(canvases, settings=settings)
+    monkeypatch.setattr(datasets, 'load', lambda *args, **kwargs: found)
+    return experiment.load_images('train')
+
+  assert load(None).images is canvases
+  # A length says nothing of an image, and JSON has no tuples.
+  settings = {'episode_length': 9, 'grid_size': 8}
+  settings['brush_sizes'] = list(experiment.environment.brush_sizes)
+  assert load(settings).images is canvases
+  with pytest.raises(ValueError, match='in scans have --grid_size=4, the .* 8'):
+    load({'grid_size': 4})
+
+
+@pytest.mark.parametrize('saved', [{}, {'task': 'environments.painting'}, []])
+def test_what_is_no_experiment_is_told(saved):
+  with pytest.raises(ValueError, match='not one of a training run'):
+    training.Experiment.from_json(saved)
+
+
+@pytest.mark.parametrize(
+    'run, words',
+    [
+        (dict(decay_by_clock=True), 'minutes is 0'),
+        (
+            dict(lockstep=True, discriminator_updates=1.5),
+            'discriminator_updates is 1.5',
+        ),
+        (
+            dict(lockstep=True, decay_by_clock=True, minutes=1.0),
+            'not reproducible',
+        ),
+        (dict(lockstep=True, launcher='ray'), "launcher is 'ray'"),
+        (dict(lockstep=True, num_actors=2), 'num_actors is 2'),
+        (dict(checkpoint_rounds=2), 'checkpoint_minutes holds there'),
+    ],
+)
+def test_settings_of_a_run_that_exclude_each_other(run, words):
+  with pytest.raises(ValueError, match=words):
+    training.RunConfig(**run)
+
+
+def test_an_actor_of_another_process_plays_as_one_of_this(tmp_path):
+  experiment = tiny.experiment(tmp_path, conditional=True)
+  agent = experiment.make_agent()
+  here = actors.make_rollout(
+      experiment,
+      1,
+      agent,
+      jax.jit(agent.step, static_argnames='greedy'),
+      experiment.load_images('train'),
+  )
+  there = actors.make_remote_rollout(experiment, 1)
+  params = agent.init(jax.random.key(0))
+  jax.tree.map(np.testing.assert_array_equal, here(params, 0), there(params, 0))
+
+
+def test_an_address_is_of_a_launcher():
+  with pytest.raises(ValueError, match='needs --launcher=ray'):
+    actors.connect(training.RunConfig(ray_address='10.0.0.1:6379'))

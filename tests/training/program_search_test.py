@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from spiral_jax import agents
 from spiral_jax import search
 from spiral_jax import training
 from spiral_jax.training import program_search
@@ -74,3 +75,23 @@ def test_an_agent_without_targets_is_refused(tmp_path):
   trained = training.TrainedAgent(experiment, agent, params, 0, {})
   with pytest.raises(ValueError, match='not from images'):
     training.evaluate_agent(trained, tmp_path, search_seconds=1.0)
+
+
+def test_what_is_no_run_is_named(tmp_path):
+  with pytest.raises(ValueError, match='--step=3 is of a run, and scenes is n'):
+    training.restore('scenes', 3)
+  with pytest.raises(FileNotFoundError, match='holds no checkpoint'):
+    training.restore(tmp_path / 'nothing')
+  loaded = agents.load('scenes')
+  agents.save(tmp_path / 'bare', loaded._replace(experiment={}))
+  with pytest.raises(ValueError, match='says nothing of its environment'):
+    training.restore(tmp_path / 'bare')
+
+
+def test_targets_are_for_agents_that_take_them(trained, images):
+  with pytest.raises(ValueError, match='and there are none; give uint8'):
+    next(training.episodes(trained, 2))
+  generator = training.restore('digits_unconditional')
+  targets = np.zeros((2, 64, 64, 1), np.uint8)
+  with pytest.raises(ValueError, match='but the agent draws from noise'):
+    next(training.episodes(generator, 2, targets))
