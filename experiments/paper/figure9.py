@@ -98,7 +98,7 @@ _SEED = flags.DEFINE_integer(
 flags_lib.define(scene.SceneSettings)
 
 _PICTURES = 10  # Shown of each kind.
-_BY_AGENT = 'by the agent'
+_BY_AGENT = 'by the agent'  # Name of its chains.
 
 
 class Problem(NamedTuple):
@@ -399,9 +399,7 @@ def _at_quarters(error: np.ndarray) -> dict[str, dict[int, float]]:
 def _show(
     figures: dict[str, Any], errors: dict[str, float], console: Any
 ) -> None:
-  table = rich.table.Table(
-      '', 'l2 a pixel', 'of an empty platform', 'lowest so far'
-  )
+  table = rich.table.Table('', 'l2 a pixel', 'of empty', 'lowest so far')
   platform = figures['empty_platform']
   table.add_row('empty platform', f'{platform:.5f}', f'{1:.0%}', '')
   for name, group in (

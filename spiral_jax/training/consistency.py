@@ -51,6 +51,12 @@ def check(experiment: experiment_lib.Experiment) -> None:
         'another that redraws; leave out --conditional and add '
         '--memory_weight, or take --dream_prior=task'
     )
+  if experiment.lessons.dream_prior == 'agent' and learner.dreams_weight:
+    raise ValueError(
+        f'--dreams_weight={learner.dreams_weight} would have the agent imitate '
+        'its own dreams of --dream_prior=agent; leave the weight out: the '
+        'recognizer learns from them anyway'
+    )
   if learner.hindsight_weight and experiment.num_pieces > 1:
     raise ValueError(
         f'--hindsight_weight={learner.hindsight_weight} learns from whole '

@@ -18,11 +18,6 @@ from spiral_jax.training import memory as memory_lib
 Draw = Callable[[], agents.Trajectory | None]
 
 
-def draw_latest(policy: nodes.PolicyLearner) -> Draw:
-  """Returns the samples that were learned from last; None before that."""
-  return lambda: policy.latest
-
-
 def make_draw(
     experiment: experiment_lib.Experiment,
     agent: agents.Agent,

@@ -214,8 +214,7 @@ def search(
   """Plots errors of chains against their evaluations, both on log scales.
 
   Args:
-    curves: errors `[evaluations, N]` by name; shown are mean, quartiles, and
-      the mean of the lowest so far.
+    curves: errors `[evaluations, N]` by name; shown are mean and quartiles.
     path: path of the picture.
     lines: name and value of horizontal lines.
   """
@@ -229,8 +228,6 @@ def search(
     low, high = np.quantile(error, (0.25, 0.75), axis=1)
     axis.fill_between(x, low, high, alpha=0.2, linewidth=0, color=color)
     axis.plot(x, error.mean(1), label=name, linewidth=1.4, color=color)
-    lowest = np.minimum.accumulate(error).mean(1)
-    axis.plot(x, lowest, label='... lowest so far', linewidth=0.8, color=color)
   for index, (name, value) in enumerate(lines.items(), len(curves)):
     axis.axhline(
         value, label=name, color=f'C{index}', linestyle='--', linewidth=1.4

@@ -28,7 +28,7 @@ from spiral_jax.training import experiment as experiment_lib
 from spiral_jax.training import lessons
 from spiral_jax.training import memory
 
-Learns = Literal['policy', 'recognizer']
+Half = Literal['policy', 'recognizer']
 
 
 class Recognizer(NamedTuple):
@@ -42,8 +42,8 @@ class Teacher(NamedTuple):
   """Lessons of one source for one learner."""
 
   name: str
-  learns: Learns  # Who learns from them.
-  acts: Learns  # Whose parameters they are made with.
+  learns: Half  # Who learns from them.
+  acts: Half  # Whose parameters they are made with.
   source: str
   lessons: lessons.Lessons
 

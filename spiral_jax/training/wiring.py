@@ -446,9 +446,12 @@ def _make_draw(
   experiment = parts.experiment
   targets = parts.held_out.spread(experiment.run.batch_size).images
   is_conditional = experiment.agent.conditional
-  if not is_conditional and channels.trajectories is not None:
-    draw = pictures.draw_latest(policy)
-  else:
+
+  def draw_latest() -> agents.Trajectory | None:
+    return policy.latest
+
+  draw: pictures.Draw = draw_latest
+  if is_conditional or channels.trajectories is None:
     draw = pictures.make_draw(
         experiment,
         parts.agent,

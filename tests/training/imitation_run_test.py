@@ -211,6 +211,15 @@ def test_a_recognizer_learns_from_the_generators_dreams(tmp_path):
   assert (lesson.imitated['end'] != other.imitated['end']).any()
 
 
+def test_a_generator_does_not_imitate_its_own_dreams(tmp_path):
+  weights = dict(memory_weight=1.0, dreams_weight=1.0)
+  experiment = tiny.experiment(tmp_path / 'run', learner=weights).replace(
+      lessons=training.LessonConfig(dream_prior='agent', **SMALL)
+  )
+  with pytest.raises(ValueError, match='its own dreams'):
+    training.train(experiment)
+
+
 def test_a_conditional_agent_has_no_recognizer(tmp_path):
   experiment = tiny.scene_experiment(tmp_path / 'run', learner=DREAMS)
   training.train(experiment)

@@ -87,7 +87,7 @@ def test_the_agent_is_compared_on_the_same_pictures(
   assert list(figures['by_agent']['errors']) == [1, 2, 4, 6, 8]
   output = capsys.readouterr().out
   assert 'agent, sampled' in output and '20 evaluations' in output
-  assert 'by the agent, 8' in output
+  assert 'by the agent, 8 evaluations' in output
   for name in ('figure9', 'pictures'):
     with Image.open(tmp_path / f'{name}.png') as image:
       image.load()
