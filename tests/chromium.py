@@ -6,6 +6,7 @@ browser and no port is opened.
 """
 
 import base64
+import fcntl
 import io
 import json
 import os
@@ -13,6 +14,7 @@ import pathlib
 import select
 import shutil
 import subprocess
+import tempfile
 import time
 
 import numpy as np
@@ -42,13 +44,17 @@ class Page:
     answer_out, answer_in = os.pipe()
 
     def connect():  # The browser takes its descriptors 3 and 4 for this.
-      os.dup2(command_out, 30)
-      os.dup2(answer_in, 31)
-      os.dup2(30, 3)
-      os.dup2(31, 4)
+      # Copies first: one of the pipes may have the number 3 or 4 itself.
+      ends = [
+          fcntl.fcntl(end, fcntl.F_DUPFD, 5) for end in (command_out, answer_in)
+      ]
+      for descriptor, end in enumerate(ends, start=3):
+        os.dup2(end, descriptor)
+        os.close(end)
 
     path = find()
     assert path is not None, 'no browser'
+    self._log = tempfile.TemporaryFile()
     self._process = subprocess.Popen(
         [
             path,
@@ -68,7 +74,7 @@ class Page:
         close_fds=False,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=self._log,
     )
     os.close(command_out)
     os.close(answer_in)
@@ -103,6 +109,7 @@ class Page:
     except subprocess.TimeoutExpired:
       self._process.kill()
       self._process.wait()
+    self._log.close()
 
   def open(self, path: pathlib.Path, until: str = 'true') -> None:
     """Opens a file and waits until an expression in it is true."""
@@ -195,6 +202,10 @@ class Page:
     ):
       self.console.append(json.dumps(params))
 
+  def _said(self) -> str:
+    self._log.seek(0)
+    return self._log.read().decode(errors='replace')
+
   def _receive(self):
     deadline = time.monotonic() + _TIMEOUT
     while b'\0' not in self._answers:
@@ -202,7 +213,7 @@ class Page:
       assert time.monotonic() < deadline, 'the browser does not answer'
       if ready:
         part = os.read(self._answer_out, 1 << 20)
-        assert part, 'the browser ended'
+        assert part, f'the browser ended, and said:\n{self._said()}'
         self._answers += part
     answer, _, self._answers = self._answers.partition(b'\0')
     return json.loads(answer)
