@@ -11,12 +11,13 @@ NATIVE = environments/painting/_native.so spiral_jax/ops/_native.so
 # share what they compile, so they stay together.
 PYTEST_FLAGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo reconstruct test docs clean
+.PHONY: help setup demo reconstruct test coverage docs clean
 
 help:
 	@echo 'make demo         train an agent that draws digits from noise'
 	@echo 'make reconstruct  train an agent that redraws given digits'
 	@echo 'make test         run the tests, the linter and the type checker'
+	@echo 'make coverage     run the tests and list the lines that none reaches'
 	@echo 'make docs         build the documentation, into site/'
 	@echo 'make setup        only set up; the others do so themselves'
 	@echo 'make clean        remove .venv and what builds left; runs/ stays'
@@ -35,6 +36,10 @@ test: setup .venv/.distributed
 	$(BIN) -m mypy || status=1; \
 	$(BIN) -m pytest $(PYTEST_FLAGS) || status=1; \
 	exit $$status
+
+# Lines that a process of a test runs count as well.
+coverage: setup .venv/.distributed
+	$(BIN) -m pytest $(PYTEST_FLAGS) --cov --cov-report=term-missing:skip-covered
 
 # Warnings, of docstrings as well, are errors.
 docs: setup .venv/.docs

@@ -49,6 +49,7 @@ _TEST = [
     'mypy>=1.18.1',
     'pyink>=26.5.1',
     'pytest>=8.4.0',
+    'pytest-cov>=7.0.0',
     'pytest-xdist>=3.8.0',
     'ruff>=0.14.0',
     'setuptools>=77.0.3',  # Runs setup.py in a test.

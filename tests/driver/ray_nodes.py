@@ -108,6 +108,9 @@ def main(folder):
   with socket.create_server(('127.0.0.1', 0)) as server:
     port = server.getsockname()[1]
   address = f'127.0.0.1:{port}'
+  # However slow the machine: an actor that does not wait for its core may come
+  # to a node that has one already.
+  ray_launcher._PLACE_SECONDS = SECONDS
   nodes = [
       start('--head', f'--port={port}', '--include-dashboard=false'),
   ]

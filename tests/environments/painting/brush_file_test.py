@@ -236,3 +236,54 @@ def test_colorizing_with_gray_does_not_end_the_process(
     command[name][:] = shade
   # Only hue and saturation change, and white has none.
   assert renderer.step(command).min() >= 254
+
+
+@pytest.mark.parametrize('radius', [0.3, 'absurd'])
+def test_brushes_that_smudge_are_the_same_in_both_backends(
+    tmp_path, radius, require_backend
+):
+  require_backend('native')
+
+  def change(settings):
+    settings['smudge'] = {'base_value': 0.7, 'inputs': {}}
+    settings['smudge_length'] = {'base_value': 0.4, 'inputs': {}}
+    settings['smudge_radius_log'] = (
+        {'base_value': 1.6, 'inputs': {'random': [[0, 0], [1e-6, 32]]}}
+        if radius == 'absurd'
+        else {'base_value': radius, 'inputs': {}}
+    )
+
+  settings = _settings(tmp_path, change, brush_sizes=(6,))
+  pictures = []
+  for backend in ('native', 'ctypes'):
+    renderer, command = _paint(settings, backend)
+    renderer.step(command)
+    pictures.append(renderer.step({**command, 'end': np.array([30])}))
+  np.testing.assert_array_equal(*pictures)
+  # Black ink, and the white of the paper that it picks up.
+  assert 0 < pictures[0].min() < 255
+
+
+def test_dabs_beyond_the_edge_paint_nothing(tmp_path, backend):
+  settings = _settings(
+      tmp_path,
+      lambda s: s.update(offset_by_random={'base_value': 4, 'inputs': {}}),
+      brush_sizes=(12,),
+  )
+  renderer, command = _paint(settings, backend)
+  command['pressure'][:] = 9
+  renderer.step(command)
+  assert 0.05 < (renderer.step(command) < 128).mean() < 0.95
+
+
+def test_ctrl_c_ends_a_stroke(tmp_path, monkeypatch):
+  renderer, command = _paint(
+      _settings(tmp_path, lambda settings: None), 'ctypes'
+  )
+
+  def interrupt(*unused):
+    raise KeyboardInterrupt
+
+  monkeypatch.setattr(dab_limits, 'covered', interrupt)
+  with pytest.raises(KeyboardInterrupt):
+    renderer.step(command)

@@ -1,5 +1,7 @@
 """Where brushes begin and end to paint, against what libmypaint paints."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -145,3 +147,12 @@ def test_parameters_are_in_order_and_within_the_curve(brush):
   for curve, times in zip(curves, found):
     if times is not None:
       assert curve.is_paint and 0 <= times[0] <= times[1] <= 1
+
+
+def test_a_brush_of_countless_dabs_paints_the_whole_curve():
+  brush = json.loads(library.read_brush('classic/pen'))
+  brush['settings']['dabs_per_second'] = {'base_value': 1e9, 'inputs': {}}
+  program = _line(4)
+  found = dabs.reach(program.curves(), json.dumps(brush).encode())
+  assert found[0] is None
+  np.testing.assert_allclose(found[1], (0.0, 1.0), atol=1e-6)

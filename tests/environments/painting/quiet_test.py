@@ -61,3 +61,13 @@ def test_systems_without_the_means_are_left_alone(monkeypatch):
   found = ctypes.CDLL(library.find_libmypaint())
   monkeypatch.setattr(sys, 'platform', 'darwin')
   assert not quiet.silence(found)
+
+
+def test_libraries_that_the_linker_does_not_know_are_left_alone(monkeypatch):
+  found = ctypes.CDLL(library.find_libmypaint())
+
+  def fail(library, name):
+    raise OSError('dlinfo does not know the library')
+
+  monkeypatch.setattr(quiet, '_slots', fail)
+  assert not quiet.silence(found)
