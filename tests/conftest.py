@@ -36,6 +36,13 @@ os.environ.setdefault(
     '--xla_cpu_parallel_codegen_split_count=1',
 )
 
+# The next most is tracing's, which would note for each operation the lines of
+# Python that it comes from.
+os.environ.setdefault('JAX_TRACEBACK_IN_LOCATIONS_LIMIT', '0')
+
+# Ray's processes would wait until no other test wants a core.
+os.environ.setdefault('RAY_worker_niceness', '0')
+
 # Examples are the same in every run, and the first of them may have to wait
 # for a compiler.
 hypothesis.settings.register_profile(
