@@ -4,6 +4,7 @@ The originals are 28x28 with ink at 255 on 0. As in the paper (Ganin et al.,
 2018, section 4.1) the whole picture is rescaled to the canvas.
 """
 
+import functools
 import pathlib
 
 import numpy as np
@@ -82,6 +83,7 @@ def load(
   return _dataset(images, labels, size, f'{split} files in {folder}')
 
 
+@functools.lru_cache(4)  # Scaling them takes a second.
 def embedded(split: str, *, size: int = 64) -> types.ImageDataset:
   """Returns the digits that come with this package; reads no other file.
 
@@ -91,7 +93,8 @@ def embedded(split: str, *, size: int = 64) -> types.ImageDataset:
     size: height and width of the result, pixels.
 
   Returns:
-    Images uint8 `[n, size, size, 1]` and labels int32 `[n]`, in file order.
+    Images uint8 `[n, size, size, 1]` and labels int32 `[n]`, in file order;
+    both read-only, since calls share them.
 
   Raises:
     ValueError: if `split` or `size` is out of range.
@@ -99,7 +102,8 @@ def embedded(split: str, *, size: int = 64) -> types.ImageDataset:
   archives.check('MNIST', split, SPLITS, size)
   images = idx.read(_EMBEDDED / f'{split}-images.idx3-ubyte.gz', 3)
   labels = idx.read(_EMBEDDED / f'{split}-labels.idx1-ubyte.gz', 1)
-  return _dataset(images, labels, size, f'embedded {split} digits')
+  found = _dataset(images, labels, size, f'embedded {split} digits')
+  return found.read_only()
 
 
 def _find(folder: pathlib.Path, name: str, download: bool) -> pathlib.Path:

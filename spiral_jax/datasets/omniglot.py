@@ -6,6 +6,7 @@ evaluation set (659 characters of 20 other alphabets) is held out.
 """
 
 import contextlib
+import functools
 import gzip
 import hashlib
 import io
@@ -110,6 +111,7 @@ def load(
   return types.ImageDataset(_on_paper(ink, size), labels)
 
 
+@functools.lru_cache(4)  # Scaling them takes a second.
 def embedded(split: str, *, size: int = 64) -> types.ImageDataset:
   """Returns the drawings that come with this package; reads no other file.
 
@@ -119,7 +121,8 @@ def embedded(split: str, *, size: int = 64) -> types.ImageDataset:
     size: height and width of the result, pixels.
 
   Returns:
-    Images uint8 `[n, size, size, 1]` and labels int32 `[n]`, as from `load`.
+    Images uint8 `[n, size, size, 1]` and labels int32 `[n]`, as from `load`;
+    both read-only, since calls share them.
 
   Raises:
     ValueError: if `split` or `size` is out of range.
@@ -129,7 +132,7 @@ def embedded(split: str, *, size: int = 64) -> types.ImageDataset:
   ink = np.unpackbits(packed, axis=-1)[..., :SIZE].astype(bool)
   counts = idx.read(_EMBEDDED / f'{split}-drawings.idx1-ubyte.gz', 1)
   labels = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
-  return types.ImageDataset(_on_paper(ink, size), labels)
+  return types.ImageDataset(_on_paper(ink, size), labels).read_only()
 
 
 def pack(ink: np.ndarray, labels: np.ndarray) -> dict[str, bytes]:

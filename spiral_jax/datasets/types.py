@@ -16,6 +16,13 @@ class ImageDataset(NamedTuple):
   # Settings of the environment that drew them; None if unknown.
   settings: Mapping[str, Any] | None = None
 
+  def read_only(self) -> 'ImageDataset':
+    """Returns the same, whose images and labels nobody can change."""
+    self.images.setflags(write=False)
+    if self.labels is not None:
+      self.labels.setflags(write=False)
+    return self
+
   def spread(self, count: int) -> 'ImageDataset':
     """Returns `count` of them, evenly spaced; some repeat where n is less.
 

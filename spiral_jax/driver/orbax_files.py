@@ -50,7 +50,8 @@ def write(
 def read(folder: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
   """Returns (state, notes); what it raises depends on the damage."""
   args = _orbax().args
-  items = args.Composite(state=args.StandardRestore(), notes=args.JsonRestore())
+  # Not StandardRestore, which reads what is there twice.
+  items = args.Composite(state=args.PyTreeRestore(), notes=args.JsonRestore())
   with _plain_path(folder) as path, _checkpointer() as checkpointer:
     found = checkpointer.restore(path, args=items)
   return found['state'], found['notes']

@@ -1,6 +1,7 @@
 """The type of all data sets."""
 
 import numpy as np
+import pytest
 
 from spiral_jax import datasets
 
@@ -31,3 +32,13 @@ def test_spread_of_images_alone():
   data = datasets.ImageDataset(np.zeros((5, 2, 2, 1), np.uint8)).spread(2)
   assert len(data.images) == 2
   assert data.labels is None and data.programs is None
+
+
+@pytest.mark.parametrize('name', ['mnist', 'omniglot'])
+def test_what_comes_with_the_package_is_scaled_once(name):
+  first, second = (datasets.load(name, 'test', size=14) for _ in range(2))
+  assert first.images is second.images
+  with pytest.raises(ValueError, match='read-only'):
+    first.images[0] = 0
+  with pytest.raises(ValueError, match='read-only'):
+    first.labels[0] = 0

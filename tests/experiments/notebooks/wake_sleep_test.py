@@ -11,7 +11,12 @@ from tests.experiments.notebooks import notebook
 @pytest.mark.slow
 def test_both_agents_learn_and_are_shown(monkeypatch, capsys):
   names, images = notebook.run(
-      'wake_sleep', monkeypatch, MINUTES=0.1, REMEMBERED=24, SEARCHED=8
+      'wake_sleep',
+      monkeypatch,
+      MINUTES=0.1,
+      DREAMS=1,
+      REMEMBERED=24,
+      SEARCHED=8,
   )
   output = capsys.readouterr().out
   assert '% are read as a digit' in output and 'nats' in output
