@@ -121,12 +121,12 @@ class Result(NamedTuple):
   stderr: str
 
 
-def run_program(name, *arguments, evaluated=20):
+def run_program(name, *arguments, evaluated=8):
   """Runs the `main` of a program of experiments/ in this process.
 
   Its flags are forgotten afterwards, so that another program may define them.
-  What it trains is evaluated on `evaluated` pictures: as many as by default
-  take longer than all else.
+  What it trains is evaluated on `evaluated` pictures, by default as many as an
+  actor draws at once: more take longer, and what draws them is traced anew.
   """
   values = absl_flags.FLAGS
   known = set(values)

@@ -5,6 +5,7 @@ Axes: T time (commands), B batch, H height, W width, C channels, Z noise.
 
 from collections.abc import Callable, Sequence
 import functools
+import math
 from typing import Any, NamedTuple, Protocol
 
 import chex
@@ -19,6 +20,7 @@ from spiral_jax.agents import shared
 from spiral_jax.losses import images as images_lib
 from spiral_jax.networks import action as action_lib
 from spiral_jax.networks import heads
+from spiral_jax.networks import initializers
 from spiral_jax.networks import policy
 from spiral_jax.networks import torso as torso_lib
 
@@ -178,9 +180,7 @@ def _make_agent(
         **kwargs,
     )
 
-  @jax.jit  # Op by op, compiling it takes much longer.
-  def init(key: chex.PRNGKey) -> types.Params:
-    """Returns random parameters, a tree of float32. The key is consumed."""
+  def initialize(key: chex.PRNGKey) -> types.Params:
     state = initial_state(1)
     canvas = jnp.zeros((1, 1, height, width, channels), jnp.float32)
     target = canvas[0] if config.conditional else None
@@ -196,7 +196,15 @@ def _make_agent(
 
   @functools.cache
   def own_shapes() -> dict[str, tuple[int, ...]]:
-    return fit.shapes(jax.eval_shape(init, jax.random.key(0)))
+    return fit.shapes(jax.eval_shape(initialize, jax.random.key(0)))
+
+  @jax.jit  # Op by op, compiling it takes much longer.
+  def init(key: chex.PRNGKey) -> types.Params:
+    """Returns random parameters, a tree of float32. The key is consumed."""
+    numbers_key, key = jax.random.split(key)
+    count = sum(map(math.prod, own_shapes().values()))
+    with initializers.drawn_at_once(numbers_key, count):
+      return initialize(key)
 
   def check(params, canvas, inputs, state) -> None:
     """Raises ValueError if what is given is not of this agent's shapes."""

@@ -20,6 +20,7 @@ from spiral_jax.agents import shared
 from spiral_jax.losses import images as images_lib
 from spiral_jax.losses import wgan
 from spiral_jax.networks import discriminator as networks
+from spiral_jax.networks import initializers
 
 
 class Discriminator(NamedTuple):
@@ -142,7 +143,11 @@ def _make_discriminator(
   @jax.jit  # Op by op, compiling it takes much longer.
   def init(key: chex.PRNGKey) -> types.Params:
     """Returns random parameters, a tree of float32. The key is consumed."""
-    return network.init(key, blank)
+    numbers_key, key = jax.random.split(key)
+    shapes = jax.eval_shape(network.init, key, blank)
+    count = sum(leaf.size for leaf in jax.tree.leaves(shapes))
+    with initializers.drawn_at_once(numbers_key, count):
+      return network.init(key, blank)
 
   def score(
       params: types.Params,

@@ -152,7 +152,6 @@ def make_learner(
     epochs = np.ceil(config.epochs * np.asarray(left))
     return config.minibatches * max(1, int(epochs))
 
-  @jax.jit
   def init(
       key: chex.PRNGKey, params: types.Params | None = None
   ) -> LearnerState:
@@ -160,6 +159,11 @@ def make_learner(
     init_key, key = jax.random.split(key)
     if params is None:
       params = agent.init(init_key)
+    return begin(key, params)
+
+  @jax.jit
+  def begin(key: chex.PRNGKey, params: types.Params) -> LearnerState:
+    """Returns the first state with these parameters."""
     return LearnerState(
         params=params,
         opt_state=optimizer.init(params),

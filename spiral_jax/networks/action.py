@@ -53,9 +53,9 @@ class PartEmbedding(nn.Module):
           ],
           -1,
       )
-    code = nn.Dense(self.size, use_bias=False)(code)
+    code = layers.linear(self.size, use_bias=False)(code)
     for _ in range(self.num_layers - 1):
-      code = nn.Dense(self.size, use_bias=False)(nn.relu(code))
+      code = layers.linear(self.size, use_bias=False)(nn.relu(code))
     return code
 
 

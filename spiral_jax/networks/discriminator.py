@@ -53,8 +53,8 @@ class Discriminator(nn.Module):
     for index, channels in enumerate(self.channels):
       if index == 0 and self.patch_size > 1:
         x = layers.space_to_depth(x, self.patch_size)
-        x = apply(nn.Dense(channels), x)
+        x = apply(layers.linear(channels), x)
       else:
         x = apply(layers.HalvingConv(channels), x)
       x = nn.leaky_relu(x, 0.2)
-    return apply(nn.Dense(1), x.reshape(x.shape[0], -1))[:, 0]
+    return apply(layers.linear(1), x.reshape(x.shape[0], -1))[:, 0]

@@ -16,11 +16,12 @@ import jax
 import jax.numpy as jnp
 
 from spiral_jax.networks import action as action_lib
+from spiral_jax.networks import initializers
 from spiral_jax.networks import layers
 from spiral_jax.ops import indexing
 
 # The first policy is nearly uniform: logits start close to zero.
-_LOGITS_INIT = nn.initializers.variance_scaling(0.01, 'fan_in', 'normal')
+_LOGITS_INIT = initializers.scaled_normal(0.01)
 
 
 class Decoder(nn.Module):
@@ -108,7 +109,7 @@ class Decoder(nn.Module):
       self, part: action_lib.ActionPart, z: chex.Array, feature_map: chex.Array
   ) -> chex.Array:
     if part.grid_shape is None:
-      return nn.Dense(
+      return layers.linear(
           part.num_values, kernel_init=_LOGITS_INIT, name=f'{part.name}_logits'
       )(z)
     if self.spatial:
@@ -133,7 +134,7 @@ class Decoder(nn.Module):
     n, map_size, _, channels = feature_map.shape
     cell, sub_cell, num_sub_cells = action_lib.locate(part, value, map_size)
     flat = feature_map.reshape(n, map_size**2, channels)
-    mark = nn.Dense(channels, use_bias=False, name=f'{part.name}_mark')(
+    mark = layers.linear(channels, use_bias=False, name=f'{part.name}_mark')(
         jax.nn.one_hot(sub_cell, num_sub_cells, dtype=feature_map.dtype)
     )
     marked = flat + indexing.place(mark, cell, map_size**2)
@@ -162,7 +163,7 @@ class Decoder(nn.Module):
           )
       )
     h = nn.relu(
-        nn.Dense(z.shape[-1], name=f'{part.name}_refine')(
+        layers.linear(z.shape[-1], name=f'{part.name}_refine')(
             jnp.concatenate(known, axis=-1)
         )
     )
@@ -187,13 +188,13 @@ class CellAttention(nn.Module):
     cells = feature_map.reshape(n, height * width, channels)
     places = self.param(
         'places',
-        nn.initializers.normal(1.0),
+        initializers.normal(),
         (height * width, self.size),
         jnp.float32,
     )
-    keys = nn.Dense(self.size, use_bias=False, name='keys')(cells)
+    keys = layers.linear(self.size, use_bias=False, name='keys')(cells)
     keys = keys + places.astype(keys.dtype)
-    queries = nn.Dense(self.num_heads * self.size, name='queries')(query)
+    queries = layers.linear(self.num_heads * self.size, name='queries')(query)
     queries = queries.reshape(n, self.num_heads, self.size)
     logits = jnp.einsum('nhs,ncs->nhc', queries, keys) / math.sqrt(self.size)
     weights = jax.nn.softmax(logits.astype(jnp.float32)).astype(keys.dtype)
@@ -314,10 +315,10 @@ class SpatialLocationHead(nn.Module):
     """Maps z `[N, hidden]` and map `[N, H, W, C]` to logits `[N, cells]`."""
     n, map_size, _, channels = feature_map.shape
     sub_cells = self.grid_shape[0] // map_size
-    x = feature_map + nn.Dense(channels)(z)[:, None, None]
+    x = feature_map + layers.linear(channels)(z)[:, None, None]
     for _ in range(self.num_blocks):
       x = layers.ResidualBlock()(x)
     x = layers.Dense(sub_cells**2, rectify=True, kernel_init=_LOGITS_INIT)(x)
     x = layers.depth_to_space(x, sub_cells).reshape(n, -1)
     height, width = self.grid_shape
-    return x + nn.Dense(height * width, kernel_init=_LOGITS_INIT)(z)
+    return x + layers.linear(height * width, kernel_init=_LOGITS_INIT)(z)

@@ -5,13 +5,21 @@ K height and width of the kernel, s stride.
 """
 
 import functools
+from typing import Any
 
 import chex
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
+from spiral_jax.networks import initializers
 from spiral_jax.ops import convolution as conv_ops
+
+
+def linear(features: int, **kwargs: Any) -> nn.Dense:
+  """Returns an `nn.Dense` whose kernel is drawn with all others."""
+  kwargs.setdefault('kernel_init', initializers.scaled_normal())
+  return nn.Dense(features, **kwargs)
 
 
 class Conv(nn.Module):
@@ -29,7 +37,7 @@ class Conv(nn.Module):
   size: int
   stride: int = 1
   rectify: bool = False
-  kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+  kernel_init: nn.initializers.Initializer = initializers.scaled_normal()
 
   @nn.compact
   def __call__(
@@ -64,7 +72,7 @@ class Dense(nn.Module):
 
   features: int
   rectify: bool = False
-  kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+  kernel_init: nn.initializers.Initializer = initializers.scaled_normal()
 
   @nn.compact
   def __call__(
@@ -127,7 +135,7 @@ class _Weights(nn.Module):
   def __call__(self) -> conv_ops.Weights:
     shape = (3, 3, self.channels, self.channels)
     kernel = self.param(
-        'kernel', nn.initializers.lecun_normal(), shape, jnp.float32
+        'kernel', initializers.scaled_normal(), shape, jnp.float32
     )
     bias = self.param(
         'bias', nn.initializers.zeros_init(), (self.channels,), jnp.float32
@@ -149,7 +157,7 @@ class HalvingConv(nn.Module):
     """Maps `[N, H, W, C]`, H and W even, to `[N, H / 2, W / 2, features]`."""
     shape = (4, 4, x.shape[-1], self.features)
     kernel = self.param(
-        'kernel', nn.initializers.lecun_normal(), shape, jnp.float32
+        'kernel', initializers.scaled_normal(), shape, jnp.float32
     )
     bias = self.param(
         'bias', nn.initializers.zeros_init(), (self.features,), jnp.float32
@@ -177,7 +185,7 @@ class DoublingConv(nn.Module):
     """Maps `[N, H, W, C]` to `[N, 2 * H, 2 * W, features]`."""
     shape = (4, 4, x.shape[-1], self.features)
     kernel = self.param(
-        'kernel', nn.initializers.lecun_normal(), shape, jnp.float32
+        'kernel', initializers.scaled_normal(), shape, jnp.float32
     )
     bias = self.param(
         'bias', nn.initializers.zeros_init(), (self.features,), jnp.float32

@@ -13,6 +13,8 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
+from spiral_jax.networks import initializers
+
 _NUM_GATES = 4
 
 
@@ -44,7 +46,7 @@ class LSTM(nn.Module):
     width = _NUM_GATES * self.size
     kernel = self.param(
         'kernel',
-        nn.initializers.lecun_normal(),
+        initializers.scaled_normal(),
         (inputs.shape[-1], width),
         jnp.float32,
     )
@@ -61,12 +63,9 @@ class LSTM(nn.Module):
 
 def _orthogonal(key: chex.PRNGKey, shape: tuple[int, int]) -> chex.Array:
   """Returns an orthogonal matrix for each gate, `[H, 4H]`."""
-  init = nn.initializers.orthogonal()
   square = shape[0], shape[0]
-  keys = jax.random.split(key, _NUM_GATES)
-  return jnp.concatenate(
-      [init(key, square, jnp.float32) for key in keys], axis=-1
-  )
+  gates = initializers.orthogonal(key, (_NUM_GATES, *square))
+  return jnp.concatenate(list(gates), axis=-1)
 
 
 @jax.custom_vjp

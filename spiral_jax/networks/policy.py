@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from spiral_jax.networks import action as action_lib
+from spiral_jax.networks import layers
 from spiral_jax.networks import lstm
 
 
@@ -96,7 +97,7 @@ class Policy(nn.Module):
     # float32.
     vector = timed(vector).astype(jnp.float32)
     core, z = lstm.LSTM(self.core_size)(core, vector)
-    value = nn.Dense(1, name='value')(z)[..., 0]
+    value = layers.linear(1, name='value')(z)[..., 0]
     decided, log_prob, entropy, is_active = self.decoder(
         flat(z).astype(dtype),
         feature_map,
@@ -121,12 +122,12 @@ class Policy(nn.Module):
     ]
     codes = [code.astype(noise.dtype) for code in codes]
     if self.condition_size is not None:
-      return nn.Dense(self.condition_size, name='condition')(
+      return layers.linear(self.condition_size, name='condition')(
           jnp.concatenate([*codes, noise], axis=-1)
       )
     h = nn.relu(jnp.concatenate([*codes, noise], axis=-1))
     # Noise also passes unrectified: a ReLU loses half of it.
-    h = nn.Dense(2 * self.embedding_size, name='condition')(
+    h = layers.linear(2 * self.embedding_size, name='condition')(
         jnp.concatenate([h, noise], axis=-1)
     )
     return nn.relu(h)

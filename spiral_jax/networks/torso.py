@@ -54,7 +54,7 @@ class ConvTorso(nn.Module):
       x, shift = jnp.concatenate(images, axis=-1), condition
     else:
       x = jnp.concatenate([*images, _coordinates(images[0])], axis=-1)
-      shift = nn.Dense(self.channels)(condition)
+      shift = layers.linear(self.channels)(condition)
     x = layers.Conv(self.channels, size=5)(x, shift)
     while x.shape[1] > self.map_size:
       x = layers.Conv(self.channels, size=4, stride=2, rectify=True)(x)
@@ -66,7 +66,7 @@ class ConvTorso(nn.Module):
         x = layers.ResidualBlock()(x)
     x = nn.relu(x)
     flat = x.reshape(x.shape[0], -1)
-    return x, nn.relu(nn.Dense(self.hidden_size)(flat))
+    return x, nn.relu(layers.linear(self.hidden_size)(flat))
 
 
 class PatchTorso(nn.Module):
@@ -114,7 +114,7 @@ class PatchTorso(nn.Module):
     # Flax numbers modules in order of creation, and saved weights are found by
     # these numbers.
     to_features = layers.Dense(self.channels, rectify=True)
-    shift = nn.Dense(self.channels)(condition)
+    shift = layers.linear(self.channels)(condition)
     if self.mix_cells:
       x = to_features(x)
       x = x + _from_other_cells(x) + shift[:, None, None]
@@ -168,7 +168,7 @@ class FineTorso(nn.Module):
     coarse = _rows_of_patches(x, 2)
     x = jnp.concatenate([*coarse, planes, _coordinates(coarse[0])], axis=-1)
     to_features = layers.Dense(self.channels, rectify=True)
-    x = to_features(x, nn.Dense(self.channels)(condition))
+    x = to_features(x, layers.linear(self.channels)(condition))
     if self.mix_cells:
       x = x + _from_other_cells(x)
     return _blocks_and_vector(x, self.num_blocks, self.hidden_size)
@@ -185,7 +185,7 @@ def _blocks_and_vector(
     x = layers.ResidualBlock()(x)
   x = nn.relu(x)
   flat = x.reshape(x.shape[0], -1)
-  return x, nn.relu(nn.Dense(hidden_size)(flat))
+  return x, nn.relu(layers.linear(hidden_size)(flat))
 
 
 def _from_other_cells(x: chex.Array) -> chex.Array:
@@ -194,7 +194,7 @@ def _from_other_cells(x: chex.Array) -> chex.Array:
   Its matrix belongs to the module that calls this.
   """
   n, height, width, channels = x.shape
-  mix = nn.Dense(
+  mix = layers.linear(
       height * width,
       use_bias=False,
       kernel_init=nn.initializers.zeros,

@@ -210,11 +210,7 @@ def make_score(
   params = serialization.from_plain(
       template, trained.state['discriminator']['learner']['params']
   )
-
-  @jax.jit
-  def score(params: Any, canvas: jax.Array, target: jax.Array) -> jax.Array:
-    return discriminator.score(params, canvas, target)
-
+  score = jax.jit(discriminator.score)
   return lambda canvas, target: np.asarray(score(params, canvas, target))
 
 
@@ -255,9 +251,11 @@ def episodes(
     stream = map(targets.__getitem__, order.reshape(-1, batch)).__next__
   if seed is None:
     seed = experiment.run.seed + 1_000_003
+  # As actors call it, so that JAX traces it once for all.
+  step = jax.jit(trained.agent.step, static_argnames='greedy')
   act = rollout.Rollout(
       experiment.make_environment(batch),
-      jax.jit(functools.partial(trained.agent.step, greedy=greedy)),
+      functools.partial(step, greedy=True) if greedy else step,
       trained.agent.initial_state(batch),
       noise_size=experiment.agent.noise_size,
       targets=stream,

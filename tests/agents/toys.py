@@ -27,7 +27,7 @@ NETWORK = dict(
     head_blocks=1,
     hidden_size=16,
     core_size=16,
-    embedding_size=4,
+    embedding_size=16,  # So many that each input passes some ReLU.
     map_size=4,
 )
 CONV = dict(torso='conv', location_head='deconv')

@@ -101,7 +101,7 @@ def test_a_population_killed_and_resumed_is_complete(stopped):
 @pytest.mark.slow
 def test_the_best_is_a_run(stopped):
   best = stopped.run_dir / 'best'
-  result = tiny.run_program('evaluate.py', f'--run_dir={best}', '--count=10')
+  result = tiny.run_program('evaluate.py', f'--run_dir={best}', '--count=8')
   assert result.code == 0, result.stderr
   figures = json.loads((best / 'evaluation.json').read_text())
   assert figures['frames'] == 48

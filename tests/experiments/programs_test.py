@@ -52,7 +52,7 @@ def test_trains_evaluates_and_evaluates_again(tmp_path, conditional):
     return  # Evaluating again takes a while.
   (tmp_path / 'evaluation.json').unlink()
   code, output, errors = tiny.run_program(
-      'evaluate.py', f'--run_dir={tmp_path}', '--count=20'
+      'evaluate.py', f'--run_dir={tmp_path}', '--count=8'
   )
   assert code == 0, errors
   assert 'frames' in output

@@ -179,7 +179,7 @@ def test_both_halves_of_wake_sleep_learn_in_one_run(tmp_path, prior):
   targets = np.zeros((2, 16, 16, 1), np.uint8)
   (redrawn,) = training.episodes(trained.recognizer(), 2, targets)
   assert redrawn.canvas.shape == (4, 2, 16, 16, 1)
-  figures = training.evaluate(halves, count=4, recognizer=True)
+  figures = training.evaluate(halves, count=8, recognizer=True)
   assert 'greedy' in figures and figures['frames'] == 72
   assert (halves / 'recognizer' / 'result_greedy.png').exists()
 

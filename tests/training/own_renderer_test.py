@@ -32,7 +32,7 @@ def test_trains_in_threads_resumes_and_is_evaluated(tmp_path):
   state = checkpoints.load(tmp_path / 'checkpoints').state
   assert state['policy']['frames'] == 120
   code, _, errors = tiny.run_program(
-      'evaluate.py', f'--run_dir={tmp_path}', '--count=10'
+      'evaluate.py', f'--run_dir={tmp_path}', '--count=8'
   )
   assert code == 0, errors
   figures = json.loads((tmp_path / 'evaluation.json').read_text())

@@ -24,7 +24,7 @@ def test_trains_evaluates_and_evaluates_again(tmp_path):
   assert errors == ''
   assert 'greedy: objects: right count' in output
   figures = json.loads((tmp_path / 'evaluation.json').read_text())
-  assert (figures['frames'], figures['test_images']) == (72, 20)
+  assert (figures['frames'], figures['test_images']) == (72, 8)
   state = checkpoints.load(tmp_path / 'checkpoints').state
   assert state['discriminator']['version'] > 0
   config = json.loads((tmp_path / 'config.json').read_text())
@@ -104,7 +104,7 @@ def test_an_empty_platform_is_the_blank_page(tmp_path):
 def test_a_run_without_targets_is_measured(tmp_path):
   figures = training.evaluate(
       training.train(tiny.scene_experiment(tmp_path, conditional=False)),
-      count=16,
+      count=8,
   )
   assert 0 <= figures['objects']['objects'] <= 3
   assert 'greedy' not in figures
