@@ -268,11 +268,9 @@ def test_every_number_of_the_noise_is_used_whatever_its_sign():
       after = unroll_with(
           world, noise=change(noise, (slice(None), z), 2.0 * sign)
       )
-      # Some command of each episode: ReLUs may hide it from others.
-      is_seen = (after.value != before.value) | (
-          after.log_prob != before.log_prob
-      )
-      assert is_seen.any(0).all()
+      # By some commands: from others the torso's few ReLUs may hide it.
+      assert np.any(after.value != before.value)
+      assert np.any(after.log_prob != before.log_prob)
 
 
 def test_integers_are_images_of_255_shades():
