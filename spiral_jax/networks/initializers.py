@@ -102,4 +102,5 @@ def _take(key: chex.PRNGKey, shape: Sequence[int]) -> chex.Array:
 
 
 def _normal(key: chex.PRNGKey, shape: Sequence[int]) -> chex.Array:
-  return jax.random.truncated_normal(key, -2.0, 2.0, shape) / _DEVIATION
+  numbers = jax.random.truncated_normal(key, -2.0, 2.0, shape, jnp.float32)
+  return numbers / _DEVIATION
