@@ -34,6 +34,8 @@ from spiral_jax.search.proposals import Programs
 from spiral_jax.search.proposals import Proposals
 from spiral_jax.search.proposals import Propose
 from spiral_jax.search.proposals import make_proposals
+from spiral_jax.search.proposals import make_repeats
+from spiral_jax.search.proposals import num_changes
 from spiral_jax.search.sampling import Samples
 from spiral_jax.search.sampling import best_of
 from spiral_jax.search.sampling import random_programs
@@ -60,7 +62,9 @@ __all__ = [
     'make_executor',
     'make_log_likelihood',
     'make_proposals',
+    'make_repeats',
     'negative_l2',
+    'num_changes',
     'random_programs',
     'run_chains',
     'sample',

@@ -37,6 +37,7 @@ def improve(
     num_proposals: int = NUM_PROPOSALS,
     score: scores_lib.Score = scores_lib.negative_l2,
     propose: proposals_lib.Propose | None = None,
+    part_cost: float = 0.0,
     on_round: Callable[[Found], None] | None = None,
 ) -> Found:
   """Improves a program for each target.
@@ -60,10 +61,13 @@ def improve(
     num_proposals: number of proposals an image in a round, K.
     score: (canvases, targets), uint8 `[M, H, W, C]` each, to scores `[M]`.
     propose: proposals; None means `make_proposals` of the action spec.
+    part_cost: score that a program may lose for each part that it repeats; see
+      `num_changes`.
     on_round: called after each round with what the group has found so far.
 
   Returns:
-    Programs, with scores that are those of `programs` or higher.
+    Programs, with scores that are those of `programs` or higher, but for what
+    `part_cost` allows.
 
   Raises:
     ValueError: if neither or both of `seconds` and `rounds` are given, the
@@ -95,6 +99,11 @@ def improve(
             rounds=rounds,
             score=score,
             propose=propose,
+            cost_of=lambda programs: (
+                part_cost * proposals_lib.num_changes(spec, programs)
+                if part_cost
+                else np.zeros(next(iter(programs.values())).shape[1])
+            ),
             sizes_of=lambda programs: proposals_lib.are_active(
                 spec, programs
             ).sum(axis=(0, 1)),
@@ -177,6 +186,7 @@ def _improve_group(
     rounds: int | None,
     score: scores_lib.Score,
     propose: proposals_lib.Propose,
+    cost_of: Callable[[proposals_lib.Programs], np.ndarray],
     sizes_of: Callable[[proposals_lib.Programs], np.ndarray],
     on_round: Callable[[Found], None] | None,
 ) -> Found:
@@ -188,6 +198,7 @@ def _improve_group(
   programs = {name: values.copy() for name, values in programs.items()}
   canvases = executor.start(programs).copy()
   scores = np.array(score(canvases, targets), np.float64)
+  values = scores - cost_of(programs)
   sizes = sizes_of(programs)
   num_rounds = 0
   while (
@@ -207,19 +218,21 @@ def _improve_group(
     new_scores = np.asarray(
         score(drawn.reshape(-1, *drawn.shape[2:]), repeated)
     ).reshape(shape)
-    new_scores = np.where(start < length, new_scores, -np.inf)
+    new_values = new_scores - cost_of(proposals.programs).reshape(shape)
+    new_values = np.where(start < length, new_values, -np.inf)
     new_sizes = sizes_of(proposed)
-    best = np.lexsort((new_sizes, -new_scores), axis=1)[:, 0]
-    new_score, new_size = new_scores[images, best], new_sizes[images, best]
+    best = np.lexsort((new_sizes, -new_values), axis=1)[:, 0]
+    new_value, new_size = new_values[images, best], new_sizes[images, best]
     # Equals are taken too: so programs wander where nothing shows, until a
     # change becomes visible.
-    is_kept = (new_score > scores) | (
-        (new_score == scores) & (new_size <= sizes)
+    is_kept = (new_value > values) | (
+        (new_value == values) & (new_size <= sizes)
     )
-    for name, values in programs.items():
-      values[:, is_kept] = proposed[name][:, images, best][:, is_kept]
+    for name, commands in programs.items():
+      commands[:, is_kept] = proposed[name][:, images, best][:, is_kept]
     canvases[is_kept] = drawn[images, best][is_kept]
-    scores = np.where(is_kept, new_score, scores)
+    scores = np.where(is_kept, new_scores[images, best], scores)
+    values = np.where(is_kept, new_value, values)
     sizes = np.where(is_kept, new_size, sizes)
     executor.accept(programs, np.where(is_kept, start[images, best], length))
     num_rounds += 1

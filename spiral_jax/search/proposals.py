@@ -156,6 +156,75 @@ def are_active(
   return np.stack(found)
 
 
+def num_changes(
+    action_spec: types.ActionSpec, programs: Programs
+) -> np.ndarray:
+  """Returns how many parts of programs have to be told, int `[M]`.
+
+  These are the parts that have a meaning, but for those with the value that
+  they had when they last had one.
+
+  Args:
+    action_spec: the parts of a command.
+    programs: int `[T, M]` a part.
+  """
+  before = _values_before(action_spec, programs)
+  return sum(
+      (active & (before[name] != programs[name])).sum(axis=0)
+      for name, active in zip(action_spec, are_active(action_spec, programs))
+  )
+
+
+def make_repeats(action_spec: types.ActionSpec) -> Propose:
+  """Returns proposals in which a command repeats what the one before says.
+
+  One of its parts, or all, take the value that they had when they last had a
+  meaning. Nothing leads back: these are for `improve` with a `part_cost`, and
+  Metropolis-Hastings never accepts them.
+
+  Args:
+    action_spec: the parts of a command.
+  """
+  spec = dict(action_spec)
+
+  def propose(programs: Programs, rng: np.random.Generator) -> Proposals:
+    programs = {name: np.asarray(programs[name]) for name in spec}
+    length, count = next(iter(programs.values())).shape
+    time, index = rng.integers(length, size=count), np.arange(count)
+    before = _values_before(spec, programs)
+    are_other = np.stack(
+        [(before[n] != programs[n]) & (before[n] >= 0) for n in spec]
+    )[:, time, index]
+    are_other &= are_active(spec, programs)[:, time, index]
+    # One of the parts that would change, or all of them.
+    first = np.where(are_other, rng.random(are_other.shape), 2.0).argmin(0)
+    is_all = rng.random(count) < 0.5
+    changed = {name: values.copy() for name, values in programs.items()}
+    for number, name in enumerate(spec):
+      at = are_other[number] & (is_all | (first == number))
+      changed[name][time[at], index[at]] = before[name][time[at], index[at]]
+    return Proposals(
+        changed, first_change(programs, changed), np.full(count, -np.inf)
+    )
+
+  return propose
+
+
+def _values_before(spec, programs) -> dict[str, np.ndarray]:
+  """Returns the values that parts had before a command, `[T, M]`.
+
+  They are those of the last command in which they had a meaning, or -1.
+  """
+  found = {}
+  for name, active in zip(spec, are_active(spec, programs)):
+    last = np.full(active.shape[1], -1, np.int32)
+    found[name] = np.empty(active.shape, np.int32)
+    for time, is_active in enumerate(active):
+      found[name][time] = last
+      last = np.where(is_active, programs[name][time], last)
+  return found
+
+
 # Each of the following changes `programs` in place, of which it treats those
 # with the indices `which`, int `[m]`, and returns log ratios `[m]`, or 0.
 

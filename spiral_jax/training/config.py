@@ -153,6 +153,9 @@ class LessonConfig:
     search_samples: number of programs that the agent samples for each of them.
     search_rounds: rounds of the local search that improves the best of these;
       a round renders 16 programs an image.
+    part_cost: error that a remembered program may have for each part of its
+      commands that keeps the value it had before: what chance left in a program
+      is hard to learn.
   """
 
   dream_prior: Literal['task', 'uniform', 'memory', 'agent'] = 'task'
@@ -163,6 +166,7 @@ class LessonConfig:
   search_images: int = 32
   search_samples: int = 4
   search_rounds: int = 4
+  part_cost: float = 0.0
 
   def __post_init__(self) -> None:
     """Raises ValueError, naming the field and its value, if one is invalid."""
@@ -175,4 +179,5 @@ class LessonConfig:
         search_images='a whole number from 1 on',
         search_samples='a whole number from 1 on',
         search_rounds='a whole number from 0 on',
+        part_cost='0 or more',
     )

@@ -19,6 +19,9 @@ from spiral_jax import search
 from spiral_jax import types
 from spiral_jax.training import lessons
 
+# Rounds of a search that lets commands repeat what those before them say.
+_REPEATING_ROUNDS = 8
+
 # (random numbers, B) -> programs, int32 `[T, B]` a part.
 Prior = Callable[[np.random.Generator, int], types.Action]
 
@@ -51,6 +54,7 @@ class Memory:
         name: np.zeros((length, len(images)), np.int32) for name in action_spec
     }
     self._errors = np.full(len(images), np.inf, np.float32)
+    self._costs = self._errors.copy()
     self._next = 0
 
   def take_turns(self, count: int) -> Recalled:
@@ -74,12 +78,22 @@ class Memory:
       indices: np.ndarray,
       programs: Mapping[str, np.ndarray],
       errors: np.ndarray,
+      costs: np.ndarray | None = None,
   ) -> None:
-    """Keeps programs `[T, B]` whose errors `[B]` are less than those so far."""
+    """Keeps programs that cost less than those so far.
+
+    Args:
+      indices: of the images, int `[B]`.
+      programs: int `[T, B]` a part.
+      errors: their errors `[B]`.
+      costs: what is compared, `[B]`; None for the errors.
+    """
+    costs = errors if costs is None else costs
     with self._lock:
-      is_better = errors < self._errors[indices]
+      is_better = costs < self._costs[indices]
       kept = indices[is_better]
       self._errors[kept] = errors[is_better]
+      self._costs[kept] = costs[is_better]
       for name, values in self._programs.items():
         values[:, kept] = programs[name][:, is_better]
 
@@ -98,6 +112,7 @@ class Memory:
       return {
           'programs': {k: v.copy() for k, v in self._programs.items()},
           'errors': self._errors.copy(),
+          'costs': self._costs.copy(),
           'next': self._next,
       }
 
@@ -115,6 +130,8 @@ class Memory:
       )
     with self._lock:
       self._errors = errors.copy()
+      # Memories of earlier versions have none.
+      self._costs = np.array(state.get('costs', errors), np.float32)
       self._programs = {
           name: np.array(state['programs'][name], np.int32)
           for name in self._programs
@@ -135,8 +152,8 @@ class Wake:
 
   Images take turns. The agent, which is the recognizer, samples programs for
   them; the better of these and the remembered ones are improved by a local
-  search, and remembered. How many are searched for a lesson divides the time
-  between search and learning.
+  search, made plainer if parts have a cost, and remembered. How many are
+  searched for a lesson divides the time between search and learning.
   """
 
   def __init__(
@@ -149,6 +166,7 @@ class Wake:
       samples: int,
       rounds: int,
       prior: Prior,
+      part_cost: float = 0.0,
       after: int = 0,
       seed: int = 0,
   ):
@@ -163,6 +181,7 @@ class Wake:
       samples: number of programs that the agent samples for each of them.
       rounds: rounds of the search; see `search.improve`.
       prior: makes programs for the lessons before the first search.
+      part_cost: error that a program may have for each part that it repeats.
       after: number of these lessons.
       seed: random seed.
     """
@@ -173,6 +192,7 @@ class Wake:
     self._samples = samples
     self._rounds = rounds
     self._prior = prior
+    self._part_cost = part_cost
     self._after = after
     self._seed = seed
     self._dreams = self._searches = 0
@@ -196,7 +216,7 @@ class Wake:
   def search(self, params: types.Params) -> None:
     """Improves the programs of the images whose turn it is."""
     key = jax.random.fold_in(jax.random.key(self._seed), self._searches)
-    sample_key, search_key = jax.random.split(key)
+    sample_key, search_key, repeat_key = jax.random.split(key, 3)
     turn = self._memory.take_turns(self._images)
     new = search.best_of(
         self._agent,
@@ -218,7 +238,22 @@ class Wake:
         key=search_key,
         rounds=self._rounds,
     )
-    self._memory.offer(turn.indices, found.programs, -found.scores)
+    costs = np.zeros(len(found.scores))
+    if self._part_cost:
+      spec = self._environment.action_spec()
+      found = search.improve(
+          self._environment,
+          found.programs,
+          turn.images,
+          key=repeat_key,
+          rounds=_REPEATING_ROUNDS,
+          propose=search.make_repeats(spec),
+          part_cost=self._part_cost,
+      )
+      costs = self._part_cost * search.num_changes(spec, found.programs)
+    self._memory.offer(
+        turn.indices, found.programs, -found.scores, costs - found.scores
+    )
     self._searches += 1
 
   def get_state(self) -> dict[str, Any]:

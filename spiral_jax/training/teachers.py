@@ -204,6 +204,7 @@ def _make_wake(
       samples=config.search_samples,
       rounds=config.search_rounds,
       prior=experiment.sample_programs,
+      part_cost=config.part_cost,
       after=config.search_after,
       seed=experiment.run.seed * 1000 + 996,
   )

@@ -178,3 +178,44 @@ def test_programs_of_different_lengths_are_refused():
   programs['shade'] = programs['shade'][1:]
   with pytest.raises(ValueError, match='for all'):
     improve(targets, programs, rounds=1)
+
+
+def test_parts_that_nobody_sees_repeat_what_was_before():
+  # One square, and three commands that paint the same over it.
+  targets, programs = problem(30)
+  spec = toys.make_environment(1).action_spec()
+  start = improve(targets, programs, rounds=60)
+  options = dict(rounds=80, propose=search.make_repeats(spec))
+  free = improve(targets, start.programs, part_cost=1e-9, **options)
+  np.testing.assert_array_equal(free.scores, start.scores)
+  before, after, dear = (
+      search.num_changes(spec, found.programs)
+      for found in (
+          start,
+          free,
+          improve(targets, start.programs, part_cost=1e3, **options),
+      )
+  )
+  assert (after <= before).all() and after.mean() < before.mean()
+  np.testing.assert_array_equal(dear, len(spec))  # All say the same.
+
+
+def test_a_score_falls_by_no_more_than_parts_cost():
+  targets, programs = problem(30)
+  spec = toys.make_environment(1).action_spec()
+  start = improve(targets, programs, rounds=60)
+  cost = 0.01
+  found = improve(
+      targets,
+      start.programs,
+      part_cost=cost,
+      rounds=40,
+      propose=search.make_repeats(spec),
+  )
+  saved = search.num_changes(spec, start.programs) - search.num_changes(
+      spec, found.programs
+  )
+  assert (found.scores >= start.scores - cost * saved - 1e-9).all()
+  np.testing.assert_allclose(
+      found.scores, search.negative_l2(toys.run(found.programs), targets)
+  )

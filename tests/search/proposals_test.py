@@ -173,3 +173,46 @@ def test_active_parts():
   np.testing.assert_array_equal(
       proposals_lib.are_active(SPEC, commands), [[1, 1], [0, 1], [0, 1]]
   )
+
+
+def program(**parts):
+  return {
+      name: np.array(values)[:, np.newaxis] for name, values in parts.items()
+  }
+
+
+def test_parts_that_have_to_be_told_are_counted():
+  # All three of the first; kind; kind, place as before, shade not; nothing.
+  told = program(kind=[1, 0, 1, 1], place=[3, 9, 3, 3], shade=[2, 2, 5, 5])
+  np.testing.assert_array_equal(search.num_changes(SPEC, told), [3 + 1 + 2 + 0])
+  # Parts without a meaning need not be told.
+  told = program(kind=[0, 0, 0, 0], place=[3, 9, 3, 3], shade=[2, 2, 5, 5])
+  np.testing.assert_array_equal(search.num_changes(SPEC, told), [1])
+
+
+def test_repeats_take_values_from_before():
+  programs = toys.random_programs(SPEC, T, 3000)
+  found = search.make_repeats(SPEC)(programs, np.random.default_rng(0))
+  before, after = (
+      search.num_changes(SPEC, each) for each in (programs, found.programs)
+  )
+  is_changed = found.start < T
+  assert 0.5 < is_changed.mean() < 1.0
+  assert np.isneginf(found.log_ratio).all()
+  changed = [found.programs[name] != programs[name] for name in SPEC]
+  assert (np.any(changed, axis=0).sum(0) == is_changed).all()  # One command.
+  for name, part in SPEC.items():
+    for time, index in zip(*np.nonzero(found.programs[name] != programs[name])):
+      is_told = np.ones(T, bool)
+      if part.active_if is not None:
+        is_told = programs['kind'][:, index] == 1
+      earlier = programs[name][:time, index][is_told[:time]]
+      assert found.programs[name][time, index] == earlier[-1]
+  # One part that is repeated may differ from the one after it.
+  assert (after[is_changed] < before[is_changed]).mean() > 0.6
+
+
+def test_chains_never_accept_repeats():
+  programs = toys.random_programs(SPEC, T, 10)
+  found = search.make_repeats(SPEC)(programs, np.random.default_rng(1))
+  assert not np.exp(found.log_ratio).any()

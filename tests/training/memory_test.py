@@ -175,3 +175,19 @@ def test_variations_are_near_what_is_remembered():
       axis=0,
   ).any(-1)
   assert 0.2 < same.mean() < 0.6
+
+
+def test_programs_are_compared_by_their_costs():
+  kept, index = make(), np.array([3])
+  plain, other = programs(0, 1), programs(1, 1)
+  kept.offer(index, plain, np.array([0.5]), np.array([0.6]))
+  kept.offer(index, other, np.array([0.4]), np.array([0.7]))
+  recalled = kept.sample(np.random.default_rng(0), 1)
+  np.testing.assert_array_equal(recalled.programs['end'], plain['end'])
+  np.testing.assert_allclose(recalled.errors, 0.5)
+  # A memory that was saved without them has errors in their place.
+  state = kept.get_state()
+  del state['costs']
+  old = make()
+  old.set_state(state)
+  np.testing.assert_array_equal(old.get_state()['costs'], state['errors'])
