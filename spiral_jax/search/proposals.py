@@ -169,10 +169,8 @@ def num_changes(
     programs: int `[T, M]` a part.
   """
   before = _values_before(action_spec, programs)
-  return sum(
-      (active & (before[name] != programs[name])).sum(axis=0)
-      for name, active in zip(action_spec, are_active(action_spec, programs))
-  )
+  is_other = np.stack([before[name] != programs[name] for name in action_spec])
+  return (is_other & are_active(action_spec, programs)).sum(axis=(0, 1))
 
 
 def make_repeats(action_spec: types.ActionSpec) -> Propose:
