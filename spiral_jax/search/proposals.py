@@ -186,14 +186,14 @@ def make_repeats(action_spec: types.ActionSpec) -> Propose:
   spec = dict(action_spec)
 
   def propose(programs: Programs, rng: np.random.Generator) -> Proposals:
-    programs = {name: np.asarray(programs[name]) for name in spec}
     length, count = next(iter(programs.values())).shape
-    time, index = rng.integers(length, size=count), np.arange(count)
+    time, index = rng.integers(length, size=(count,)), np.arange(count)
     before = _values_before(spec, programs)
-    are_other = np.stack(
-        [(before[n] != programs[n]) & (before[n] >= 0) for n in spec]
-    )[:, time, index]
-    are_other &= are_active(spec, programs)[:, time, index]
+    are_other = are_active(spec, programs)
+    for number, name in enumerate(spec):
+      are_other[number] &= before[name] != programs[name]
+      are_other[number] &= before[name] >= 0
+    are_other = are_other[:, time, index]
     # One of the parts that would change, or all of them.
     first = np.where(are_other, rng.random(are_other.shape), 2.0).argmin(0)
     is_all = rng.random(count) < 0.5
