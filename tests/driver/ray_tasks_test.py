@@ -93,6 +93,8 @@ def test_calls_end_when_they_should_stop(tasks, tmp_path):
 
 
 def refuse_to_end(folder):
+  # Where the tests were started in the background, Ctrl-C is ignored.
+  signal.signal(signal.SIGINT, signal.default_int_handler)
   while True:
     try:
       (folder / 'asleep').touch()

@@ -131,7 +131,8 @@ def test_the_same_checkpoint_on_digits_it_never_saw(run_dir):
   )
   assert figures['targets_read'] > 0.9  # Digits can be read.
   folder = run_dir / 'mnist'
-  assert json.loads((folder / 'evaluation.json').read_text()) == figures
+  saved = json.loads((folder / 'evaluation.json').read_text())
+  np.testing.assert_equal(saved, figures)  # Shares of nothing are NaN.
   for name in ('result', 'result_greedy', 'strokes', 'progress', 'curves'):
     with Image.open(folder / f'{name}.png') as image:
       image.load()

@@ -15,8 +15,8 @@ def test_both_agents_learn_and_are_shown(monkeypatch, capsys):
       monkeypatch,
       MINUTES=0.1,
       DREAMS=1,
-      REMEMBERED=24,
-      SEARCHED=8,
+      REMEMBERED=12,
+      SEARCHED=12,
   )
   output = capsys.readouterr().out
   assert '% are read as a digit' in output and 'nats' in output
