@@ -115,7 +115,7 @@ def test_each_command_sees_the_one_before_it(name):
 
 
 def test_initial_state_is_empty():
-  agent = toys.world('conditional-conv').agent
+  agent = toys.world('conditional-patches').agent
   core_state, previous = agent.initial_state(5)
   for x in core_state:
     np.testing.assert_array_equal(x, np.zeros((5, toys.NETWORK['core_size'])))
@@ -260,7 +260,7 @@ def test_inputs_are_used(name, field):
 
 
 def test_every_number_of_the_noise_is_used_whatever_its_sign():
-  world = toys.world('unconditional-patches')
+  world = toys.world('color-conv')
   for sign in (-1.0, 1.0):
     noise = np.full_like(world.trajectory.noise, 3.0 * sign)
     before = unroll_with(world, noise=noise)
@@ -511,7 +511,7 @@ def test_a_temperature_that_is_not_above_zero_is_refused():
 
 
 def test_different_keys_sample_different_commands():
-  world = toys.world('conditional-conv')
+  world = toys.world('conditional-patches')
   observation = types.Observation(
       world.trajectory.canvas[0], world.trajectory.target
   )
@@ -565,7 +565,7 @@ def test_a_torso_of_ones_own_takes_canvases_that_others_refuse():
 
 
 def test_help_tells_of_shapes():
-  agent = toys.world('conditional-conv').agent
+  agent = toys.world('conditional-patches').agent
   for words in ('int32 `[B]`', '`[B, H, W, C]`', 'greedy'):
     assert words in agent.step.__doc__
   for words in ('`[T + 1, B, H, W, C]`', '`[T, B, P]`'):

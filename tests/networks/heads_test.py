@@ -119,9 +119,10 @@ def test_uniform_numbers_become_values_by_their_probabilities(num_values):
   probs /= probs.sum()
   draws = 1 << (18 if num_values < 100 else 14)
   uniform = (np.arange(draws) + 0.5) / draws
-  value = heads._sample_categorical(
+  sample = jax.jit(heads._sample_categorical)
+  value = sample(
       jnp.asarray(uniform, jnp.float32),
-      jnp.broadcast_to(jnp.asarray(probs, jnp.float32), (draws, num_values)),
+      np.broadcast_to(np.float32(probs), (draws, num_values)),
   )
   assert value.dtype == np.int32
   counts = np.bincount(value, minlength=num_values)
@@ -129,8 +130,9 @@ def test_uniform_numbers_become_values_by_their_probabilities(num_values):
   np.testing.assert_allclose(counts / draws, probs, atol=2 / draws)
   # The last number below 1, and sums that are not quite 1.
   for total in (0.999, 1 - 2.0**-24, 1.0, 1 + 2.0**-23, 1.001):
-    ends = heads._sample_categorical(
-        jnp.full((num_values,), 1 - 2.0**-24), total * jnp.eye(num_values)
+    ends = sample(
+        np.full((num_values,), 1 - 2.0**-24, np.float32),
+        np.float32(total) * np.eye(num_values, dtype=np.float32),
     )
     np.testing.assert_array_equal(ends, np.arange(num_values))
 

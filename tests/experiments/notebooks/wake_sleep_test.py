@@ -17,6 +17,7 @@ def test_both_agents_learn_and_are_shown(monkeypatch, capsys):
       DREAMS=1,
       REMEMBERED=12,
       SEARCHED=12,
+      PICTURES=64,  # As many as an actor draws at once.
   )
   output = capsys.readouterr().out
   assert '% are read as a digit' in output and 'nats' in output
