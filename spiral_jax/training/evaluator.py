@@ -6,6 +6,7 @@ Axes: N images, T time (commands), B batch, H height, W width, C channels.
 from collections.abc import Iterable
 import itertools
 import json
+import math
 import os
 import pathlib
 from typing import Any, NamedTuple
@@ -71,7 +72,7 @@ def evaluate(
       with the best of 16 samples of the agent; 0 means none.
 
   Returns:
-    Figures by name.
+    Figures by name; None where there is none, as the share of no strokes.
 
   Raises:
     FileNotFoundError, ValueError: if there is no such checkpoint, or no data.
@@ -130,7 +131,7 @@ def evaluate_agent(
     search_seconds: as for `evaluate`.
 
   Returns:
-    Figures by name.
+    Figures by name; None where there is none, as the share of no strokes.
 
   Raises:
     FileNotFoundError, ValueError: if there is no data, or `out_dir` cannot be
@@ -313,9 +314,12 @@ def _measure(
 
 
 def _rounded(value: Any) -> Any:
+  """Returns figures for JSON, which knows no NaN: None stands for it."""
   if isinstance(value, dict):  # Whose order stays: jax.tree.map would sort.
     return {name: _rounded(inner) for name, inner in value.items()}
-  return round(float(value), 5) if isinstance(value, float) else value
+  if isinstance(value, float):
+    return None if math.isnan(value) else round(float(value), 5)
+  return value
 
 
 def _show(figures: dict[str, Any]) -> None:
@@ -337,6 +341,8 @@ def _show(figures: dict[str, Any]) -> None:
 
 
 def _text(value: Any) -> str:
+  if value is None:
+    return '-'
   if isinstance(value, list):
     return ' '.join(f'{number:.2f}' for number in value)
   return f'{value:.4g}' if isinstance(value, float) else f'{value}'
