@@ -5,7 +5,6 @@ import re
 import sys
 import types
 
-from spiral_jax import training
 from tests import tiny
 
 FOLDER = tiny.ROOT / 'experiments' / 'notebooks'
@@ -51,8 +50,6 @@ def run(name, monkeypatch, **parameters):
   monkeypatch.setitem(sys.modules, '__main__', module)
   names, display = module.__dict__, Display()
   names['display'] = display
-  # By default as many pictures are evaluated as an actor draws at once.
-  monkeypatch.setitem(training.evaluate.__kwdefaults__, 'count', 64)
   for number, code in enumerate(codes):
     exec(compile(code, f'{name}, cell {number}', 'exec'), names)
   last = codes[-1].strip().splitlines()[-1]
