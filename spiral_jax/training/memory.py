@@ -83,7 +83,7 @@ class Memory:
     """Keeps programs that cost less than those so far.
 
     Args:
-      indices: of the images, int `[B]`.
+      indices: numbers of the images, int `[B]`.
       programs: int `[T, B]` a part.
       errors: their errors `[B]`.
       costs: what is compared, `[B]`; None for the errors.
