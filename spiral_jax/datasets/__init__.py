@@ -66,7 +66,8 @@ def load(
 
   Returns:
     Images uint8 `[n, size, size, channels]`; labels int32 `[n]` for 'mnist' and
-    'omniglot', otherwise None.
+    'omniglot', otherwise None. What many calls share, as the digits of the
+    package, is read-only.
 
   Raises:
     FileNotFoundError: if data is missing.

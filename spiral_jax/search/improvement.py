@@ -81,6 +81,12 @@ def improve(
   programs = check_programs(programs, spec, len(targets))
   propose = propose or proposals_lib.make_proposals(spec)
   length = len(next(iter(programs.values())))
+
+  def cost_of(programs: proposals_lib.Programs) -> np.ndarray | float:
+    if not part_cost:
+      return 0.0
+    return part_cost * proposals_lib.num_changes(spec, programs)
+
   found = []
   for index, group in enumerate(
       groups(environment, len(targets), length, num_proposals)
@@ -99,11 +105,7 @@ def improve(
             rounds=rounds,
             score=score,
             propose=propose,
-            cost_of=lambda programs: (
-                part_cost * proposals_lib.num_changes(spec, programs)
-                if part_cost
-                else np.zeros(next(iter(programs.values())).shape[1])
-            ),
+            cost_of=cost_of,
             sizes_of=lambda programs: proposals_lib.are_active(
                 spec, programs
             ).sum(axis=(0, 1)),
@@ -186,7 +188,7 @@ def _improve_group(
     rounds: int | None,
     score: scores_lib.Score,
     propose: proposals_lib.Propose,
-    cost_of: Callable[[proposals_lib.Programs], np.ndarray],
+    cost_of: Callable[[proposals_lib.Programs], np.ndarray | float],
     sizes_of: Callable[[proposals_lib.Programs], np.ndarray],
     on_round: Callable[[Found], None] | None,
 ) -> Found:
@@ -218,7 +220,7 @@ def _improve_group(
     new_scores = np.asarray(
         score(drawn.reshape(-1, *drawn.shape[2:]), repeated)
     ).reshape(shape)
-    new_values = new_scores - cost_of(proposals.programs).reshape(shape)
+    new_values = new_scores - cost_of(proposed)
     new_values = np.where(start < length, new_values, -np.inf)
     new_sizes = sizes_of(proposed)
     best = np.lexsort((new_sizes, -new_values), axis=1)[:, 0]

@@ -159,14 +159,14 @@ def are_active(
 def num_changes(
     action_spec: types.ActionSpec, programs: Programs
 ) -> np.ndarray:
-  """Returns how many parts of programs have to be told, int `[M]`.
+  """Returns how many parts of programs have to be told, int `[...]`.
 
   These are the parts that have a meaning, but for those with the value that
   they had when they last had one.
 
   Args:
     action_spec: the parts of a command.
-    programs: int `[T, M]` a part.
+    programs: int `[T, ...]` a part.
   """
   before = _values_before(action_spec, programs)
   is_other = np.stack([before[name] != programs[name] for name in action_spec])
@@ -209,13 +209,13 @@ def make_repeats(action_spec: types.ActionSpec) -> Propose:
 
 
 def _values_before(spec, programs) -> dict[str, np.ndarray]:
-  """Returns the values that parts had before a command, `[T, M]`.
+  """Returns the values that parts had before a command, `[T, ...]`.
 
   They are those of the last command in which they had a meaning, or -1.
   """
   found = {}
   for name, active in zip(spec, are_active(spec, programs)):
-    last = np.full(active.shape[1], -1, np.int32)
+    last = np.full(active.shape[1:], -1, np.int32)
     found[name] = np.empty(active.shape, np.int32)
     for time, is_active in enumerate(active):
       found[name][time] = last

@@ -39,7 +39,11 @@ class Memory:
   """Programs of M images. Any thread may use it."""
 
   def __init__(
-      self, images: np.ndarray, action_spec: types.ActionSpec, length: int
+      self,
+      images: np.ndarray,
+      action_spec: types.ActionSpec,
+      length: int,
+      part_cost: float = 0.0,
   ):
     """Initializes an empty memory.
 
@@ -47,14 +51,17 @@ class Memory:
       images: uint8 `[M, H, W, C]`.
       action_spec: the parts of a command.
       length: number of commands in a program, T.
+      part_cost: error that a program may have for each part that it repeats;
+        see `search.num_changes`.
     """
     self.images = images
+    self.part_cost = part_cost
+    self._spec = action_spec
     self._lock = threading.Lock()
     self._programs = {
         name: np.zeros((length, len(images)), np.int32) for name in action_spec
     }
     self._errors = np.full(len(images), np.inf, np.float32)
-    self._costs = self._errors.copy()
     self._next = 0
 
   def take_turns(self, count: int) -> Recalled:
@@ -78,22 +85,17 @@ class Memory:
       indices: np.ndarray,
       programs: Mapping[str, np.ndarray],
       errors: np.ndarray,
-      costs: np.ndarray | None = None,
   ) -> None:
-    """Keeps programs that cost less than those so far.
+    """Keeps programs `[T, B]` that cost less than those so far.
 
-    Args:
-      indices: numbers of the images, int `[B]`.
-      programs: int `[T, B]` a part.
-      errors: their errors `[B]`.
-      costs: what is compared, `[B]`; None for the errors.
+    What one costs is its error, of `errors` `[B]`, and its parts.
     """
-    costs = errors if costs is None else costs
+    cost = self._cost(programs, errors)
     with self._lock:
-      is_better = costs < self._costs[indices]
+      so_far = self._recall(indices)
+      is_better = cost < self._cost(so_far.programs, so_far.errors)
       kept = indices[is_better]
       self._errors[kept] = errors[is_better]
-      self._costs[kept] = costs[is_better]
       for name, values in self._programs.items():
         values[:, kept] = programs[name][:, is_better]
 
@@ -112,7 +114,6 @@ class Memory:
       return {
           'programs': {k: v.copy() for k, v in self._programs.items()},
           'errors': self._errors.copy(),
-          'costs': self._costs.copy(),
           'next': self._next,
       }
 
@@ -130,13 +131,16 @@ class Memory:
       )
     with self._lock:
       self._errors = errors.copy()
-      # Memories of earlier versions have none.
-      self._costs = np.array(state.get('costs', errors), np.float32)
       self._programs = {
           name: np.array(state['programs'][name], np.int32)
           for name in self._programs
       }
       self._next = int(state['next'])
+
+  def _cost(
+      self, programs: Mapping[str, np.ndarray], errors: np.ndarray
+  ) -> np.ndarray:
+    return errors + self.part_cost * search.num_changes(self._spec, programs)
 
   def _recall(self, indices: np.ndarray) -> Recalled:
     return Recalled(
@@ -166,7 +170,6 @@ class Wake:
       samples: int,
       rounds: int,
       prior: Prior,
-      part_cost: float = 0.0,
       after: int = 0,
       seed: int = 0,
   ):
@@ -181,7 +184,6 @@ class Wake:
       samples: number of programs that the agent samples for each of them.
       rounds: rounds of the search; see `search.improve`.
       prior: makes programs for the lessons before the first search.
-      part_cost: error that a program may have for each part that it repeats.
       after: number of these lessons.
       seed: random seed.
     """
@@ -192,7 +194,6 @@ class Wake:
     self._samples = samples
     self._rounds = rounds
     self._prior = prior
-    self._part_cost = part_cost
     self._after = after
     self._seed = seed
     self._dreams = self._searches = 0
@@ -238,22 +239,17 @@ class Wake:
         key=search_key,
         rounds=self._rounds,
     )
-    costs = np.zeros(len(found.scores))
-    if self._part_cost:
-      spec = self._environment.action_spec()
+    if self._memory.part_cost:
       found = search.improve(
           self._environment,
           found.programs,
           turn.images,
           key=repeat_key,
           rounds=_REPEATING_ROUNDS,
-          propose=search.make_repeats(spec),
-          part_cost=self._part_cost,
+          propose=search.make_repeats(self._environment.action_spec()),
+          part_cost=self._memory.part_cost,
       )
-      costs = self._part_cost * search.num_changes(spec, found.programs)
-    self._memory.offer(
-        turn.indices, found.programs, -found.scores, costs - found.scores
-    )
+    self._memory.offer(turn.indices, found.programs, -found.scores)
     self._searches += 1
 
   def get_state(self) -> dict[str, Any]:

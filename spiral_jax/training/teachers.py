@@ -98,6 +98,7 @@ def make_teachers(
         images.images[: config.memory_size],
         experiment.environment.action_spec(),
         experiment.environment.episode_length,
+        config.part_cost,
     )
     searcher = agent if recognizer is None else recognizer.agent
     wake = _make_wake(experiment, remembered, searcher)
@@ -204,7 +205,6 @@ def _make_wake(
       samples=config.search_samples,
       rounds=config.search_rounds,
       prior=experiment.sample_programs,
-      part_cost=config.part_cost,
       after=config.search_after,
       seed=experiment.run.seed * 1000 + 996,
   )

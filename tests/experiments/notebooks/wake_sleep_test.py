@@ -18,6 +18,8 @@ def test_both_agents_learn_and_are_shown(monkeypatch, capsys):
       REMEMBERED=12,
       SEARCHED=12,
       PICTURES=64,  # As many as an actor draws at once.
+      REDRAWN=64,
+      SEARCH_SECONDS=0.02,
   )
   output = capsys.readouterr().out
   assert '% are read as a digit' in output and 'nats' in output
