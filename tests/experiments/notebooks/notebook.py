@@ -40,7 +40,7 @@ def run(name, monkeypatch, **parameters):
   codes = [''.join(c['source']) for c in read(name) if c['cell_type'] == 'code']
   for parameter, value in parameters.items():
     codes[0], count = re.subn(
-        rf'^{parameter} = [\d_]+',
+        rf'^{parameter} = [\d_.]+',
         f'{parameter} = {value}',
         codes[0],
         flags=re.M,
