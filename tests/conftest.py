@@ -58,10 +58,7 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-  """Keeps the garbage collector from what imports left.
-
-  While JAX traces, it would search all of that again and again.
-  """
+  """Keeps the garbage collector from what the tests' imports left."""
   gc.collect()
   gc.freeze()
   gc.set_threshold(20_000, 20, 20)

@@ -11,12 +11,13 @@ from tests import tiny
 
 # Bytes objects of 64 MiB come from malloc; each page of a fresh one faults.
 PROGRAM = """
-import resource, sys
+import gc, resource, sys
 import jax
 from spiral_jax.training import runtime
 if sys.argv[1] == 'prepare':
   runtime.prepare()
   assert jax.config.jax_compilation_cache_dir.endswith('spiral_jax/xla')
+  assert gc.get_freeze_count() > 100_000  # What was imported.
 bytearray(1 << 26)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(10):

@@ -15,9 +15,9 @@ def test_the_error_falls(monkeypatch, capsys):
   names, images = notebook.run(
       'own_renderer',
       monkeypatch,
-      FRAMES=3_840,
-      MORE_FRAMES=7_680,
-      DREAM_FRAMES=7_680,
+      FRAMES=1_920,
+      MORE_FRAMES=4_800,
+      DREAM_FRAMES=4_800,
       PICTURES=500,
   )
   error = names['figures']['greedy']['error']
@@ -25,8 +25,8 @@ def test_the_error_falls(monkeypatch, capsys):
   assert f'trained agent: {error:.4f}' in capsys.readouterr().out
   # So few dreams teach little, but something.
   assert names['dreamed']['greedy']['error'] < 0.7 * names['untrained_error']
-  # It resumed: 20 updates of 64 episodes of 3 commands, and 20 more.
-  assert len(names['errors']) == 40 and names['figures']['frames'] == 7_680
+  # It resumed: 10 updates of 64 episodes of 3 commands, and 15 more.
+  assert len(names['errors']) == 25 and names['figures']['frames'] == 4_800
   assert np.mean(names['errors'][-5:]) < 0.7 * np.mean(names['errors'][:5])
   assert isinstance(names['TASK'], core.Task)
   assert training.find_task('__main__') is names['TASK']

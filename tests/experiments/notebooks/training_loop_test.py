@@ -9,13 +9,13 @@ from tests.experiments.notebooks import notebook
 @pytest.mark.slow
 def test_drawings_get_closer_to_digits(monkeypatch, capsys):
   names, images = notebook.run(
-      'training_loop', monkeypatch, UPDATES=40, BATCH=32, SAMPLES=128
+      'training_loop', monkeypatch, UPDATES=25, BATCH=32, SAMPLES=128
   )
   distance = names['distance']
   real = distance(names['test'].images[:128])
   untrained = distance(names['untrained'])
   assert real < names['final'] < 0.5 * untrained
-  assert int(names['state'].frames) == 40 * 32 * names['COMMANDS']
+  assert int(names['state'].frames) == 25 * 32 * names['COMMANDS']
   # The discriminator tells digits from scribbles.
   score = names['discriminator'].score
   params = names['score_state'].params

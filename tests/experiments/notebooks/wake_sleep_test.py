@@ -13,13 +13,13 @@ def test_both_agents_learn_and_are_shown(monkeypatch, capsys):
   names, images = notebook.run(
       'wake_sleep',
       monkeypatch,
-      MINUTES=0.1,
+      MINUTES=0.02,
       DREAMS=1,
       REMEMBERED=12,
       SEARCHED=12,
       PICTURES=64,  # As many as an actor draws at once.
       REDRAWN=64,
-      SEARCH_SECONDS=0.02,
+      SEARCH_SECONDS=0.005,
   )
   output = capsys.readouterr().out
   assert '% are read as a digit' in output and 'nats' in output
