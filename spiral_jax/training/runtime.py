@@ -68,10 +68,10 @@ def _keep_freed_memory() -> None:
 
 @functools.cache  # What a program leaves behind later is to be collected.
 def _spare_collector() -> None:
-  """Keeps the garbage collector from what imports left.
+  """Lets the garbage collector search less often, and not what imports left.
 
-  While JAX traces, and when the program ends, it would search all of that again
-  and again: a sixth of the time of a program that traces an agent.
+  It would search all of that again and again while JAX traces, and once more
+  when the program ends.
   """
   gc.freeze()
   gc.set_threshold(20_000, 20, 20)
