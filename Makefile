@@ -11,6 +11,10 @@ NATIVE = environments/painting/_native.so spiral_jax/ops/_native.so
 # share what they compile, so they stay together.
 PYTEST_FLAGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
+# Python compiles a module when it is first imported, and keeps the result. Pip
+# would compile all that it installs, on one core.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup demo reconstruct test coverage docs clean
 
 help:
@@ -29,7 +33,7 @@ reconstruct: setup
 	$(BIN) experiments/mnist.py --flagfile=experiments/flags/reconstruct.flags
 
 # All four run, whatever the first ones say.
-test: setup .venv/.distributed
+test: .venv/.distributed
 	@status=0; \
 	$(BIN) -m pyink --check --quiet . || status=1; \
 	$(BIN) -m ruff check . || status=1; \
@@ -38,36 +42,39 @@ test: setup .venv/.distributed
 	exit $$status
 
 # Lines that a process of a test runs count as well.
-coverage: setup .venv/.distributed
+coverage: .venv/.distributed
 	$(BIN) -m pytest $(PYTEST_FLAGS) --cov --cov-report=term-missing:skip-covered
 
 # Warnings, of docstrings as well, are errors.
-docs: setup .venv/.docs
+docs: .venv/.docs
 	$(BIN) -m mkdocs build --strict
 
 setup: .venv/.installed
 
-.venv/.installed: setup.py pyproject.toml scripts/system_packages.sh \
-		$(wildcard environments/painting/csrc/*.[ch]) \
-		$(wildcard spiral_jax/ops/csrc/*.[ch])
-	@scripts/system_packages.sh '$(PYTHON)'
-	$(BIN) -c '' 2>/dev/null || $(PYTHON) -m venv --clear .venv
-	rm -f $(NATIVE)
-	$(BIN) -m pip install --editable '.[train,test]'
-	@for library in $(NATIVE); do \
-	  test -e $$library || echo "Note: $$library was not built. All works" \
-	      'without it, but slower.'; \
-	done
-	@touch $@
+SOURCES = setup.py pyproject.toml scripts/system_packages.sh \
+	$(wildcard environments/painting/csrc/*.[ch]) \
+	$(wildcard spiral_jax/ops/csrc/*.[ch])
 
+# Installs this package and its EXTRAS into .venv.
+define install
+@scripts/system_packages.sh '$(PYTHON)'
+$(BIN) -c '' 2>/dev/null || $(PYTHON) -m venv --clear --upgrade-deps .venv
+rm -f $(NATIVE)
+$(BIN) -m pip install --no-compile --editable '.[$(EXTRAS)]'
+@for library in $(NATIVE); do \
+  test -e $$library || echo "Note: $$library was not built. All works" \
+      'without it, but slower.'; \
+done
+@touch .venv/.installed $@
+endef
+
+.venv/.installed: EXTRAS = train,test
 # Ray is large, and only its tests need it.
-.venv/.distributed: .venv/.installed
-	$(BIN) -m pip install --editable '.[distributed]'
-	@touch $@
+.venv/.distributed: EXTRAS = train,test,distributed
+.venv/.docs: EXTRAS = train,test,docs
 
-.venv/.docs: .venv/.installed
-	$(BIN) -m pip install --editable '.[docs]'
-	@touch $@
+.venv/.installed .venv/.distributed .venv/.docs: $(SOURCES)
+	$(install)
 
 clean:
 	rm -rf .venv build dist site *.egg-info $(NATIVE) .pytest_cache .ruff_cache .mypy_cache .hypothesis
