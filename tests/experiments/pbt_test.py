@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from spiral_jax import training
-from spiral_jax.training import population_history
+from spiral_jax.training.population import history as history_lib
 from tests import tiny
 
 pytest.importorskip('ray', reason='needs Ray: the extra [distributed]')
@@ -35,7 +35,7 @@ def stop(history, arguments, count, signal_):
   """
   process = tiny.start_program('pbt.py', *arguments)
   try:
-    while len(population_history.load(history)) < count:
+    while len(history_lib.load(history)) < count:
       assert process.poll() is None, process.communicate()
       time.sleep(0.2)
     process.send_signal(signal_)
@@ -78,7 +78,7 @@ def test_ctrl_c_stops_and_says_how_to_resume(stopped):
 def test_a_population_killed_and_resumed_is_complete(stopped):
   run_dir = stopped.run_dir
   assert stopped.at_end.code == 0, stopped.at_end.stderr
-  lines = sorted(population_history.load(run_dir / 'history.jsonl'))
+  lines = sorted(history_lib.load(run_dir / 'history.jsonl'))
   by_place = {(line.slice, line.member): line for line in lines}
   assert set(by_place) == {(s, m) for s in (1, 2) for m in (0, 1)}
   assert len(lines) == 4
@@ -89,7 +89,7 @@ def test_a_population_killed_and_resumed_is_complete(stopped):
   assert [line.parent for line in now] == [winner, winner]
   assert now[1 - winner].learning_rate != before[winner].learning_rate
   assert now[winner].learning_rate == before[winner].learning_rate
-  best = population_history.best(lines)
+  best = history_lib.best(lines)
   assert f'best: member {best.member}' in stopped.at_end.stdout
   trained = training.restore(run_dir / 'best')
   assert trained.experiment.find_task().name == tiny.OWN_TASK
