@@ -28,6 +28,7 @@ from spiral_jax.training.evaluator import evaluate
 from spiral_jax.training.evaluator import evaluate_agent
 from spiral_jax.training.experiment import Experiment
 from spiral_jax.training.flags import define_flags
+from spiral_jax.training.parts import make_parts
 from spiral_jax.training.program_search import find_programs
 from spiral_jax.training.runner import train
 from spiral_jax.training.task import Task
@@ -38,7 +39,6 @@ from spiral_jax.training.trained_agent import episodes
 from spiral_jax.training.trained_agent import make_score
 from spiral_jax.training.trained_agent import restore
 from spiral_jax.training.wiring import build_program
-from spiral_jax.training.wiring import make_parts
 
 __all__ = [
     'Experiment',

@@ -23,6 +23,7 @@ from spiral_jax.driver import signals
 from spiral_jax.training import actors
 from spiral_jax.training import consistency
 from spiral_jax.training import experiment as experiment_lib
+from spiral_jax.training import parts as parts_lib
 from spiral_jax.training import plots
 from spiral_jax.training import run_dir as run_dir_lib
 from spiral_jax.training import run_lock
@@ -81,7 +82,7 @@ def train(
     if cluster is not None:
       at_end.callback(cluster.close)
     # Mistakes are found before anything is written: a typo leaves no folder.
-    parts = wiring_lib.make_parts(
+    parts = parts_lib.make_parts(
         experiment,
         optimizer=optimizer,
         torso=torso,

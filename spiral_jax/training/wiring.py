@@ -19,9 +19,7 @@ import functools
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from flax import linen as nn
 import jax
-import optax
 
 from spiral_jax import agents
 from spiral_jax import datasets
@@ -36,30 +34,14 @@ from spiral_jax.driver import replay as replay_lib
 from spiral_jax.training import actors
 from spiral_jax.training import config as config_lib
 from spiral_jax.training import discriminator_batches
-from spiral_jax.training import experiment as experiment_lib
 from spiral_jax.training import memory as memory_lib
+from spiral_jax.training import parts as parts_lib
 from spiral_jax.training import pictures
 from spiral_jax.training import run_dir as run_dir_lib
 from spiral_jax.training import teachers as teachers_lib
 
 if TYPE_CHECKING:
   from spiral_jax.driver import ray_launcher
-
-
-class Parts(NamedTuple):
-  """Everything that the nodes of a run are made from."""
-
-  experiment: experiment_lib.Experiment
-  agent: agents.Agent
-  learner: agents.Learner
-  discriminator_learner: agents.DiscriminatorLearner | None
-  recognizer: teachers_lib.Recognizer | None
-  train: datasets.ImageDataset
-  held_out: datasets.ImageDataset
-  spare: Any  # A batched environment that no actor owns.
-  initial_params: types.Params | None
-  torso: nn.Module | None
-  mesh: jax.sharding.Mesh | None
 
 
 class Wiring(NamedTuple):
@@ -82,63 +64,8 @@ class _Channels(NamedTuple):
   score_params: params_lib.ParamsStore | None
 
 
-def make_parts(
-    experiment: experiment_lib.Experiment,
-    *,
-    optimizer: optax.GradientTransformation | None = None,
-    torso: nn.Module | None = None,
-    initial_params: types.Params | None = None,
-) -> Parts:
-  """Makes what may fail for a user's mistake; starts and writes nothing.
-
-  Args:
-    experiment: configuration of the run.
-    optimizer: the policy's, as for `agents.make_learner`.
-    torso: the policy's, as for `agents.make_agent`.
-    initial_params: parameters that the policy begins with; None for random
-      ones.
-
-  Raises:
-    ValueError: if parts or data do not fit each other.
-    OSError: if data or the renderer's library are missing.
-  """
-  agent = experiment.make_agent(torso)
-  mesh = agents.make_mesh(experiment.run.devices)
-  score = discriminator_learner = None
-  if experiment.has_discriminator:
-    discriminator = experiment.make_discriminator()
-    score = discriminator.score
-    discriminator_learner = agents.make_discriminator_learner(
-        discriminator, experiment.discriminator, mesh=mesh
-    )
-  spare = experiment.make_environment(experiment.run.batch_size)
-  learner = agents.make_learner(
-      agent,
-      score,
-      experiment.learner,
-      blank_page=spare.reset().observation['canvas'][0],
-      action_costs=experiment.action_costs(),
-      optimizer=optimizer,
-      mesh=mesh,
-  )
-  held_out = experiment.load_images('test')
-  return Parts(
-      experiment=experiment,
-      agent=agent,
-      learner=learner,
-      discriminator_learner=discriminator_learner,
-      recognizer=teachers_lib.make_recognizer(experiment, torso, mesh),
-      train=experiment.load_images('train'),
-      held_out=held_out,
-      spare=spare,
-      initial_params=initial_params,
-      torso=torso,
-      mesh=mesh,
-  )
-
-
 def build_program(
-    parts: Parts,
+    parts: parts_lib.Parts,
     writer: metrics_lib.Writer,
     clock: run_dir_lib.Clock,
     *,
@@ -148,7 +75,7 @@ def build_program(
   """Returns the program of the picture above.
 
   Args:
-    parts: what `make_parts` returned.
+    parts: what `parts.make_parts` returned.
     writer: writer of all metrics.
     clock: seconds of the run; the first update of the policy starts it.
     cluster: Ray's, on which actors play; None for threads.
@@ -187,7 +114,9 @@ def build_program(
   return Wiring(program, policy, draw)
 
 
-def _add_channels(program: program_lib.Program, parts: Parts) -> _Channels:
+def _add_channels(
+    program: program_lib.Program, parts: parts_lib.Parts
+) -> _Channels:
   run = parts.experiment.run
   # In lockstep each round is of whole episodes, so that it has results.
   capacity = parts.experiment.num_pieces if run.lockstep else 1
@@ -230,7 +159,7 @@ def _add_channels(program: program_lib.Program, parts: Parts) -> _Channels:
 
 def _add_actors(
     program: program_lib.Program,
-    parts: Parts,
+    parts: parts_lib.Parts,
     channels: _Channels,
     step: Any,
     cluster: 'ray_launcher.Cluster | None',
@@ -267,7 +196,7 @@ def _add_actors(
 
 
 def _add_teachers(
-    program: program_lib.Program, parts: Parts, channels: _Channels
+    program: program_lib.Program, parts: parts_lib.Parts, channels: _Channels
 ) -> memory_lib.Memory | None:
   """Adds nodes that make lessons: actors whose commands are not the agent's.
 
@@ -293,7 +222,7 @@ def _add_teachers(
 
 def _add_recognizer(
     program: program_lib.Program,
-    parts: Parts,
+    parts: parts_lib.Parts,
     channels: _Channels,
     writer: metrics_lib.Writer,
     progress: Callable[[], float] | None,
@@ -333,7 +262,7 @@ def _lessons_for(
 
 def _add_discriminator(
     program: program_lib.Program,
-    parts: Parts,
+    parts: parts_lib.Parts,
     channels: _Channels,
     writer: metrics_lib.Writer,
     key: jax.Array,
@@ -366,7 +295,7 @@ def _add_discriminator(
 
 def _add_policy(
     program: program_lib.Program,
-    parts: Parts,
+    parts: parts_lib.Parts,
     channels: _Channels,
     writer: metrics_lib.Writer,
     clock: run_dir_lib.Clock,
@@ -430,7 +359,7 @@ def _add_watch(
 
 
 def _make_draw(
-    parts: Parts,
+    parts: parts_lib.Parts,
     channels: _Channels,
     writer: metrics_lib.Writer,
     policy: nodes.PolicyLearner,
