@@ -46,6 +46,20 @@ LAYERS = (
     Layer('spiral_jax.driver', ('flax', 'optax', 'rlax')),
 )
 
+# Layers whose loads are looked at in one interpreter, in this order.
+INTERPRETERS = (
+    ('environments',),
+    ('spiral_jax.driver',),
+    (
+        'spiral_jax.ops',
+        'spiral_jax.losses',
+        'spiral_jax.networks',
+        'spiral_jax.agents',
+        'spiral_jax.search',
+        'spiral_jax',
+    ),
+)
+
 # Modules that need a library which may be missing.
 OPTIONAL = {
     'spiral_jax.baselines.torch_agent': 'torch',
@@ -86,18 +100,32 @@ def test_layer_imports_nothing_forbidden(layer):
   assert not forbidden_imports(ROOT, layer)
 
 
+@pytest.fixture(scope='module')
+def loaded():
+  """Returns what each layer loads, by name.
+
+  Starting an interpreter takes seconds, so layers share one where none loads
+  what a later one must not.
+  """
+  found = {}
+  for names in INTERPRETERS:
+    groups = [importable(ROOT, name) for name in names]
+    found.update(zip(names, loads(ROOT, *groups)))
+  return found
+
+
 @pytest.mark.parametrize('layer', LAYERS, ids=lambda layer: layer.name)
-def test_layer_loads_nothing_forbidden(layer):
-  assert not forbidden_loads(ROOT, layer)
+def test_layer_loads_nothing_forbidden(loaded, layer):
+  assert not forbidden(loaded[layer.name], layer)
 
 
 def test_rlax_is_imported_in_one_module():
   assert len(importers(ROOT, 'rlax')) == 1
 
 
-def test_importing_agents_and_losses_does_not_load_rlax():
-  modules = ['spiral_jax.agents', 'spiral_jax.losses.policy_gradient']
-  assert 'rlax' not in loads(ROOT, modules)
+def test_importing_losses_and_agents_does_not_load_rlax(loaded):
+  assert 'spiral_jax.losses.policy_gradient' in loaded['spiral_jax.agents']
+  assert 'rlax' not in loaded['spiral_jax.agents']
 
 
 def test_one_file_starts_threads():
@@ -114,8 +142,8 @@ def test_only_the_driver_imports_ray():
 
 
 def test_importing_training_loads_no_optional_library():
-  loaded = loads(ROOT, ['spiral_jax.training'])
-  assert not loaded & {'ray', 'torch', 'orbax.checkpoint', 'tensorboardX'}
+  (found,) = loads(ROOT, ['spiral_jax.training'])
+  assert not found & {'ray', 'torch', 'orbax.checkpoint', 'tensorboardX'}
 
 
 def test_importing_leaves_the_process_environment_alone():
@@ -162,14 +190,25 @@ def test_load_through_another_module_is_found(tmp_path):
   )
   losses = Layer('spiral_jax.losses', ('flax',))
   assert not forbidden_imports(tmp_path, losses)
-  assert forbidden_loads(tmp_path, losses) == ['flax', 'flax.linen']
-  assert not forbidden_loads(tmp_path, Layer('spiral_jax', ('optax', 'fla')))
+  (found,) = loads(tmp_path, importable(tmp_path, 'spiral_jax.losses'))
+  assert forbidden(found, losses) == ['flax', 'flax.linen']
+  assert not forbidden(found, Layer('spiral_jax', ('optax', 'fla')))
+
+
+def test_what_a_later_layer_loads_is_not_of_an_earlier_one(tmp_path):
+  write_tree(
+      tmp_path,
+      {'spiral_jax/a.py': '', 'spiral_jax/b.py': 'import sched\n'},
+  )
+  before, after = loads(tmp_path, ['spiral_jax.a'], ['spiral_jax.b'])
+  assert 'sched' in after - before
+  assert 'spiral_jax.a' in before & after
 
 
 def test_a_module_that_cannot_be_imported_is_an_error(tmp_path):
   write_tree(tmp_path, {'spiral_jax/losses/a.py': 'import nowhere_to_be_found'})
   with pytest.raises(AssertionError, match='nowhere_to_be_found'):
-    forbidden_loads(tmp_path, Layer('spiral_jax', ('environments',)))
+    loads(tmp_path, importable(tmp_path, 'spiral_jax'))
 
 
 @pytest.mark.parametrize(
@@ -262,16 +301,19 @@ def forbidden_imports(root: pathlib.Path, layer: Layer) -> list[str]:
   ]
 
 
-def forbidden_loads(root: pathlib.Path, layer: Layer) -> list[str]:
-  """Returns the forbidden modules that importing all of a layer loads."""
-  modules = [dotted(root, path) for path in sources(root, layer.name)]
-  modules = [
-      name
-      for name in modules
-      if name not in OPTIONAL or importlib.util.find_spec(OPTIONAL[name])
+def importable(root: pathlib.Path, name: str) -> list[str]:
+  """Returns the modules of a layer, but for those whose library is missing."""
+  modules = [dotted(root, path) for path in sources(root, name)]
+  return [
+      module
+      for module in modules
+      if module not in OPTIONAL or importlib.util.find_spec(OPTIONAL[module])
   ]
-  loaded = loads(root, modules)
-  return sorted(name for name in loaded if _inside(name, layer.forbidden))
+
+
+def forbidden(found: set[str], layer: Layer) -> list[str]:
+  """Returns the loaded modules that a layer must not load."""
+  return sorted(name for name in found if _inside(name, layer.forbidden))
 
 
 def importers(root: pathlib.Path, library: str) -> list[str]:
@@ -337,36 +379,39 @@ def impurities(root: pathlib.Path) -> list[str]:
   return found
 
 
-def loads(root: pathlib.Path, modules: list[str]) -> set[str]:
+def loads(root: pathlib.Path, *groups: list[str]) -> list[set[str]]:
   """Returns the names in `sys.modules` after importing in a new interpreter.
 
   A mapped libmypaint, which is no Python module, counts as `libmypaint`.
 
   Args:
     root: folder to import from.
-    modules: dotted names.
+    *groups: dotted names. Groups are imported one after the other, and names
+      are returned for each.
 
   Raises:
     AssertionError: if an import fails; holds what it printed.
   """
   script = (
       'import importlib, json, pathlib, sys\n'
-      'for name in sys.argv[1:]: importlib.import_module(name)\n'
-      'loaded = set(sys.modules)\n'
       'maps = pathlib.Path("/proc/self/maps")\n'
-      'if maps.exists() and "libmypaint" in maps.read_text():\n'
-      '  loaded.add("libmypaint")\n'
-      'print(json.dumps(sorted(loaded)))\n'
+      'for group in json.loads(sys.argv[1]):\n'
+      '  for name in group: importlib.import_module(name)\n'
+      '  loaded = set(sys.modules)\n'
+      '  if maps.exists() and "libmypaint" in maps.read_text():\n'
+      '    loaded.add("libmypaint")\n'
+      '  print(json.dumps(sorted(loaded)))\n'
   )
   result = subprocess.run(
-      [sys.executable, '-c', script, *modules],  # '' leads sys.path.
+      [sys.executable, '-c', script, json.dumps(groups)],  # '' leads sys.path.
       cwd=root,
       capture_output=True,
       text=True,
       check=False,
   )
   assert result.returncode == 0, result.stderr
-  return set(json.loads(result.stdout.splitlines()[-1]))
+  lines = result.stdout.splitlines()[-len(groups) :]
+  return [set(json.loads(line)) for line in lines]
 
 
 def sources(root: pathlib.Path, *names: str) -> list[pathlib.Path]:
