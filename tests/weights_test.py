@@ -194,10 +194,24 @@ def reshape_an_array(folder):
   np.savez(folder / 'weights.npz', **{**dict(rest), name: np.zeros(77)})
 
 
+def change_an_array(folder, change):
+  with np.load(folder / 'weights.npz') as file:
+    (name, array), *rest = file.items()
+  np.savez(folder / 'weights.npz', **{name: change(array), **dict(rest)})
+
+
 @pytest.mark.parametrize(
     'damage, words',
     [
         (truncate, ''),
+        (
+            lambda folder: change_an_array(folder, lambda a: a * np.nan),
+            'is not of finite numbers',
+        ),
+        (
+            lambda folder: change_an_array(folder, lambda a: a.astype(str)),
+            'is not of finite numbers',
+        ),
         (lose_an_array, 'has shape None, must be'),
         (reshape_an_array, r'has shape \(77,\), must be'),
         (lambda folder: (folder / 'config.json').write_text('{'), 'JSON'),

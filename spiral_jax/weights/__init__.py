@@ -267,7 +267,8 @@ def _from_arrays(
   """Undoes `_to_arrays`, as float32.
 
   Raises:
-    ValueError: if an array is missing, left over, or not of its shape.
+    ValueError: if an array is missing, left over, not of its shape, or not of
+      finite numbers.
   """
   leaves, treedef = jax.tree_util.tree_flatten_with_path(template)
   expected = {_path(keys): leaf.shape for keys, leaf in leaves}
@@ -282,6 +283,9 @@ def _from_arrays(
         f'{differing[0]} has shape {found.get(differing[0])}, must be '
         f'{expected.get(differing[0])}'
     )
+  for path, array in arrays.items():
+    if array.dtype.kind != 'f' or not np.isfinite(array).all():
+      raise ValueError(f'{path} is not of finite numbers')
   return jax.tree.unflatten(
       treedef, [jnp.array(arrays[path], jnp.float32) for path in expected]
   )

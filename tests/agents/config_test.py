@@ -10,6 +10,7 @@ from spiral_jax import agents
 
 # Values that are refused, and words of the error, by field.
 WHOLE_0 = ((-1, 0.5, math.nan), 'a whole number from 0 on')
+BLOCKS = ((-1, 257, 0.5, math.nan), 'a whole number from 0 to 256')
 WHOLE_1 = ((0, -1, 1.5, math.nan), 'a whole number from 1 on')
 ZERO_OR_MORE = ((-0.1, math.inf, math.nan), '0 or more')
 ABOVE_0 = ((0, -1.0, math.inf, math.nan), 'above 0')
@@ -27,8 +28,8 @@ AGENT = {
     'torso': one_of('conv', 'patches', 'fine'),
     'location_head': one_of('deconv', 'spatial'),
     'channels': WHOLE_1,
-    'torso_blocks': WHOLE_0,
-    'head_blocks': WHOLE_0,
+    'torso_blocks': BLOCKS,
+    'head_blocks': BLOCKS,
     'hidden_size': WHOLE_1,
     'core_size': WHOLE_1,
     'embedding_size': WHOLE_1,
