@@ -438,7 +438,7 @@ def _check(parts, canvas_shape, config, *, is_own_torso) -> None:
       )
     if part.active_if is not None:
       governor = next(p for p in parts if p.name == part.active_if[0])
-      if not set(part.active_if[1]) & set(range(governor.num_values)):
+      if not any(v in range(governor.num_values) for v in part.active_if[1]):
         raise ValueError(
             f'part {part.name!r} has a meaning if {governor.name!r} is one of '
             f'{part.active_if[1]}, which it never is: its values are 0 to '

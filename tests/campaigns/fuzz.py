@@ -37,6 +37,7 @@ import rich.table
 from spiral_jax.training import cli
 from tests.campaigns import fuzz_data
 from tests.campaigns import fuzz_painting
+from tests.campaigns import fuzz_runs
 
 _KINDS = flags.DEFINE_list(
     'kinds', None, 'kinds of inputs; by default all, see --help'
@@ -236,6 +237,8 @@ def _of_text(
 KINDS: dict[str, Kind] = {
     'images': fuzz_data.images,
     'archives': fuzz_data.archives,
+    'weights': fuzz_runs.weights,
+    'checkpoints': fuzz_runs.checkpoints,
     **{
         name: functools.partial(_of_text, kind)
         for name, kind in fuzz_painting.KINDS.items()

@@ -45,9 +45,9 @@ def programs(rng: np.random.Generator, folder: pathlib.Path) -> None:
   """
   del folder
   if rng.random() < 0.5:
-    _try(lambda: _use_painting(_damaged(rng, _painting_program(rng))))
+    _try(lambda: _use_painting(damaged_json(rng, _painting_program(rng))))
   else:
-    _try(lambda: _use_scene(_damaged(rng, _scene_program(rng))))
+    _try(lambda: _use_scene(damaged_json(rng, _scene_program(rng))))
 
 
 def brushes(rng: np.random.Generator, folder: pathlib.Path) -> None:
@@ -65,7 +65,7 @@ def brushes(rng: np.random.Generator, folder: pathlib.Path) -> None:
   if rng.random() < 0.7:
     text = _with_odd_values(rng, text)
   else:
-    text = _damaged(rng, text)
+    text = damaged_json(rng, text)
   (folder / 'mine.myb').write_bytes(_encoded(rng, text))
   settings = painting.PaintingSettings(
       canvas_size=int(rng.choice([8, 64])),
@@ -171,7 +171,7 @@ def _junk(rng: np.random.Generator) -> Any:
   return _JUNK[rng.integers(len(_JUNK))]
 
 
-def _damaged(rng: np.random.Generator, text: str) -> str:
+def damaged_json(rng: np.random.Generator, text: str) -> str:
   """Returns JSON with changes of its structure, its characters, or both."""
   if rng.random() < 0.8:
     record = json.loads(text)
