@@ -79,8 +79,8 @@ class AgentConfig:
         self,
         noise_size='a whole number from 0 on',
         channels='a whole number from 1 on',
-        torso_blocks='a whole number from 0 to 256',
-        head_blocks='a whole number from 0 to 256',
+        torso_blocks='a whole number from 0 to 64',
+        head_blocks='a whole number from 0 to 64',
         hidden_size='a whole number from 1 on',
         core_size='a whole number from 1 on',
         embedding_size='a whole number from 1 on',
@@ -278,8 +278,8 @@ _RULES: Mapping[str, Callable[[Any], bool]] = {
     'a whole number from 0 to 2147483647': lambda value: (
         _is_whole(value, 0) and value < 2**31
     ),
-    'a whole number from 0 to 256': lambda value: (
-        _is_whole(value, 0) and value <= 256
+    'a whole number from 0 to 64': lambda value: (
+        _is_whole(value, 0) and value <= 64
     ),
     'a whole number from 1 on': lambda value: _is_whole(value, 1),
     'a whole number from 2 to 256': lambda value: (

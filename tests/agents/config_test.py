@@ -10,7 +10,7 @@ from spiral_jax import agents
 
 # Values that are refused, and words of the error, by field.
 WHOLE_0 = ((-1, 0.5, math.nan), 'a whole number from 0 on')
-BLOCKS = ((-1, 257, 0.5, math.nan), 'a whole number from 0 to 256')
+BLOCKS = ((-1, 65, 0.5, math.nan), 'a whole number from 0 to 64')
 WHOLE_1 = ((0, -1, 1.5, math.nan), 'a whole number from 1 on')
 ZERO_OR_MORE = ((-0.1, math.inf, math.nan), '0 or more')
 ABOVE_0 = ((0, -1.0, math.inf, math.nan), 'above 0')
