@@ -23,14 +23,14 @@ EXHAUSTED = (
 def max_work(size: int) -> float:
   """Returns the largest cost of one command on a canvas, in pixels.
 
-  On a canvas of 64 pixels it is drawn in a second or less, and is ten times
+  On a canvas of 64 pixels it is drawn in half a second, and is five times
   what the most laborious of MyPaint's 373 brushes took there for a stroke from
   corner to corner; on larger ones it grows with their area, as strokes do.
 
   Args:
     size: height and width of the canvas, in pixels.
   """
-  return 1e9 + 4096.0 * size * size
+  return 5e8 + 4096.0 * size * size
 
 
 def covered(center: float, radius: float, size: int) -> float:

@@ -6,6 +6,7 @@ consists of is made from it.
 
 from collections.abc import Mapping
 import dataclasses
+import os
 from typing import Any
 
 from flax import linen as nn
@@ -265,6 +266,8 @@ class Experiment:
     try:
       saved = saved_config.upgrade(saved)
       name = saved['task']
+      if not isinstance(name, str):
+        raise TypeError(f'task is {name!r}')
     except (KeyError, TypeError, AttributeError, ValueError) as error:
       raise _not_an_experiment(error) from error
     found = task_lib.find_task(task or name)
@@ -288,6 +291,27 @@ class Experiment:
       return cls(task or name, saved['dataset'], costs=costs, **parts)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
       raise _not_an_experiment(error) from error
+
+
+def from_file(
+    path: str | os.PathLike[str],
+    saved: Mapping[str, Any],
+    task: 'str | task_lib.Task | None' = None,
+) -> Experiment:
+  """Returns an experiment that a run or weights hold; errors name the path.
+
+  Args:
+    path: where it was saved.
+    saved: nested dicts.
+    task: the task, where it is not in the module that was saved.
+
+  Raises:
+    ValueError: as `Experiment.from_json`.
+  """
+  try:
+    return Experiment.from_json(saved, task)
+  except ValueError as error:
+    raise ValueError(f'{path}: {error}') from error
 
 
 def _restore(config_class: type, saved: Mapping[str, Any]) -> Any:

@@ -97,7 +97,7 @@ def load_experiment(
     ValueError: if it is damaged, or not one of a training run.
   """
   config = checkpoints.load_config(run_dir / 'checkpoints', step)
-  return experiment_lib.Experiment.from_json(config, task)
+  return experiment_lib.from_file(run_dir, config, task)
 
 
 def check_unchanged(

@@ -68,6 +68,8 @@ def find_task(task: str | Task) -> Task:
   if not isinstance(task, str):
     return task
   try:
+    if not all(part.isidentifier() for part in task.split('.')):
+      raise ModuleNotFoundError('that is no dotted name', name=task)
     module = importlib.import_module(task)
   except ModuleNotFoundError as error:
     if error.name is None or not _is_inside(task, error.name):

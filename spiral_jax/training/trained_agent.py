@@ -126,14 +126,16 @@ def restore(
         f'{name} says nothing of its environment; save it with the experiment '
         'of its run'
     )
-  return _from_pretrained(loaded, task)
+  return _from_pretrained(loaded, name, task)
 
 
 def _from_pretrained(
-    loaded: weights.Pretrained, task: 'str | task_lib.Task | None' = None
+    loaded: weights.Pretrained,
+    name: str | os.PathLike[str],
+    task: 'str | task_lib.Task | None' = None,
 ) -> TrainedAgent:
-  """Returns what `agents.load` returned, with its experiment."""
-  experiment = experiment_lib.Experiment.from_json(loaded.experiment, task)
+  """Returns what `agents.load(name)` returned, with its experiment."""
+  experiment = experiment_lib.from_file(name, loaded.experiment, task)
   step = loaded.figures.get('step', 0)
   return TrainedAgent(experiment, loaded.agent, loaded.params, step, {})
 
@@ -146,14 +148,14 @@ def _restore_run(
 ) -> TrainedAgent:
   """Returns the agent of a checkpoint."""
   checkpoint = checkpoints.load(run_dir / 'checkpoints', step)
-  experiment = experiment_lib.Experiment.from_json(checkpoint.config, task)
+  experiment = experiment_lib.from_file(run_dir, checkpoint.config, task)
   agent = experiment.make_agent(torso)
   template = jax.eval_shape(agent.init, jax.random.key(0))
   try:
     params = serialization.from_plain(
         template, checkpoint.state['policy']['learner']['params']
     )
-  except ValueError as error:
+  except (KeyError, TypeError, ValueError) as error:
     raise ValueError(
         f'the checkpoint in {run_dir} is of another action space or network '
         'than its settings, or of another version of this package; name '
@@ -239,7 +241,7 @@ def episodes(
       conditional agent has none, or another agent has some.
   """
   if isinstance(trained, weights.Pretrained):
-    trained = _from_pretrained(trained)
+    trained = _from_pretrained(trained, 'the weights')
   experiment = trained.experiment
   _check_targets(experiment, targets)
   pixels = math.prod(experiment.canvas_shape)

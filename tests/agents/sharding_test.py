@@ -37,8 +37,7 @@ def updates():
 @pytest.mark.parametrize(
     'learner, devices, share, tolerance',
     [
-        ('discriminator wgan', 2, 8, 1e-3),
-        ('discriminator logistic', 2, 8, 1e-3),
+        ('discriminator', 8, 2, 1e-3),
         ('policy clipped', 8, 1, 1e-4),
         ('policy vtrace, pieces and dreams', 4, 4, 1e-4),
     ],

@@ -12,6 +12,7 @@ from spiral_jax import training
 from spiral_jax import weights
 from spiral_jax.training import actors
 from spiral_jax.training import consistency
+from spiral_jax.training import experiment as experiment_lib
 from spiral_jax.training import task as task_lib
 from tests import tiny
 from tests.own_renderer import rectangles
@@ -104,8 +105,9 @@ def test_an_environment_of_another_task_is_refused():
 def test_a_task_is_found_by_its_name_or_given():
   found = training.find_task('tests.own_renderer.rectangles')
   assert found is rectangles.TASK is training.find_task(rectangles.TASK)
-  with pytest.raises(ValueError, match="'tests.nowhere' is no module"):
-    training.find_task('tests.nowhere')
+  for name in ('tests.nowhere', '', '..', 'a/b', 'environments.x y'):
+    with pytest.raises(ValueError, match=f"'{name}' is no module"):
+      training.find_task(name)
   with pytest.raises(ValueError, match='module tests.tiny offers no task'):
     training.find_task('tests.tiny')
 
@@ -188,10 +190,14 @@ def test_images_of_another_environment_are_refused(monkeypatch):
     load({'grid_size': 4})
 
 
-@pytest.mark.parametrize('saved', [{}, {'task': 'environments.painting'}, []])
+@pytest.mark.parametrize(
+    'saved', [{}, {'task': 'environments.painting'}, {'task': 7}, []]
+)
 def test_what_is_no_experiment_is_told(saved):
   with pytest.raises(ValueError, match='not one of a training run'):
     training.Experiment.from_json(saved)
+  with pytest.raises(ValueError, match=r'^runs/mine: .*not one of a training'):
+    experiment_lib.from_file('runs/mine', saved)
 
 
 @pytest.mark.parametrize(
