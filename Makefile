@@ -37,7 +37,7 @@ test: .venv/.distributed
 	@status=0; \
 	$(BIN) -m pyink --check --quiet . || status=1; \
 	$(BIN) -m ruff check . || status=1; \
-	$(BIN) -m mypy || status=1; \
+	MYPY_NUM_WORKERS=2 $(BIN) -m mypy || status=1; \
 	$(BIN) -m pytest $(PYTEST_FLAGS) || status=1; \
 	exit $$status
 
