@@ -63,6 +63,8 @@ UNREADABLE = (
 # Larger pictures are shrunk band by band, so that memory stays bounded.
 _VAST = 1 << 24  # Pixels.
 _BAND = 1 << 22  # Pixels.
+# Ratio of sides; scaling down a longer line of pixels takes half a minute.
+_LONGEST = 1000
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -91,7 +93,8 @@ def decode(
       2**24 pixels are shrunk by a whole number. None keeps all pixels.
 
   Raises:
-    ValueError: if the content is damaged, truncated or not a picture.
+    ValueError: if the content is damaged, truncated or not a picture, or one
+      side is more than 1000 times the other.
   """
   try:
     return _decode(metadata.Bare(content), paper, at_least)
@@ -169,6 +172,11 @@ def _decode(
     with Image.open(io.BytesIO(bare.content), formats=_KINDS) as image:
       if bare.profile is not None:
         image.info['icc_profile'] = bare.profile
+      if max(image.size) > _LONGEST * min(image.size):
+        raise ValueError(
+            f'{image.width} x {image.height} pixels, one side more than '
+            f'{_LONGEST} times the other; crop it'
+        )
       factor = 1
       if at_least and image.width * image.height > _VAST:
         image.draft(None, (at_least, at_least))  # JPEG files shrink as read.

@@ -10,10 +10,12 @@ All waits for Ray poll every second, so that they end when the head is lost or
 the program stops.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+import contextlib
 import logging
 import math
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -92,9 +94,10 @@ def connect(address: str) -> None:
     if address:
       _check_answers(address)
       answers = True
-      ray.init(address=address, **quiet)
+      with _own_handler():
+        ray.init(address=address, **quiet)
     else:
-      with warnings.catch_warnings():
+      with _own_handler(), warnings.catch_warnings():
         # JAX warns of forks, but Ray's execute another program at once.
         warnings.filterwarnings('ignore', 'os.fork', RuntimeWarning)
         ray.init(address='local', include_dashboard=False, **quiet)
@@ -116,6 +119,18 @@ def connect(address: str) -> None:
         f'no Ray head answers at address={address} ({error}); start '
         'one by: ray start --head'
     ) from error
+
+
+@contextlib.contextmanager
+def _own_handler() -> Iterator[None]:
+  """Puts the handler of SIGTERM back, where Ray would end with another code."""
+  handler = signal.getsignal(signal.SIGTERM)
+  try:
+    yield
+  finally:
+    in_main = threading.current_thread() is threading.main_thread()
+    if in_main and handler is not None:  # None is one that C has set.
+      signal.signal(signal.SIGTERM, handler)
 
 
 class Cluster:

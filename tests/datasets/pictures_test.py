@@ -253,6 +253,14 @@ def test_a_bomb_is_refused_in_one_line(monkeypatch):
   assert '\n' not in str(error.value)
 
 
+def test_lines_of_pixels_are_refused():
+  for size in ((1, 1001), (1001, 1)):
+    words = f'{size[0]} x {size[1]} pixels.* 1000 times the other; crop it'
+    with pytest.raises(ValueError, match=words):
+      decoded(encoded(Image.new('RGB', size)))
+  assert decoded(encoded(Image.new('RGB', (1, 1000)))).shape == (1000, 1, 3)
+
+
 # Vast pictures.
 
 

@@ -6,6 +6,7 @@ import os
 import pathlib
 import signal
 import socket
+import sys
 import threading
 import time
 
@@ -86,6 +87,17 @@ def test_a_head_that_refuses_is_told_from_one_that_is_not_there(monkeypatch):
       ray_launcher.connect(address)
   with pytest.raises(ValueError, match=f'no Ray head answers.*{address}'):
     ray_launcher.connect(address)
+
+
+def test_signals_are_left_to_the_program(monkeypatch):
+  before = signal.getsignal(signal.SIGTERM)
+
+  def init(**kwargs):
+    signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(signum))
+
+  monkeypatch.setattr(ray, 'init', init)
+  ray_launcher.connect('')
+  assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_one_that_dies_is_replaced_where_it_was(cluster, tmp_path):
