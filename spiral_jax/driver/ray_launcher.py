@@ -31,6 +31,7 @@ from ray import exceptions
 from spiral_jax.driver import channel as channel_lib
 from spiral_jax.driver import nodes
 from spiral_jax.driver import serialization
+from spiral_jax.driver import signals
 
 _CONNECT_SECONDS = 3.0
 _CONNECTIONS = 3  # Attempts, a second apart, before a head counts as lost.
@@ -85,6 +86,7 @@ def connect(address: str) -> None:
   Raises:
     ValueError: if no head answers at the address, or does not let this process
       in.
+    signals.Interrupted: at SIGTERM.
   """
   # Ray would report usage statistics.
   os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')
@@ -123,10 +125,17 @@ def connect(address: str) -> None:
 
 @contextlib.contextmanager
 def _own_handler() -> Iterator[None]:
-  """Puts the handler of SIGTERM back, where Ray would end with another code."""
+  """Lets SIGTERM raise `signals.Interrupted`; then puts its handler back.
+
+  Ray would exit, here and ever after, with a code of its own.
+  """
   handler = signal.getsignal(signal.SIGTERM)
   try:
     yield
+  except SystemExit as end:
+    if end.code != signal.SIGTERM:
+      raise
+    raise signals.Interrupted(signal.SIGTERM) from end
   finally:
     in_main = threading.current_thread() is threading.main_thread()
     if in_main and handler is not None:  # None is one that C has set.

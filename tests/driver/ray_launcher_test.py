@@ -25,6 +25,7 @@ import ray
 from ray import exceptions
 
 from spiral_jax.driver import ray_launcher
+from spiral_jax.driver import signals
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PARAMS = {'w': np.float32([1.0, 2.0])}
@@ -89,14 +90,22 @@ def test_a_head_that_refuses_is_told_from_one_that_is_not_there(monkeypatch):
     ray_launcher.connect(address)
 
 
-def test_signals_are_left_to_the_program(monkeypatch):
+@pytest.mark.parametrize('is_sent', [False, True])
+def test_signals_are_left_to_the_program(monkeypatch, is_sent):
   before = signal.getsignal(signal.SIGTERM)
 
-  def init(**kwargs):
+  def init(**kwargs):  # As Ray does.
     signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(signum))
+    if is_sent:
+      signal.raise_signal(signal.SIGTERM)
 
   monkeypatch.setattr(ray, 'init', init)
-  ray_launcher.connect('')
+  if is_sent:
+    with pytest.raises(signals.Interrupted) as error:
+      ray_launcher.connect('')
+    assert error.value.signum == signal.SIGTERM
+  else:
+    ray_launcher.connect('')
   assert signal.getsignal(signal.SIGTERM) is before
 
 
