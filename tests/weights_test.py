@@ -2,6 +2,7 @@
 
 import functools
 import json
+import tracemalloc
 
 import jax
 import numpy as np
@@ -226,6 +227,19 @@ def test_damage_is_told(saved, damage, words):
     agents.load(saved)
   assert error.match(words)
   assert str(saved) in str(error.value)
+
+
+def test_parts_of_many_values_cost_neither_time_nor_memory(saved):
+  spec = json.loads((saved / 'config.json').read_text())['action_spec']
+  spec['flag']['num_values'] = 10**9
+  change_config(saved, action_spec=spec)
+  tracemalloc.start()
+  try:
+    with pytest.raises(ValueError, match='has shape'):
+      agents.load(saved)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 28
+  finally:
+    tracemalloc.stop()
 
 
 def test_the_card_may_be_missing(saved):
