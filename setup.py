@@ -95,8 +95,8 @@ def _extension(package: str, *flags: str) -> setuptools.Extension:
 _PAINTING = _extension('environments.painting', '-O3', '-ffp-contract=off')
 
 # Convolutions for XLA, whose binary interface csrc/xla_ffi.h declares. Their
-# loops are unrolled and made of vectors as they stand: GCC's -O3 takes five
-# times longer over them than -O2, and the result is no faster.
+# loops are unrolled and made of vectors as they stand: GCC's -O3 takes half a
+# minute longer over them than -O2, and the result is no faster.
 _OPS = _extension('spiral_jax.ops', '-O2', '-ffp-contract=fast')
 
 

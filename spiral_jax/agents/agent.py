@@ -6,6 +6,7 @@ Axes: T time (commands), B batch, H height, W width, C channels, Z noise.
 from collections.abc import Callable, Sequence
 import functools
 import math
+import numbers
 from typing import Any, NamedTuple, Protocol
 
 import chex
@@ -438,7 +439,11 @@ def _check(parts, canvas_shape, config, *, is_own_torso) -> None:
       )
     if part.active_if is not None:
       governor = next(p for p in parts if p.name == part.active_if[0])
-      if not any(v in range(governor.num_values) for v in part.active_if[1]):
+      if not any(
+          isinstance(value, numbers.Integral)
+          and int(value) in range(governor.num_values)
+          for value in part.active_if[1]
+      ):
         raise ValueError(
             f'part {part.name!r} has a meaning if {governor.name!r} is one of '
             f'{part.active_if[1]}, which it never is: its values are 0 to '

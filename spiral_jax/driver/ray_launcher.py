@@ -96,13 +96,12 @@ def connect(address: str) -> None:
     if address:
       _check_answers(address)
       answers = True
-      with _own_handler():
-        ray.init(address=address, **quiet)
     else:
-      with _own_handler(), warnings.catch_warnings():
-        # JAX warns of forks, but Ray's execute another program at once.
-        warnings.filterwarnings('ignore', 'os.fork', RuntimeWarning)
-        ray.init(address='local', include_dashboard=False, **quiet)
+      quiet |= dict(include_dashboard=False)
+    with _own_handler(), warnings.catch_warnings():
+      # JAX warns of forks, but Ray's execute another program at once.
+      warnings.filterwarnings('ignore', 'os.fork', RuntimeWarning)
+      ray.init(address=address or 'local', **quiet)
   except (
       ConnectionError,
       OSError,

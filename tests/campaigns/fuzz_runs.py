@@ -8,7 +8,6 @@ import functools
 import io
 import json
 import pathlib
-import shutil
 import tempfile
 
 import jax
@@ -26,8 +25,8 @@ from tests.campaigns import fuzz_painting
 
 def weights(rng: np.random.Generator, folder: pathlib.Path) -> None:
   """Damages a saved agent, loads it, and looks at what was loaded."""
-  saved = folder / 'saved'
-  shutil.copytree(_files() / 'weights', saved)
+  saved = folder / 'weights'
+  _write('weights', folder)
   draw = rng.random()
   if draw < 0.4:
     path = saved / 'config.json'
@@ -50,7 +49,7 @@ def weights(rng: np.random.Generator, folder: pathlib.Path) -> None:
 def checkpoints(rng: np.random.Generator, folder: pathlib.Path) -> None:
   """Damages a run, some of it as if written without checksums; restores it."""
   run_dir = folder / 'run'
-  shutil.copytree(_files() / 'run', run_dir)
+  _write('run', folder)
   (step,) = (run_dir / 'checkpoints').iterdir()
   if rng.random() < 0.5:
     (step / checksums.NAME).unlink()
@@ -60,21 +59,34 @@ def checkpoints(rng: np.random.Generator, folder: pathlib.Path) -> None:
   checkpoints_lib.load_config(run_dir / 'checkpoints')
 
 
+def _write(name: str, folder: pathlib.Path) -> None:
+  """Writes the sound files of `weights` or `run` into a folder."""
+  for path, content in _files().items():
+    if path.parts[0] == name:
+      (folder / path).parent.mkdir(parents=True, exist_ok=True)
+      (folder / path).write_bytes(content)
+
+
 @functools.cache
-def _files() -> pathlib.Path:
-  """Returns the folder of an untrained agent's weights and of its run."""
-  folder = pathlib.Path(tempfile.mkdtemp(prefix='fuzz-runs-'))
+def _files() -> dict[pathlib.Path, bytes]:
+  """Returns an untrained agent's weights, and a run of it, by path."""
   experiment = tiny.experiment('run')
   agent = experiment.make_agent()
   params = jax.device_get(agent.init(jax.random.key(0)))
   state = {'policy': {'learner': {'params': serialization.to_plain(params)}}}
-  run = checkpoints_lib.Checkpoints(
-      folder / 'run/checkpoints', experiment.to_json()
-  )
-  run.save(7, state)
-  trained = trained_agent.restore(folder / 'run')
-  agents.save(folder / 'weights', trained.pretrained())
-  return folder
+  with tempfile.TemporaryDirectory(prefix='fuzz-') as name:
+    folder = pathlib.Path(name)
+    run = checkpoints_lib.Checkpoints(
+        folder / 'run/checkpoints', experiment.to_json()
+    )
+    run.save(7, state)
+    trained = trained_agent.restore(folder / 'run')
+    agents.save(folder / 'weights', trained.pretrained())
+    return {
+        path.relative_to(folder): path.read_bytes()
+        for path in folder.rglob('*')
+        if path.is_file()
+    }
 
 
 def _damage_a_file(rng: np.random.Generator, folder: pathlib.Path) -> None:
