@@ -227,7 +227,10 @@ def make_discriminator_learner(
     discriminator = discriminator._replace(
         score=sharding.shard_score(discriminator.score, mesh)
     )
-  optimizer = optax.adam(config.learning_rate, b1=config.beta1, b2=config.beta2)
+  # Of one vector, which is a tenth of the operations to compile.
+  optimizer = optax.flatten(
+      optax.adam(config.learning_rate, b1=config.beta1, b2=config.beta2)
+  )
 
   @jax.jit
   def init(key: chex.PRNGKey) -> DiscriminatorState:

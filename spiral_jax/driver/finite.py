@@ -10,6 +10,7 @@ import threading
 from typing import Any, NamedTuple
 
 import jax
+from jax import flatten_util
 import jax.numpy as jnp
 import numpy as np
 
@@ -134,9 +135,11 @@ def first_not_finite(
 
 @jax.jit
 def _are_finite(tree: Any) -> jax.Array:
+  """Returns whether all numbers are finite, as a boolean `[]`."""
   leaves = [x for x in jax.tree.leaves(tree) if _has_fractions(x)]
-  flags = [jnp.all(jnp.isfinite(leaf)) for leaf in leaves]
-  return jnp.all(jnp.stack(flags)) if flags else jnp.array(True)
+  # Of one vector: a reduction a leaf takes eight times longer to compile.
+  numbers, _ = flatten_util.ravel_pytree(leaves)
+  return jnp.all(jnp.isfinite(numbers))
 
 
 def _has_fractions(leaf: Any) -> bool:

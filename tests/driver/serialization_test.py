@@ -3,6 +3,7 @@ from typing import NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 import jax
+from jax import flatten_util
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -49,6 +50,22 @@ def test_round_trip(tree):
   for one, two in zip(jax.tree.leaves(tree), jax.tree.leaves(result)):
     assert type(one) is type(two)
     np.testing.assert_array_equal(one, two)
+
+
+def test_a_vector_is_read_from_a_tree_of_its_pieces():
+  tree = {
+      'b': np.arange(3.0),
+      'a': {'y': np.full((2, 2), 7.0), 'x': np.ones(1)},
+  }
+  template = Pair(jnp.zeros(8), jnp.zeros(2))
+  plain = serialization.to_plain(Pair(tree, np.ones(2)))
+  result = serialization.from_plain(template, jax.tree.map(np.float32, plain))
+  np.testing.assert_array_equal(result.left, flatten_util.ravel_pytree(tree)[0])
+  np.testing.assert_array_equal(result.right, 1)
+  with pytest.raises(ValueError, match="'left' was saved as float32.8., here"):
+    serialization.from_plain(
+        Pair(jnp.zeros(9), jnp.zeros(2)), jax.tree.map(np.float32, plain)
+    )
 
 
 def test_plain_is_nested_dicts_of_copies():

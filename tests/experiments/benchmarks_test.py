@@ -108,6 +108,20 @@ def test_search_shows_what_rounds_gain():
   assert len(re.findall(r'[1-9]\d* renderings per CPU second', output)) == 2
 
 
+def test_compiling_counts_operations_and_seconds():
+  # No other test has compiled these.
+  output = run('compiling', *FLAGS, '--core_size=17', '--least_seconds=0')
+  rows = {
+      name: [float(number.replace(',', '')) for number in numbers.split()]
+      for name, numbers in re.findall(r'^ +(\w+) +([\d., ]+)$', output, re.M)
+  }
+  for name in ('init', 'step', 'prepare', 'gradient_step'):
+    modules, operations, *seconds = rows[name]
+    assert modules >= 1 and operations > 100 and min(seconds) > 0
+  total = [sum(row[i] for row in rows.values()) / 2 for i in range(5)]
+  assert rows['total'] == pytest.approx(total, abs=0.5)
+
+
 def test_trace_tells_what_takes_long(tmp_path):
   @jax.jit
   def sort_often(x):
