@@ -79,6 +79,7 @@ def main(argv: Sequence[str]) -> None:
         experiment.run,
         frames=2 * per_update,
         lockstep=True,
+        num_actors=1,
         decay_by_clock=False,
         run_dir=str(root / 'run'),
     )
