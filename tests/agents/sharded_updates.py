@@ -55,7 +55,7 @@ def policy(num_devices, name, world):
       agent._replace(unroll=unroll),
       discriminator.score,
       agents.LearnerConfig(
-          **SETTINGS[name], adam_epsilon=1e-3, learning_rate=1e-2
+          **SETTINGS[name], adam_epsilon=1e-3, learning_rate=1e-3
       ),
       mesh=sharding.make_mesh(num_devices),
   )
