@@ -48,7 +48,7 @@ _OPERATION = re.compile(r'^\s*%\S+.* = ', re.MULTILINE)
 
 @dataclasses.dataclass
 class Compiled:
-  """What became of one function, all its shapes together."""
+  """Figures of one function, all its shapes together."""
 
   modules: int = 0
   operations: int = 0

@@ -54,6 +54,7 @@ _LAUNCHER = flags.DEFINE_enum(
 # Seconds after which a process that was told to end, or that has little left to
 # do, counts as hanging. On a busy machine a compiler takes most of a minute.
 _PATIENCE = 600.0
+_SHOWN_LINES = 40  # Of what a victim printed that went wrong.
 _SHOWN_SECONDS = 60.0  # Between two lines on how far it is.
 
 
@@ -171,7 +172,7 @@ def _kill_until_it_ends(
     code = process.wait(moment)
     if code is not None:  # It was faster.
       if code != 0:
-        _note(tally, 'errors', f'{folder.name} fails with {code}')
+        _note(tally, 'errors', f'{folder.name} fails with {code}', folder)
       return
     if is_last:
       process.kill()
@@ -179,7 +180,7 @@ def _kill_until_it_ends(
       return
     before = max(checkpoints.steps(folder / 'checkpoints'), default=-1)
     if not process.send(target, signum):
-      process.kill()  # There is no such target yet.
+      process.kill()  # The target has ended already.
       target, signum = 'learner', signal.SIGKILL
     name = f'{signal.Signals(signum).name} to {target}'
     tally.kills[name] = tally.kills.get(name, 0) + 1
@@ -190,7 +191,8 @@ def _kill_until_it_ends(
         _note(tally, 'hangs', f'{folder.name} hangs after {name}')
         return
       if code not in (0, -signum, 128 + signum):
-        _note(tally, 'errors', f'{folder.name} ends with {code} after {name}')
+        text = f'{folder.name} ends with {code} after {name}'
+        _note(tally, 'errors', text, folder)
     elif not process.wait_for_progress(patience):
       process.kill()
       _note(tally, 'hangs', f'{folder.name} does not go on after {name}')
@@ -205,8 +207,15 @@ def _kill_until_it_ends(
       return
 
 
-def _note(tally: Tally, kind: str, text: str) -> None:
+def _note(
+    tally: Tally, kind: str, text: str, folder: pathlib.Path | None = None
+) -> None:
+  """Counts what went wrong; keeps the last lines of a folder's output."""
   setattr(tally, kind, getattr(tally, kind) + 1)
+  output = folder and folder / 'output'
+  if output and output.exists():
+    lines = output.read_text(errors='replace').splitlines()[-_SHOWN_LINES:]
+    text = '\n'.join([text, *lines])
   tally.notes.append(text)
 
 

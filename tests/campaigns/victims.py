@@ -280,17 +280,21 @@ class _RayProcess:
     return self._process.returncode
 
   def send(self, target: str, signum: int) -> bool:
-    """As `Process`."""
+    """As `Process`; waits for an actor's start."""
     pids = [self._process.pid]
     if target == 'actor':
-      pids = [
-          pid
-          for pid in _descendants(self._process.pid)
-          if _command(pid).startswith(b'ray::_Player')
-      ]
-    if not pids:
+      pids = []
+      while not pids and self._process.poll() is None:
+        pids = [
+            pid
+            for pid in _descendants(self._process.pid)
+            if _command(pid).startswith(b'ray::_Player')
+        ]
+        time.sleep(0.1)
+    try:
+      os.kill(pids[0], signum)
+    except (IndexError, ProcessLookupError):  # All has ended.
       return False
-    os.kill(pids[0], signum)
     return True
 
   def wait_for_progress(self, seconds: float) -> bool:
