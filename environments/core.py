@@ -23,6 +23,43 @@ from environments import contract
 from environments import reprs
 
 
+def _is_whole(value: Any) -> bool:
+  """Returns whether a value is a whole number, which a boolean is not."""
+  return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def _checked_shape(shape: Any, name: str | None) -> tuple[int, int]:
+  """Returns (height, width); raises ValueError for what is no such pair."""
+  if (
+      not isinstance(shape, (tuple, list))
+      or len(shape) != 2
+      or not all(_is_whole(side) and side > 0 for side in shape)
+  ):
+    raise ValueError(
+        f'grid_shape of part {name!r} is {shape!r}, must be (height, width), '
+        'two whole numbers from 1 on, as (16, 16)'
+    )
+  return int(shape[0]), int(shape[1])
+
+
+def _checked_condition(
+    condition: Any, name: str | None
+) -> tuple[str, tuple[int, ...]]:
+  """Returns (part, values); raises ValueError for what is no such pair."""
+  if (
+      not isinstance(condition, (tuple, list))
+      or len(condition) != 2
+      or not isinstance(condition[0], str)
+      or not isinstance(condition[1], (tuple, list))
+      or not all(map(_is_whole, condition[1]))
+  ):
+    raise ValueError(
+        f'active_if of part {name!r} is {condition!r}, must be the name of an '
+        "earlier part and a tuple of its values, as ('flag', (1,))"
+    )
+  return condition[0], tuple(map(int, condition[1]))
+
+
 class Part(specs.DiscreteArray):
   """One part of a command: a `DiscreteArray` and two facts that agents use.
 
@@ -52,20 +89,25 @@ class Part(specs.DiscreteArray):
       name: name of the part.
 
     Raises:
-      ValueError: if `num_values` is not positive, or `grid_shape` does not
-        hold `num_values` cells.
+      ValueError: if one of them is not what it says above, or `grid_shape` does
+        not hold `num_values` cells.
     """
-    super().__init__(num_values, dtype=np.int32, name=name)
+    if not _is_whole(num_values) or not 1 <= num_values < 2**31:
+      raise ValueError(
+          f'num_values of part {name!r} is {num_values!r}, must be a whole '
+          'number from 1 to 2^31 - 1'
+      )
+    super().__init__(int(num_values), dtype=np.int32, name=name)
     if grid_shape is not None:
+      grid_shape = _checked_shape(grid_shape, name)
       height, width = grid_shape
       if height * width != num_values:
         raise ValueError(
             f'grid_shape {grid_shape} of part {name!r} has {height * width}'
             f' cells, num_values is {num_values}; they must agree'
         )
-      grid_shape = (int(height), int(width))
     if active_if is not None:
-      active_if = (active_if[0], tuple(int(value) for value in active_if[1]))
+      active_if = _checked_condition(active_if, name)
     self._grid_shape = grid_shape
     self._active_if = active_if
 

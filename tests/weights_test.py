@@ -281,3 +281,9 @@ def test_what_comes_with_the_package_is_loaded(name):
 )
 def test_a_data_set_stands_for_the_agent_that_redraws_it(data, name):
   assert_equal(agents.load(data).params, agents.load(name).params)
+
+
+def test_a_strict_switch_is_no_damage():
+  with jax.numpy_rank_promotion('raise'):
+    with pytest.raises(ValueError, match='jax_numpy_rank_promotion=raise'):
+      weights.load('digits')

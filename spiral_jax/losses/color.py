@@ -53,15 +53,18 @@ def histograms(images: chex.Array, bins: int) -> chex.Array:
   """
   images = images_lib.to_float(images)
   *lead, height, width, channels = images.shape
-  index = jnp.clip(jnp.floor(images * bins).astype(jnp.int32), 0, bins - 1)
+  is_number = ~jnp.isnan(images)
+  index = jnp.where(is_number, jnp.floor(images * bins), 0.0)
+  index = jnp.clip(index.astype(jnp.int32), 0, bins - 1)
   index = index.reshape(-1, height * width, channels)
   count = index.shape[0]
   # One row of counters per image and channel, filled by a scatter: on a CPU,
   # comparing with each bin edge in turn takes ten times as long.
   row = jnp.arange(count)[:, None, None] * channels + jnp.arange(channels)
+  weight = jnp.where(is_number, 1.0, jnp.nan).reshape(index.shape)
   totals = (
       jnp.zeros(count * channels * bins, jnp.float32)
       .at[row * bins + index]
-      .add(1.0)
+      .add(weight)
   )
   return totals.reshape(*lead, channels, bins) / (height * width)

@@ -15,7 +15,9 @@ def to_float(images: chex.Array, name: str = 'images') -> chex.Array:
   """Returns images as floats in [0, 1].
 
   Args:
-    images: `[...]`; uint8 is divided by 255, floats stay as they are.
+    images: `[...]`; uint8 is divided by 255, floats stay as they are. Inside
+      of `jax.jit`, where their values are not known, floats outside of [0, 1]
+      become NaN, and with them all that is computed of them.
     name: name of the images in errors.
 
   Raises:
@@ -24,14 +26,19 @@ def to_float(images: chex.Array, name: str = 'images') -> chex.Array:
   check_values(images, name)
   if images.dtype == jnp.uint8:
     return images.astype(jnp.float32) / 255.0
-  return images.astype(jnp.float32) if images.dtype == np.float64 else images
+  if images.dtype == np.float64:
+    images = images.astype(jnp.float32)
+  if isinstance(images, jax.core.Tracer):
+    is_fine = (images >= -_ROUNDING) & (images <= 1.0 + _ROUNDING)
+    images = jnp.where(is_fine, images, jnp.nan)
+  return images
 
 
 def check_values(images: chex.Array, name: str = 'images') -> None:
   """Checks that images are uint8, or floats in [0, 1].
 
   Values of floats are known outside of `jax.jit` and other transformations
-  only. Inside, floats up to 255 pass unseen.
+  only; for inside, see `to_float`.
 
   Args:
     images: `[...]`.

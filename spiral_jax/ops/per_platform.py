@@ -66,6 +66,13 @@ def _natively(*arrays, pair, settings, batched):
 
 
 @_call.def_impl
+def _now(*arrays, **params):
+  """Calls one of the two; XLA's own operations if nothing is to be compiled."""
+  if jax.config.jax_disable_jit:  # type: ignore[attr-defined]
+    return _with_xla(*arrays, **params)
+  return _compiled(*arrays, **params)
+
+
 @functools.partial(jax.jit, static_argnames=('pair', 'settings', 'batched'))
 def _compiled(*arrays, pair, settings, batched):
   return _call.bind(*arrays, pair=pair, settings=settings, batched=batched)

@@ -101,11 +101,29 @@ def load(
   try:
     return _read(folder, torso)
   except Exception as error:  # Readers of damaged files raise anything.
+    if strict := _strict_switches():
+      raise ValueError(
+          f'networks of Flax do not work with {strict}; leave it as it is by '
+          f'default ({error!r})'
+      ) from error
     raise ValueError(
         f'weights in {folder} are damaged, or were made by another version or '
         f'with another torso ({error!r}); install the package again, or save '
         'them again'
     ) from error
+
+
+def _strict_switches() -> str:
+  """Returns those of JAX's switches that forbid what networks do."""
+  usual = {
+      'jax_numpy_rank_promotion': 'allow',
+      'jax_numpy_dtype_promotion': 'standard',
+  }
+  return ', '.join(
+      f'{name}={getattr(jax.config, name)}'
+      for name, value in usual.items()
+      if getattr(jax.config, name) != value
+  )
 
 
 def save(folder: str | os.PathLike[str], trained: Pretrained) -> None:

@@ -70,6 +70,21 @@ def observation(world):
   )
 
 
+def test_nothing_needs_to_be_compiled():
+  world = toys.world('conditional-patches')
+  given = (
+      world.params,
+      world.agent.initial_state(toys.B),
+      observation(world),
+      toys.acting_key(5),
+  )
+  expected, _ = jax.jit(world.agent.step)(*given)
+  with jax.disable_jit():
+    found, _ = world.agent.step(*given)
+  np.testing.assert_allclose(found.log_prob, expected.log_prob, rtol=1e-4)
+  np.testing.assert_allclose(found.value, expected.value, rtol=1e-4)
+
+
 def test_greedy_may_be_traced():
   world = toys.world('conditional-patches')
   step = jax.jit(world.agent.step)

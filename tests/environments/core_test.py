@@ -155,6 +155,29 @@ def test_part_refuses_a_grid_of_another_size():
     core.Part(5, grid_shape=(2, 2), name='end')
 
 
+@pytest.mark.parametrize(
+    'given, message',
+    [
+        (dict(num_values='3'), "num_values of part 'p' is '3'"),
+        (dict(num_values=True), 'num_values .* is True'),
+        (dict(num_values=0), 'whole number from 1 to'),
+        (dict(num_values=10**12), 'num_values .* is 1000000000000'),
+        (dict(grid_shape=16), r"grid_shape of part 'p' is 16.*\(16, 16\)"),
+        (dict(grid_shape='44'), "grid_shape .* is '44'"),
+        (dict(grid_shape=(4.0, 4)), r'grid_shape .* is \(4.0, 4\)'),
+        (dict(grid_shape=(-4, -4)), r'grid_shape .* is \(-4, -4\)'),
+        (dict(active_if='flag'), "active_if of part 'p' is 'flag'.*earlier"),
+        (dict(active_if=('flag', 1)), r"active_if .* is \('flag', 1\)"),
+        (dict(active_if=('flag', '1')), r"active_if .* is \('flag', '1'\)"),
+        (dict(active_if=('flag', (1.5,))), r'active_if .* \(1.5,\)'),
+        (dict(active_if=(1, (1,))), r'active_if .* is \(1, \(1,\)\)'),
+    ],
+)
+def test_what_is_no_fact_of_a_part_is_named(given, message):
+  with pytest.raises(ValueError, match=message):
+    core.Part(**{'num_values': 16, 'name': 'p', **given})
+
+
 def test_close_reaches_a_renderer_that_has_it():
   renderer = DotRenderer(1)
   core.RenderEnvironment(renderer, 7).close()

@@ -47,6 +47,15 @@ def test_bytes_are_divided_and_floats_stay():
 
 
 @pytest.mark.parametrize('name', PAIRED)
+def test_floats_beyond_one_are_no_numbers_where_nobody_can_look(name):
+  function = jax.jit(PAIRED[name])
+  good = random(0, B).astype(np.float32) / 255
+  assert np.isfinite(function(good, good[::-1])).all()
+  assert np.isnan(function(good, 255 * good)).any()
+  assert np.isnan(function(255 * good, good)).any()
+
+
+@pytest.mark.parametrize('name', PAIRED)
 def test_bytes_and_floats_are_the_same_images(name):
   function = PAIRED[name]
   canvas, target = random(0, B), random(1, B)

@@ -47,7 +47,7 @@ def test_penalty_of_a_linear_score(norm):
 
 
 def test_penalty_takes_the_norm_of_each_image():
-  norms = np.array([0.0, 0.5, 1.0, 2.0, 4.0])
+  norms = np.array([0.0, 0.5, 1.0, 1.5, 2.0])
   same = of_norms(norms)  # The point between lies where both are.
   penalty = gradient_penalty(square, KEY, same, same)
   assert penalty == pytest.approx(np.mean((norms - 1.0) ** 2), rel=1e-5)
@@ -138,10 +138,10 @@ def test_logistic_loss_is_two_cross_entropies():
   fake_score = np.array([-2.0, 1.0, 0.0, 3.0, 0.1])
 
   def score(x):
-    return x[:, 0, 0, 0]
+    return 10.0 * x[:, 0, 0, 0] - 5.0
 
   def of_scores(values):
-    return jnp.zeros((B, *SHAPE)).at[:, 0, 0, 0].set(values)
+    return jnp.zeros((B, *SHAPE)).at[:, 0, 0, 0].set((values + 5.0) / 10.0)
 
   terms = logistic_loss(
       score, of_scores(real_score), of_scores(fake_score), offset_weight=0.3
