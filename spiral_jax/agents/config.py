@@ -299,7 +299,8 @@ def check_fields(config: Any, **rules: str) -> None:
   """Checks the fields of a configuration dataclass.
 
   Fields whose type is a `Literal` must hold one of its values, those of type
-  bool or str one of that type, and tuples; a list becomes a tuple.
+  bool or str one of that type, and tuples; a list becomes a tuple. No number is
+  a bool.
 
   Args:
     config: an instance of a dataclass.
@@ -320,6 +321,8 @@ def check_fields(config: Any, **rules: str) -> None:
         raise ValueError(f'{field} is {value!r}; give a tuple')
     elif hint in (bool, str) and not isinstance(value, hint):
       raise ValueError(f'{field} is {value!r}; give a {hint.__name__}')
+    elif hint in (int, float) and isinstance(value, bool):
+      raise ValueError(f'{field} is {value!r}; give a number')
   for field, rule in rules.items():
     value = getattr(config, field)
     try:

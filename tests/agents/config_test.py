@@ -135,11 +135,17 @@ def test_a_list_becomes_a_tuple():
   assert hash(config)
 
 
-@pytest.mark.parametrize('value', ['1e-3', None, (1e-3,), True])
+@pytest.mark.parametrize('value', ['1e-3', None, (1e-3,), 1.5])
 @pytest.mark.parametrize('field', ['epochs', 'minibatches'])
 def test_numbers_of_another_type_are_named(field, value):
   with pytest.raises(ValueError, match=f'^{field} is .*, must be a whole'):
     agents.LearnerConfig(**{field: value})
+
+
+@pytest.mark.parametrize('field', ['epochs', 'learning_rate', 'clip'])
+def test_a_boolean_is_no_number(field):
+  with pytest.raises(ValueError, match=f'^{field} is True; give a number'):
+    agents.LearnerConfig(**{field: True})
 
 
 def test_a_schedule_is_told_where_it_belongs():
