@@ -3,8 +3,8 @@
   python experiments/tools/measure_judge.py
 
 Real digits should be taken, all else refused. The judge has learned from noise
-and strokes that a program drew, letters of other alphabets, and pieces of digits
-in the wrong place, all of its own making, and from none of the kinds below.
+and strokes that its trainer drew, letters, and pieces of digits in the wrong
+place, but from none of the pictures below.
 """
 
 from collections.abc import Callable, Sequence
