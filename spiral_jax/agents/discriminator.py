@@ -227,7 +227,7 @@ def make_discriminator_learner(
     discriminator = discriminator._replace(
         score=sharding.shard_score(discriminator.score, mesh)
     )
-  # Of one vector, which is a tenth of the operations to compile.
+  # As one vector: a tenth of the optimizer's operations to compile.
   optimizer = optax.flatten(
       optax.adam(config.learning_rate, b1=config.beta1, b2=config.beta2)
   )

@@ -126,7 +126,7 @@ def make_learner(
   step_size = 1.0
   if optimizer is None:
     step_size = -config.learning_rate
-    # Of one vector, which is a tenth of the operations to compile.
+    # As one vector: a tenth of the optimizer's operations to compile.
     optimizer = optax.flatten(
         optax.chain(
             _clip_by_global_norm(config.max_gradient_norm),

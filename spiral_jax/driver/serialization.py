@@ -65,8 +65,9 @@ def to_plain(tree: Any) -> Any:
 def from_plain(template: T, plain: Any) -> T:
   """Returns `plain` in the structure of `template`.
 
-  Where the template has a vector and `plain` a dict, its leaves are put one
-  after another: runs before 0.3 kept the averages of optimizers as trees.
+  Where the template has a vector and `plain` a dict, the dict's leaves are put
+  one after another, in the order of their names: runs of 0.1 and of the first
+  0.2 kept the averages of optimizers as trees.
 
   Args:
     template: pytree whose leaves define the shape, dtype and kind (JAX array,

@@ -16,8 +16,8 @@ def to_float(images: chex.Array, name: str = 'images') -> chex.Array:
 
   Args:
     images: `[...]`; uint8 is divided by 255, floats stay as they are. Inside
-      of `jax.jit`, where their values are not known, floats outside of [0, 1]
-      become NaN, and with them all that is computed of them.
+      of `jax.jit` and other transformations, where their values are not known,
+      floats outside of [0, 1] become NaN.
     name: name of the images in errors.
 
   Raises:
@@ -28,10 +28,15 @@ def to_float(images: chex.Array, name: str = 'images') -> chex.Array:
     return images.astype(jnp.float32) / 255.0
   if images.dtype == np.float64:
     images = images.astype(jnp.float32)
-  if isinstance(images, jax.core.Tracer):
+  if isinstance(images, jax.core.Tracer) and not _is_jit_disabled():
     is_fine = (images >= -_ROUNDING) & (images <= 1.0 + _ROUNDING)
     images = jnp.where(is_fine, images, jnp.nan)
   return images
+
+
+def _is_jit_disabled() -> bool:
+  """Returns whether operations run at once, and `jax_debug_nans` sees them."""
+  return jax.config.jax_disable_jit  # type: ignore[attr-defined]
 
 
 def check_values(images: chex.Array, name: str = 'images') -> None:

@@ -145,11 +145,13 @@ def blank_page_penalties(
         f'the blank page is {list(background.shape)} and canvases are '
         f'{list(canvas.shape)}; give [H, W, C], [C] or one value'
     )
+  doubt: chex.Array | float = 0.0  # NaN where a canvas is.
   if not canvas.dtype == background.dtype == jnp.uint8:
     canvas = images.to_float(canvas, 'canvases')
     background = images.to_float(background, 'the blank page')
+    doubt = 0.0 * jnp.sum(canvas - background, axis=(-3, -2, -1))
   blank = jnp.all(canvas == background, axis=(-3, -2, -1))
-  return -(blank & is_last).astype(jnp.float32)
+  return doubt - (blank & is_last).astype(jnp.float32)
 
 
 class RunningDeviation(NamedTuple):

@@ -104,7 +104,8 @@ def load(
     if strict := _strict_switches():
       raise ValueError(
           f'networks of Flax do not work with {strict}; leave it as it is by '
-          f'default ({error!r})'
+          f'default, or, if the weights in {folder} are damaged, install the '
+          f'package again ({error!r})'
       ) from error
     raise ValueError(
         f'weights in {folder} are damaged, or were made by another version or '
@@ -115,14 +116,14 @@ def load(
 
 def _strict_switches() -> str:
   """Returns those of JAX's switches that forbid what networks do."""
-  usual = {
-      'jax_numpy_rank_promotion': 'allow',
-      'jax_numpy_dtype_promotion': 'standard',
+  strict = {
+      'jax_numpy_rank_promotion': 'raise',
+      'jax_numpy_dtype_promotion': 'strict',
   }
   return ', '.join(
       f'{name}={getattr(jax.config, name)}'
-      for name, value in usual.items()
-      if getattr(jax.config, name) != value
+      for name, value in strict.items()
+      if getattr(jax.config, name) == value
   )
 
 

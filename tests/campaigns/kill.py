@@ -179,9 +179,14 @@ def _kill_until_it_ends(
       _note(tally, 'hangs', f'{folder.name} does not end')
       return
     before = max(checkpoints.steps(folder / 'checkpoints'), default=-1)
-    if not process.send(target, signum):
-      process.kill()  # The target has ended already.
-      target, signum = 'learner', signal.SIGKILL
+    if not process.send(target, signum):  # There is none any more, or yet.
+      code = process.wait(0.0)
+      if code is None:
+        process.kill()
+        _note(tally, 'hangs', f'{folder.name} starts no {target}')
+      elif code != 0:
+        _note(tally, 'errors', f'{folder.name} fails with {code}', folder)
+      return
     name = f'{signal.Signals(signum).name} to {target}'
     tally.kills[name] = tally.kills.get(name, 0) + 1
     if target == 'learner':

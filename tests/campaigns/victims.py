@@ -23,6 +23,7 @@ from tests import tiny
 from tests.driver import toy as toy_lib
 
 _POLL_SECONDS = 0.005
+_START_SECONDS = 600.0  # For an actor, on a busy machine.
 
 _TOY_UPDATES = 24
 _TRAINING_FRAMES = 12 * 24  # 12 updates.
@@ -283,19 +284,25 @@ class _RayProcess:
     """As `Process`; waits for an actor's start."""
     pids = [self._process.pid]
     if target == 'actor':
-      pids = []
+      pids = self._actors()
+      end = time.monotonic() + _START_SECONDS
       while not pids and self._process.poll() is None:
-        pids = [
-            pid
-            for pid in _descendants(self._process.pid)
-            if _command(pid).startswith(b'ray::_Player')
-        ]
+        if time.monotonic() > end:
+          return False
         time.sleep(0.1)
+        pids = self._actors()
     try:
       os.kill(pids[0], signum)
     except (IndexError, ProcessLookupError):  # All has ended.
       return False
     return True
+
+  def _actors(self) -> list[int]:
+    return [
+        pid
+        for pid in _descendants(self._process.pid)
+        if _command(pid).startswith(b'ray::_Player')
+    ]
 
   def wait_for_progress(self, seconds: float) -> bool:
     """As `Process`: whether it ends, or learns from what comes after."""

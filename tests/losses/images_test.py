@@ -55,6 +55,14 @@ def test_floats_beyond_one_are_no_numbers_where_nobody_can_look(name):
   assert np.isnan(function(255 * good, good)).any()
 
 
+def test_pages_beyond_one_are_neither_blank_nor_drawn_on():
+  pages = np.ones((B, *SHAPE), np.float32)
+  is_last = np.ones((1, B), bool)
+  penalties = jax.jit(rewards.blank_page_penalties)
+  np.testing.assert_array_equal(penalties(pages, 1.0, is_last), -1.0)
+  assert np.isnan(penalties(255 * pages, 1.0, is_last)).all()
+
+
 @pytest.mark.parametrize('name', PAIRED)
 def test_bytes_and_floats_are_the_same_images(name):
   function = PAIRED[name]
