@@ -198,6 +198,7 @@ def _kill_until_it_ends(
       if code not in (0, -signum, 128 + signum):
         text = f'{folder.name} ends with {code} after {name}'
         _note(tally, 'errors', text, folder)
+        return
     elif not process.wait_for_progress(patience):
       process.kill()
       _note(tally, 'hangs', f'{folder.name} does not go on after {name}')
