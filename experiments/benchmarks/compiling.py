@@ -6,9 +6,9 @@ compilations, and prints a row for each function that JAX compiled:
   python experiments/benchmarks/compiling.py \
       --flagfile=experiments/flags/mnist_cpu.flags
 
-Operations are those of the lowered module, before XLA optimizes it. Functions
-of less than a tenth of a second are one row. Threads compile at once and share
-the cores, so seconds depend on what else compiles; operations do not.
+Operations are those of the lowered module, before XLA optimizes it. Threads
+compile at once and share the cores, so seconds depend on what else compiles;
+operations do not.
 """
 
 import collections
@@ -18,7 +18,6 @@ import pathlib
 import re
 import tempfile
 
-from absl import flags
 import jax
 from jax import monitoring
 import rich.box
@@ -29,12 +28,6 @@ from spiral_jax import training
 from spiral_jax.training import cli
 
 _EXPERIMENT = training.define_flags('environments.painting', dataset='mnist')
-_LEAST_SECONDS = flags.DEFINE_float(
-    'least_seconds',
-    0.1,
-    'functions that take less, all stages together, are one row',
-    lower_bound=0.0,
-)
 
 # Stages of JAX's events, which name the function.
 _STAGES = {
@@ -84,19 +77,13 @@ def main(argv: Sequence[str]) -> None:
         run_dir=str(root / 'run'),
     )
     compiled = measure(experiment.replace(run=run), root / 'modules')
-  rest = Compiled()
   table = rich.table.Table(box=rich.box.SIMPLE)
   table.add_column('function')
   for name in ('modules', 'operations', *_STAGES.values()):
     table.add_column(name, justify='right')
-  for name, row in sorted(compiled.items(), key=lambda item: -item[1].seconds):
-    if row.seconds < _LEAST_SECONDS.value:
-      rest.add(row)
-    else:
-      _add_row(table, name, row)
-  _add_row(table, 'others', rest)
   total = Compiled()
-  for row in compiled.values():
+  for name, row in sorted(compiled.items(), key=lambda item: -item[1].seconds):
+    _add_row(table, name, row)
     total.add(row)
   _add_row(table, 'total', total)
   console.Console().print(table)

@@ -227,7 +227,7 @@ def make_discriminator_learner(
     discriminator = discriminator._replace(
         score=sharding.shard_score(discriminator.score, mesh)
     )
-  # As one vector: a tenth of the optimizer's operations to compile.
+  # Of one vector: operations for each parameter would all be compiled.
   optimizer = optax.flatten(
       optax.adam(config.learning_rate, b1=config.beta1, b2=config.beta2)
   )

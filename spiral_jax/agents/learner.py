@@ -126,10 +126,10 @@ def make_learner(
   step_size = 1.0
   if optimizer is None:
     step_size = -config.learning_rate
-    # As one vector: a tenth of the optimizer's operations to compile.
+    # Of one vector: operations for each parameter would all be compiled.
     optimizer = optax.flatten(
         optax.chain(
-            _clip_by_global_norm(config.max_gradient_norm),
+            optax.clip_by_global_norm(config.max_gradient_norm),
             optax.scale_by_adam(eps=config.adam_epsilon),
         )
     )
@@ -280,21 +280,6 @@ def _add(frames: chex.Array, more: int) -> chex.Array:
   """Returns a sum of int32 that stays at the largest instead of wrapping."""
   most = jnp.iinfo(jnp.int32).max
   return jnp.where(frames > most - more, most, frames + more)
-
-
-def _clip_by_global_norm(max_norm: float) -> optax.GradientTransformation:
-  """Is `optax.clip_by_global_norm`, by one factor for all gradients.
-
-  XLA computes a product anew where it is used, in Adam's two averages, and
-  writes a quotient to memory.
-  """
-
-  def clip(gradients, params):
-    del params
-    factor = jnp.minimum(1.0, max_norm / optax.tree.norm(gradients))
-    return jax.tree.map(lambda gradient: factor * gradient, gradients)
-
-  return optax.stateless(clip)
 
 
 def _minibatches(key, batch, config) -> chex.Array:

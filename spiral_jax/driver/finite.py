@@ -137,7 +137,7 @@ def first_not_finite(
 def _are_finite(tree: Any) -> jax.Array:
   """Returns whether all numbers are finite, as a boolean `[]`."""
   leaves = [x for x in jax.tree.leaves(tree) if _has_fractions(x)]
-  # Of one vector: a reduction a leaf takes eight times longer to compile.
+  # Of one vector: a reduction for each leaf would take longer to compile.
   numbers, _ = flatten_util.ravel_pytree(leaves)
   return jnp.all(jnp.isfinite(numbers))
 

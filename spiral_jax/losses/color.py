@@ -53,9 +53,8 @@ def histograms(images: chex.Array, bins: int) -> chex.Array:
   """
   images = images_lib.to_float(images)
   *lead, height, width, channels = images.shape
-  is_number = ~jnp.isnan(images)
-  index = jnp.where(is_number, jnp.floor(images * bins), 0.0)
-  index = jnp.clip(index.astype(jnp.int32), 0, bins - 1)
+  index = jnp.floor(jnp.nan_to_num(images) * bins).astype(jnp.int32)
+  index = jnp.clip(index, 0, bins - 1)
   index = index.reshape(-1, height * width, channels)
   count = index.shape[0]
   # One row of counters per image and channel, filled by a scatter: on a CPU,
