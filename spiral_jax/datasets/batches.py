@@ -3,11 +3,12 @@
 Axes: B batch, H height, W width, C channels.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from spiral_jax.datasets import augmentation
 from spiral_jax.datasets import types
 
 State = dict[str, np.ndarray]
@@ -119,16 +120,46 @@ class Batches(Iterator[Batch]):
 
 
 class ImageStream:
-  """Returns the images of an endless stream's next batch, when called."""
+  """Returns the images of an endless stream's next batch, when called.
+
+  How they are changed depends, as their order, on the seed and the position in
+  the stream alone.
+  """
 
   def __init__(
-      self, dataset: types.ImageDataset, batch_size: int, *, seed: int = 0
+      self,
+      dataset: types.ImageDataset,
+      batch_size: int,
+      *,
+      seed: int = 0,
+      augment: Sequence[str] = (),
+      strength: float = 1.0,
   ):
-    """Stands at the beginning of the first epoch; see `Batches`."""
+    """Stands at the beginning of the first epoch; see `Batches`.
+
+    Args:
+      dataset: images to draw; not copied.
+      batch_size: images per batch, B.
+      seed: random seed of the order and of the changes.
+      augment: kinds of random changes; see `augmentation.augment`.
+      strength: size of these changes, from 0 to 1.
+
+    Raises:
+      ValueError: as `Batches`; if a kind of change is unknown.
+    """
+    augmentation.check_kinds(augment)
     self._batches = Batches(dataset, batch_size, seed=seed)
+    self._augment = tuple(augment)
+    self._strength = strength
     self.get_state = self._batches.get_state
     self.set_state = self._batches.set_state
 
   def __call__(self) -> np.ndarray:
     """Returns uint8 `[B, H, W, C]`."""
-    return next(self._batches).images
+    place = [int(number) for number in self.get_state().values()]
+    images = next(self._batches).images
+    if not self._augment:
+      return images
+    return augmentation.augment(
+        images, np.random.default_rng(place), self._augment, self._strength
+    )

@@ -38,7 +38,13 @@ def make_rollout(
   seed = run.seed * 1000 + index
   targets = None
   if experiment.agent.conditional:
-    targets = datasets.ImageStream(images, run.batch_size, seed=seed)
+    targets = datasets.ImageStream(
+        images,
+        run.batch_size,
+        seed=seed,
+        augment=run.augment,
+        strength=run.augment_strength,
+    )
   return rollout.Rollout(
       experiment.make_environment(run.batch_size),
       step,

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Literal
 
 from spiral_jax.agents import config as config_lib
+from spiral_jax.datasets import augmentation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +53,10 @@ class RunConfig:
     data_dir: folder of the data set; empty means the data that comes with the
       package or that the task makes.
     download: fetches files of the data set that are missing.
+    augment: random changes of training images, where these are targets or what
+      the discriminator takes for real: any of warp, mirror, colors. The images
+      of the memory stay as they are.
+    augment_strength: size of the warps and changes of colors, from 0 to 1.
   """
 
   run_dir: str = ''
@@ -81,6 +86,8 @@ class RunConfig:
   picture_seconds: float = 60.0
   data_dir: str = ''
   download: bool = False
+  augment: tuple[str, ...] = ()
+  augment_strength: float = 1.0
 
   def __post_init__(self) -> None:
     """Raises ValueError, naming the field and its value, if one is invalid."""
@@ -103,7 +110,14 @@ class RunConfig:
         checkpoint_minutes='above 0',
         checkpoint_rounds='a whole number from 0 on',
         picture_seconds='0 or more',
+        augment_strength='from 0 to 1',
     )
+    augmentation.check_kinds(self.augment)
+    if self.augment_strength != 1.0 and not self.augment:
+      raise ValueError(
+          f'augment_strength is {self.augment_strength} but augment is empty; '
+          'say what is changed, as augment=warp, or leave it out'
+      )
     if self.decay_by_clock and not (self.minutes or self.decay_minutes):
       raise ValueError(
           'decay_by_clock is set but minutes is 0; say how long the run is'

@@ -37,6 +37,14 @@ def check(experiment: experiment_lib.Experiment) -> None:
         f'--unfinished_share=0, or leave out --unroll_length='
         f'{run.unroll_length}'
     )
+  has_episodes = learner.reward_weight or learner.hindsight_weight
+  sees_images = has_episodes and experiment.agent.conditional
+  if run.augment and not (sees_images or experiment.has_discriminator):
+    raise ValueError(
+        f'--augment={",".join(run.augment)} changes targets of episodes and '
+        'what a discriminator takes for real, and this run has neither; leave '
+        'it out'
+    )
   is_remembering = learner.memory_weight > 0
   if experiment.lessons.dream_prior == 'memory' and not is_remembering:
     raise ValueError(

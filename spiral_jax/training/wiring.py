@@ -276,7 +276,11 @@ def _add_discriminator(
   if not parts.experiment.agent.conditional:
     make_batch = discriminator_batches.WithDataImages(
         datasets.ImageStream(
-            parts.train, run.batch_size, seed=run.seed * 1000 + 999
+            parts.train,
+            run.batch_size,
+            seed=run.seed * 1000 + 999,
+            augment=run.augment,
+            strength=run.augment_strength,
         )
     )
   node = nodes.DiscriminatorLearner(
