@@ -42,6 +42,10 @@ LAYERS = (
     ),
     Layer('spiral_jax.networks', ('spiral_jax.agents', 'spiral_jax.driver')),
     Layer('spiral_jax.agents', ('spiral_jax.driver', 'spiral_jax.training')),
+    Layer(
+        'spiral_jax.renderers',
+        ('flax', 'dm_env', 'spiral_jax.driver', 'spiral_jax.training'),
+    ),
     Layer('spiral_jax.search', ('spiral_jax.driver', 'spiral_jax.training')),
     Layer('spiral_jax.driver', ('flax', 'optax', 'rlax')),
 )
@@ -53,6 +57,7 @@ INTERPRETERS = (
     (
         'spiral_jax.ops',
         'spiral_jax.losses',
+        'spiral_jax.renderers',
         'spiral_jax.networks',
         'spiral_jax.agents',
         'spiral_jax.search',
@@ -72,6 +77,7 @@ PURE = (
     'spiral_jax.losses',
     'spiral_jax.ops',
     'spiral_jax.networks',
+    'spiral_jax.renderers',
     'spiral_jax.agents',
 )
 # Defines flags, in functions that programs call.

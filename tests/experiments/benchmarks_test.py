@@ -5,6 +5,7 @@ import re
 
 import jax
 import jax.numpy as jnp
+from PIL import Image
 import pytest
 
 from spiral_jax.training import profiling
@@ -106,6 +107,25 @@ def test_search_shows_what_rounds_gain():
   for start in ('best of 16', 'random'):
     assert shares[f'{start}, 10 rounds of search'] < shares[start]
   assert len(re.findall(r'[1-9]\d* renderings per CPU second', output)) == 2
+
+
+def test_renderers_draws_the_same_twice(tmp_path):
+  output = run(
+      'renderers',
+      '--only=scenes',
+      '--only=pen',
+      '--count=4',
+      '--batch=4',
+      '--length=2',
+      f'--out={tmp_path}/worst.png',
+  )
+  rows = dict(re.findall(r'^ +(\w+) +([\d.]+%.*)$', output, re.M))
+  assert list(rows) == ['scenes', 'pen']
+  equal, *differences, _, host, device = rows['scenes'].split()
+  assert equal == '100.00%' and not any(map(float, differences))
+  assert float(host) > 0 and float(device) > 0
+  width, height = Image.open(tmp_path / 'worst.png').size
+  assert (width, height) == (4 * 128, 2 * 64)
 
 
 def test_compiling_counts_operations_and_seconds():
