@@ -43,7 +43,7 @@ class Hand(NamedTuple):
 
 
 class BrushState(NamedTuple):
-  """State of a brush, which it carries from dab to dab, and from stroke to stroke; `[]`."""
+  """State of a brush between dabs, and between strokes; `[]` each."""
 
   x: jax.Array  # Of the hand as it is tracked, pixels.
   y: jax.Array

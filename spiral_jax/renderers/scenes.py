@@ -34,7 +34,7 @@ class Settings(Protocol):
 
 
 class Table(Protocol):
-  """Arrays that are read, of `environments.scene.sprites.Table`, which explains it."""
+  """Arrays that are read, of `environments.scene.sprites.Table`."""
 
   @property
   def background(self) -> np.ndarray:
