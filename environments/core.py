@@ -264,6 +264,10 @@ class Task:
     sample_programs: (settings, data, rng, count) -> random programs as long as
       an episode, int32 `[T, count]` a part, whose pictures are worth learning
       to recognize; None stands for commands of uniform values.
+    device_renderer: (settings) -> how to make a renderer that draws in JAX, as
+      'package.module:function' and what that function takes after the settings;
+      it is imported where it is used, and returns pure functions (init, step),
+      see `spiral_jax.renderers.types.Renderer`. None if there is no such one.
   """
 
   name: str
@@ -283,6 +287,7 @@ class Task:
       Callable[[Any, Any, np.random.Generator, int], Mapping[str, np.ndarray]]
       | None
   ) = None
+  device_renderer: Callable[[Any], tuple[Any, ...]] | None = None
 
   def make_batch(
       self, settings: Settings, count: int, num_threads: int = 1

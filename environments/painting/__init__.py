@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from environments import core
+from environments.painting import library
 from environments.painting import metrics
 from environments.painting import prior
 from environments.painting import program as program_lib
@@ -47,6 +48,10 @@ TASK = core.Task(
         )
     },
     sample_programs=prior.sample_programs,
+    device_renderer=lambda settings: (
+        'spiral_jax.renderers:make_strokes',
+        library.read_brush(settings.brush, settings.brushes_path),
+    ),
 )
 
 

@@ -20,6 +20,7 @@ from environments.scene import prior
 from environments.scene import program as program_lib
 from environments.scene import renderer as renderer_lib
 from environments.scene import settings as settings_lib
+from environments.scene import sprites
 
 COLORS = settings_lib.COLORS
 KINDS = settings_lib.KINDS
@@ -79,6 +80,10 @@ TASK = core.Task(
         )
     },
     sample_programs=prior.sample_programs,
+    device_renderer=lambda settings: (
+        'spiral_jax.renderers:make_scenes',
+        sprites.load(settings),
+    ),
 )
 
 

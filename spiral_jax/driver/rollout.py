@@ -103,7 +103,7 @@ class Rollout:
     is_over = False
     while not is_over and len(outputs) < self._unroll_length:
       observation = types.Observation(canvases[-1], target, noise)
-      output, state = self._step(params, state, observation, _key(rng))
+      output, state = self._step(params, state, observation, make_key(rng))
       output = jax.device_get(output)
       time_step = self._environment.step(output.action)
       is_over = time_step.last()
@@ -122,7 +122,7 @@ class Rollout:
       # Only the value is needed, which does not depend on the key: the next
       # command will be sampled from newer parameters.
       observation = types.Observation(canvases[-1], target, noise)
-      output, _ = self._step(params, state, observation, _key(None))
+      output, _ = self._step(params, state, observation, make_key(None))
       bootstrap = np.asarray(output.value)
     return types.Trajectory(
         canvas=np.stack(canvases),
@@ -219,7 +219,7 @@ def _canvas(time_step: Any) -> np.ndarray:
   return canvas
 
 
-def _key(rng: np.random.Generator | None) -> np.ndarray:
+def make_key(rng: np.random.Generator | None) -> np.ndarray:
   """Returns data of a key for JAX; faster than splitting another one in JAX.
 
   Args:

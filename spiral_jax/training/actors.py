@@ -1,13 +1,14 @@
 """Rollouts of actors, in this process or in one of Ray's."""
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flax import linen as nn
 import jax
 
 from spiral_jax import agents
 from spiral_jax import datasets
+from spiral_jax.driver import device_rollout
 from spiral_jax.driver import ray_token
 from spiral_jax.driver import rollout
 from spiral_jax.training import config as config_lib
@@ -24,7 +25,7 @@ def make_rollout(
     agent: agents.Agent,
     step: agents.Step,
     images: datasets.ImageDataset,
-) -> rollout.Rollout:
+) -> rollout.Rollout | device_rollout.DeviceRollout:
   """Returns the rollout of an actor in this process.
 
   Args:
@@ -45,22 +46,30 @@ def make_rollout(
         augment=run.augment,
         strength=run.augment_strength,
     )
-  return rollout.Rollout(
-      experiment.make_environment(run.batch_size),
-      step,
-      agent.initial_state(run.batch_size),
+  further: dict[str, Any] = dict(
       noise_size=experiment.agent.noise_size,
       targets=targets,
       seed=seed,
       unroll_length=run.unroll_length,
   )
+  initial_state = agent.initial_state(run.batch_size)
+  if run.on_device:
+    return device_rollout.DeviceRollout(
+        experiment.make_device_renderer(),
+        step,
+        initial_state,
+        length=experiment.environment.episode_length,
+        **further,
+    )
+  environment = experiment.make_environment(run.batch_size)
+  return rollout.Rollout(environment, step, initial_state, **further)
 
 
 def make_remote_rollout(
     experiment: experiment_lib.Experiment,
     index: int,
     torso: nn.Module | None = None,
-) -> rollout.Rollout:
+) -> rollout.Rollout | device_rollout.DeviceRollout:
   """Returns the same in a process of its own."""
   runtime.prepare()
   agent = experiment.make_agent(torso)

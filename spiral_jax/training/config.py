@@ -31,6 +31,10 @@ class RunConfig:
     launcher: 'threads' for actors in this process; 'ray' for actors in
       processes of their own, on all machines of a Ray cluster.
     ray_address: address of the Ray cluster's head; empty means this machine.
+    on_device: draws in JAX, where the learner learns, in place of the
+      environment's renderer; for tasks that offer this. Rollouts and lessons
+      are one compiled program each, and canvases stay where they are. What is
+      evaluated is drawn by the environment either way.
     max_lag: updates that an actor may run ahead of the policy learner; below 0,
       only the queue limits it.
     render_threads: number of threads of each actor that share its canvases.
@@ -72,6 +76,7 @@ class RunConfig:
   num_actors: int = 1
   launcher: Literal['threads', 'ray'] = 'threads'
   ray_address: str = ''
+  on_device: bool = False
   max_lag: int = -1
   render_threads: int = 1
   replay_batches: int = 20
@@ -137,6 +142,11 @@ class RunConfig:
     if self.lockstep and self.num_actors > 1:
       raise ValueError(
           f'num_actors is {self.num_actors}, must be 1 with lockstep'
+      )
+    if self.on_device and self.launcher == 'ray':
+      raise ValueError(
+          "on_device is set and launcher is 'ray'; leave one of them out: "
+          'actors of other processes draw elsewhere'
       )
     if self.checkpoint_rounds and not self.lockstep:
       raise ValueError(

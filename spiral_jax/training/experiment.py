@@ -7,6 +7,7 @@ consists of is made from it.
 from collections.abc import Mapping
 import dataclasses
 import os
+import pkgutil
 from typing import Any
 
 from flax import linen as nn
@@ -144,6 +145,21 @@ class Experiment:
     return self.find_task().make_batch(
         self.environment, count, self.run.render_threads
     )
+
+  def make_device_renderer(self) -> Any:
+    """Returns a renderer of pure functions; see `renderers.Renderer`.
+
+    Raises:
+      ValueError: if the task offers none, or it does not take these settings.
+    """
+    task = self.find_task()
+    if task.device_renderer is None:
+      raise ValueError(
+          f'--on_device needs a renderer in JAX, and task {task.name} offers '
+          'none; leave it out, or give the task a device_renderer'
+      )
+    name, *arguments = task.device_renderer(self.environment)
+    return pkgutil.resolve_name(name)(self.environment, *arguments)
 
   def sample_programs(
       self, rng: np.random.Generator, count: int

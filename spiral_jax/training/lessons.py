@@ -24,6 +24,9 @@ Source = Callable[
     tuple[Mapping[str, np.ndarray], np.ndarray | None],
 ]
 
+# Programs, int32 `[T, B]` a part -> canvases, uint8 `[T + 1, B, H, W, C]`.
+Draw = Callable[[Mapping[str, np.ndarray]], Any]
+
 # Locations are mostly disturbed to a neighboring one: such are the mistakes
 # that an agent makes.
 _NEAR = 0.8
@@ -38,7 +41,8 @@ class Lessons:
 
   def __init__(
       self,
-      environment: rollout.Environment,
+      draw: Draw,
+      count: int,
       source: Source,
       *,
       action_spec: types.ActionSpec,
@@ -47,10 +51,11 @@ class Lessons:
       noise_size: int = 0,
       seed: int = 0,
   ):
-    """Initializes lessons, which own the environment from then on.
+    """Initializes lessons, which own what they draw with from then on.
 
     Args:
-      environment: environment of B canvases, observed as uint8.
+      draw: runs programs on B canvases.
+      count: number of canvases, B.
       source: returns programs as long as an episode, and perhaps the images
         that they are to draw. Its state, if it has `get_state` and `set_state`,
         is saved too.
@@ -61,7 +66,8 @@ class Lessons:
       noise_size: size of the noise vector, Z; 0 means no noise.
       seed: random seed.
     """
-    self._environment = environment
+    self._draw = draw
+    self._count = count
     self._source: Any = source
     self._action_spec = action_spec
     self._disturbance = disturbance
@@ -79,20 +85,20 @@ class Lessons:
     """
     del version
     rng = np.random.default_rng((self._seed, self._lessons))
-    count = self._environment.count
+    count = self._count
     programs, target = self._source(rng, count, params)
     imitated = {k: np.asarray(v, np.int32) for k, v in programs.items()}
     executed = disturb(rng, self._action_spec, imitated, self._disturbance)
     noise = None
     if self._noise_size:
       noise = rng.standard_normal((count, self._noise_size), np.float32)
-    canvas = render(self._environment, executed)
+    canvas = self._draw(executed)
     if not self._conditional:
       target = None
     elif target is None:
       target = canvas[-1]
       if self._disturbance:
-        target = render(self._environment, imitated)[-1]
+        target = self._draw(imitated)[-1]
     self._lessons += 1
     return types.Lesson(canvas, executed, imitated, target, noise)
 

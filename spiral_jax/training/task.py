@@ -51,6 +51,10 @@ class Task(Protocol):
   def sample_programs(self) -> Callable[..., Mapping[str, Any]] | None:
     """(settings, data, rng, count) -> random programs, or None."""
 
+  @property
+  def device_renderer(self) -> Callable[[Any], tuple[Any, ...]] | None:
+    """(settings) -> name of a function and its arguments, or None."""
+
   def make_batch(self, settings: Any, count: int, num_threads: int = 1) -> Any:
     """Returns a batched environment that observes uint8 canvases."""
 

@@ -13,6 +13,7 @@ al., 1995; Hewitt, Le and Tenenbaum, arXiv:2007.03132).
 """
 
 import dataclasses
+import functools
 from typing import Literal, NamedTuple
 
 from flax import linen as nn
@@ -23,6 +24,7 @@ from spiral_jax import agents
 from spiral_jax import datasets
 from spiral_jax import search
 from spiral_jax import types
+from spiral_jax.driver import device_rollout
 from spiral_jax.driver import rollout
 from spiral_jax.training import experiment as experiment_lib
 from spiral_jax.training import lessons
@@ -231,8 +233,16 @@ def _dream_source(
 def _make_lessons(
     experiment: experiment_lib.Experiment, source: lessons.Source, seed: int
 ) -> lessons.Lessons:
+  count = experiment.run.batch_size
+  if experiment.run.on_device:
+    draw: lessons.Draw = device_rollout.make_drawer(
+        experiment.make_device_renderer(), count
+    )
+  else:
+    draw = functools.partial(lessons.render, experiment.make_environment(count))
   return lessons.Lessons(
-      experiment.make_environment(experiment.run.batch_size),
+      draw,
+      count,
       source,
       action_spec=experiment.environment.action_spec(),
       disturbance=experiment.lessons.disturbance,

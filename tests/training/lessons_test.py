@@ -1,5 +1,7 @@
 """Lessons: programs of a source, disturbed while they are executed."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -61,8 +63,10 @@ def test_no_and_every_command(share):
 
 def make(disturbance=0.6, *, seed=0, conditional=True, noise_size=0):
   shape = (toys.SIZE, toys.SIZE, 1)
+  environment = toys.environment(6, SPEC, shape, LENGTH)
   return lessons.Lessons(
-      toys.environment(6, SPEC, shape, LENGTH),
+      functools.partial(lessons.render, environment),
+      6,
       lambda rng, count, params: (
           types.uniform_programs(SPEC, LENGTH, count, rng),
           params,
@@ -149,8 +153,10 @@ class Remembered:
 
 def test_images_of_the_source_are_targets_and_its_state_is_saved():
   def make(source, **kwargs):
+    environment = toys.environment(6, SPEC, (toys.SIZE, toys.SIZE, 1), LENGTH)
     return lessons.Lessons(
-        toys.environment(6, SPEC, (toys.SIZE, toys.SIZE, 1), LENGTH),
+        functools.partial(lessons.render, environment),
+        6,
         source,
         action_spec=SPEC,
         disturbance=0.5,
