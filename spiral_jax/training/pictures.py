@@ -28,7 +28,7 @@ def make_draw(
   """Returns a function that draws whole episodes with the newest parameters.
 
   Args:
-    experiment: configuration of the run.
+    experiment: configuration of which this is the agent.
     agent: the agent that draws.
     params: where its parameters are published.
     environment: environment that nobody else uses.
@@ -40,7 +40,7 @@ def make_draw(
       environment,
       jax.jit(agent.step, static_argnames='greedy'),
       agent.initial_state(run.batch_size),
-      noise_size=0 if targets is not None else experiment.agent.noise_size,
+      noise_size=experiment.agent.noise_size,
       targets=None if targets is None else lambda: targets,
       seed=run.seed + 1_000_003,
       unroll_length=run.unroll_length,

@@ -396,7 +396,7 @@ def _make_draw(
   if parts.recognizer is not None:
     assert channels.recognizer_params is not None
     redraw = pictures.make_draw(
-        experiment,
+        experiment.as_recognizer(),
         parts.recognizer.agent,
         channels.recognizer_params,
         experiment.make_environment(experiment.run.batch_size),

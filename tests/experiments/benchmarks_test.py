@@ -128,6 +128,55 @@ def test_renderers_draws_the_same_twice(tmp_path):
   assert (width, height) == (4 * 128, 2 * 64)
 
 
+@pytest.mark.slow
+def test_accelerator_measures_sections_on_a_cpu(tmp_path):
+  output = run(
+      'accelerator',
+      *FLAGS,
+      '--conditional',
+      '--noise_size=0',
+      '--budget=0.5',
+      '--batches=8',
+      '--turns=1',
+      '--only=compiling',
+      '--only=equality',
+      '--only=rates',
+      '--only=device',
+      f'--out_dir={tmp_path}/out',
+  )
+  found = json.loads((tmp_path / 'out' / 'figures.json').read_text())
+  assert not found['not_measured'], output
+  figures = {(f['section'], f['name']): f['value'] for f in found['figures']}
+  sections = list(dict.fromkeys(section for section, _ in figures))
+  assert sections == [
+      'Compiling',
+      'Equality with the CPU',
+      'Rates',
+      'Training, device renderer',
+  ]
+  for (section, name), value in figures.items():
+    assert value >= 0
+    if section == 'Equality with the CPU':
+      assert value < 1e-5  # It is the CPU.
+    assert section != 'Rates' or value > 1, name
+  page = (tmp_path / 'out' / 'figures.md').read_text()
+  assert all(f'## {section}' in page for section in sections)
+
+
+def test_accelerator_tells_what_there_was_no_time_for(tmp_path):
+  run(
+      'accelerator',
+      *FLAGS,
+      '--budget=0',
+      '--only=bfloat16',
+      '--only=curve',
+      f'--out_dir={tmp_path}/out',
+  )
+  found = json.loads((tmp_path / 'out' / 'figures.json').read_text())
+  assert list(found['not_measured']) == ['bfloat16', 'Training, to the end']
+  assert 'no time left' in found['not_measured']['bfloat16']
+
+
 def test_compiling_counts_operations_and_seconds():
   # No other test has compiled these.
   output = run('compiling', *FLAGS, '--core_size=17')

@@ -86,6 +86,15 @@ def test_killed_and_resumed_is_as_if_never_killed(tmp_path, fifty_updates):
   assert_equal(state_of(tmp_path), fifty_updates)
 
 
+def test_a_conditional_agent_may_have_noise_as_well(tmp_path):
+  training.train(
+      tiny.experiment(
+          tmp_path, conditional=True, noise_size=3, learner=dict(reward='l2')
+      )
+  )
+  assert (tmp_path / 'samples.png').exists()
+
+
 @pytest.mark.parametrize(
     'reward, reward_at', [('l2', 'end'), ('discriminator', 'step')]
 )
