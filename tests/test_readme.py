@@ -159,6 +159,27 @@ def test_the_example_of_an_update_learns_one_step(monkeypatch):
   assert np.isfinite(names['logs']['loss'])
 
 
+@pytest.mark.slow
+def test_the_example_of_one_function_trains_two_members(monkeypatch):
+  monkeypatch.setattr(
+      sys.modules[__name__],
+      'SHORT',
+      {
+          'torso_blocks=2': 'torso_blocks=0, channels=4, core_size=16',
+          'head_blocks=1': 'head_blocks=0, hidden_size=16',
+          "dataset='mnist',": (
+              "dataset='mnist', environment=painting.PaintingSettings("
+              'canvas_size=16, grid_size=8, episode_length=2),'
+          ),
+          "load('mnist', 'train')": "load('mnist', 'train', size=16)",
+          'import jax\n': 'import jax\nfrom environments import painting\n',
+      },
+  )
+  names = run('training.make_train(', short=True)
+  assert names['logs']['l2'].shape == (2,)
+  assert (names['states'].policy.frames == 2 * 4).all()
+
+
 def test_the_example_of_an_optimizer_is_one(monkeypatch):
   given = {}
   monkeypatch.setattr(

@@ -30,6 +30,7 @@ from spiral_jax.agents.discriminator import DiscriminatorLearner
 from spiral_jax.agents.discriminator import DiscriminatorState
 from spiral_jax.agents.discriminator import make_discriminator
 from spiral_jax.agents.discriminator import make_discriminator_learner
+from spiral_jax.agents.learner import Factors
 from spiral_jax.agents.learner import Learner
 from spiral_jax.agents.learner import LearnerState
 from spiral_jax.agents.learner import make_learner
@@ -63,6 +64,7 @@ __all__ = [
     'DiscriminatorConfig',
     'DiscriminatorLearner',
     'DiscriminatorState',
+    'Factors',
     'Learner',
     'LearnerConfig',
     'LearnerState',

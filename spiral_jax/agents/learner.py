@@ -38,6 +38,17 @@ class LearnerState(NamedTuple):
   frames: chex.Array
 
 
+class Factors(NamedTuple):
+  """Factors of settings of the config, scalars `[]`.
+
+  They may be traced, and so differ between the members of a population that is
+  one program.
+  """
+
+  learning_rate: chex.Array | float = 1.0
+  entropy_cost: chex.Array | float = 1.0
+
+
 class Update(Protocol):
   """An update of the policy's parameters."""
 
@@ -48,8 +59,12 @@ class Update(Protocol):
       score_params: types.Params = None,
       progress: float | None = None,
       lessons: Mapping[str, types.Lesson] | None = None,
+      factors: Factors = Factors(),
   ) -> tuple[LearnerState, types.Logs]:
     """Returns the next state, and logs: scalars `[]` by name.
+
+    It may be traced, by `jax.jit` or `jax.vmap`; then it holds all gradient
+    steps of `config.epochs`, and leaves out those that the decay takes.
 
     Args:
       state: donated; use only the one that is returned.
@@ -62,6 +77,7 @@ class Update(Protocol):
         None follows `config.decay_frames`.
       lessons: programs to imitate, of the same B, by source: `dreams` and
         `memory`, if these have weights.
+      factors: factors of settings, beside the decay.
 
     Raises:
       ValueError: if trajectory or lessons are missing, not expected, or do not
@@ -76,8 +92,8 @@ class Learner(NamedTuple):
   Attributes:
     init: (key, params=None) -> LearnerState that begins with `params`, or with
       random ones. The key is consumed.
-    update: see `Update`. It compiles its own steps and is not to be traced: the
-      number of gradient steps may depend on the state.
+    update: see `Update`. It compiles its own steps, and asks the state how many
+      there are, unless it is traced.
   """
 
   init: Callable[..., LearnerState]
@@ -149,9 +165,12 @@ def make_learner(
     return 1.0 - (1.0 - config.decay_to) * progress
 
   def num_steps(left):
-    """Returns how many gradient steps a batch is for."""
+    """Returns how many gradient steps a batch is for, perhaps traced."""
     if config.epochs == 1:
       return config.minibatches
+    if isinstance(left, jax.core.Tracer):
+      epochs = jnp.ceil(config.epochs * left).astype(jnp.int32)
+      return config.minibatches * jnp.maximum(1, epochs)
     # The only value that the host may have to wait for.
     epochs = np.ceil(config.epochs * np.asarray(left))
     return config.minibatches * max(1, int(epochs))
@@ -193,7 +212,7 @@ def make_learner(
     shuffle_key, key = jax.random.split(key)
     return _minibatches(shuffle_key, batch, config), key
 
-  def objective(params, left, rewarded, lessons):
+  def objective(params, entropy_factor, rewarded, lessons):
     """Returns the loss of a minibatch, and logs."""
     total, logs = 0.0, {}
     if rewarded is not None:
@@ -203,7 +222,7 @@ def make_learner(
           agent=agent,
           config=config,
           maxima=maxima,
-          entropy_cost=config.entropy_cost * left,
+          entropy_cost=config.entropy_cost * entropy_factor,
       )
       total += config.reward_weight * loss
     for source, lesson in lessons.items():
@@ -213,17 +232,17 @@ def make_learner(
     return total, logs | {'loss': total}
 
   @functools.partial(jax.jit, donate_argnums=(0, 1))
-  def gradient_step(params, opt_state, left, rewarded, lessons, columns):
+  def gradient_step(params, opt_state, factors, rewarded, lessons, columns):
     piece = rewarded and _take_columns(rewarded, columns)
     lessons = {
         source: imitation.take_columns(lesson, columns)
         for source, lesson in lessons.items()
     }
     gradients, logs = jax.grad(objective, has_aux=True)(
-        params, left, piece, lessons
+        params, factors.entropy_cost, piece, lessons
     )
     updates, opt_state = optimizer.update(gradients, opt_state, params)
-    rate = step_size * left
+    rate = step_size * factors.learning_rate
     updates = jax.tree.map(lambda u: rate * u, updates)
     vector, _ = flatten_util.ravel_pytree(gradients)
     logs['gradient_norm'] = optax.tree.norm(vector)
@@ -236,11 +255,12 @@ def make_learner(
       score_params: types.Params = None,
       progress: float | None = None,
       lessons: Mapping[str, types.Lesson] | None = None,
+      factors: Factors = Factors(),
   ) -> tuple[LearnerState, types.Logs]:
     taught = dict(lessons or {})
     _check_batch(config, agent, trajectory, taught)
-    # Once, not for each step.
-    trajectory, taught = jax.device_put((trajectory, taught))
+    # Once, not for each step; leaf by leaf, or `jax.vmap` fails (JAX 0.10).
+    trajectory, taught = jax.tree.map(jax.device_put, (trajectory, taught))
     if config.hindsight_weight:
       taught['hindsight'] = imitation.hindsight(trajectory)
     params, opt_state = state.params, state.opt_state
@@ -255,12 +275,29 @@ def make_learner(
       batch = next(iter(taught.values())).canvas.shape[1]
       order, key = shuffle(batch, state.key)
     left = left_at(state.frames, progress)
+    factors = Factors(*(left * factor for factor in factors))
+    steps = num_steps(left)
+    known = isinstance(steps, int)
     # A Python loop: inside `lax.scan`, XLA's CPU convolutions run 30 times
     # slower (jaxlib 0.10).
-    for columns in order[: num_steps(left)]:
-      params, opt_state, step_logs = gradient_step(
-          params, opt_state, left, rewarded, taught, columns
+    step_logs: types.Logs = {}
+    for index, columns in enumerate(order[:steps] if known else order):
+      step = functools.partial(
+          gradient_step,
+          factors=factors,
+          rewarded=rewarded,
+          lessons=taught,
+          columns=columns,
       )
+      if known or index < config.minibatches:
+        params, opt_state, step_logs = step(params, opt_state)
+      else:
+        params, opt_state, step_logs = jax.lax.cond(
+            index < steps,
+            lambda state, step=step: step(*state[:2]),
+            lambda state: state,
+            (params, opt_state, step_logs),
+        )
     next_state = LearnerState(
         params=params,
         opt_state=opt_state,

@@ -121,7 +121,12 @@ def shard_learner(learner: L, mesh: Mesh) -> L:
 
   @functools.wraps(update)
   def sharded_update(
-      state, trajectory, score_params=None, progress=None, lessons=None
+      state,
+      trajectory,
+      score_params=None,
+      progress=None,
+      lessons=None,
+      **kwargs,
   ):
     if trajectory is not None:
       trajectory = _put(trajectory, _present(trajectory), mesh)
@@ -134,6 +139,7 @@ def shard_learner(learner: L, mesh: Mesh) -> L:
             source: _put(lesson, _specs_of(lesson), mesh)
             for source, lesson in (lessons or {}).items()
         },
+        **kwargs,
     )
 
   return learner._replace(  # type: ignore[attr-defined]

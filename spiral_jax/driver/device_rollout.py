@@ -30,7 +30,7 @@ class Renderer(Protocol):
     """(state, command) -> next state and canvases."""
 
 
-class _Carry(NamedTuple):
+class Carry(NamedTuple):
   """State of renderer and agent between two commands."""
 
   drawn: Any
@@ -44,7 +44,7 @@ class _Episode(NamedTuple):
   rng: np.random.Generator
   noise: np.ndarray | None
   target: np.ndarray | None
-  carry: _Carry
+  carry: Carry
   left: int  # Commands.
 
 
@@ -93,7 +93,7 @@ class DeviceRollout:
     self._going_on: _Episode | None = None
     self._lock = threading.Lock()
     self._clear = jax.jit(functools.partial(renderer.init, self._batch))
-    self._play = jax.jit(functools.partial(_play, renderer, step))
+    self._play = jax.jit(functools.partial(play, renderer, step))
     self._value = jax.jit(functools.partial(_value, step))
 
   def __call__(self, params: types.Params, version: int) -> types.Trajectory:
@@ -143,7 +143,7 @@ class DeviceRollout:
       images.check_values(target, 'targets')
       target = jax.device_put(target)
     drawn, canvas = self._clear()
-    carry = _Carry(drawn, canvas, self._initial_state)
+    carry = Carry(drawn, canvas, self._initial_state)
     return _Episode(rng, noise, target, carry, self._length)
 
   def get_state(self) -> dict[str, Any]:
@@ -181,22 +181,36 @@ def make_drawer(
   return lambda program: draw(dict(program))
 
 
-def _play(
+def play(
     renderer: Renderer,
     step: Callable[..., Any],
     params: types.Params,
-    carry: _Carry,
+    carry: Carry,
     target: jax.Array | None,
     noise: jax.Array | None,
     keys: jax.Array,
-) -> tuple[_Carry, jax.Array, types.StepOutput]:
-  """Returns what comes after T commands, canvases `[T + 1, ...]`, outputs."""
+) -> tuple[Carry, jax.Array, types.StepOutput]:
+  """Plays T commands; a pure function.
 
-  def command(carry: _Carry, key: jax.Array):
+  Args:
+    renderer: pure functions that draw.
+    step: an agent's `(params, state, observation, key) -> (output, state)`.
+    params: parameters of the policy.
+    carry: states of renderer and agent, and canvases, of B canvases.
+    target: uint8 `[B, H, W, C]`, or None.
+    noise: float32 `[B, Z]`, or None.
+    keys: data of a key for each command, `[T, ...]`.
+
+  Returns:
+    What comes after; canvases, uint8 `[T + 1, B, H, W, C]`; commands,
+    log-probabilities and values, `[T, B]` each.
+  """
+
+  def command(carry: Carry, key: jax.Array):
     observation = types.Observation(carry.canvas, target, noise)
     output, agent = step(params, carry.agent, observation, key)
     drawn, canvas = renderer.step(carry.drawn, output.action)
-    return _Carry(drawn, canvas, agent), (canvas, output)
+    return Carry(drawn, canvas, agent), (canvas, output)
 
   after, (canvases, outputs) = jax.lax.scan(command, carry, keys)
   return after, jnp.concatenate([carry.canvas[None], canvases]), outputs
@@ -205,7 +219,7 @@ def _play(
 def _value(
     step: Callable[..., Any],
     params: types.Params,
-    carry: _Carry,
+    carry: Carry,
     target: jax.Array | None,
     noise: jax.Array | None,
     key: jax.Array,

@@ -28,6 +28,9 @@ from spiral_jax.training.evaluator import evaluate
 from spiral_jax.training.evaluator import evaluate_agent
 from spiral_jax.training.experiment import Experiment
 from spiral_jax.training.flags import define_flags
+from spiral_jax.training.on_device import Train
+from spiral_jax.training.on_device import TrainState
+from spiral_jax.training.on_device import make_train
 from spiral_jax.training.parts import make_parts
 from spiral_jax.training.program_search import find_programs
 from spiral_jax.training.runner import train
@@ -47,6 +50,8 @@ __all__ = [
     'RunConfig',
     'StopProgram',
     'Task',
+    'Train',
+    'TrainState',
     'TrainedAgent',
     'build_program',
     'check_conditional',
@@ -58,6 +63,7 @@ __all__ = [
     'find_task',
     'make_parts',
     'make_score',
+    'make_train',
     'restore',
     'train',
 ]

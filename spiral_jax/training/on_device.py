@@ -1,0 +1,239 @@
+"""The whole of training as a pure function: episodes, rewards, both learners.
+
+What the driver does with threads and channels is here one program, which may be
+compiled, mapped over seeds and settings, and divided among devices.
+
+Axes: T time (commands), B batch, H height, W width, C channels.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from spiral_jax import agents
+from spiral_jax import types
+from spiral_jax.driver import device_rollout
+from spiral_jax.training import consistency
+from spiral_jax.training import discriminator_batches
+from spiral_jax.training import experiment as experiment_lib
+
+
+class Replay(NamedTuple):
+  """The last K batches of canvases, for the discriminator."""
+
+  rows: dict[str, jax.Array]  # uint8 `[K, B, H, W, C]` each.
+  num_batches: jax.Array  # int32 `[]`, batches so far.
+
+
+class TrainState(NamedTuple):
+  """All that training continues with."""
+
+  policy: agents.LearnerState
+  discriminator: agents.DiscriminatorState | None
+  replay: Replay | None
+  factors: agents.Factors
+  key: jax.Array
+
+
+class Train(NamedTuple):
+  """Pure functions.
+
+  Attributes:
+    init: (key, factors) -> TrainState. Factors of settings are those of a
+      member of a population; they may be left out.
+    step: (TrainState, images) -> (TrainState, logs). Plays B episodes, then
+      updates the discriminator, if there is one, and the policy. Images, uint8
+      `[n, H, W, C]`, are what is redrawn or imitated. Logs are scalars `[]` by
+      name.
+  """
+
+  init: Callable[..., TrainState]
+  step: Callable[[TrainState, jax.Array], tuple[TrainState, types.Logs]]
+
+
+def make_train(
+    experiment: experiment_lib.Experiment, *, torso: nn.Module | None = None
+) -> Train:
+  """Returns training as pure functions.
+
+  They differ from `train` in what needs a clock or the host: decays are by
+  `decay_frames`, images are drawn with replacement and not changed at random,
+  and nothing is learned from dreams or a memory.
+
+  Args:
+    experiment: configuration of the run, of a task that offers a renderer in
+      JAX.
+    torso: the policy's, as for `agents.make_agent`.
+
+  Raises:
+    ValueError: if the experiment asks for what only `train` does.
+  """
+  consistency.check(experiment)
+  _check(experiment)
+  run, learner_config = experiment.run, experiment.learner
+  batch, length = run.batch_size, experiment.environment.episode_length
+  is_conditional = experiment.agent.conditional
+  renderer = experiment.make_device_renderer()
+  agent = experiment.make_agent(torso)
+  score = discriminator_learner = None
+  if experiment.has_discriminator:
+    discriminator = experiment.make_discriminator()
+    score = discriminator.score
+    discriminator_learner = agents.make_discriminator_learner(
+        discriminator, experiment.discriminator
+    )
+  _, blank = renderer.init(1)
+  learner = agents.make_learner(
+      agent,
+      score,
+      learner_config,
+      blank_page=np.asarray(blank[0]),
+      action_costs=experiment.action_costs(),
+  )
+  is_last = np.zeros((length, batch), bool)
+  is_last[-1] = True
+
+  def init(
+      key: jax.Array, factors: agents.Factors = agents.Factors()
+  ) -> TrainState:
+    """Returns the first state. The key is consumed."""
+    policy_key, score_key, key = jax.random.split(key, 3)
+    replay = score_state = None
+    if discriminator_learner is not None:
+      score_state = discriminator_learner.init(score_key)
+      shape = (run.replay_batches, batch, *experiment.canvas_shape)
+      names = ('canvas', 'target') if is_conditional else ('canvas',)
+      replay = Replay(
+          {name: jnp.zeros(shape, jnp.uint8) for name in names},
+          jnp.zeros((), jnp.int32),
+      )
+    factors = agents.Factors(*(jnp.float32(factor) for factor in factors))
+    policy = learner.init(policy_key)
+    return TrainState(policy, score_state, replay, factors, key)
+
+  def play(
+      params: types.Params, images: jax.Array, key: jax.Array
+  ) -> types.Trajectory:
+    """Returns B episodes."""
+    image_key, noise_key, key = jax.random.split(key, 3)
+    target = noise = None
+    if is_conditional:
+      target = images[jax.random.randint(image_key, (batch,), 0, len(images))]
+    if experiment.agent.noise_size:
+      noise = jax.random.normal(
+          noise_key, (batch, experiment.agent.noise_size), jnp.float32
+      )
+    drawn, canvas = renderer.init(batch)
+    state = agent.initial_state(batch)
+    _, canvases, outputs = device_rollout.play(
+        renderer,
+        agent.step,
+        params,
+        device_rollout.Carry(drawn, canvas, state),
+        target,
+        noise,
+        jax.random.key_data(jax.random.split(key, length)),
+    )
+    return types.Trajectory(
+        canvas=canvases,
+        action=outputs.action,
+        log_prob=outputs.log_prob,
+        value=outputs.value,
+        is_last=is_last,
+        bootstrap=None,
+        initial_state=state,
+        target=target,
+        noise=noise,
+        params_version=np.zeros((), np.int32),
+    )
+
+  def discriminate(
+      state: agents.DiscriminatorState,
+      replay: Replay,
+      images: jax.Array,
+      key: jax.Array,
+  ) -> tuple[agents.DiscriminatorState, types.Logs]:
+    """Updates the discriminator as often as a batch is for."""
+    assert discriminator_learner is not None
+    logs: types.Logs = {}
+    kept = jnp.minimum(replay.num_batches, run.replay_batches)
+    for update_key in jax.random.split(key, int(run.discriminator_updates)):
+      row_key, image_key = jax.random.split(update_key)
+      chosen = jax.random.randint(row_key, (batch,), 0, kept * batch)
+      rows = {
+          name: values.reshape(-1, *values.shape[2:])[chosen]
+          for name, values in replay.rows.items()
+      }
+      target = rows.get('target')
+      real = target
+      if real is None:
+        places = jax.random.randint(image_key, (batch,), 0, len(images))
+        real = images[places]
+      state, logs = discriminator_learner.update(
+          state, real, rows['canvas'], target
+      )
+    return state, logs
+
+  def step(
+      state: TrainState, images: jax.Array
+  ) -> tuple[TrainState, types.Logs]:
+    """Returns the next state, and logs."""
+    play_key, score_key, key = jax.random.split(state.key, 3)
+    trajectory = play(state.policy.params, images, play_key)
+    score_state, replay = state.discriminator, state.replay
+    logs: types.Logs = {}
+    if score_state is not None:
+      assert replay is not None
+      replay = _insert(replay, trajectory, run.unfinished_share)
+      score_state, logs = discriminate(score_state, replay, images, score_key)
+    policy, policy_logs = learner.update(
+        state.policy,
+        trajectory,
+        None if score_state is None else score_state.params,
+        factors=state.factors,
+    )
+    next_state = TrainState(policy, score_state, replay, state.factors, key)
+    return next_state, {**logs, **policy_logs}
+
+  return Train(init, step)
+
+
+def _insert(
+    replay: Replay, trajectory: types.Trajectory, unfinished_share: float
+) -> Replay:
+  """Returns a replay with a batch more, in the place of the oldest."""
+  rows = discriminator_batches.from_trajectory(
+      trajectory, unfinished_share=unfinished_share
+  )
+  assert rows is not None
+  place = replay.num_batches % len(replay.rows['canvas'])
+  return Replay(
+      {
+          name: values.at[place].set(rows[name])
+          for name, values in replay.rows.items()
+      },
+      replay.num_batches + 1,
+  )
+
+
+def _check(experiment: experiment_lib.Experiment) -> None:
+  """Raises ValueError for what only a run with a driver does."""
+  run, learner = experiment.run, experiment.learner
+  refused: dict[str, Any] = {
+      'decay_by_clock': run.decay_by_clock,
+      'unroll_length': run.unroll_length,
+      'augment': run.augment,
+      'init_from': run.init_from,
+      'dreams_weight': learner.dreams_weight,
+      'memory_weight': learner.memory_weight,
+  }
+  for name, value in refused.items():
+    if value:
+      raise ValueError(
+          f'{name} is {value!r}, which make_train cannot do; leave it out, or '
+          'train with training.train'
+      )
