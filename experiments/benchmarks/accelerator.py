@@ -4,7 +4,7 @@ One command, which installs and downloads nothing: seconds of compiling with an
 empty cache and a full one; equality with the CPU; commands per second of acting
 and of updates, on host and device renderers, for batches of several sizes;
 bfloat16 beside float32; whole training on either renderer; and for what is left
-of --minutes the training that the flags describe, with its curve.
+of --budget the training that the flags describe, with its curve.
 
   python experiments/benchmarks/accelerator.py \
       --flagfile=experiments/flags/mnist.flags --out_dir=runs/accelerator
@@ -107,6 +107,7 @@ class Report:
     """Adds a figure to the section."""
     self._rows.append(Row(self._section, name, float(value), unit))
     console.say(f'  {name}: {value:,.4g} {unit}')
+    self._write()
 
   def _write(self) -> None:
     found = dict(
@@ -162,6 +163,7 @@ class _Bench:
             lockstep=False,
             launcher='threads',
             picture_seconds=0,
+            unroll_length=0,
         )
     )
     self._images = experiment.load_images('train')
@@ -268,7 +270,9 @@ class _Bench:
     here = jax.device_get(jax.jit(gradients)(params))
     with jax.default_device(jax.devices('cpu')[0]):
       there = jax.device_get(jax.jit(gradients)(jax.device_get(params)))
-    for name, a, b in zip(('log-probabilities', 'values'), here[1], there[1]):
+    for name, a, b in zip(
+        ('log-probabilities', 'values'), here[1], there[1], strict=True
+    ):
       report.add(f'{name}, largest difference', np.abs(a - b).max(), '')
     ours, theirs = (
         np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree[0])])
@@ -288,6 +292,7 @@ class _Bench:
         play, *_ = self._play(batch, on_device=True)
         act = functools.partial(_wait_for, play, params)
         self._rate(report, 'acting, device renderer', batch, act)
+        trajectory = play(params, 0)  # Updates need not fetch it.
       for name, update in self._updates(batch, trajectory, made).items():
         self._rate(report, name, batch, update)
 
@@ -350,6 +355,8 @@ class _Bench:
 
     def on_update(update: nodes.PolicyUpdate) -> None:
       seen.append((time.monotonic(), update.frames))
+      if seen[-1][0] > begin + seconds:  # Minutes do not count compiling.
+        raise training.StopProgram
 
     with tempfile.TemporaryDirectory() as folder:
       run_dir = training.train(

@@ -40,7 +40,12 @@ _ONLY = flags.DEFINE_multi_enum(
     _CASES,
     'cases: scenes, the pen in color, or a brush in gray',
 )
-_COUNT = flags.DEFINE_integer('count', 250, 'number of programs', lower_bound=1)
+_COUNT = flags.DEFINE_integer(
+    'count',
+    250,
+    'number of programs; rounded up to whole batches',
+    lower_bound=1,
+)
 _BATCH = flags.DEFINE_integer(
     'batch', 250, 'number of canvases that are drawn at once', lower_bound=1
 )

@@ -156,6 +156,8 @@ def make_learner(
 
   def left_at(frames, progress):
     """Returns what is left of all that decays, a share."""
+    if isinstance(progress, jax.core.Tracer):
+      return (1.0 - (1.0 - config.decay_to) * progress).astype(jnp.float32)
     if progress is not None:
       return np.float32(1.0 - (1.0 - config.decay_to) * progress)
     if not config.decay_frames:

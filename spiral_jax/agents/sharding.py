@@ -126,7 +126,8 @@ def shard_learner(learner: L, mesh: Mesh) -> L:
       score_params=None,
       progress=None,
       lessons=None,
-      **kwargs,
+      *further,
+      **named,
   ):
     if trajectory is not None:
       trajectory = _put(trajectory, _present(trajectory), mesh)
@@ -139,7 +140,8 @@ def shard_learner(learner: L, mesh: Mesh) -> L:
             source: _put(lesson, _specs_of(lesson), mesh)
             for source, lesson in (lessons or {}).items()
         },
-        **kwargs,
+        *further,
+        **named,
     )
 
   return learner._replace(  # type: ignore[attr-defined]

@@ -50,9 +50,10 @@ def augment(
     uint8 `[B, H, W, C]`.
 
   Raises:
-    ValueError: if a kind is unknown.
+    ValueError: if a kind is unknown or named twice, or the strength is not in
+      that range.
   """
-  check_kinds(kinds)
+  check(kinds, strength)
   if 'warp' in kinds:
     images = _warp(images, rng, strength)
   if 'mirror' in kinds:
@@ -65,14 +66,18 @@ def augment(
   return images
 
 
-def check_kinds(kinds: Sequence[str]) -> None:
-  """Raises ValueError if one of them is not in `KINDS`."""
+def check(kinds: Sequence[str], strength: float) -> None:
+  """Raises ValueError, as `augment` does."""
   for kind in kinds:
     if kind not in KINDS:
       raise ValueError(
           f'augment is {",".join(kinds)}, and {kind!r} is none of '
           f'{", ".join(KINDS)}; name some of these, or none'
       )
+  if len(set(kinds)) < len(kinds):
+    raise ValueError(f'augment is {",".join(kinds)}; name each kind once')
+  if not 0 <= strength <= 1:
+    raise ValueError(f'augment_strength is {strength!r}, must be from 0 to 1')
 
 
 def _warp(
@@ -82,7 +87,8 @@ def _warp(
   count, height, width, channels = images.shape
   size = np.array([width, height])
   # Corners of the squares, (x, y), as shares of the size.
-  steps = np.linspace(0, 1, _SQUARES + 1)
+  squares = min(_SQUARES, height, width)
+  steps = np.linspace(0, 1, squares + 1)
   corners = np.stack(np.meshgrid(steps, steps), axis=-1)
   sources = _sources(corners, count, rng, strength)
   # Nothing comes from further outside than this.

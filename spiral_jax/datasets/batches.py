@@ -122,8 +122,8 @@ class Batches(Iterator[Batch]):
 class ImageStream:
   """Returns the images of an endless stream's next batch, when called.
 
-  How they are changed depends, as their order, on the seed and the position in
-  the stream alone.
+  Their order and their changes depend on the seed and the position in the
+  stream alone.
   """
 
   def __init__(
@@ -145,9 +145,9 @@ class ImageStream:
       strength: size of these changes, from 0 to 1.
 
     Raises:
-      ValueError: as `Batches`; if a kind of change is unknown.
+      ValueError: as `Batches` and `augmentation.augment`.
     """
-    augmentation.check_kinds(augment)
+    augmentation.check(augment, strength)
     self._batches = Batches(dataset, batch_size, seed=seed)
     self._augment = tuple(augment)
     self._strength = strength

@@ -71,7 +71,7 @@ class DeviceRollout:
     """Initializes a rollout.
 
     Args:
-      renderer: pure functions that draw.
+      renderer: pure functions that draw, in a NamedTuple.
       step: an agent's `(params, state, observation, key) -> (output, state)`.
       initial_state: agent state at the start of an episode, of B canvases.
       length: commands in an episode.
@@ -92,9 +92,10 @@ class DeviceRollout:
     self._episodes = 0
     self._going_on: _Episode | None = None
     self._lock = threading.Lock()
-    self._clear = jax.jit(functools.partial(renderer.init, self._batch))
-    self._play = jax.jit(functools.partial(play, renderer, step))
-    self._value = jax.jit(functools.partial(_value, step))
+    # Compiled once for all that play with the same functions.
+    self._clear = functools.partial(_clear, renderer, self._batch)
+    self._play = functools.partial(_play, renderer, step)
+    self._value = functools.partial(_value, step)
 
   def __call__(self, params: types.Params, version: int) -> types.Trajectory:
     """Returns B whole episodes or the next part of them, on the device."""
@@ -171,14 +172,7 @@ def make_drawer(
   It takes programs, int32 `[T, B]` a part, and returns their canvases, uint8
   `[T + 1, B, H, W, C]`.
   """
-
-  @jax.jit
-  def draw(program: Mapping[str, jax.Array]) -> jax.Array:
-    state, blank = renderer.init(count)
-    _, canvases = jax.lax.scan(renderer.step, state, program)
-    return jnp.concatenate([blank[None], canvases])
-
-  return lambda program: draw(dict(program))
+  return lambda program: _draw(renderer, count, dict(program))
 
 
 def play(
@@ -216,6 +210,26 @@ def play(
   return after, jnp.concatenate([carry.canvas[None], canvases]), outputs
 
 
+_play = jax.jit(play, static_argnums=(0, 1))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _clear(renderer: Renderer, batch: int) -> tuple[Any, jax.Array]:
+  """Returns the state of clear canvases, and these."""
+  return renderer.init(batch)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _draw(
+    renderer: Renderer, batch: int, program: Mapping[str, jax.Array]
+) -> jax.Array:
+  """Returns the canvases of programs `[T, B]`, `[T + 1, B, H, W, C]`."""
+  state, blank = renderer.init(batch)
+  _, canvases = jax.lax.scan(renderer.step, state, program)
+  return jnp.concatenate([blank[None], canvases])
+
+
+@functools.partial(jax.jit, static_argnums=0)
 def _value(
     step: Callable[..., Any],
     params: types.Params,

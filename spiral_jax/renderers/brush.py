@@ -54,7 +54,7 @@ _DRAWN = {
     'speed1_slowness',
     'speed2_slowness',
 }
-# Settings of which libmypaint reads the base value alone.
+# Settings of which the base value alone is drawn.
 _CONSTANT = {
     'dabs_per_actual_radius',
     'dabs_per_basic_radius',
@@ -135,40 +135,49 @@ class Brush:
     return {key: points for key, points in inputs.items() if points}
 
 
-def read(text: bytes) -> Brush:
+def read(text: bytes, name: str) -> Brush:
   """Returns a brush that can be drawn here.
 
   Args:
     text: JSON text of a libmypaint brush, a `.myb` file.
+    name: name of the brush, for errors.
 
   Raises:
-    ValueError: if it draws random numbers, picks up color, reacts to its
-      direction, or has another setting that is not drawn here; names these.
+    ValueError: if it is no brush, draws random numbers, picks up color, reacts
+      to its direction, or has another setting that is not drawn here; names
+      these.
   """
-  settings = json.loads(text)['settings']
-  reasons = [
-      reason
-      for name, setting in sorted(settings.items())
-      for reason in _reasons(name, setting)
-  ]
+  try:
+    settings = json.loads(text)['settings']
+    reasons = [
+        reason
+        for key, setting in sorted(settings.items())
+        for reason in _reasons(key, setting)
+    ]
+  except (ValueError, KeyError, TypeError, AttributeError) as error:
+    raise ValueError(
+        f'brush {name!r} is no brush of libmypaint ({error!r}); name another'
+    ) from error
   if reasons:
     raise ValueError(
-        f'the brush has {"; ".join(reasons)}, which is not drawn on the device;'
-        ' choose another brush, as classic/pen, or draw with libmypaint'
+        f'brush {name!r} has {"; ".join(reasons)}, which is not drawn in JAX; '
+        'choose another brush, as classic/pen, or draw with libmypaint '
+        '(without --on_device)'
     )
   return Brush(settings)
 
 
 def _reasons(name: str, setting: Mapping[str, Any]) -> list[str]:
   """Returns why a setting is not drawn here."""
-  curves = {k: v for k, v in setting.get('inputs', {}).items() if v}
-  if name in _IRRELEVANT or not (setting['base_value'] or curves):
+  base = setting.get('base_value', 0.0)
+  curves = [key for key, points in setting.get('inputs', {}).items() if points]
+  if name in _IRRELEVANT or not (base or curves):
     return []
+  if name in _DRAWN:
+    return [f'{name} by {key}' for key in curves if key not in _INPUTS]
   if name in _CONSTANT:
-    return []
-  if name not in _DRAWN:
-    return [f'{name} {setting["base_value"]:g}']
-  return [f'{name} by {key}' for key in curves if key not in _INPUTS]
+    return [f'{name} by {key}' for key in curves]
+  return [f'{name} by {", ".join(curves)}' if curves else f'{name} {base:g}']
 
 
 def _follow(points: Any, x: jax.Array) -> jax.Array:

@@ -135,10 +135,13 @@ def bounds(
   _, softening = brush.extremes('anti_aliasing', speed)
 
   def dabs_a_pixel(radius: float, change: float) -> float:
-    actual = min(max(radius * math.exp(change), _MIN_RADIUS), _MAX_RADIUS)
+    actual, basic = (
+        min(max(value, _MIN_RADIUS), _MAX_RADIUS)
+        for value in (radius * math.exp(change), radius)
+    )
     return (
         brush.base('dabs_per_actual_radius') / actual
-        + brush.base('dabs_per_basic_radius') / radius
+        + brush.base('dabs_per_basic_radius') / basic
     )
 
   densest = dabs_a_pixel(min(radii), least - base) * max(ratio, 1.0)
@@ -169,7 +172,7 @@ def draw_stroke(
     hand: what the hand does.
     first: int `[]`, the first event that counts; E for none.
     log_radius: natural logarithm of the radius that is set, pixels, `[]`.
-    num_dabs: room for dabs, D; later ones are left out.
+    num_dabs: room for dabs, D, see `bounds`; where it is full, a stroke ends.
   """
   num_events = hand.x.shape[0]
 
@@ -182,7 +185,7 @@ def draw_stroke(
     return x, y, seconds
 
   def goes_on(loop: _Loop) -> jax.Array:
-    return loop.event < num_events
+    return (loop.event < num_events) & (loop.num_dabs < num_dabs)
 
   def advance(loop: _Loop) -> _Loop:
     """Goes to the next dab, or to the event if that comes first."""

@@ -36,6 +36,10 @@ class Settings(Protocol):
   """Settings that are read, of `environments.painting.PaintingSettings`."""
 
   @property
+  def brush(self) -> str:
+    """Name of the brush, for errors."""
+
+  @property
   def canvas_size(self) -> int:
     """Height and width of the canvas, pixels."""
 
@@ -80,10 +84,10 @@ def make_strokes(settings: Settings, brush: bytes) -> types.Renderer:
   """
   if settings.background != 'white':
     raise ValueError(
-        f'background is {settings.background!r}, which is not drawn on the '
-        "device; choose 'white', or draw with libmypaint"
+        f'background is {settings.background!r}, which is not drawn in JAX; '
+        "choose 'white', or draw with libmypaint (without --on_device)"
     )
-  own = brush_lib.read(brush)
+  own = brush_lib.read(brush, settings.brush)
   size, grid = settings.canvas_size, settings.grid_size
   channels = 3 if settings.color else 1
   log_radii = np.log(np.array(settings.brush_sizes, np.float64))
@@ -99,8 +103,8 @@ def make_strokes(settings: Settings, brush: bytes) -> types.Renderer:
   )
 
   def locate(cell: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Returns pixel coordinates (x, y)."""
-    y, x = jnp.divmod(cell, grid)
+    """Returns pixel coordinates (x, y); the nearest of what is out of range."""
+    y, x = jnp.divmod(jnp.clip(cell, 0, grid**2 - 1), grid)
     return x * np.float32(size / grid), y * np.float32(size / grid)
 
   def init(batch: int) -> tuple[StrokeState, jax.Array]:

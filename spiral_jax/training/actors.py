@@ -25,6 +25,7 @@ def make_rollout(
     agent: agents.Agent,
     step: agents.Step,
     images: datasets.ImageDataset,
+    renderer: device_rollout.Renderer | None = None,
 ) -> rollout.Rollout | device_rollout.DeviceRollout:
   """Returns the rollout of an actor in this process.
 
@@ -34,6 +35,7 @@ def make_rollout(
     agent: the agent that acts.
     step: the agent's step, jitted.
     images: targets of a conditional agent.
+    renderer: draws with `run.on_device`; None makes one.
   """
   run = experiment.run
   seed = run.seed * 1000 + index
@@ -55,7 +57,7 @@ def make_rollout(
   initial_state = agent.initial_state(run.batch_size)
   if run.on_device:
     return device_rollout.DeviceRollout(
-        experiment.make_device_renderer(),
+        renderer or experiment.make_device_renderer(),
         step,
         initial_state,
         length=experiment.environment.episode_length,

@@ -33,8 +33,9 @@ class RunConfig:
     ray_address: address of the Ray cluster's head; empty means this machine.
     on_device: draws in JAX, where the learner learns, in place of the
       environment's renderer; for tasks that offer this. Rollouts and lessons
-      are one compiled program each, and canvases stay where they are. What is
-      evaluated is drawn by the environment either way.
+      are one compiled program each, and canvases stay there, but for those that
+      a discriminator replays. What is evaluated is drawn by the environment
+      either way.
     max_lag: updates that an actor may run ahead of the policy learner; below 0,
       only the queue limits it.
     render_threads: number of threads of each actor that share its canvases.
@@ -115,13 +116,15 @@ class RunConfig:
         checkpoint_minutes='above 0',
         checkpoint_rounds='a whole number from 0 on',
         picture_seconds='0 or more',
-        augment_strength='from 0 to 1',
     )
-    augmentation.check_kinds(self.augment)
-    if self.augment_strength != 1.0 and not self.augment:
+    augmentation.check(self.augment, self.augment_strength)
+    if self.augment_strength != 1.0 and not {'warp', 'colors'} & {
+        *self.augment
+    }:
       raise ValueError(
-          f'augment_strength is {self.augment_strength} but augment is empty; '
-          'say what is changed, as augment=warp, or leave it out'
+          f'augment_strength is {self.augment_strength} but augment is '
+          f'{",".join(self.augment) or "empty"}; say what is changed less, as '
+          'augment=warp, or leave it out'
       )
     if self.decay_by_clock and not (self.minutes or self.decay_minutes):
       raise ValueError(

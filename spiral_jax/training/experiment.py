@@ -6,11 +6,13 @@ consists of is made from it.
 
 from collections.abc import Mapping
 import dataclasses
+import functools
 import os
 import pkgutil
 from typing import Any
 
 from flax import linen as nn
+import jax
 import numpy as np
 
 from spiral_jax import agents
@@ -150,16 +152,31 @@ class Experiment:
     """Returns a renderer of pure functions; see `renderers.Renderer`.
 
     Raises:
-      ValueError: if the task offers none, or it does not take these settings.
+      ValueError: if the task offers none, it does not take these settings, or
+        its canvases are not those of the task.
     """
     task = self.find_task()
     if task.device_renderer is None:
       raise ValueError(
-          f'--on_device needs a renderer in JAX, and task {task.name} offers '
-          'none; leave it out, or give the task a device_renderer'
+          f'task {task.name} offers no renderer in JAX; give it a '
+          'device_renderer, or draw with its own (without --on_device)'
       )
     name, *arguments = task.device_renderer(self.environment)
-    return pkgutil.resolve_name(name)(self.environment, *arguments)
+    try:
+      make = pkgutil.resolve_name(name)
+    except (ImportError, AttributeError, ValueError) as error:
+      raise ValueError(
+          f'device_renderer of task {task.name} is {name!r}, which cannot be '
+          f"imported ({error}); name a function, as 'package.module:function'"
+      ) from error
+    renderer = make(self.environment, *arguments)
+    _, canvas = jax.eval_shape(functools.partial(renderer.init, 2))
+    if canvas.shape != (2, *self.canvas_shape) or canvas.dtype != 'uint8':
+      raise ValueError(
+          f'{name} draws {canvas.dtype} {list(canvas.shape)} for two canvases, '
+          f'must draw uint8 {[2, *self.canvas_shape]}'
+      )
+    return renderer
 
   def sample_programs(
       self, rng: np.random.Generator, count: int

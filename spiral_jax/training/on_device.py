@@ -40,7 +40,7 @@ class TrainState(NamedTuple):
 
 
 class Train(NamedTuple):
-  """Pure functions.
+  """Pure functions, to be compiled: else `step` donates parameters it is given.
 
   Attributes:
     init: (key, factors) -> TrainState. Factors of settings are those of a
@@ -62,7 +62,9 @@ def make_train(
 
   They differ from `train` in what needs a clock or the host: decays are by
   `decay_frames`, images are drawn with replacement and not changed at random,
-  and nothing is learned from dreams or a memory.
+  and nothing is learned from dreams or a memory. How long a run is, its folder,
+  checkpoints and metrics are up to the caller. All gradient steps of a batch
+  are compiled, `epochs * minibatches` of them.
 
   Args:
     experiment: configuration of the run, of a task that offers a renderer in
@@ -182,6 +184,7 @@ def make_train(
       state: TrainState, images: jax.Array
   ) -> tuple[TrainState, types.Logs]:
     """Returns the next state, and logs."""
+    _check_images(images, experiment.canvas_shape)
     play_key, score_key, key = jax.random.split(state.key, 3)
     trajectory = play(state.policy.params, images, play_key)
     score_state, replay = state.discriminator, state.replay
@@ -226,6 +229,9 @@ def _check(experiment: experiment_lib.Experiment) -> None:
   refused: dict[str, Any] = {
       'decay_by_clock': run.decay_by_clock,
       'unroll_length': run.unroll_length,
+      'launcher': run.launcher if run.launcher != 'threads' else '',
+      'num_actors': run.num_actors if run.num_actors > 1 else 0,
+      'devices': run.devices if run.devices != 1 else 0,
       'augment': run.augment,
       'init_from': run.init_from,
       'dreams_weight': learner.dreams_weight,
@@ -237,3 +243,22 @@ def _check(experiment: experiment_lib.Experiment) -> None:
           f'{name} is {value!r}, which make_train cannot do; leave it out, or '
           'train with training.train'
       )
+  if experiment.has_discriminator and run.discriminator_updates % 1:
+    raise ValueError(
+        f'discriminator_updates is {run.discriminator_updates}, must be a '
+        'whole number for make_train'
+    )
+
+
+def _check_images(images: jax.Array, shape: tuple[int, int, int]) -> None:
+  """Raises ValueError if images are not those of the canvas."""
+  if (
+      images.dtype != np.uint8
+      or images.ndim != 4
+      or images.shape[1:] != shape
+      or not len(images)
+  ):
+    raise ValueError(
+        f'images are {images.dtype} {list(images.shape)}, must be uint8 '
+        f'{["n", *shape]}, one at least'
+    )

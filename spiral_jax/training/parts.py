@@ -24,6 +24,7 @@ class Parts(NamedTuple):
   train: datasets.ImageDataset
   held_out: datasets.ImageDataset
   spare: Any  # A batched environment that no actor owns.
+  device_renderer: Any  # In JAX; None if the environment draws.
   initial_params: types.Params | None
   torso: nn.Module | None
   mesh: jax.sharding.Mesh | None
@@ -58,6 +59,9 @@ def make_parts(
     discriminator_learner = agents.make_discriminator_learner(
         discriminator, experiment.discriminator, mesh=mesh
     )
+  device_renderer = None
+  if experiment.run.on_device:
+    device_renderer = experiment.make_device_renderer()
   spare = experiment.make_environment(experiment.run.batch_size)
   learner = agents.make_learner(
       agent,
@@ -78,6 +82,7 @@ def make_parts(
       train=experiment.load_images('train'),
       held_out=held_out,
       spare=spare,
+      device_renderer=device_renderer,
       initial_params=initial_params,
       torso=torso,
       mesh=mesh,

@@ -25,6 +25,7 @@ MAY_CHANGE = (
     'run.num_actors',
     'run.launcher',
     'run.ray_address',
+    'run.on_device',
     'run.max_lag',
     'run.render_threads',
     'run.log_every',

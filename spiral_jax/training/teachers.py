@@ -82,6 +82,7 @@ def make_teachers(
     agent: agents.Agent,
     recognizer: Recognizer | None,
     images: datasets.ImageDataset,
+    renderer: device_rollout.Renderer | None = None,
 ) -> tuple[list[Teacher], memory.Memory | None]:
   """Returns the teachers of a run, and its memory if it has one.
 
@@ -90,7 +91,10 @@ def make_teachers(
     agent: the agent that learns.
     recognizer: a second one, if the first draws from noise and remembers.
     images: images whose programs are remembered.
+    renderer: draws lessons with `run.on_device`; None makes one.
   """
+  if experiment.run.on_device and renderer is None:
+    renderer = experiment.make_device_renderer()
   teachers: list[Teacher] = []
   remembered = None
   learner, seed = experiment.learner, experiment.run.seed * 1000
@@ -105,13 +109,13 @@ def make_teachers(
     searcher = agent if recognizer is None else recognizer.agent
     wake = _make_wake(experiment, remembered, searcher)
     if recognizer is None:
-      made = _make_lessons(experiment, wake, seed + 997)
+      made = _make_lessons(experiment, wake, seed + 997, renderer)
       teachers.append(Teacher('memory', 'policy', 'policy', 'memory', made))
     else:
-      teachers += _of_recognizer(experiment, agent, remembered, wake)
+      teachers += _of_recognizer(experiment, agent, remembered, wake, renderer)
   if learner.dreams_weight:
     made = _make_lessons(
-        experiment, _dream_source(experiment, remembered), seed + 998
+        experiment, _dream_source(experiment, remembered), seed + 998, renderer
     )
     teachers.append(Teacher('dreams', 'policy', 'policy', 'dreams', made))
   return teachers, remembered
@@ -122,6 +126,7 @@ def _of_recognizer(
     generator: agents.Agent,
     remembered: memory.Memory,
     wake: memory.Wake,
+    renderer: device_rollout.Renderer | None,
 ) -> list[Teacher]:
   """Returns the teachers of a recognizer, and what it teaches the generator."""
   redrawn, seed = experiment.as_recognizer(), experiment.run.seed * 1000
@@ -141,21 +146,21 @@ def _of_recognizer(
           'recognizer',
           'recognizer',
           'memory',
-          _make_lessons(redrawn, wake, seed + 995),
+          _make_lessons(redrawn, wake, seed + 995, renderer),
       ),
       Teacher(
           'recognizer dreams',
           'recognizer',
           'policy',
           'dreams',
-          _make_lessons(redrawn, dreams, seed + 994),
+          _make_lessons(redrawn, dreams, seed + 994, renderer),
       ),
       Teacher(
           'memory',
           'policy',
           'policy',
           'memory',
-          _make_lessons(experiment, recall, seed + 997),
+          _make_lessons(experiment, recall, seed + 997, renderer),
       ),
   ]
 
@@ -231,13 +236,14 @@ def _dream_source(
 
 
 def _make_lessons(
-    experiment: experiment_lib.Experiment, source: lessons.Source, seed: int
+    experiment: experiment_lib.Experiment,
+    source: lessons.Source,
+    seed: int,
+    renderer: device_rollout.Renderer | None,
 ) -> lessons.Lessons:
   count = experiment.run.batch_size
-  if experiment.run.on_device:
-    draw: lessons.Draw = device_rollout.make_drawer(
-        experiment.make_device_renderer(), count
-    )
+  if renderer is not None:
+    draw: lessons.Draw = device_rollout.make_drawer(renderer, count)
   else:
     draw = functools.partial(lessons.render, experiment.make_environment(count))
   return lessons.Lessons(

@@ -174,7 +174,12 @@ def _add_actors(
     name = f'actor {index}'
     if cluster is None:
       play: nodes.RolloutFn = actors.make_rollout(
-          experiment, index, parts.agent, step, parts.train
+          experiment,
+          index,
+          parts.agent,
+          step,
+          parts.train,
+          parts.device_renderer,
       )
     else:
       make = functools.partial(
@@ -204,7 +209,11 @@ def _add_teachers(
     What they remember, if anything.
   """
   teachers, remembered = teachers_lib.make_teachers(
-      parts.experiment, parts.agent, parts.recognizer, parts.train
+      parts.experiment,
+      parts.agent,
+      parts.recognizer,
+      parts.train,
+      parts.device_renderer,
   )
   for teacher in teachers:
     params: Any = channels.params

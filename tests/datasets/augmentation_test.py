@@ -39,7 +39,9 @@ def _spot(count, size=64):
 
 
 @pytest.mark.parametrize('kinds', [(kind,) for kind in augmentation.KINDS])
-@pytest.mark.parametrize('shape', [(24, 40, 3), (9, 7, 1), (64, 64, 4)])
+@pytest.mark.parametrize(
+    'shape', [(24, 40, 3), (9, 7, 1), (64, 64, 4), (3, 2, 1)]
+)
 def test_images_stay_images_and_those_given_as_they_are(kinds, shape):
   images = _images(shape=shape)
   before = images.copy()
@@ -113,6 +115,10 @@ def test_unknown_kinds_are_named():
     augmentation.augment(_images(), _rng(), ('mirror', 'wrap'))
   with pytest.raises(ValueError, match="'x' is none of"):
     datasets.ImageStream(datasets.ImageDataset(_images()), 2, augment=('x',))
+  with pytest.raises(ValueError, match='name each kind once'):
+    augmentation.augment(_images(), _rng(), ('warp', 'warp'))
+  with pytest.raises(ValueError, match='strength is 5, must be from 0 to 1'):
+    augmentation.augment(_images(), _rng(), ('warp',), 5)
 
 
 def test_a_stream_changes_an_image_anew_each_time_and_can_be_resumed():

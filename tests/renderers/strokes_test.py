@@ -86,7 +86,7 @@ def test_all_other_brushes_are_refused():
       _make(settings)
       fitting.append(name)
     except ValueError as error:
-      assert 'is not drawn on the device' in str(error)
+      assert f"brush 'classic/{name}' has" in str(error)
   assert tuple(fitting) == BRUSHES
 
 
@@ -103,13 +103,28 @@ def test_all_other_brushes_are_refused():
             },
             'hardness by direction',
         ),
+        (
+            {'eraser': {'inputs': {'pressure': [[0, 0], [1, 1]]}}},
+            'eraser by pressure',
+        ),
+        (
+            {
+                'dabs_per_second': {
+                    'base_value': 0,
+                    'inputs': {'speed1': [[0, 0], [1, 1]]},
+                }
+            },
+            'dabs_per_second by speed1',
+        ),
     ],
 )
 def test_what_a_brush_has_that_is_not_drawn_is_named(change, words):
   settings = painting.PaintingSettings()
   brush = json.loads(library.read_brush(settings.brush))
   brush['settings'].update(change)
-  with pytest.raises(ValueError, match=f'the brush has {words}, which is not'):
+  with pytest.raises(
+      ValueError, match=f"'classic/pen' has {words}, which is not"
+  ):
     renderers.make_strokes(settings, json.dumps(brush).encode())
 
 
@@ -131,3 +146,20 @@ def test_a_step_keeps_the_types_of_the_state():
     return jax.tree.map(lambda x: (x.shape, x.dtype, x.weak_type), tree)
 
   assert kinds(jax.eval_shape(lambda: state)) == kinds(after)
+
+
+@pytest.mark.parametrize('text', [b'no json', b'{}', b'{"settings": [1]}'])
+def test_what_is_no_brush_is_refused(text):
+  with pytest.raises(ValueError, match="'classic/pen' is no brush of libmyp"):
+    renderers.make_strokes(painting.PaintingSettings(), text)
+
+
+def test_locations_out_of_range_are_the_nearest():
+  settings = painting.PaintingSettings(canvas_size=16, grid_size=4)
+  device = _make(settings)
+  command = {name: np.ones(2, np.int32) for name in settings.action_spec()}
+  command['end'] = np.array([15, 2**31 - 1], np.int32)
+  command['control'] = np.array([0, -9], np.int32)
+  _, canvas = device.step(device.init(2)[0], command)
+  np.testing.assert_array_equal(canvas[0], canvas[1])
+  assert (canvas[0] < 128).any()

@@ -87,6 +87,11 @@ def test_the_images_of_a_task_follow_the_seed_of_the_data(tmp_path):
             '--augment=warp changes targets',
         ),
         (dict(augment_strength=0.5), {}, 'augment_strength is 0.5 but augment'),
+        (
+            dict(augment_strength=0.5, augment=('mirror',)),
+            {},
+            'but augment is mirror',
+        ),
     ],
 )
 def test_what_would_do_nothing_is_refused(tmp_path, run, learner, words):

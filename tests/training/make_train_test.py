@@ -174,8 +174,28 @@ def test_a_target_of_one_shade_is_learned():
             dict(learner=dict(reward_weight=0.0, dreams_weight=1.0)),
             'dreams_weight is 1.0',
         ),
+        (dict(run=dict(num_actors=2, lockstep=False)), 'num_actors is 2'),
+        (
+            dict(run=dict(discriminator_updates=0.5, lockstep=False)),
+            'discriminator_updates is 0.5, must be a whole number',
+        ),
     ],
 )
 def test_what_needs_a_driver_is_refused(changes, words):
   with pytest.raises(ValueError, match=words):
     training.make_train(_experiment(conditional=True, **changes))
+
+
+@pytest.mark.parametrize(
+    'images',
+    [
+        jnp.zeros((2, 16, 16, 1), jnp.float32),
+        jnp.zeros((0, 16, 16, 1), jnp.uint8),
+        jnp.zeros((2, 8, 8, 1), jnp.uint8),
+    ],
+)
+def test_other_images_are_refused(images):
+  train = training.make_train(_experiment(conditional=True, learner=PLAIN))
+  state = jax.eval_shape(train.init, jax.random.key(0))
+  with pytest.raises(ValueError, match=r'must be uint8 .*one at least'):
+    jax.eval_shape(train.step, state, images)

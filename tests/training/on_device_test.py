@@ -1,5 +1,6 @@
 """Runs that draw in JAX: the same as those that the environment draws."""
 
+import dataclasses
 import functools
 import json
 
@@ -143,7 +144,7 @@ def test_dreams_are_drawn_on_the_device(tmp_path):
 
 def test_a_task_without_such_a_renderer_is_refused(tmp_path):
   own = _own(tmp_path, rectangles, run=dict(on_device=True))
-  with pytest.raises(ValueError, match='on_device needs a renderer in JAX'):
+  with pytest.raises(ValueError, match='offers no renderer in JAX; give it a'):
     training.train(own)
 
 
@@ -154,3 +155,49 @@ def test_processes_of_ray_are_refused(tmp_path):
     tiny.experiment(
         tmp_path, run=dict(on_device=True, launcher='ray', lockstep=False)
     )
+
+
+def test_a_run_may_change_between_both(tmp_path):
+  whole, _ = _train(tmp_path / 'whole', learner={'reward': 'l2'})
+  run_dir = tmp_path / 'halves'
+  _train(run_dir, learner={'reward': 'l2'}, run=dict(frames=24))
+  halves, _ = _train(
+      run_dir,
+      learner={'reward': 'l2'},
+      run=dict(resume=True, on_device=True),
+  )
+  _assert_close(
+      halves['policy']['learner']['params'],
+      whole['policy']['learner']['params'],
+  )
+
+
+def test_what_is_not_drawn_leaves_no_folder(tmp_path):
+  run_dir = tmp_path / 'run'
+  refused = tiny.experiment(run_dir, run=dict(on_device=True))
+  charcoal = dataclasses.replace(refused.environment, brush='classic/charcoal')
+  with pytest.raises(ValueError, match="'classic/charcoal' has offset_by_ran"):
+    training.train(refused.replace(environment=charcoal))
+  assert not run_dir.exists()
+
+
+@pytest.mark.parametrize(
+    'name, words',
+    [
+        ('no.such:thing', "'no.such:thing', which cannot be imported"),
+        ('math:no_such', "'math:no_such', which cannot be imported"),
+        (f'{__name__}:small', r'uint8 \[2, 4, 4, 1\] for two canvases, must'),
+    ],
+)
+def test_a_renderer_that_does_not_fit_is_named(tmp_path, name, words):
+  task = dataclasses.replace(
+      rectangles.TASK, device_renderer=lambda settings: (name,)
+  )
+  own = _own(tmp_path).replace(task=task)
+  with pytest.raises(ValueError, match=words):
+    own.make_device_renderer()
+
+
+def small(settings):
+  """Returns a renderer of other canvases than those of `settings`."""
+  return rectangles_in_jax.make(dataclasses.replace(settings, canvas_size=4))
