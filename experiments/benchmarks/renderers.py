@@ -1,10 +1,11 @@
 """Compares renderers in JAX with those of the environments: pixels and speed.
 
-Both draw the same programs of uniform values. Printed are the share of canvases
-that are equal, of those after all commands; how much canvases differ in the
-mean, and the worst of them, in shades of 255; their least correlation; and
-microseconds a command on the host and in JAX. The picture shows the episodes
-that differ most, the environment's canvas on the left.
+Both draw the same programs of uniform values. Printed are, of canvases after
+each command: the share of those that are equal; how much they differ, in shades
+of 255, in the mean and in the worst case; how much a blank page differs, for
+comparison; their least correlation. And microseconds a command on the host and
+in JAX. The picture shows the results that differ most, the environment's canvas
+on the left.
 
   python experiments/benchmarks/renderers.py --count=3000
   python experiments/benchmarks/renderers.py --only=scenes --count=3000
@@ -64,6 +65,7 @@ class _Compared(NamedTuple):
   equal: float  # Share of canvases that are equal bit for bit.
   mean: float  # Mean absolute difference of pixels, shades of 255.
   worst: float  # Largest mean absolute difference of a canvas.
+  blank: float  # As `mean`, of a blank page.
   correlation: float  # Least correlation of two canvases.
   host: float  # Microseconds a command.
   device: float
@@ -79,6 +81,7 @@ def main(argv: Sequence[str]) -> None:
       'equal',
       'mean',
       'worst',
+      'blank page',
       'correlation',
       'host, us',
       f'{jax.default_backend()}, us',
@@ -93,6 +96,7 @@ def main(argv: Sequence[str]) -> None:
         f'{found.equal:.2%}',
         f'{found.mean:.5f}',
         f'{found.worst:.4f}',
+        f'{found.blank:.1f}',
         f'{found.correlation:.6f}',
         f'{found.host:.0f}',
         f'{found.device:.0f}',
@@ -128,7 +132,7 @@ def _compare(settings: Any, host: Any, device: renderers.Renderer) -> _Compared:
   """Draws programs by both."""
   init, step = jax.jit(device.init, static_argnums=0), jax.jit(device.step)
   rng = np.random.default_rng(0)
-  differences, correlations, pictures, ends = [], [], [], []
+  differences, blanks, correlations, pictures, ends = [], [], [], [], []
   seconds = np.zeros(2)
   batches = -(-_COUNT.value // _BATCH.value)
   for batch in range(batches):
@@ -137,6 +141,7 @@ def _compare(settings: Any, host: Any, device: renderers.Renderer) -> _Compared:
     )
     state, ours = init(_BATCH.value)
     theirs = host.reset()
+    blank = theirs[0].astype(np.float32)
     for t in range(_LENGTH.value):
       command: Mapping[str, Any] = {k: v[t] for k, v in programs.items()}
       begin = time.perf_counter()
@@ -147,6 +152,7 @@ def _compare(settings: Any, host: Any, device: renderers.Renderer) -> _Compared:
         seconds += middle - begin, time.perf_counter() - middle
       pair = np.asarray(ours).astype(np.float32), theirs.astype(np.float32)
       differences.append(np.abs(pair[0] - pair[1]).mean(axis=(1, 2, 3)))
+      blanks.append(np.abs(pair[1] - blank).mean())
       correlations.append(_correlations(*pair))
     worst = np.argsort(-differences[-1])[:_SHOWN]
     both = np.concatenate([theirs, np.asarray(ours)], axis=2)[worst]
@@ -159,6 +165,7 @@ def _compare(settings: Any, host: Any, device: renderers.Renderer) -> _Compared:
       float((found == 0).mean()),
       float(found.mean()),
       float(found.max()),
+      float(np.mean(blanks)),
       float(np.concatenate(correlations).min()),
       1e6 * seconds[0] / commands,
       1e6 * seconds[1] / commands,

@@ -32,7 +32,6 @@ def augment(
     images: np.ndarray,
     rng: np.random.Generator,
     kinds: Sequence[str],
-    strength: float = 1.0,
 ) -> np.ndarray:
   """Returns images, each changed at random in its own way.
 
@@ -43,30 +42,27 @@ def augment(
       as hands differ, and what comes in from outside repeats the edge; 'mirror'
       exchanges left and right of every other image; 'colors' changes contrast,
       tint and brightness.
-    strength: factor of the largest changes of a warp and of colors, from 0 to
-      1.
 
   Returns:
     uint8 `[B, H, W, C]`.
 
   Raises:
-    ValueError: if a kind is unknown or named twice, or the strength is not in
-      that range.
+    ValueError: if a kind is unknown or named twice.
   """
-  check(kinds, strength)
+  check(kinds)
   if 'warp' in kinds:
-    images = _warp(images, rng, strength)
+    images = _warp(images, rng)
   if 'mirror' in kinds:
     is_mirrored = rng.random(len(images)) < 0.5
     images = np.where(
         is_mirrored[:, None, None, None], images[:, :, ::-1], images
     )
   if 'colors' in kinds:
-    images = _change_colors(images, rng, strength)
+    images = _change_colors(images, rng)
   return images
 
 
-def check(kinds: Sequence[str], strength: float) -> None:
+def check(kinds: Sequence[str]) -> None:
   """Raises ValueError, as `augment` does."""
   for kind in kinds:
     if kind not in KINDS:
@@ -76,13 +72,9 @@ def check(kinds: Sequence[str], strength: float) -> None:
       )
   if len(set(kinds)) < len(kinds):
     raise ValueError(f'augment is {",".join(kinds)}; name each kind once')
-  if not 0 <= strength <= 1:
-    raise ValueError(f'augment_strength is {strength!r}, must be from 0 to 1')
 
 
-def _warp(
-    images: np.ndarray, rng: np.random.Generator, strength: float
-) -> np.ndarray:
+def _warp(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
   """Returns images whose squares come from elsewhere in them."""
   count, height, width, channels = images.shape
   size = np.array([width, height])
@@ -90,7 +82,7 @@ def _warp(
   squares = min(_SQUARES, height, width)
   steps = np.linspace(0, 1, squares + 1)
   corners = np.stack(np.meshgrid(steps, steps), axis=-1)
-  sources = _sources(corners, count, rng, strength)
+  sources = _sources(corners, count, rng)
   # Nothing comes from further outside than this.
   margin = max(height, width) // 2
   sources = np.clip(sources * size, -margin, size + margin) + margin
@@ -114,12 +106,12 @@ def _warp(
 
 
 def _sources(
-    corners: np.ndarray, count: int, rng: np.random.Generator, strength: float
+    corners: np.ndarray, count: int, rng: np.random.Generator
 ) -> np.ndarray:
   """Returns where `corners` come from, `[count, *corners.shape]`."""
 
   def uniform(most, *shape):
-    return strength * rng.uniform(-most, most, (count, *shape))
+    return rng.uniform(-most, most, (count, *shape))
 
   turn, shear = uniform(_TURN), uniform(_SHEAR)
   scale, stretch = uniform(_SCALE), uniform(_STRETCH)
@@ -154,14 +146,12 @@ def _squares(corners: np.ndarray) -> np.ndarray:
   )
 
 
-def _change_colors(
-    images: np.ndarray, rng: np.random.Generator, strength: float
-) -> np.ndarray:
+def _change_colors(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
   """Returns images of another contrast, tint and brightness."""
   count, _, _, channels = images.shape
 
   def uniform(most, channels):
-    return strength * rng.uniform(-most, most, (count, 1, 1, channels))
+    return rng.uniform(-most, most, (count, 1, 1, channels))
 
   changed = images.astype(np.float32) / 255.0 - 0.5
   changed *= np.exp(uniform(_CONTRAST, 1) + uniform(_TINT, channels))

@@ -133,7 +133,6 @@ class ImageStream:
       *,
       seed: int = 0,
       augment: Sequence[str] = (),
-      strength: float = 1.0,
   ):
     """Stands at the beginning of the first epoch; see `Batches`.
 
@@ -142,15 +141,13 @@ class ImageStream:
       batch_size: images per batch, B.
       seed: random seed of the order and of the changes.
       augment: kinds of random changes; see `augmentation.augment`.
-      strength: size of these changes, from 0 to 1.
 
     Raises:
       ValueError: as `Batches` and `augmentation.augment`.
     """
-    augmentation.check(augment, strength)
+    augmentation.check(augment)
     self._batches = Batches(dataset, batch_size, seed=seed)
     self._augment = tuple(augment)
-    self._strength = strength
     self.get_state = self._batches.get_state
     self.set_state = self._batches.set_state
 
@@ -161,5 +158,5 @@ class ImageStream:
     if not self._augment:
       return images
     return augmentation.augment(
-        images, np.random.default_rng(place), self._augment, self._strength
+        images, np.random.default_rng(place), self._augment
     )

@@ -14,8 +14,6 @@ import numpy as np
 
 from spiral_jax import types
 from spiral_jax.driver import rollout
-from spiral_jax.driver import serialization
-from spiral_jax.losses import images
 
 
 class Renderer(Protocol):
@@ -41,9 +39,7 @@ class Carry(NamedTuple):
 class _Episode(NamedTuple):
   """State of an unfinished episode."""
 
-  rng: np.random.Generator
-  noise: np.ndarray | None
-  target: np.ndarray | None
+  beginning: rollout.Beginning
   carry: Carry
   left: int  # Commands.
 
@@ -85,11 +81,10 @@ class DeviceRollout:
     self._initial_state = initial_state
     self._batch = len(jax.tree.leaves(initial_state)[0])
     self._length = length
-    self._noise_size = noise_size
-    self._targets: Any = targets
-    self._seed = seed
+    self._beginnings = rollout.Beginnings(
+        self._batch, noise_size=noise_size, targets=targets, seed=seed
+    )
     self._unroll_length = unroll_length
-    self._episodes = 0
     self._going_on: _Episode | None = None
     self._lock = threading.Lock()
     # Compiled once for all that play with the same functions.
@@ -104,7 +99,7 @@ class DeviceRollout:
 
   def _next(self, params: types.Params, version: int) -> types.Trajectory:
     episode = self._going_on or self._begin()
-    rng, noise, target, carry, left = episode
+    (rng, noise, target), carry, left = episode
     count = min(left, self._unroll_length or left)
     keys = np.stack([rollout.make_key(rng) for _ in range(count)])
     after, canvases, outputs = self._play(params, carry, target, noise, keys)
@@ -116,7 +111,7 @@ class DeviceRollout:
       if self._unroll_length:  # All trajectories are alike.
         bootstrap = np.zeros(self._batch, np.float32)
     else:
-      self._going_on = _Episode(rng, noise, target, after, left - count)
+      self._going_on = _Episode(episode.beginning, after, left - count)
       key = rollout.make_key(None)
       bootstrap = self._value(params, after, target, noise, key)
     return types.Trajectory(
@@ -133,35 +128,23 @@ class DeviceRollout:
     )
 
   def _begin(self) -> _Episode:
-    rng = np.random.default_rng((self._seed, self._episodes))
-    self._episodes += 1
-    noise = target = None
-    if self._noise_size:
-      shape = (self._batch, self._noise_size)
-      noise = rng.standard_normal(shape, np.float32)
-    if self._targets is not None:
-      target = self._targets()
-      images.check_values(target, 'targets')
-      target = jax.device_put(target)
+    beginning = self._beginnings()
+    # Once, not for each piece of an episode.
+    beginning = beginning._replace(target=jax.device_put(beginning.target))
     drawn, canvas = self._clear()
     carry = Carry(drawn, canvas, self._initial_state)
-    return _Episode(rng, noise, target, carry, self._length)
+    return _Episode(beginning, carry, self._length)
 
   def get_state(self) -> dict[str, Any]:
-    """Returns the number of episodes and the state of the targets."""
+    """Returns the state of the beginnings; see `Rollout.get_state`."""
     with self._lock:
-      state: dict[str, Any] = {'episodes': self._episodes}
-      if isinstance(self._targets, serialization.Stateful):
-        state['targets'] = self._targets.get_state()
-      return state
+      return self._beginnings.get_state()
 
   def set_state(self, state: Mapping[str, Any]) -> None:
     """Resumes where `get_state` was called, at the start of an episode."""
     with self._lock:
-      self._episodes = int(state['episodes'])
+      self._beginnings.set_state(state)
       self._going_on = None
-      if isinstance(self._targets, serialization.Stateful):
-        self._targets.set_state(state['targets'])
 
 
 def make_drawer(

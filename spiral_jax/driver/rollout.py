@@ -31,12 +31,75 @@ class Environment(Protocol):
     """Draws a command on each canvas; returns as `reset` does."""
 
 
+class Beginning(NamedTuple):
+  """Beginning of an episode, besides clear canvases."""
+
+  rng: np.random.Generator  # Of its keys.
+  noise: np.ndarray | None  # float32 `[B, Z]`.
+  target: np.ndarray | None  # uint8 `[B, H, W, C]`.
+
+
+class Beginnings:
+  """Makes the beginnings of episodes, one after another.
+
+  They depend only on the seed and the index of the episode, and on the state of
+  the targets, which together is the checkpointed state.
+  """
+
+  def __init__(
+      self,
+      batch: int,
+      *,
+      noise_size: int,
+      targets: Callable[[], np.ndarray] | None,
+      seed: int,
+  ):
+    """Stands before the first episode.
+
+    Args:
+      batch: number of canvases, B.
+      noise_size: size of the noise vector, Z; 0 means no noise.
+      targets: returns the next targets; None means no targets. If it has
+        `get_state` and `set_state`, its state is saved too.
+      seed: random seed.
+    """
+    self._batch = batch
+    self._noise_size = noise_size
+    self._targets: Any = targets
+    self._seed = seed
+    self._episodes = 0
+
+  def __call__(self) -> Beginning:
+    """Returns the next beginning."""
+    rng = np.random.default_rng((self._seed, self._episodes))
+    self._episodes += 1
+    noise = target = None
+    if self._noise_size:
+      shape = (self._batch, self._noise_size)
+      noise = rng.standard_normal(shape, np.float32)
+    if self._targets is not None:
+      target = self._targets()
+      images.check_values(target, 'targets')
+    return Beginning(rng, noise, target)
+
+  def get_state(self) -> dict[str, Any]:
+    """Returns the number of episodes and the state of the targets."""
+    state: dict[str, Any] = {'episodes': self._episodes}
+    if isinstance(self._targets, serialization.Stateful):
+      state['targets'] = self._targets.get_state()
+    return state
+
+  def set_state(self, state: Mapping[str, Any]) -> None:
+    """Continues where `get_state` was called."""
+    self._episodes = int(state['episodes'])
+    if isinstance(self._targets, serialization.Stateful):
+      self._targets.set_state(state['targets'])
+
+
 class _Episode(NamedTuple):
   """State of an unfinished episode."""
 
-  rng: np.random.Generator
-  noise: np.ndarray | None
-  target: np.ndarray | None
+  beginning: Beginning
   state: types.AgentState
   canvas: np.ndarray
 
@@ -82,11 +145,10 @@ class Rollout:
     self._environment = environment
     self._step = step
     self._initial_state = jax.tree.map(np.asarray, initial_state)
-    self._noise_size = noise_size
-    self._targets: Any = targets
-    self._seed = seed
+    self._beginnings = Beginnings(
+        environment.count, noise_size=noise_size, targets=targets, seed=seed
+    )
     self._unroll_length = unroll_length or math.inf
-    self._episodes = 0
     self._going_on: _Episode | None = None
     self._lock = threading.Lock()
 
@@ -97,7 +159,7 @@ class Rollout:
 
   def _play(self, params: types.Params, version: int) -> types.Trajectory:
     episode = self._going_on or self._begin()
-    rng, noise, target, state, canvas = episode
+    (rng, noise, target), state, canvas = episode
     canvases = [canvas]
     outputs: list[types.StepOutput] = []
     is_over = False
@@ -118,7 +180,7 @@ class Rollout:
       if math.isfinite(self._unroll_length):  # All trajectories are alike.
         bootstrap = np.zeros(log_prob.shape[1], np.float32)
     else:
-      self._going_on = _Episode(rng, noise, target, state, canvases[-1])
+      self._going_on = _Episode(episode.beginning, state, canvases[-1])
       # Only the value is needed, which does not depend on the key: the next
       # command will be sampled from newer parameters.
       observation = types.Observation(canvases[-1], target, noise)
@@ -138,36 +200,23 @@ class Rollout:
     )
 
   def _begin(self) -> _Episode:
-    rng = np.random.default_rng((self._seed, self._episodes))
-    self._episodes += 1
-    noise = target = None
-    if self._noise_size:
-      shape = (self._environment.count, self._noise_size)
-      noise = rng.standard_normal(shape, np.float32)
-    if self._targets is not None:
-      target = self._targets()
-      images.check_values(target, 'targets')
+    beginning = self._beginnings()
     canvas = _canvas(self._environment.reset())
-    return _Episode(rng, noise, target, self._initial_state, canvas)
+    return _Episode(beginning, self._initial_state, canvas)
 
   def get_state(self) -> dict[str, Any]:
-    """Returns the number of episodes and the state of the targets.
+    """Returns the state of the beginnings.
 
     Waits for the end of a trajectory that is being made.
     """
     with self._lock:
-      state: dict[str, Any] = {'episodes': self._episodes}
-      if isinstance(self._targets, serialization.Stateful):
-        state['targets'] = self._targets.get_state()
-      return state
+      return self._beginnings.get_state()
 
   def set_state(self, state: Mapping[str, Any]) -> None:
     """Resumes where `get_state` was called, at the start of an episode."""
     with self._lock:
-      self._episodes = int(state['episodes'])
+      self._beginnings.set_state(state)
       self._going_on = None
-      if isinstance(self._targets, serialization.Stateful):
-        self._targets.set_state(state['targets'])
 
 
 def _check_fit(environment: Any, step: Any, initial_state: Any) -> None:

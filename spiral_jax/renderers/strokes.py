@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from spiral_jax.renderers import blend
 from spiral_jax.renderers import brush as brush_lib
 from spiral_jax.renderers import dabs as dabs_lib
 from spiral_jax.renderers import types
@@ -63,7 +64,7 @@ class Settings(Protocol):
 class StrokeState(NamedTuple):
   """Canvases and the brushes that draw on them."""
 
-  canvas: jax.Array  # int32 `[B, H, W, C]`, from 0 to `dabs.ONE`.
+  canvas: jax.Array  # int32 `[B, H, W, C]`, from 0 to `blend.ONE`.
   brush: dabs_lib.BrushState  # `[B]` each.
   x: jax.Array  # Of the last command's end, pixels, `[B]`.
   y: jax.Array
@@ -109,7 +110,7 @@ def make_strokes(settings: Settings, brush: bytes) -> types.Renderer:
 
   def init(batch: int) -> tuple[StrokeState, jax.Array]:
     zero = jnp.zeros(batch, jnp.float32)
-    canvas = jnp.full((batch, size, size, channels), dabs_lib.ONE, jnp.int32)
+    canvas = jnp.full((batch, size, size, channels), blend.ONE, jnp.int32)
     brushes = dabs_lib.lifted(zero, zero)
     nowhere = jnp.zeros(batch, bool)
     state = StrokeState(canvas, brushes, zero, zero, zero, nowhere)
@@ -139,8 +140,8 @@ def make_strokes(settings: Settings, brush: bytes) -> types.Renderer:
       color = jnp.stack([shades[command[name]] for name in _COLORS])
     moved = dabs_lib.lift(own, state.brush, end_x, end_y, _SECONDS)
     return StrokeState(
-        canvas=dabs_lib.lay(
-            state.canvas, dabs, count, dabs_lib.to_fixed(color), bounds.window
+        canvas=blend.lay(
+            state.canvas, dabs, count, blend.to_fixed(color), bounds.window
         ),
         brush=jax.tree.map(
             lambda a, b: jnp.where(is_paint, a, b), after, moved
@@ -182,5 +183,5 @@ def _hand(xs, ys, pressures) -> dabs_lib.Hand:
 
 def _to_bytes(canvas: jax.Array) -> jax.Array:
   """Returns canvases as uint8."""
-  one = dabs_lib.ONE
+  one = blend.ONE
   return ((255 * canvas + one // 2) // one).astype(jnp.uint8)

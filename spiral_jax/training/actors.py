@@ -46,7 +46,6 @@ def make_rollout(
         run.batch_size,
         seed=seed,
         augment=run.augment,
-        strength=run.augment_strength,
     )
   further: dict[str, Any] = dict(
       noise_size=experiment.agent.noise_size,

@@ -58,10 +58,8 @@ class RunConfig:
     data_dir: folder of the data set; empty means the data that comes with the
       package or that the task makes.
     download: fetches files of the data set that are missing.
-    augment: random changes of training images, where these are targets or what
-      the discriminator takes for real: any of warp, mirror, colors. The images
-      of the memory stay as they are.
-    augment_strength: size of the warps and changes of colors, from 0 to 1.
+    augment: random changes of training images that are targets: any of warp,
+      mirror, colors. The images of the memory stay as they are.
   """
 
   run_dir: str = ''
@@ -93,7 +91,6 @@ class RunConfig:
   data_dir: str = ''
   download: bool = False
   augment: tuple[str, ...] = ()
-  augment_strength: float = 1.0
 
   def __post_init__(self) -> None:
     """Raises ValueError, naming the field and its value, if one is invalid."""
@@ -117,15 +114,7 @@ class RunConfig:
         checkpoint_rounds='a whole number from 0 on',
         picture_seconds='0 or more',
     )
-    augmentation.check(self.augment, self.augment_strength)
-    if self.augment_strength != 1.0 and not {'warp', 'colors'} & {
-        *self.augment
-    }:
-      raise ValueError(
-          f'augment_strength is {self.augment_strength} but augment is '
-          f'{",".join(self.augment) or "empty"}; say what is changed less, as '
-          'augment=warp, or leave it out'
-      )
+    augmentation.check(self.augment)
     if self.decay_by_clock and not (self.minutes or self.decay_minutes):
       raise ValueError(
           'decay_by_clock is set but minutes is 0; say how long the run is'

@@ -38,12 +38,10 @@ def check(experiment: experiment_lib.Experiment) -> None:
         f'{run.unroll_length}'
     )
   has_episodes = learner.reward_weight or learner.hindsight_weight
-  sees_images = has_episodes and experiment.agent.conditional
-  if run.augment and not (sees_images or experiment.has_discriminator):
+  if run.augment and not (has_episodes and experiment.agent.conditional):
     raise ValueError(
-        f'--augment={",".join(run.augment)} changes targets of episodes and '
-        'what a discriminator takes for real, and this run has neither; leave '
-        'it out'
+        f'--augment={",".join(run.augment)} changes targets of episodes, and '
+        'this run has none; leave it out'
     )
   is_remembering = learner.memory_weight > 0
   if experiment.lessons.dream_prior == 'memory' and not is_remembering:

@@ -285,11 +285,7 @@ def _add_discriminator(
   if not parts.experiment.agent.conditional:
     make_batch = discriminator_batches.WithDataImages(
         datasets.ImageStream(
-            parts.train,
-            run.batch_size,
-            seed=run.seed * 1000 + 999,
-            augment=run.augment,
-            strength=run.augment_strength,
+            parts.train, run.batch_size, seed=run.seed * 1000 + 999
         )
     )
   node = nodes.DiscriminatorLearner(
