@@ -81,8 +81,8 @@ def main(argv: Sequence[str]) -> None:
       'equal',
       'mean',
       'worst',
-      'blank page',
-      'correlation',
+      'blank',
+      'least r',
       'host, us',
       f'{jax.default_backend()}, us',
   ):
