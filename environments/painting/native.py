@@ -43,7 +43,7 @@ class NativeCanvases:
       count: int,
       size: int,
       channels: int,
-      is_white: bool,
+      paper: tuple[int, int, int, int],
       seconds_per_point: float,
       num_threads: int = 1,
       is_deterministic: bool = False,
@@ -55,7 +55,8 @@ class NativeCanvases:
       count: number of canvases, N.
       size: height and width, pixels.
       channels: number of channels, 1 or 3.
-      is_white: whether a clear canvas is white; otherwise it is transparent.
+      paper: red, green, blue and alpha of a clear canvas, from 0 to
+        `settings.ONE`.
       seconds_per_point: time between two points of a stroke.
       num_threads: number of threads that share the canvases.
       is_deterministic: whether the brush draws no random numbers, so that its
@@ -75,7 +76,7 @@ class NativeCanvases:
         count,
         size,
         channels,
-        is_white,
+        (ctypes.c_uint16 * 4)(*paper),
         seconds_per_point,
         dab_limits.max_work(size),
         is_deterministic,
@@ -151,6 +152,37 @@ class NativeCanvases:
     """
     self._draw(strokes, _pointer(which), None)
 
+  def draw_alone(
+      self, log_radius: np.ndarray, points: np.ndarray
+  ) -> np.ndarray:
+    """Clears the first canvases and draws a black stroke on each.
+
+    Args:
+      log_radius: float32 `[M]`, natural logarithm of pixels.
+      points: float32 `[M, steps + 1, 3]`: x and y in pixels, pressure.
+
+    Returns:
+      Canvases, uint8 `[M, H, W, C]`.
+
+    Raises:
+      ValueError: as `draw`, or as `reset`.
+    """
+    count, num_points, _ = points.shape
+    ones = np.ones(count, np.uint8)
+    pixels = np.empty((count, *self._shape[1:]), np.uint8)
+    if self._functions.painter_draw_alone(
+        self._painter,
+        count,
+        _pointer(ones),
+        _pointer(log_radius),
+        _pointer(points),
+        num_points,
+        self._num_threads,
+        _pointer(pixels),
+    ):
+      raise ValueError(dab_limits.EXHAUSTED)
+    return pixels
+
   def read(self, which: np.ndarray) -> np.ndarray:
     """Returns the canvases `which`, int32 `[M]`: uint8 `[M, H, W, C]`."""
     pixels = np.empty((len(which), *self._shape[1:]), np.uint8)
@@ -202,6 +234,7 @@ def _functions() -> ctypes.CDLL:
           'painter_copy',
           'painter_reset',
           'painter_draw',
+          'painter_draw_alone',
           'painter_read',
       ),
   )
@@ -214,7 +247,7 @@ def _functions() -> ctypes.CDLL:
       integer,
       integer,
       integer,
-      integer,
+      pointer,
       ctypes.c_double,
       ctypes.c_double,
       integer,
@@ -235,6 +268,17 @@ def _functions() -> ctypes.CDLL:
       pointer,
       pointer,
       pointer,
+      pointer,
+      pointer,
+      pointer,
+      integer,
+      integer,
+      pointer,
+  ]
+  functions.painter_draw_alone.restype = integer
+  functions.painter_draw_alone.argtypes = [
+      pointer,
+      integer,
       pointer,
       pointer,
       pointer,

@@ -14,6 +14,7 @@ import numpy as np
 
 from environments.painting import dab_limits
 from environments.painting import library
+from environments.painting import settings as settings_lib
 from environments.painting import strokes as strokes_lib
 
 # Indices of brush settings, from mypaint-brush-settings-gen.h.
@@ -23,7 +24,7 @@ _COLOR_H, _COLOR_S, _COLOR_V = 20, 21, 22
 
 _TILE_SIZE = 64  # Pixels; libmypaint's constant.
 _MARGIN = 2.0  # Pixels around a dab, more than antialiasing reaches.
-_ONE = 1 << 15  # 1.0 in libmypaint's fixed point.
+_ONE = settings_lib.ONE
 
 
 class _TileRequest(ctypes.Structure):
@@ -82,7 +83,7 @@ class PortableCanvases:
       count: int,
       size: int,
       channels: int,
-      is_white: bool,
+      paper: tuple[int, int, int, int],
       seconds_per_point: float,
       is_trusted: bool = False,
   ):
@@ -93,7 +94,8 @@ class PortableCanvases:
       count: number of canvases, N.
       size: height and width, pixels.
       channels: number of channels, 1 or 3.
-      is_white: whether a clear canvas is white; otherwise it is transparent.
+      paper: red, green, blue and alpha of a clear canvas, from 0 to
+        `settings.ONE`.
       seconds_per_point: time between two points of a stroke.
       is_trusted: whether the brush is known to keep to dab_limits.py, so that
         its dabs need not be looked at, which takes up to three times as long.
@@ -105,14 +107,14 @@ class PortableCanvases:
     self._brush = brush
     self._size = size
     self._channels = channels
-    self._background = _ONE if is_white else 0
+    self._paper = np.array(paper, np.uint16)
     across = -(-size // _TILE_SIZE)
     self._tiles = np.empty(
         (count, across, across, _TILE_SIZE, _TILE_SIZE, 4), np.uint16
     )
     for tiles in self._tiles:
       self._canvases.append(
-          _Canvas(tiles, size, self._background, seconds_per_point, is_trusted)
+          _Canvas(tiles, size, self._paper, seconds_per_point, is_trusted)
       )
 
   def close(self) -> None:
@@ -133,7 +135,7 @@ class PortableCanvases:
     Raises:
       ValueError: if libmypaint does not accept the brush.
     """
-    self._tiles[:] = self._background
+    self._tiles[:] = self._paper
     for canvas in self._canvases:
       canvas.take_new_brush(self._brush)
       canvas.lift_to(0.0, 0.0)
@@ -178,23 +180,23 @@ class _Canvas:
       self,
       tiles: np.ndarray,
       size: int,
-      background: int,
+      paper: np.ndarray,
       seconds_per_point: float,
       is_trusted: bool,
   ):
-    """Initializes a surface on `tiles`, uint16 `[T, T, 64, 64, 4]`."""
+    """Initializes a surface on `tiles`, `[T, T, 64, 64, 4]`, uint16."""
     self._seconds = seconds_per_point
     self._brush: int | None = None
     self._surface_pointer: int | None = None
     self._library = _library()
     # libmypaint keeps the addresses of both, so they must stay alive.
     self._surface = _TiledSurface()
-    self._tile_functions = _tile_functions(tiles, background)
+    self._tile_functions = _tile_functions(tiles, paper)
     self._surface_pointer = ctypes.addressof(self._surface)
     self._library.mypaint_tiled_surface_init(
         self._surface_pointer, *self._tile_functions
     )
-    self._guard = _Guard(size, is_white=background == _ONE)
+    self._guard = _Guard(size, paper)
     if not is_trusted:
       self._guard.attach(self._surface)
 
@@ -260,10 +262,10 @@ class _Guard:
   libmypaint asserts some of what is checked here, which would end the process.
   """
 
-  def __init__(self, size: int, is_white: bool):
+  def __init__(self, size: int, paper: np.ndarray):
     self._size = size
     self._max_work = dab_limits.max_work(size)
-    self._background = 1.0 if is_white else 0.0
+    self._paper = (paper / _ONE).tolist()
     self._work_left = 0.0
     self._stop: Callable[[], None] = lambda: None
     self._fault: BaseException | None = None
@@ -337,8 +339,8 @@ class _Guard:
       self._spend(0.0)
     except BaseException as fault:
       self._end(fault)
-    for channel in channels:
-      channel[0] = self._background
+    for channel, value in zip(channels, self._paper):
+      channel[0] = value
 
 
 def _address(function: Any) -> int:
@@ -358,13 +360,13 @@ def _is_placed(x: float, y: float, radius: float) -> bool:
   )
 
 
-def _tile_functions(tiles: np.ndarray, background: int):
+def _tile_functions(tiles: np.ndarray, paper: np.ndarray):
   """Returns the functions that libmypaint calls before and after using a tile.
 
   They are not methods of the canvas: it would keep itself alive through them.
   """
   across = len(tiles)
-  beyond = np.full(tiles.shape[2:], background, np.uint16)
+  beyond = np.full(tiles.shape[2:], paper, np.uint16)
   beyond_address = beyond.ctypes.data
   addresses = [[tile.ctypes.data for tile in row] for row in tiles]
 
@@ -379,9 +381,9 @@ def _tile_functions(tiles: np.ndarray, background: int):
   @_TileFunction
   def end(unused_surface, request):
     # Erase what was drawn beyond the canvas: brushes that pick up color must
-    # find the background there.
+    # find the paper there.
     if request.contents.buffer == beyond_address:
-      beyond.fill(background)
+      beyond[:] = paper
 
   return start, end
 

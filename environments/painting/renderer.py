@@ -93,7 +93,7 @@ class PaintingRenderer:
     self._count = count
     self._strokes = strokes_lib.StrokeMaker(settings, count, steps)
     shape = (count, settings.canvas_size, settings.channels)
-    is_white = settings.background == 'white'
+    paper = settings.paper()
     self._is_closed = False
     self._is_started = False
     self._canvases: Canvases
@@ -101,7 +101,7 @@ class PaintingRenderer:
       self._canvases = native.NativeCanvases(
           brush,
           *shape,
-          is_white,
+          paper,
           seconds,
           num_threads,
           is_deterministic=brush_response.read(brush).is_deterministic(),
@@ -114,7 +114,7 @@ class PaintingRenderer:
           and not brush_file.colorizes(brush)
       )
       self._canvases = portable.PortableCanvases(
-          brush, *shape, is_white, seconds, is_trusted
+          brush, *shape, paper, seconds, is_trusted
       )
 
   @property

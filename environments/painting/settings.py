@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from typing import Literal
+import re
 
 from environments import core
 from environments import reprs
@@ -10,6 +10,7 @@ from environments import reprs
 NUM_PRESSURES = 10
 NUM_SHADES = 20
 MAX_CANVAS_SIZE = 8192
+ONE = 1 << 15  # 1.0 in libmypaint's fixed point.
 PAINT = 1  # The value of part `flag` that draws; 0 moves the brush.
 
 
@@ -29,8 +30,9 @@ class PaintingSettings:
       channels; otherwise ink is black and the canvas has one channel.
     pressure: lets commands choose a pressure; otherwise it is full.
     episode_length: number of commands in an episode.
-    background: 'white'; or 'transparent', which looks black and on which ink
-      keeps its full color however thin it is.
+    background: color of the paper, 'white' or as '#ffe4c0'; or 'transparent',
+      which looks black and on which ink keeps its full color however thin it
+      is.
     brushes_path: folder of the brushes; empty looks in the usual places.
   """
 
@@ -41,7 +43,7 @@ class PaintingSettings:
   color: bool = False
   pressure: bool = True
   episode_length: int = 20
-  background: Literal['white', 'transparent'] = 'white'
+  background: str = 'white'
   brushes_path: str | None = None
 
   def __post_init__(self) -> None:
@@ -82,16 +84,39 @@ class PaintingSettings:
       )
     if path is not None:
       object.__setattr__(self, 'brushes_path', str(os.fspath(path)))
-    if self.background not in ('white', 'transparent'):
+    if not isinstance(self.background, str) or not (
+        self.background in ('white', 'transparent')
+        or re.fullmatch('#[0-9a-fA-F]{6}', self.background)
+    ):
       raise ValueError(
-          f"background is {reprs.short(self.background)}, must be 'white' or"
-          " 'transparent'"
+          f"background is {reprs.short(self.background)}, must be 'white',"
+          " 'transparent' or a color as '#ffe4c0'"
+      )
+    red, green, blue, _ = self.paper()
+    if not self.color and not red == green == blue:
+      raise ValueError(
+          f'background is {self.background!r}, must be a gray where ink is'
+          ' black; or set color'
       )
 
   @property
   def channels(self) -> int:
     """Channels of the canvas: 3 in color, otherwise 1."""
     return 3 if self.color else 1
+
+  def paper(self) -> tuple[int, int, int, int]:
+    """Returns red, green, blue and alpha of a clear canvas, 0 to `ONE`."""
+    if self.background == 'white':
+      return ONE, ONE, ONE, ONE
+    if self.background == 'transparent':
+      return 0, 0, 0, 0
+    red, green, blue = bytes.fromhex(self.background[1:])
+    return (
+        round(red * ONE / 255),
+        round(green * ONE / 255),
+        round(blue * ONE / 255),
+        ONE,
+    )
 
   def action_spec(self) -> dict[str, core.Part]:
     """Returns the parts of a command, in the order of decision."""

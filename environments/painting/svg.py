@@ -39,10 +39,13 @@ def picture(
     curves: curves that the commands draw, in order.
     brush: JSON text of the libmypaint brush.
     canvas_size: height and width of the picture in the curves' pixels.
-    background: 'white' or 'transparent'; the latter is drawn as black.
+    background: 'white', a color as '#ffe4c0', or 'transparent', which is drawn
+      as black.
     millimeters: height and width on paper; None means `canvas_size` pixels.
   """
-  paper = '#ffffff' if background == 'white' else '#000000'
+  paper = {'white': '#ffffff', 'transparent': '#000000'}.get(
+      background, background
+  )
   lines = [
       f'<rect width="{canvas_size}" height="{canvas_size}" fill="{paper}"/>'
   ]

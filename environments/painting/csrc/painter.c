@@ -44,6 +44,7 @@ typedef struct {
   const float *hsv;             /* [M, 3], or null to keep the color. */
   const float *points;          /* [M, num_points, 3]: x, y, pressure. */
   int num_points;
+  int lands_first;              /* 1 to move to the first point before. */
 } Commands;
 
 /* A batch's work on M canvases, shared out canvas by canvas. */
@@ -127,6 +128,7 @@ static void draw(const Painter *painter, Canvas *canvas,
   const int num_points = commands->num_points;
   const float *points = commands->points + (size_t)index * num_points * 3;
   canvas->surface.work_left = painter->max_work;
+  if (commands->lands_first) lift_to(painter, canvas, points[0], points[1]);
   if (!commands->is_paint[index]) {
     const float *end = points + (num_points - 1) * 3;
     lift_to(painter, canvas, end[0], end[1]);
@@ -186,11 +188,12 @@ void painter_free(Painter *painter) {
 }
 
 /* Returns null and sets `error` where the library does not load or memory
- * runs out. The pixels are undefined until the first `painter_reset`. Brushes
- * that are deterministic draw no random numbers. */
+ * runs out. `paper` is a clear canvas's red, green, blue and alpha. The pixels
+ * are undefined until the first `painter_reset`. Brushes that are deterministic
+ * draw no random numbers. */
 Painter *painter_new(const char *library_path, const char *brush_json,
-                     int count, int size, int channels, int is_white,
-                     double seconds_per_point, double max_work,
+                     int count, int size, int channels,
+                     const uint16_t *paper, double seconds_per_point, double max_work,
                      int is_deterministic, const char **error) {
   *error = "out of memory";
   Painter *painter =
@@ -214,7 +217,7 @@ Painter *painter_new(const char *library_path, const char *brush_json,
   for (; painter->count < count && !failed; ++painter->count) {
     Canvas *canvas = painter->canvases + painter->count;
     canvas->painter = painter;
-    failed = surface_init(&canvas->surface, size, is_white, stop) != 0;
+    failed = surface_init(&canvas->surface, size, paper, stop) != 0;
   }
   if (failed) {
     painter_free(painter);
@@ -279,6 +282,31 @@ int painter_draw(Painter *painter, int size, const int32_t *which,
       .size = size,
       .which = which,
       .commands = &commands,
+      .pixels = pixels,
+  };
+  run(&batch, num_threads);
+  return atomic_load(&batch.failed) ? -1 : 0;
+}
+
+/* Clears the first `size` canvases and draws a black stroke on each, from
+ * wherever it begins; see Commands for the arrays. Returns as `painter_draw`,
+ * or -1 where libmypaint does not take the brush. */
+int painter_draw_alone(Painter *painter, int size, const uint8_t *are_ones,
+                       const float *log_radius, const float *points,
+                       int num_points, int num_threads, uint8_t *pixels) {
+  const Commands commands = {
+      .is_paint = are_ones,
+      .is_jump = are_ones,
+      .log_radius = log_radius,
+      .points = points,
+      .num_points = num_points,
+      .lands_first = 1,
+  };
+  Batch batch = {
+      .painter = painter,
+      .size = size,
+      .commands = &commands,
+      .starts_episode = 1,
       .pixels = pixels,
   };
   run(&batch, num_threads);

@@ -169,24 +169,29 @@ static uint32_t masked_sum(const uint16_t *plane, const uint16_t *mask,
   return sum;
 }
 
-static uint32_t mask_sum(const uint16_t *mask, Box box) {
+/* As `masked_sum` of a plane that has one value. */
+static uint32_t mask_sum(const uint16_t *mask, Box box, uint16_t value) {
   uint32_t sum = 0;
   for (int y = box.y; y < box.y + box.height; ++y) {
     const int start = y * kTileSize + box.x;
-    for (int i = start; i < start + box.width; ++i) sum += mask[i];
+    for (int i = start; i < start + box.width; ++i)
+      sum += (uint32_t)mask[i] * value / kOne;
   }
   return sum;
 }
 
 /* The mean color under a soft round dab, for brushes that smudge. Sums are
  * integers within a tile and floats across tiles, as in libmypaint; beyond
- * the canvas everything has the background's color. */
+ * the canvas everything has the paper's color. */
 static void get_color(MyPaintSurface *self, float x, float y, float radius,
                       float *red, float *green, float *blue, float *alpha) {
   Surface *surface = (Surface *)self;
   if (!is_placed(x, y, radius)) {
     spend(surface, 0.0);
-    *red = *green = *blue = *alpha = surface->background ? 1.0f : 0.0f;
+    *red = (float)surface->paper[0] / kOne;
+    *green = (float)surface->paper[1] / kOne;
+    *blue = (float)surface->paper[2] / kOne;
+    *alpha = (float)surface->paper[3] / kOne;
     return;
   }
   spend(surface, 4.0 * radius * radius);
@@ -206,13 +211,11 @@ static void get_color(MyPaintSurface *self, float x, float y, float radius,
           .angle = 0.0f,
       };
       const Box box = dab_mask(&dab, mask);
-      const uint32_t total = mask_sum(mask, box);
-      weight += total;
+      weight += mask_sum(mask, box, kOne);
       const Tile *tile = find_tile(surface, across, down);
       if (tile == NULL) {
-        /* Background is 0 or 1.0, so that no product rounds. */
         for (int c = 0; c < 4; ++c)
-          sums[c] += surface->background ? total : 0;
+          sums[c] += mask_sum(mask, box, surface->paper[c]);
         continue;
       }
       const uint16_t *const planes[4] = {
@@ -238,14 +241,14 @@ static void get_color(MyPaintSurface *self, float x, float y, float radius,
   }
 }
 
-int surface_init(Surface *surface, int size, int is_white,
+int surface_init(Surface *surface, int size, const uint16_t paper[4],
                  void (*exhausted)(Surface *surface)) {
   const int across = (size + kTileSize - 1) / kTileSize;
   *surface = (Surface){
       .base = {.draw_dab = draw_dab, .get_color = get_color, .refcount = 1},
       .size = size,
       .tiles_across = across,
-      .background = is_white ? kOne : 0,
+      .paper = {paper[0], paper[1], paper[2], paper[3]},
       .tiles = malloc((size_t)across * across * sizeof(Tile)),
       .work_left = 0.0,
       .exhausted = exhausted,
@@ -261,13 +264,19 @@ void surface_free(Surface *surface) {
 }
 
 void surface_clear(Surface *surface) {
+  const uint16_t *paper = surface->paper;
+  const int is_gray = paper[0] == paper[1] && paper[0] == paper[2];
   const int count = surface->tiles_across * surface->tiles_across;
   for (Tile *tile = surface->tiles; tile < surface->tiles + count; ++tile) {
-    fill(tile->red, surface->background);
-    fill(tile->alpha, surface->background);
+    fill(tile->red, paper[0]);
+    if (!is_gray) {
+      fill(tile->green, paper[1]);
+      fill(tile->blue, paper[2]);
+    }
+    fill(tile->alpha, paper[3]);
   }
-  surface->is_gray = 1;
-  surface->is_opaque = surface->background == kOne;
+  surface->is_gray = is_gray;
+  surface->is_opaque = paper[3] == kOne;
 }
 
 void surface_copy(Surface *surface, const Surface *source) {

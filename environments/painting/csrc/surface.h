@@ -32,7 +32,7 @@ struct Surface {
   MyPaintSurface base;   /* First: brushes hold a pointer to it. */
   int size;              /* Height and width, pixels. */
   int tiles_across;      /* Tiles in a row and in a column. */
-  uint16_t background;   /* Every channel's value on a clear canvas. */
+  uint16_t paper[4];     /* A clear canvas: red, green, blue and alpha. */
   /* Only gray so far: green and blue equal red, and their planes are stale. */
   int is_gray;
   /* Every alpha is 1.0: normal dabs leave it so, nothing needs dividing. */
@@ -45,9 +45,9 @@ struct Surface {
   void (*exhausted)(Surface *surface);
 };
 
-/* Returns 0, or -1 where memory ran out. A white canvas is opaque, any other
- * is transparent. */
-int surface_init(Surface *surface, int size, int is_white,
+/* Returns 0, or -1 where memory ran out. `paper` is a clear canvas's red,
+ * green, blue and alpha, premultiplied. */
+int surface_init(Surface *surface, int size, const uint16_t paper[4],
                  void (*exhausted)(Surface *surface));
 void surface_free(Surface *surface);
 void surface_clear(Surface *surface);

@@ -170,11 +170,13 @@ def test_threads_equal_one_thread(num_threads):
     grid_size=st.sampled_from([7, 32]),
     color=st.booleans(),
     pressure=st.booleans(),
-    background=st.sampled_from(['white', 'transparent']),
+    background=st.sampled_from(['white', 'transparent', '#59a6f0']),
     brush_sizes=st.sampled_from([(1, 2, 3), (0.5, 2.9, 3, 12, 40), (5,)]),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_native_and_ctypes_draw_the_same_pixels(seed, **fields):
+  if not fields['color']:
+    fields['background'] = fields['background'].replace('#59a6f0', '#a6a6a6')
   settings = painting.PaintingSettings(**fields)
   program = _program(settings, 4, count=2, seed=seed)
   np.testing.assert_array_equal(
@@ -184,7 +186,7 @@ def test_native_and_ctypes_draw_the_same_pixels(seed, **fields):
 
 
 @needs_native
-@pytest.mark.parametrize('background', ['white', 'transparent'])
+@pytest.mark.parametrize('background', ['white', 'transparent', '#59a6f0'])
 @pytest.mark.parametrize('colorize', [0.0, 0.6])
 @pytest.mark.parametrize('lock_alpha', [0.0, 0.3])
 @pytest.mark.parametrize('eraser', [0.0, 0.4])
@@ -384,3 +386,18 @@ def test_without_the_extension_auto_paints_through_ctypes(monkeypatch):
       ImportError, match='not built, or does not load; .*pip install'
   ):
     painting.PaintingRenderer(settings, backend='native')
+
+
+@pytest.mark.parametrize('brush', ['classic/pen', 'classic/dry_brush'])
+def test_paper_of_any_color(backend, brush):
+  settings = painting.PaintingSettings(
+      color=True, brush=brush, background='#59a6f0'
+  )
+  renderer = painting.PaintingRenderer(settings, 2, backend)
+  paper = np.array([0x59, 0xA6, 0xF0], np.uint8)
+  assert (renderer.reset() == paper).all()
+  (command,) = _program(settings, 1, count=2)
+  command['flag'][:] = 1, 0
+  canvas = renderer.step(command)
+  assert (canvas[0] != paper).any() and (canvas[1] == paper).all()
+  assert (renderer.reset() == paper).all()

@@ -65,7 +65,9 @@ def test_settings_are_frozen_hashable_and_take_lists():
         ('brushes_path', 3, 'path of a folder'),
         ('brush_sizes', (1, 0), 'above 0'),
         ('brush_sizes', (float('nan'),), 'above 0'),
-        ('background', 'black', "'white' or 'transparent'"),
+        ('background', 'black', "'white', 'transparent' or a color"),
+        ('background', '#ff00gg', "'white', 'transparent' or a color"),
+        ('background', '#ff0000', 'must be a gray where ink is black'),
     ],
 )
 def test_bad_setting_names_itself_its_value_and_the_remedy(name, value, remedy):
