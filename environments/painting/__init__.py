@@ -17,10 +17,13 @@ from environments.painting import prior
 from environments.painting import program as program_lib
 from environments.painting import renderer as renderer_lib
 from environments.painting import settings as settings_lib
+from environments.painting import single_strokes
 
 PaintingRenderer = renderer_lib.PaintingRenderer
 PaintingSettings = settings_lib.PaintingSettings
 Program = program_lib.Program
+SingleStrokes = single_strokes.SingleStrokes
+fine_settings = single_strokes.fine_settings
 check_is_painting = settings_lib.check_is_painting
 
 

@@ -161,6 +161,30 @@ class PortableCanvases:
       canvas.draw(points if strokes.is_jump[index] else points[1:])
     return self._read()
 
+  def draw_alone(
+      self, log_radius: np.ndarray, points: np.ndarray
+  ) -> np.ndarray:
+    """Clears the first canvases and draws a black stroke on each.
+
+    Args:
+      log_radius: float32 `[M]`, natural logarithm of pixels.
+      points: float32 `[M, steps + 1, 3]`: x and y in pixels, pressure.
+
+    Returns:
+      Canvases, uint8 `[M, H, W, C]`.
+
+    Raises:
+      ValueError: as `draw`, or as `reset`.
+    """
+    self._tiles[:] = self._paper
+    for canvas, radius, path in zip(self._canvases, log_radius, points):
+      canvas.take_new_brush(self._brush)
+      canvas.lift_to(0.0, 0.0)
+      canvas.lift_to(*path[0, :2].tolist())
+      canvas.set_brush(float(radius), (0.0, 0.0, 0.0))
+      canvas.draw(path.tolist())
+    return self._read()[: len(points)]
+
   def _read(self) -> np.ndarray:
     """Returns the canvases with alpha divided out, uint8 `[N, H, W, C]`."""
     count, across = self._tiles.shape[:2]

@@ -28,6 +28,8 @@ from environments.painting import trace as trace_lib
 
 _BLOCK = 256  # Columns of an image that are scaled at once.
 _MAX_BYTES = 2 << 30  # Of all frames of a program.
+MAX_ASPECT = 100.0
+_MOST_FRAMES = 300  # Of a film.
 _MILLIMETERS = 100.0  # Default size of a plotter's picture.
 
 
@@ -35,9 +37,9 @@ _MILLIMETERS = 100.0  # Default size of a plotter's picture.
 class Program:
   """Commands of one episode, and the settings that give them a meaning.
 
-  In the methods, `size` is the height and width of a square picture in pixels;
-  None means `settings.canvas_size`. At that size pictures equal those of the
-  environment to the last bit. Larger ones are painted anew with more detail
+  In the methods, `size` is the longer side of a picture in pixels; None means
+  `settings.canvas_size`. At that size pictures equal those of the environment
+  to the last bit. Larger ones are painted anew with more detail
   (see enlargement.py); smaller ones are scaled down. `brush` names another
   brush for the same commands.
 
@@ -45,18 +47,29 @@ class Program:
     settings: settings of the canvas and its commands.
     commands: int32 `[T]`, read-only, for each part of the settings' action
       spec, in its order. T may differ from `settings.episode_length`.
+    aspect: width of the picture divided by its height. The picture is the top
+      left of the square canvas; what lies beside it is cut off.
   """
 
   settings: settings_lib.PaintingSettings
   commands: Mapping[str, np.ndarray]
+  aspect: float = 1.0
 
   def __post_init__(self) -> None:
     """Checks and copies the commands.
 
     Raises:
       ValueError: if a part is missing, unknown, not `[T]` ints or out of range,
-        or there is no command.
+        or there is no command, or the aspect is not between 1/100 and 100.
     """
+    if not core.is_number(self.aspect) or not (
+        1 / MAX_ASPECT <= self.aspect <= MAX_ASPECT
+    ):
+      raise ValueError(
+          f'aspect is {self.aspect!r}, must be width divided by height, from'
+          f' {1 / MAX_ASPECT:g} to {MAX_ASPECT:g}'
+      )
+    object.__setattr__(self, 'aspect', float(self.aspect))
     shape = np.shape(self.commands.get('flag', [0]))
     if len(shape) != 1 or shape == (0,):
       raise ValueError(
@@ -77,17 +90,20 @@ class Program:
   def __eq__(self, other: object) -> bool:
     if not isinstance(other, Program):
       return NotImplemented
-    return self.settings == other.settings and all(
+    return (self.settings, self.aspect) == (
+        other.settings,
+        other.aspect,
+    ) and all(
         np.array_equal(array, other.commands[name])
         for name, array in self.commands.items()
     )
 
   def __hash__(self) -> int:
     arrays = (array.tobytes() for array in self.commands.values())
-    return hash((self.settings, *arrays))
+    return hash((self.settings, self.aspect, *arrays))
 
   def __reduce__(self):
-    return Program, (self.settings, dict(self.commands))
+    return Program, (self.settings, dict(self.commands), self.aspect)
 
   def __repr__(self) -> str:
     return f'Program({len(self)} commands, {self.settings})'
@@ -96,7 +112,7 @@ class Program:
 
   def to_json(self) -> str:
     """Returns the program as JSON, for `from_json`."""
-    return program_json.dump(self.settings, self.commands)
+    return program_json.dump(self.settings, self.commands, self.aspect)
 
   @classmethod
   def from_json(cls, text: str) -> 'Program':
@@ -111,6 +127,18 @@ class Program:
   def curves(self) -> list[curves_lib.Curve]:
     """Returns the curve of each command, in pixels of the canvas."""
     return curves_lib.curves(self.settings, self.commands)
+
+  def shape(self, size: int | None = None) -> tuple[int, int]:
+    """Returns the height and width of a picture, in pixels.
+
+    Raises:
+      ValueError: if the size is out of range.
+    """
+    side = self._side(size)
+    return (
+        max(1, round(side / max(self.aspect, 1.0))),
+        max(1, round(side * min(self.aspect, 1.0))),
+    )
 
   def to_svg(
       self,
@@ -182,37 +210,49 @@ class Program:
   def render(
       self, size: int | None = None, brush: str | None = None
   ) -> np.ndarray:
-    """Returns the picture, uint8 `[size, size, C]`.
+    """Returns the picture, uint8 `[H, W, C]`; see `shape`.
 
     Raises:
       ImportError: if libmypaint is missing.
       FileNotFoundError: if there is no folder of brushes.
       ValueError: if the size is out of range or the brush is unknown.
     """
-    *_, canvas = self._paint(size, brush)
-    return _reduce(canvas, self._side(size))
+    (canvas,) = self._paint(size, brush, [len(self)])
+    return canvas
 
   def frames(
-      self, size: int | None = None, brush: str | None = None
+      self,
+      size: int | None = None,
+      brush: str | None = None,
+      most: int | None = None,
   ) -> np.ndarray:
     """Returns the canvas before the first command and after each one.
 
+    Args:
+      size: as always.
+      brush: as always.
+      most: largest number of frames, 2 or more; of more commands, as many are
+        shown, at even distances. None shows all.
+
     Returns:
-      uint8 `[T + 1, size, size, C]`.
+      uint8 `[T + 1, H, W, C]`, or fewer.
 
     Raises:
       ImportError, FileNotFoundError: as `render` does.
       ValueError: as `render` does, or if the frames would take 2 GiB or more.
     """
-    side = self._side(size)
-    needed = (len(self) + 1) * side**2 * self.settings.channels
+    height, width = self.shape(size)
+    times = np.arange(len(self) + 1)
+    if most is not None and most < len(times):
+      times = np.rint(np.linspace(0, len(self), max(most, 2))).astype(int)
+    needed = len(times) * height * width * self.settings.channels
     if needed >= _MAX_BYTES:
       raise ValueError(
-          f'the frames of {len(self)} commands at {side} pixels need'
+          f'{len(times)} frames of {height} x {width} pixels need'
           f' {needed / 2**30:.1f} GiB, must be below {_MAX_BYTES / 2**30:g};'
-          ' give a smaller size, or take the picture alone by render'
+          ' give a smaller size, or fewer frames by most'
       )
-    return np.stack([_reduce(c, side) for c in self._paint(size, brush)])
+    return np.stack(list(self._paint(size, brush, times.tolist())))
 
   def trace(
       self,
@@ -226,7 +266,7 @@ class Program:
     orange. A faint dashed line shows each move, unless `moves` is false.
 
     Returns:
-      uint8 `[size, size, 3]`, on white paper.
+      uint8 `[H, W, 3]`, on white paper.
 
     Raises:
       ImportError: if matplotlib is missing, or as `render` does.
@@ -239,12 +279,15 @@ class Program:
     colored = Program(
         dataclasses.replace(self.settings, color=True, background='white'),
         {**self.commands, **dict(zip(('red', 'green', 'blue'), shades.T))},
+        self.aspect,
     )
     picture = colored.render(size, brush)
     if not moves:
       return picture
     return trace_lib.with_moves(
-        picture, self.curves(), len(picture) / self.settings.canvas_size
+        picture,
+        self.curves(),
+        max(picture.shape[:2]) / self.settings.canvas_size,
     )
 
   def to_gif(
@@ -260,7 +303,8 @@ class Program:
       ValueError, FileNotFoundError: as `frames` does.
     """
     return animation.gif(
-        self.frames(size, brush), seconds_per_frame=seconds_per_command
+        self.frames(size, brush, _MOST_FRAMES),
+        seconds_per_frame=seconds_per_command,
     )
 
   def to_mp4(
@@ -276,25 +320,35 @@ class Program:
       ValueError, FileNotFoundError: as `frames` does.
     """
     return animation.mp4(
-        self.frames(size, brush), seconds_per_frame=seconds_per_command
+        self.frames(size, brush, _MOST_FRAMES),
+        seconds_per_frame=seconds_per_command,
     )
 
-  def _paint(self, size: int | None, brush: str | None) -> Iterator[np.ndarray]:
-    """Yields the canvas before the first command and after each one.
-
-    It is of the size of the settings' canvas, or larger.
-    """
+  def _paint(
+      self, size: int | None, brush: str | None, times: list[int]
+  ) -> Iterator[np.ndarray]:
+    """Yields the picture after each of some numbers of commands, in order."""
     settings = self.settings
     if brush is not None:
       settings = dataclasses.replace(settings, brush=brush)
+    side = self._side(size)
+    height, width = self.shape(size)
     renderer = renderer_lib.PaintingRenderer(
-        settings, size=max(self._side(size), settings.canvas_size)
+        settings, size=max(side, settings.canvas_size)
     )
     try:
-      yield renderer.reset()[0]
-      for t in range(len(self)):
-        command = {k: v[t : t + 1] for k, v in self.commands.items()}
-        yield renderer.step(command)[0]
+      canvas = renderer.reset()
+      drawn = 0
+      for time in times:
+        for t in range(drawn, time):
+          command = {k: v[t : t + 1] for k, v in self.commands.items()}
+          # Reading a large canvas takes as long as a stroke.
+          if renderer.can_copy and t + 1 < time:
+            renderer.draw_on(command, np.zeros(1, int))
+          else:
+            canvas = renderer.step(command)
+        drawn = time
+        yield _reduce(canvas[0], side)[:height, :width]
     finally:
       renderer.close()
 

@@ -34,13 +34,16 @@ _TYPES = typing.get_type_hints(settings_lib.PaintingSettings)
 
 
 def dump(
-    settings: settings_lib.PaintingSettings, commands: Mapping[str, np.ndarray]
+    settings: settings_lib.PaintingSettings,
+    commands: Mapping[str, np.ndarray],
+    aspect: float,
 ) -> str:
   """Returns a program as text that ends with a newline.
 
   Args:
     settings: settings of the program.
     commands: int `[T]` for each part.
+    aspect: width of the picture divided by its height; left out if 1.
   """
   rows = zip(*(array.tolist() for array in commands.values()))
   lines = ',\n'.join(
@@ -51,15 +54,16 @@ def dump(
       f'  "format": {json.dumps(FORMAT)},\n'
       f'  "version": {VERSION},\n'
       f'  "settings": {json.dumps(dataclasses.asdict(settings))},\n'
-      f'  "commands": [\n{lines}\n  ]\n'
+      + ('' if aspect == 1 else f'  "aspect": {json.dumps(aspect)},\n')
+      + f'  "commands": [\n{lines}\n  ]\n'
       '}\n'
   )
 
 
 def load(
     text: str,
-) -> tuple[settings_lib.PaintingSettings, dict[str, np.ndarray]]:
-  """Returns the settings and commands, int32 `[T]` for each part, of a text.
+) -> tuple[settings_lib.PaintingSettings, dict[str, np.ndarray], float]:
+  """Returns the settings, commands and aspect of a text.
 
   Raises:
     ValueError: if `dump` did not write the text; one line names the fault, its
@@ -83,12 +87,16 @@ def load(
         f'version of the program is {reprs.short(version)}, this library'
         f' reads 1 to {VERSION}; update spiral_jax, or write the program again'
     )
-  _check_names(
-      'the program', record, ('format', 'version', 'settings', 'commands')
-  )
+  record = {'aspect': 1.0, **record}
+  names = ('format', 'version', 'settings', 'commands', 'aspect')
+  _check_names('the program', record, names)
+  if not _is_number(record['aspect']):
+    raise ValueError(
+        f'aspect is {reprs.short(record["aspect"])}, must be a number'
+    )
   record['settings'] = _current_names(record['settings'], version)
   settings = _settings(record['settings'])
-  return settings, _commands(record['commands'], settings)
+  return settings, _commands(record['commands'], settings), record['aspect']
 
 
 def _current_names(settings: Any, version: int) -> Any:

@@ -38,23 +38,25 @@ def with_moves(
   """Returns an image with a faint dashed line for each move.
 
   Args:
-    image: uint8 `[size, size, C]`.
+    image: uint8 `[H, W, C]`.
     curves: curves of the program, in pixels of its canvas.
     scale: size of the image relative to that of the canvas.
   """
-  size = len(image)
-  ink = np.zeros((size, size))
+  ink = np.zeros(image.shape[:2])
   for curve in curves:
     if not curve.is_paint and curve.start != curve.end:
       line = np.array([curve.start, curve.end]) * scale
-      ink = np.maximum(ink, _dashes(size, *line))
+      ink = np.maximum(ink, _dashes(ink.shape, *line))
   shade = 1 - _MOVE_OPACITY * ink[..., np.newaxis]
   return np.round(image * shade).astype(np.uint8)
 
 
-def _dashes(size: int, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-  """Returns a dashed line's share of each pixel, `[size, size]`."""
-  y, x = np.mgrid[:size, :size] + 0.5
+def _dashes(
+    shape: tuple[int, ...], start: np.ndarray, end: np.ndarray
+) -> np.ndarray:
+  """Returns a dashed line's share of each pixel, `[H, W]`."""
+  size = max(shape)
+  y, x = np.mgrid[: shape[0], : shape[1]] + 0.5
   along = (end - start) / np.hypot(*(end - start))
   # Distances in pixels: along the line from its start, and to the line.
   traveled = (x - start[0]) * along[0] + (y - start[1]) * along[1]

@@ -13,12 +13,15 @@ found = search.improve(
 )
 ```
 
+`paint` finds strokes for a picture of any size, from the picture alone.
+
 A search needs an environment of uint8 canvases, and knows the parts of its
 commands from the action spec alone. Renderers whose canvases can be copied make
 it about twice as fast.
 """
 
 from spiral_jax.search.agent_proposals import make_agent_proposals
+from spiral_jax.search.easel import StrokeRenderer
 from spiral_jax.search.executor import Environment
 from spiral_jax.search.executor import Executor
 from spiral_jax.search.executor import canvases_needed
@@ -29,6 +32,8 @@ from spiral_jax.search.improvement import improve
 from spiral_jax.search.metropolis_hastings import Chains
 from spiral_jax.search.metropolis_hastings import make_log_likelihood
 from spiral_jax.search.metropolis_hastings import run_chains
+from spiral_jax.search.painter import PaintProgress
+from spiral_jax.search.painter import paint
 from spiral_jax.search.proposals import Moves
 from spiral_jax.search.proposals import Programs
 from spiral_jax.search.proposals import Proposals
@@ -50,11 +55,13 @@ __all__ = [
     'Executor',
     'Found',
     'Moves',
+    'PaintProgress',
     'Programs',
     'Proposals',
     'Propose',
     'Samples',
     'Score',
+    'StrokeRenderer',
     'best_of',
     'canvases_needed',
     'improve',
@@ -65,6 +72,7 @@ __all__ = [
     'make_repeats',
     'negative_l2',
     'num_changes',
+    'paint',
     'random_programs',
     'run_chains',
     'sample',
