@@ -2,6 +2,9 @@
 
 import numpy as np
 
+_FINE = 65  # Points of a curve, among which the nearest one is looked for.
+_FITS = 4
+
 
 def quadratic_bezier(
     start: np.ndarray,
@@ -25,3 +28,33 @@ def quadratic_bezier(
   start, control, end = (p[:, np.newaxis] for p in (start, control, end))
   # Keep this order of operations: strokes must match to the last bit.
   return (1 - t) * (1 - t) * start + 2 * (1 - t) * t * control + t * t * end
+
+
+def fit_quadratic(points: np.ndarray) -> tuple[np.ndarray, float]:
+  """Returns the curve from the first of some points to the last, near all.
+
+  Args:
+    points: points in order, float64 `[P, D]`, P 2 or more.
+
+  Returns:
+    The control point `[D]` that makes squared distances least, or nearly so,
+    and the largest distance.
+  """
+  first, last = points[0], points[-1]
+  steps = np.sqrt((np.diff(points, axis=0) ** 2).sum(axis=-1))
+  t = np.concatenate([[0.0], np.cumsum(steps)])
+  if not t[-1] > 0:
+    return (first + last) / 2, 0.0
+  t = (t / t[-1])[:, np.newaxis]
+  fine = np.linspace(0.0, 1.0, _FINE)[:, np.newaxis]
+  for _ in range(_FITS):
+    weight = 2 * (1 - t) * t
+    ends = (1 - t) ** 2 * first + t**2 * last
+    total = max(float((weight**2).sum()), 1e-12)
+    control = (weight * (points - ends)).sum(axis=0) / total
+    # Where on the curve each point is nearest to it.
+    curve = (1 - fine) ** 2 * first + 2 * (1 - fine) * fine * control
+    curve = curve + fine**2 * last
+    away = ((points[:, np.newaxis] - curve) ** 2).sum(axis=-1)  # [P, fine]
+    t = fine[away.argmin(axis=1)]
+  return control, float(np.sqrt(away.min(axis=1).max()))

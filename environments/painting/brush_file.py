@@ -23,6 +23,10 @@ _SHORTEST = 1e-6  # Distance of points: a slope must remain a number.
 # MyPaint's own brushes make use of some of that.
 _SLACK = 10
 
+# Settings and inputs by which a brush depends on more than its states.
+_RANDOM_SETTINGS = ('offset_by_random', 'radius_by_random', 'tracking_noise')
+_HIDDEN_INPUTS = ('random', 'gridmap_x', 'gridmap_y')
+
 # Lowest and highest value of each setting in MyPaint's editor; from
 # brushsettings.json of libmypaint 1.6.
 RANGES = {
@@ -265,4 +269,24 @@ def _error(
   return ValueError(
       f'libmypaint does not take the brush {reprs.short(name)}, a .myb file:'
       f' {fault}; {remedy}'
+  )
+
+
+def is_deterministic(brush: bytes) -> bool:
+  """Returns true if a brush draws no random numbers, nor has a grid.
+
+  (A brush with a grid looks at where the dab before was, without a state.)
+
+  Args:
+    brush: JSON text of a brush that was checked.
+  """
+  settings = json.loads(brush)['settings']
+  return not any(
+      settings.get(name, {}).get('base_value')
+      or any(settings.get(name, {}).get('inputs', {}).values())
+      for name in _RANDOM_SETTINGS
+  ) and not any(
+      setting.get('inputs', {}).get(name)
+      for setting in settings.values()
+      for name in _HIDDEN_INPUTS
   )

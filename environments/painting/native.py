@@ -1,5 +1,6 @@
 """Canvases painted by the native extension; see csrc/painter.c."""
 
+from collections.abc import Callable
 import ctypes
 import functools
 import logging
@@ -12,6 +13,7 @@ from environments.painting import dab_limits
 from environments.painting import library
 from environments.painting import strokes as strokes_lib
 
+_DAB_NUMBERS = 13
 _EXTENSION = pathlib.Path(__file__).with_name('_native.so')
 
 
@@ -183,6 +185,25 @@ class NativeCanvases:
       raise ValueError(dab_limits.EXHAUSTED)
     return pixels
 
+  def recorded(self, max_dabs: int, draw: Callable[[], object]) -> np.ndarray:
+    """Returns the dabs on the first canvas while `draw` is called.
+
+    Args:
+      max_dabs: largest number of dabs that are returned.
+      draw: draws on the canvases.
+
+    Returns:
+      Arguments of libmypaint's `draw_dab` from x on, float32 `[D, 13]`.
+    """
+    dabs = np.empty((max_dabs, _DAB_NUMBERS), np.float32)
+    record = self._functions.painter_record
+    record(self._painter, _pointer(dabs), max_dabs)
+    try:
+      draw()
+    finally:
+      count = record(self._painter, None, 0)
+    return dabs[:count].copy()
+
   def read(self, which: np.ndarray) -> np.ndarray:
     """Returns the canvases `which`, int32 `[M]`: uint8 `[M, H, W, C]`."""
     pixels = np.empty((len(which), *self._shape[1:]), np.uint8)
@@ -236,6 +257,7 @@ def _functions() -> ctypes.CDLL:
           'painter_draw',
           'painter_draw_alone',
           'painter_read',
+          'painter_record',
       ),
   )
   pointer, integer, real = ctypes.c_void_p, ctypes.c_int, ctypes.c_float
@@ -286,6 +308,8 @@ def _functions() -> ctypes.CDLL:
       integer,
       pointer,
   ]
+  functions.painter_record.restype = integer
+  functions.painter_record.argtypes = [pointer, pointer, integer]
   functions.painter_read.restype = None
   functions.painter_read.argtypes = [
       pointer,

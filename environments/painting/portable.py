@@ -185,6 +185,19 @@ class PortableCanvases:
       canvas.draw(path.tolist())
     return self._read()[: len(points)]
 
+  def recorded(self, max_dabs: int, draw: Callable[[], object]) -> np.ndarray:
+    """Returns the dabs on the first canvas while `draw` is called.
+
+    Args:
+      max_dabs: largest number of dabs that are returned.
+      draw: draws on the canvases, which must not be trusted.
+
+    Returns:
+      Arguments of libmypaint's `draw_dab` from x on, float32 `[D, 13]`.
+    """
+    dabs = self._canvases[0].recorded(draw)[:max_dabs]
+    return np.array(dabs, np.float32).reshape(len(dabs), -1)
+
   def _read(self) -> np.ndarray:
     """Returns the canvases with alpha divided out, uint8 `[N, H, W, C]`."""
     count, across = self._tiles.shape[:2]
@@ -247,6 +260,10 @@ class _Canvas:
         functools.partial(_stop, self._library, self._brush)
     )
 
+  def recorded(self, draw: Callable[[], object]) -> list[tuple[float, ...]]:
+    """Returns the arguments of dabs while `draw` is called."""
+    return self._guard.recorded(draw)
+
   def start_command(self) -> None:
     """Allows the brush as much work as one command may cost."""
     self._guard.start_command()
@@ -293,6 +310,16 @@ class _Guard:
     self._work_left = 0.0
     self._stop: Callable[[], None] = lambda: None
     self._fault: BaseException | None = None
+    self._record: list[tuple[float, ...]] | None = None
+
+  def recorded(self, draw: Callable[[], object]) -> list[tuple[float, ...]]:
+    """Returns the arguments of dabs while `draw` is called."""
+    self._record = []
+    try:
+      draw()
+      return self._record
+    finally:
+      self._record = None
 
   def attach(self, surface: _TiledSurface) -> None:
     """Puts the guard in front of the functions that libmypaint gave."""
@@ -343,6 +370,8 @@ class _Guard:
       width = dab_limits.covered(x, radius, self._size)
       height = dab_limits.covered(y, radius, self._size)
       self._spend(width * height)
+      if self._record is not None and radius >= 0.1 and opaque * hardness > 0:
+        self._record.append((x, y, radius, *rest))
       if modes[1] > 0.0 and _fixed(red) == _fixed(green) == _fixed(blue):
         # libmypaint divides by 0 where it colorizes with an exact gray.
         blue = (_fixed(blue) - 1 if _fixed(blue) else 1) / _ONE

@@ -18,18 +18,21 @@ import numpy as np
 from environments import core
 from environments.painting import animation
 from environments.painting import curves as curves_lib
-from environments.painting import library
+from environments.painting import dab_record
 from environments.painting import player
 from environments.painting import program_json
 from environments.painting import renderer as renderer_lib
 from environments.painting import settings as settings_lib
+from environments.painting import stroke_shape
 from environments.painting import svg
 from environments.painting import trace as trace_lib
 
 _BLOCK = 256  # Columns of an image that are scaled at once.
 _MAX_BYTES = 2 << 30  # Of all frames of a program.
 MAX_ASPECT = 100.0
+_LARGEST_PAGE = 2048  # Pixels.
 _MOST_FRAMES = 300  # Of a film.
+_MEASURED = 512  # Pixels of the picture on which strokes are measured.
 _MILLIMETERS = 100.0  # Default size of a plotter's picture.
 
 
@@ -149,37 +152,37 @@ class Program:
   ) -> str:
     """Returns the strokes as SVG paths: quadratic Bézier curves.
 
-    Each stroke covers the part of its curve that the brush paints, in several
+    Each has the width, opacity and blur of what the brush painted, in several
     paths if its width changes. A stroke too short to leave paint is omitted.
 
     Args:
       center_lines: whether to write only center lines, for plotters: one path
         until the brush is lifted, without paper, widths or opacities.
-      millimeters: height and width on paper. None means no physical size, but
-        100 with `center_lines`.
+      millimeters: longer side on paper. None means no physical size, but 100
+        with `center_lines`.
       brush: name of another brush.
 
     Raises:
       ValueError: if `millimeters` is out of range or the brush is unknown.
-      FileNotFoundError: if there is no folder of brushes.
+      ImportError, FileNotFoundError: as `render` does, but for center lines.
     """
     if millimeters is not None and not 0 < millimeters <= 1e5:
       raise ValueError(
           f'millimeters is {millimeters}, must be above 0 and at most 100000'
       )
-    size = self.settings.canvas_size
     if center_lines:
       return svg.center_lines(
           self.curves(),
-          canvas_size=size,
+          extent=self._extent(),
           millimeters=_MILLIMETERS if millimeters is None else millimeters,
       )
+    # Painted larger, antialiasing hides less.
+    size = max(self.settings.canvas_size, _MEASURED)
+    shapes = map(stroke_shape.measure, self._recorded(size, brush))
     return svg.picture(
-        self.curves(),
-        brush=library.read_brush(
-            brush or self.settings.brush, self.settings.brushes_path
-        ),
-        canvas_size=size,
+        [shape for shape in shapes if shape is not None],
+        extent=self._extent(),
+        scale=size / self.settings.canvas_size,
         background=self.settings.background,
         millimeters=millimeters,
     )
@@ -192,18 +195,52 @@ class Program:
   ) -> str:
     """Returns a self-contained web page that plays the program.
 
-    Its canvas shows the exact pixels of `frames(size, brush)`.
+    The page draws the brush's dabs as libmypaint does, so its canvas shows the
+    pixels of `frames(size, brush)`, give or take a level. Of brushes that do
+    more than lay color on color, such as erasers, it holds the pictures.
 
     Raises:
-      ImportError: if Pillow is missing, or as `frames` does.
-      ValueError, FileNotFoundError: as `frames` does.
+      ImportError: if libmypaint is missing; or Pillow, for such brushes.
+      ValueError, FileNotFoundError: as `render` does.
     """
+    height, width = self.shape(size)
+    if max(height, width) > _LARGEST_PAGE:
+      raise ValueError(
+          f'a page of {height} x {width} pixels is too large for browsers, must'
+          f' be {_LARGEST_PAGE} or less; give a smaller size'
+      )
+    dabs = self.dabs(size, brush)
     return player.page(
-        self.frames(size, brush),
         self.curves(),
-        canvas_size=self.settings.canvas_size,
+        dabs if dabs is not None else self.frames(size, brush),
+        shape=(height, width),
+        extent=self._extent(),
+        paper=self.settings.paper(),
         title=title,
     )
+
+  def dabs(
+      self, size: int | None = None, brush: str | None = None
+  ) -> list[dab_record.Knots] | None:
+    """Returns the dabs of each command on a picture of a size.
+
+    None if they do not simply lay color on the canvas.
+
+    Raises:
+      ImportError, FileNotFoundError, ValueError: as `render` does.
+    """
+    found = []
+    for dabs in self._recorded(size, brush):
+      knots = dab_record.knots(dabs)
+      if knots is None:
+        return None
+      found.append(knots)
+    # A small picture is reduced from one of the canvas's own size.
+    scale = self._side(size) / max(self._side(size), self.settings.canvas_size)
+    return [
+        k._replace(x=scale * k.x, y=scale * k.y, radius=scale * k.radius)
+        for k in found
+    ]
 
   # As pictures.
 
@@ -328,20 +365,15 @@ class Program:
       self, size: int | None, brush: str | None, times: list[int]
   ) -> Iterator[np.ndarray]:
     """Yields the picture after each of some numbers of commands, in order."""
-    settings = self.settings
-    if brush is not None:
-      settings = dataclasses.replace(settings, brush=brush)
     side = self._side(size)
     height, width = self.shape(size)
-    renderer = renderer_lib.PaintingRenderer(
-        settings, size=max(side, settings.canvas_size)
-    )
+    renderer = self._renderer(size, brush)
     try:
       canvas = renderer.reset()
       drawn = 0
       for time in times:
         for t in range(drawn, time):
-          command = {k: v[t : t + 1] for k, v in self.commands.items()}
+          command = self._command(t)
           # Reading a large canvas takes as long as a stroke.
           if renderer.can_copy and t + 1 < time:
             renderer.draw_on(command, np.zeros(1, int))
@@ -351,6 +383,38 @@ class Program:
         yield _reduce(canvas[0], side)[:height, :width]
     finally:
       renderer.close()
+
+  def _recorded(
+      self, size: int | None, brush: str | None
+  ) -> Iterator[np.ndarray]:
+    """Yields the dabs of each command, see `PaintingRenderer`."""
+    renderer = self._renderer(size, brush, records_dabs=True)
+    try:
+      renderer.reset()
+      for t in range(len(self)):
+        yield renderer.step_and_record(self._command(t))
+    finally:
+      renderer.close()
+
+  def _renderer(
+      self, size: int | None, brush: str | None, records_dabs: bool = False
+  ) -> renderer_lib.PaintingRenderer:
+    settings = self.settings
+    if brush is not None:
+      settings = dataclasses.replace(settings, brush=brush)
+    return renderer_lib.PaintingRenderer(
+        settings,
+        size=max(self._side(size), settings.canvas_size),
+        records_dabs=records_dabs,
+    )
+
+  def _command(self, time: int) -> dict[str, np.ndarray]:
+    return {k: v[time : time + 1] for k, v in self.commands.items()}
+
+  def _extent(self) -> tuple[float, float]:
+    """Returns the height and width of the picture in pixels of the canvas."""
+    size = self.settings.canvas_size
+    return size / max(self.aspect, 1.0), size * min(self.aspect, 1.0)
 
   def _side(self, size: int | None) -> int:
     """Returns the height and width of a picture, in pixels."""

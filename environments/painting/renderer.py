@@ -1,6 +1,6 @@
 """Renderer of brush strokes, on libmypaint."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal, Protocol
 
 from dm_env import specs
@@ -9,7 +9,6 @@ import numpy as np
 from environments import contract
 from environments import core
 from environments.painting import brush_file
-from environments.painting import brush_response
 from environments.painting import enlargement
 from environments.painting import library
 from environments.painting import native
@@ -17,6 +16,7 @@ from environments.painting import portable
 from environments.painting import settings as settings_lib
 from environments.painting import strokes as strokes_lib
 
+_MAX_DABS = 1 << 16  # That are recorded.
 _LARGEST_RADIUS = 1000  # Pixels; the largest that libmypaint draws.
 
 Backend = Literal['auto', 'native', 'ctypes']
@@ -30,6 +30,9 @@ class Canvases(Protocol):
 
   def draw(self, strokes: strokes_lib.Strokes) -> np.ndarray:
     """Draws one command on each canvas; returns as `reset` does."""
+
+  def recorded(self, max_dabs: int, draw: Callable[[], object]) -> np.ndarray:
+    """Returns the dabs on the first canvas while `draw` is called."""
 
   def close(self) -> None:
     """Frees the canvases."""
@@ -54,6 +57,7 @@ class PaintingRenderer:
       backend: Backend = 'auto',
       num_threads: int = 1,
       size: int | None = None,
+      records_dabs: bool = False,
   ):
     """Initializes N = `count` canvases.
 
@@ -65,6 +69,7 @@ class PaintingRenderer:
       num_threads: number of threads that share a batch, if native.
       size: height and width of the canvas in pixels, to paint the same picture
         in more detail; None means `settings.canvas_size`.
+      records_dabs: whether `step_and_record` will be called.
 
     Raises:
       ImportError: if libmypaint is missing, with the command that installs it;
@@ -104,12 +109,13 @@ class PaintingRenderer:
           paper,
           seconds,
           num_threads,
-          is_deterministic=brush_response.read(brush).is_deterministic(),
+          is_deterministic=brush_file.is_deterministic(brush),
       )
     else:
       # MyPaint's own brushes keep to all limits, at sizes that it knows.
       is_trusted = (
-          not settings.brushes_path
+          not records_dabs
+          and not settings.brushes_path
           and max(settings.brush_sizes) <= _LARGEST_RADIUS
           and not brush_file.colorizes(brush)
       )
@@ -160,6 +166,19 @@ class PaintingRenderer:
           else 'step before reset; call reset first'
       )
     return self._canvases.draw(self._strokes.make(command))
+
+  def step_and_record(self, command: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Draws as `step` does; returns the dabs on the first canvas.
+
+    Returns:
+      Arguments of libmypaint's `draw_dab`, from x on, of at most 65536 dabs,
+      float32 `[D, 13]`: x, y, radius, red, green, blue, opacity, hardness,
+      alpha of eraser, aspect ratio, angle, lock_alpha, colorize.
+
+    Raises:
+      RuntimeError, ValueError: as `step`.
+    """
+    return self._canvases.recorded(_MAX_DABS, lambda: self.step(command))
 
   @property
   def can_copy(self) -> bool:

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from environments.painting import bezier
-from environments.painting import brush_response
+from environments.painting import brush_file
 from environments.painting import enlargement
 from environments.painting import library
 from environments.painting import native
@@ -214,7 +214,7 @@ class SingleStrokes:
             _OPAQUE,
             scale.seconds_per_point,
             self._num_threads,
-            brush_response.read(scale.brush).is_deterministic(),
+            brush_file.is_deterministic(scale.brush),
         )
       else:
         self._canvases[key] = portable.PortableCanvases(

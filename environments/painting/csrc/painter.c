@@ -313,6 +313,18 @@ int painter_draw_alone(Painter *painter, int size, const uint8_t *are_ones,
   return atomic_load(&batch.failed) ? -1 : 0;
 }
 
+/* Writes down the dabs of the next commands on the first canvas, as many as
+ * there is room for; `record` is `[max_dabs, 13]`, or null to stop. Returns how
+ * many dabs there were since the last call. */
+int painter_record(Painter *painter, float *record, int max_dabs) {
+  Surface *surface = &painter->canvases[0].surface;
+  const int count = surface->num_recorded;
+  surface->record = record;
+  surface->num_recorded = 0;
+  surface->max_recorded = max_dabs;
+  return count;
+}
+
 /* Reads `size` canvases. */
 void painter_read(Painter *painter, int size, const int32_t *which,
                   int num_threads, uint8_t *pixels) {

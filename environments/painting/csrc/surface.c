@@ -115,6 +115,15 @@ static int draw_dab(MyPaintSurface *self, float x, float y, float radius,
   alpha = clamp01(alpha);
   /* Too small or too faint: libmypaint's limits. */
   if (radius < 0.1f || hardness == 0.0f || opaque == 0.0f) return 0;
+  if (surface->record != NULL) {
+    const float numbers[kDabNumbers] = {
+        x,        y,     radius,       red,   green,      blue,    opaque,
+        hardness, alpha, aspect_ratio, angle, lock_alpha, colorize};
+    if (surface->num_recorded < surface->max_recorded)
+      memcpy(surface->record + (size_t)surface->num_recorded * kDabNumbers,
+             numbers, sizeof numbers);
+    ++surface->num_recorded;
+  }
 
   const float normal = (1.0f - lock_alpha) * (1.0f - colorize);
   Paint paint = {

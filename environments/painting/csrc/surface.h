@@ -17,6 +17,7 @@ enum {
   kTileSize = 64,                       /* Pixels; libmypaint's constant. */
   kTilePixels = kTileSize * kTileSize,
   kOne = 1 << 15,                       /* 1.0 in fixed point. */
+  kDabNumbers = 13,                     /* Arguments of `draw_dab`. */
 };
 
 typedef struct {
@@ -43,6 +44,10 @@ struct Surface {
    * end. */
   double work_left;
   void (*exhausted)(Surface *surface);
+  /* Where dabs are written down, kDabNumbers for each, or null; their number,
+   * and for how many there is room. Further ones are counted alone. */
+  float *record;
+  int num_recorded, max_recorded;
 };
 
 /* Returns 0, or -1 where memory ran out. `paper` is a clear canvas's red,

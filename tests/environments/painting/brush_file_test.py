@@ -287,3 +287,22 @@ def test_ctrl_c_ends_a_stroke(tmp_path, monkeypatch):
   monkeypatch.setattr(dab_limits, 'covered', interrupt)
   with pytest.raises(KeyboardInterrupt):
     renderer.step(command)
+
+
+@pytest.mark.parametrize(
+    'setting, base, inputs, is_deterministic',
+    [
+        ('radius_logarithmic', 1.0, {'pressure': [[0, 0], [1, 1]]}, True),
+        ('radius_by_random', 0.0, {}, True),
+        ('radius_by_random', 0.1, {}, False),
+        ('offset_by_random', 0.0, {'pressure': [[0, 0], [1, 1]]}, False),
+        ('tracking_noise', 0.1, {}, False),
+        ('hardness', 0.5, {'random': [[0, 0], [1, 1]]}, False),
+        ('hardness', 0.5, {'gridmap_x': [[0, 0], [1, 1]]}, False),
+        ('hardness', 0.5, {'random': []}, True),
+    ],
+)
+def test_random_numbers_are_seen(setting, base, inputs, is_deterministic):
+  settings = {setting: {'base_value': base, 'inputs': inputs}}
+  brush = json.dumps({'settings': settings}).encode()
+  assert brush_file.is_deterministic(brush) == is_deterministic

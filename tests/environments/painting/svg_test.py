@@ -42,7 +42,7 @@ def _points(path):
 
 
 def test_paths_are_the_curves_with_width_opacity_and_color():
-  root, _ = _paths(_program().to_svg())
+  root, _ = _paths(_program(pressure=[9, 9, 9, 0]).to_svg())
   assert root.get('viewBox') == '0 0 50 50'
   strokes = list(root.find(f'{_NAME}g'))[1:]
   assert [stroke.get('stroke') for stroke in strokes] == [
@@ -57,8 +57,8 @@ def test_paths_are_the_curves_with_width_opacity_and_color():
   assert strokes[2].get('opacity') == '1' and len(pieces) > 1
   # Pens add half their logarithm at full pressure, and a little for slowness.
   widths = [float(path.get('stroke-width')) for path in (*strokes[:2], *pieces)]
-  assert 2 * np.exp(0.5) < widths[0] < 2 * np.exp(0.7)
-  assert 4 * np.exp(0.5) < widths[1] < 4 * np.exp(0.7)
+  assert 2 * np.exp(0.45) < widths[0] < 2 * np.exp(0.7)
+  assert 4 * np.exp(0.45) < widths[1] < 4 * np.exp(0.7)
   assert widths[2:] == sorted(widths[2:], reverse=True)
   # Pieces of the curve that the command tells, one after the other.
   points = np.array([_points(path) for path in pieces])
@@ -67,7 +67,8 @@ def test_paths_are_the_curves_with_width_opacity_and_color():
   for place in (*points[:, 0], points[-1, 2]):
     t = np.linspace(0, 1, 10_001)[:, np.newaxis]
     curve = (1 - t) ** 2 * start + 2 * (1 - t) * t * control + t * t * end
-    assert np.abs(curve - place).sum(-1).min() < 2e-3
+    # The first dab may still be on the stroke before.
+    assert np.hypot(*(curve - place).T).min() < 1
   paper = root.find(f'{_NAME}g')[0]
   assert paper.get('fill') == '#ffffff' and paper.get('width') == '50'
 
@@ -136,6 +137,7 @@ def test_every_golden_program_is_well_formed():
     count = int(np.sum(program.commands['flag']))
     text = program.to_svg()
     _, *strokes = _paths(text)[0].find(f'{_NAME}g')
+    strokes = [s for s in strokes if s.tag != f'{_NAME}filter']
     # Those that are left out painted nothing.
     seen = [
         bool(flag) and bool((canvases[t] != canvases[t + 1]).any())
@@ -147,23 +149,73 @@ def test_every_golden_program_is_well_formed():
     assert not re.search(r'nan|inf|\de-', text)
 
 
-def test_a_browser_draws_what_a_pen_painted(page, tmp_path):
-  colored = []
-  for program, canvases in golden.programs('classic/pen'):
-    path = tmp_path / 'drawing.svg'
-    path.write_text(program.to_svg())
-    page.open(path)
-    seen = page.screenshot()[:64, :64].astype(float)
-    if not program.settings.color:
-      seen = seen.mean(-1, keepdims=True)
+# Correlation with the painted picture, of pixels.
+@pytest.mark.parametrize(
+    'brush, least',
+    [
+        ('classic/pen', 0.97),
+        ('classic/kabura', 0.97),
+        ('classic/slow_ink', 0.95),
+        ('classic/bulk', 0.97),
+        ('classic/marker_fat', 0.95),
+        ('classic/brush', 0.95),
+        # Nibs: a stroke ends in their shape, not in a round.
+        ('classic/calligraphy', 0.85),
+        # Soft ones.
+        ('classic/modelling', 0.9),
+        ('classic/ink_blot', 0.85),
+        ('deevad/airbrush', 0.95),
+        # Dabs that are strewn.
+        ('classic/charcoal', 0.75),
+        ('classic/dry_brush', 0.75),
+    ],
+)
+def test_a_browser_draws_what_was_painted(page, tmp_path, brush, least):
+  rng = np.random.default_rng(0)
+  settings = painting.PaintingSettings(
+      brush=brush, color=True, brush_sizes=(1, 2, 4)
+  )
+  commands = {
+      name: rng.integers(part.num_values, size=10)
+      for name, part in settings.action_spec().items()
+  }
+  commands['flag'] = (rng.random(10) < 0.7).astype(int)
+  program = painting.Program(settings, commands)
+  path = tmp_path / 'drawing.svg'
+  path.write_text(program.to_svg(millimeters=25.4 * 512 / 96))  # 512 pixels.
+  page.open(path)
+  seen = page.screenshot()[:512, :512].astype(float)
+  painted = program.render(512)
 
-    def alike(canvas, seen=seen):
-      return np.corrcoef(seen.ravel(), canvas.ravel())[0, 1]
+  def alike(canvas):
+    return np.corrcoef(seen.ravel(), canvas.ravel())[0, 1]
 
-    # Broad strokes in color show every pixel of an edge that is elsewhere.
-    assert alike(canvases[-1]) >= (0.8 if program.settings.color else 0.97)
-    # The same picture upside down is no such match.
-    assert alike(canvases[-1][::-1]) < 0.8
-    colored.append(program.settings.color)
-  assert sum(colored) >= 3 and len(colored) - sum(colored) >= 3
+  assert alike(painted) >= least
+  # The same picture upside down is no such match.
+  assert alike(painted[::-1]) < 0.7
   assert not page.console
+
+
+def test_many_strokes_lie_in_layers():
+  settings = painting.fine_settings(background='#ffe4c0')
+  rng = np.random.default_rng(0)
+  commands = {
+      name: rng.integers(part.num_values, size=100)
+      for name, part in settings.action_spec().items()
+  }
+  program = painting.Program(
+      settings, {**commands, 'flag': [0, 1] * 50}, aspect=2
+  )
+  root, paths = _paths(program.to_svg())
+  assert root.get('viewBox') == '0 0 64 32'
+  assert next(root.iter(f'{_NAME}rect')).get('fill') == '#ffe4c0'
+  label = '{http://www.inkscape.org/namespaces/inkscape}label'
+  names = [group.get(label) for group in root.iter(f'{_NAME}g')]
+  assert [name for name in names if name] == [
+      'strokes 1 to 25',
+      'strokes 26 to 50',
+  ]
+  assert len(paths) >= 50
+  # Center lines are in the same proportions.
+  root, _ = _paths(program.to_svg(center_lines=True, millimeters=200))
+  assert (root.get('width'), root.get('height')) == ('200mm', '100mm')
