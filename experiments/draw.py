@@ -1,17 +1,23 @@
-"""Draws images with a trained agent and writes programs that one can keep.
+"""Draws images as programs of a paint program, strokes that one can keep.
 
-For example, of one image, or of all images in a folder, with weights that come
-with the package or those of a run:
+For example, of a photograph, a drawing in lines, or all images in a folder:
 
+  python experiments/draw.py --image=photo.jpg --strokes=500 --seconds=60
   python experiments/draw.py --image=sketch.png --out_dir=out/sketch
+  python experiments/draw.py --image=photo.jpg --palette=8 --brush=classic/bulk
+  python experiments/draw.py --image=photo.jpg --styles=all
+
+Pictures are painted by search: strokes are tried, and what helps is kept, until
+the time is over; Ctrl-C ends the search earlier, and what is there is written.
+Drawings in lines become lines of a pen, one a stroke, and so do files of
+strokes (.svg, .inkml, Omniglot's .txt). With --weights or --run_dir, a trained
+agent draws as it has learned to, several times, and the best is kept:
+
   python experiments/draw.py --image=photo.jpg --weights=portraits
   python experiments/draw.py --image=sketches/ --run_dir=runs/omniglot_cpu
 
-By default, line drawings are drawn by the agent of characters, and other images
-by that of portraits, which paints in color. Which of them an image is, is
-guessed and printed; --weights decides for all. The agent draws each image
-several times, and the best drawing is kept. --out_dir, a new folder, then holds
-(for a folder of images, in a folder of each image's name):
+--out_dir, a new folder, then holds (for a folder of images, in a folder of each
+image's name):
 
   program.json             the commands
   picture_<size>.png       the drawing
@@ -19,33 +25,90 @@ several times, and the best drawing is kept. --out_dir, a new folder, then holds
   trace.png                strokes colored by their order
   drawing.gif, .mp4, .html animations of the drawing
   drawing.svg, lines.svg   outlines, and center lines for plotters
-  target.png               the image as the agent saw it
+  target.png               the image that was drawn
 """
 
 from collections.abc import Callable, Mapping, Sequence
 import pathlib
-from typing import NamedTuple
 
 from absl import flags
 import numpy as np
-import rich.console
-import rich.progress
 import rich.table
 import rich.text
 
 from environments import painting
+from environments.painting import lines as lines_lib
+from experiments.drawing import by_agent
+from experiments.drawing import by_lines
+from experiments.drawing import by_strokes
+from experiments.drawing import output
+from experiments.drawing import results
+from experiments.drawing import styles
 from spiral_jax import console as console_lib
-from spiral_jax import evaluation
-from spiral_jax import files
+from spiral_jax import search
 from spiral_jax import training
 from spiral_jax.datasets import folder as folder_lib
+from spiral_jax.datasets import ink_files
 from spiral_jax.datasets import user_images
+from spiral_jax.driver import signals
 from spiral_jax.training import cli
 from spiral_jax.training import out_dir as out_dir_lib
 from spiral_jax.training import plots
 
 _IMAGE = flags.DEFINE_string(
-    'image', None, 'an image, or a folder of images', required=True
+    'image',
+    None,
+    'an image, a folder of images, or a file of strokes',
+    required=True,
+)
+_OUT_DIR = flags.DEFINE_string('out_dir', 'out', 'folder of the drawings')
+_METHOD = flags.DEFINE_enum(
+    'method',
+    'auto',
+    ['auto', 'strokes', 'lines', 'agent'],
+    'way to draw: by searching for strokes, by tracing lines, or by an agent; '
+    'auto takes the agent that is named, or else lines for drawings in lines '
+    'and strokes for all other images',
+)
+_STROKES = flags.DEFINE_integer(
+    'strokes', 100, 'largest number of strokes of a painting', lower_bound=1
+)
+_SECONDS = flags.DEFINE_float(
+    'seconds', 30.0, 'time to search for each painting', lower_bound=0.1
+)
+_SCORE = flags.DEFINE_enum(
+    'score',
+    'l2',
+    list(search.SCORES),
+    'criterion of paintings: the mean squared error, that of differences of '
+    'neighboring pixels, or that of both at three scales',
+)
+_BRUSH = flags.DEFINE_string(
+    'brush', 'classic/pen', 'brush of paintings and of lines'
+)
+_BRUSH_SIZES = flags.DEFINE_list(
+    'brush_sizes',
+    '',
+    'radii that strokes of a painting choose from, where the longer side of '
+    'the picture is 64 long; empty means fourteen, from 16 to 0.18',
+)
+_PAPER = flags.DEFINE_string(
+    'paper',
+    'auto',
+    'color of the paper of a painting, as #ffe4c0 or white; auto takes the '
+    'mean of the image',
+)
+_PALETTE = flags.DEFINE_integer(
+    'palette',
+    0,
+    'number of colors of a painting, chosen to fit the image; 0 means all',
+    lower_bound=0,
+)
+_STYLES = flags.DEFINE_list(
+    'styles',
+    '',
+    'styles in which a picture is painted one after the other, with a sheet of '
+    f'all of them: all, or some of {", ".join(styles.STYLES)}',
 )
 _RUN_DIR = flags.DEFINE_string(
     'run_dir', '', 'folder of the run of a conditional agent'
@@ -59,228 +122,112 @@ _WEIGHTS = flags.DEFINE_string(
 _STEP = flags.DEFINE_integer(
     'step', None, 'step of the checkpoint; by default the latest'
 )
-_OUT_DIR = flags.DEFINE_string('out_dir', 'out', 'folder of the drawings')
 _SAMPLES = flags.DEFINE_integer(
     'samples',
     64,
-    'number of drawings of each image, the best of which is kept',
+    'number of drawings of each image by an agent, the best of which is kept',
     lower_bound=1,
 )
 _BY = flags.DEFINE_enum(
     'by',
     'l2',
     ['l2', 'score'],
-    'criterion of the best drawing: its distance from the image, or the score '
-    'of the discriminator',
+    "criterion of an agent's best drawing: its distance from the image, or the "
+    'score of the discriminator',
 )
 _INVERT = flags.DEFINE_enum(
     'invert',
     'auto',
     user_images.CHOICES,
-    'makes black of white; auto does so for light ink on a darker board or on '
-    'transparent paper, if the agent paints in gray',
+    'makes black of white for an agent; auto does so for light ink on a darker '
+    'board or on transparent paper, if the agent paints in gray',
 )
 _CONTRAST = flags.DEFINE_enum(
     'contrast',
     'auto',
     user_images.CHOICES,
-    'makes paper white, also in uneven light, and ink black and wide enough to '
-    'be seen; auto does so for line drawings, if the agent paints in gray',
+    'makes paper white for an agent, also in uneven light, and ink black and '
+    'wide enough to be seen; auto does so for line drawings, if the agent '
+    'paints in gray',
 )
 _FIT = flags.DEFINE_enum(
     'fit',
     'crop',
     list(folder_lib.FITS),
-    'way to make an image square: crop keeps its middle, pad adds paper',
+    'way to make an image square for an agent: crop keeps its middle, pad adds '
+    'paper',
 )
 _SIZES = flags.DEFINE_list(
-    'sizes', '64,256,1024', 'heights and widths of the pictures, in pixels'
+    'sizes', '64,256,1024', 'longer sides of the pictures, in pixels'
 )
 _OTHER_BRUSH = flags.DEFINE_string(
     'other_brush', 'classic/dry_brush', 'brush of the other pictures'
 )
 _MILLIMETERS = flags.DEFINE_float(
-    'millimeters', 100.0, 'height and width of lines.svg, for plotters'
+    'millimeters', 100.0, 'longer side of lines.svg, for plotters'
 )
 _SEED = flags.DEFINE_integer(
-    'seed', 0, 'seed of sampled commands', lower_bound=0
+    'seed', 0, 'seed of sampled commands and of searches', lower_bound=0
 )
 
 _OVERVIEW = 'result.png'  # Of a folder.
-_COLUMNS = 12  # Of the overview.
-_WORST = 5  # Drawings that a warning names.
-_FILM_SIZE = 512  # Pixels of films, the page and the trace.
-# Weights for each of `user_images.KINDS`.
-_WEIGHTS_OF = {
-    'drawing': 'characters',
-    'colored drawing': 'portraits',
-    'photograph': 'portraits',
-}
-
-
-class Drawing(NamedTuple):
-  """The best of several drawings of an image."""
-
-  program: painting.Program
-  error: float  # Mean squared error of the best.
-  mean_error: float  # Mean over all drawings of the image.
-  blank_error: float  # Error of a blank page.
-  constant_error: float  # Error of the best page of a single color.
-
-
-def draw(
-    trained: training.TrainedAgent,
-    targets: np.ndarray,
-    *,
-    samples: int,
-    by: str = 'l2',
-    seed: int = 0,
-) -> list[Drawing]:
-  """Returns the best of several drawings of each image.
-
-  Args:
-    trained: a conditional agent.
-    targets: uint8 `[N, H, W, C]`, of the size and channels of its canvas.
-    samples: number of drawings of each image.
-    by: criterion of the best drawing: 'l2' for its distance from the target,
-      'score' for the score of the discriminator.
-    seed: seed of sampled commands.
-
-  Raises:
-    ValueError: if the agent does not paint, takes no targets, or comes without
-      the discriminator that is asked for.
-  """
-  settings = painting.check_is_painting(trained.experiment.environment)
-  training.check_conditional(trained)
-  score = training.make_score(trained) if by == 'score' else None
-  if by == 'score' and score is None:
-    raise ValueError('there is no discriminator with this agent; use --by=l2')
-  count = len(targets) * samples
-  # All samples of an image in a row, so that a batch may hold several images.
-  image_of = np.arange(count) // samples
-  errors = np.empty(count)
-  merits = np.empty(count)
-  best: dict[int, tuple[float, painting.Program]] = {}
-  start = 0
-  blank = np.empty(0)
-  repeated = np.repeat(targets, samples, axis=0)
-  for trajectory in training.episodes(trained, count, repeated, seed=seed):
-    canvas, target = trajectory.canvas[-1], np.asarray(trajectory.target)
-    blank = trajectory.canvas[0, 0]
-    shown = image_of[start : start + len(canvas)]
-    now = slice(start, start + len(shown))
-    start += len(shown)
-    error = evaluation.reconstruction_error(canvas, target)
-    merit_of = -error if score is None else score(canvas, target)
-    errors[now], merits[now] = error[: len(shown)], merit_of[: len(shown)]
-    for index, image in enumerate(shown):
-      merit = float(merits[now][index])
-      if image not in best or merit > best[image][0]:
-        commands = {k: v[:, index] for k, v in trajectory.action.items()}
-        best[image] = merit, painting.Program(settings, commands)
-  chosen = merits.reshape(-1, samples).argmax(1)
-  by_image = errors.reshape(-1, samples)
-  blank_error = evaluation.reconstruction_error(
-      np.broadcast_to(blank, targets.shape), targets
-  )
-  color = targets.mean((1, 2), keepdims=True) / 255
-  constant_error = evaluation.reconstruction_error(
-      np.broadcast_to(color, targets.shape), targets
-  )
-  return [
-      Drawing(
-          best[i][1],
-          float(by_image[i, chosen[i]]),
-          float(row.mean()),
-          float(blank_error[i]),
-          float(constant_error[i]),
-      )
-      for i, row in enumerate(by_image)
-  ]
-
-
-def write(
-    program: painting.Program,
-    target: np.ndarray,
-    out_dir: pathlib.Path,
-    *,
-    sizes: Sequence[int],
-    other_brush: str,
-    millimeters: float,
-    title: str,
-) -> None:
-  """Writes all files of a drawing, each of them atomically.
-
-  Args:
-    program: the drawing.
-    target: the image that was drawn, uint8 `[H, W, C]`.
-    out_dir: folder to write to.
-    sizes: heights and widths of the pictures, in pixels.
-    other_brush: brush of the other pictures.
-    millimeters: height and width of lines.svg.
-    title: title of the page.
-
-  Raises:
-    ImportError, OSError, ValueError: as `painting.Program` does.
-  """
-  # Whatever may raise an error comes first, so that nothing is left behind.
-  lines = program.to_svg(center_lines=True, millimeters=millimeters)
-  images = {
-      f'other_{size}.png': program.render(size, other_brush) for size in sizes
-  }
-  images |= {f'picture_{size}.png': program.render(size) for size in sizes}
-  images |= {'trace.png': program.trace(_FILM_SIZE), 'target.png': target}
-  _write(out_dir / 'program.json', program.to_json().encode())
-  for name, image in images.items():
-    plots.save(image, out_dir / name)
-  makers: dict[str, Callable[[], str | bytes]] = {
-      'drawing.svg': program.to_svg,
-      'lines.svg': lambda: lines,
-      'drawing.html': lambda: program.to_html(
-          _FILM_SIZE, title=out_dir_lib.printable(title)
-      ),
-      'drawing.gif': lambda: program.to_gif(_FILM_SIZE),
-      # Last: it alone needs a library that may be missing.
-      'drawing.mp4': lambda: program.to_mp4(_FILM_SIZE),
-  }
-  for name, make in makers.items():
-    content = make()
-    _write(
-        out_dir / name,
-        content.encode() if isinstance(content, str) else content,
-    )
-
-
-def _write(path: pathlib.Path, content: bytes) -> None:
-  files.write_atomically(path, lambda stream: stream.write(content))
+_SHEET = 'styles.png'  # Of several styles.
+_PREVIEW = 'preview.png'
+_ROWS = 20  # Of the table.
 
 
 def main(argv: Sequence[str]) -> None:
   """Draws as the flags say."""
   del argv
   console = console_lib.Console()
-  sizes = [_size(text) for text in _SIZES.value]
   path = pathlib.Path(_IMAGE.value).expanduser()
   out_dir = pathlib.Path(_OUT_DIR.value).expanduser()
-  weights = _WEIGHTS.value
-  if weights and _RUN_DIR.value:
+  sizes = [_number(text, int, 'sizes', '64,256,1024') for text in _SIZES.value]
+  chosen = styles.named(_STYLES.value)
+  if _WEIGHTS.value and _RUN_DIR.value:
     raise ValueError(
-        f'--weights={weights} and --run_dir={_RUN_DIR.value} both name an '
-        'agent; leave one out'
+        f'--weights={_WEIGHTS.value} and --run_dir={_RUN_DIR.value} both name '
+        'an agent; leave one out'
     )
+  _radii()
   out_dir_lib.check_new(out_dir)
-  source = _RUN_DIR.value or weights
-  sources: Mapping[str, pathlib.Path | Mapping[str, pathlib.Path]] = (
-      {source: path} if source else _guessed(console, user_images.find(path))
+  method = _METHOD.value
+  if method == 'auto' and (_WEIGHTS.value or _RUN_DIR.value):
+    method = 'agent'
+  if chosen:
+    if path.is_dir() or method not in ('auto', 'strokes'):
+      raise ValueError('--styles takes one image, painted by strokes')
+    _draw_in_styles(console, path, out_dir, sizes, chosen)
+    return
+  jobs = (
+      _agent_jobs(console, path, sizes)
+      if method == 'agent'
+      else _search_jobs(console, path, sizes, method)
   )
-  names: list[str] = []
-  targets: list[np.ndarray] = []
-  agents: list[tuple[training.TrainedAgent, np.ndarray]] = []
+  _run(console, path, out_dir, sizes, jobs)
+
+
+# Makes a drawing, of which previews may lie in a folder meanwhile, until it is
+# stopped by what is not empty any more.
+_Job = Callable[[pathlib.Path, Sequence[object]], results.Drawing]
+
+
+def _agent_jobs(
+    console: console_lib.Console, path: pathlib.Path, sizes: list[int]
+) -> dict[str, _Job]:
+  """Returns drawings by agents, all of which are made at once."""
+  source = _RUN_DIR.value or _WEIGHTS.value
+  sources: Mapping[str, pathlib.Path | Mapping[str, pathlib.Path]] = (
+      {source: path}
+      if source
+      else by_agent.guessed(console, user_images.find(path))
+  )
+  agents: list[tuple[training.TrainedAgent, list[str], np.ndarray]] = []
   for source, some in sources.items():
     trained = training.restore(source, _STEP.value)
     settings = painting.check_is_painting(trained.experiment.environment)
-    _check(settings, sizes, _OTHER_BRUSH.value, _MILLIMETERS.value)
-    names_of_some, target = user_images.read(
+    output.check(settings, sizes, _OTHER_BRUSH.value, _MILLIMETERS.value)
+    names, target = user_images.read(
         some,
         size=settings.canvas_size,
         channels=settings.channels,
@@ -288,44 +235,119 @@ def main(argv: Sequence[str]) -> None:
         contrast=_CONTRAST.value,
         fit=_FIT.value,
     )
-    names += names_of_some
-    targets += list(target)
-    agents.append((trained, target))
-  folders = [out_dir]
+    agents.append((trained, names, target))
+  drawings: dict[str, results.Drawing] = {}
+
+  def draw_all() -> None:
+    for trained, names, target in agents:
+      drawn = by_agent.draw(
+          trained,
+          target,
+          samples=_SAMPLES.value,
+          by=_BY.value,
+          seed=_SEED.value,
+      )
+      drawings.update(zip(names, drawn))
+
+  def job(name: str) -> _Job:
+    def draw(
+        folder: pathlib.Path, stopped: Sequence[object]
+    ) -> results.Drawing:
+      del folder, stopped
+      if not drawings:
+        draw_all()
+      return drawings[name]
+
+    return draw
+
+  return {name: job(name) for _, names, _ in agents for name in names}
+
+
+def _search_jobs(
+    console: console_lib.Console,
+    path: pathlib.Path,
+    sizes: list[int],
+    method: str,
+) -> dict[str, _Job]:
+  """Returns drawings by strokes or lines."""
+  if path.is_file() and path.suffix.lower() in ink_files.SUFFIXES:
+    images, kinds = {path.stem: path}, {path.stem: 'drawing'}
+  else:
+    images = user_images.find(path)
+    kinds = user_images.kinds(images)
+    if not kinds:
+      raise ValueError(f'{path} has no image that can be read')
+  for name in kinds:
+    if method == 'auto' and path.suffix.lower() not in ink_files.SUFFIXES:
+      is_line_art = kinds[name] == 'drawing'
+      what = 'lines' if is_line_art else 'strokes'
+      console.print(
+          f'{name} is taken for a {kinds[name]}: --method={what}', markup=False
+      )
+  settings = painting.fine_settings(brush=_BRUSH.value, brush_sizes=_radii())
+  output.check(settings, sizes, _OTHER_BRUSH.value, _MILLIMETERS.value)
+
+  def job(name: str) -> _Job:
+    is_line_art = (
+        kinds[name] == 'drawing' if method == 'auto' else (method == 'lines')
+    )
+
+    def draw(
+        folder: pathlib.Path, stopped: Sequence[object]
+    ) -> results.Drawing:
+      if is_line_art:
+        return by_lines.draw(images[name], brush=_BRUSH.value)
+      return _paint(console, name, images[name], folder, stopped)
+
+    return draw
+
+  return {name: job(name) for name in images if name in kinds}
+
+
+def _paint(
+    console, name: str, path: pathlib.Path, folder, stopped, **style
+) -> results.Drawing:
+  """Returns a painting, while its preview grows in a folder."""
+  options = dict(
+      brush=_BRUSH.value,
+      brush_sizes=_radii(),
+      paper=_PAPER.value,
+      palette=_PALETTE.value,
+  )
+  image = user_images.read_whole(path)
+  with by_strokes.Watch(
+      console, name, _STROKES.value, folder / _PREVIEW, stopped
+  ) as watch:
+    return by_strokes.paint(
+        image,
+        strokes=_STROKES.value,
+        seconds=_SECONDS.value,
+        score=_SCORE.value,
+        seed=_SEED.value,
+        on_progress=watch,
+        **{**options, **style},
+    )
+
+
+def _run(console, path, out_dir, sizes, jobs: Mapping[str, _Job]) -> None:
+  """Makes drawings, writes them and prints their errors."""
+  folders = dict.fromkeys(jobs, out_dir)
   if path.is_dir():
-    folders = [
-        out_dir / name
-        for name in out_dir_lib.folder_names(names, taken=[_OVERVIEW])
-    ]
-  for folder in folders:
+    names = out_dir_lib.folder_names(list(jobs), taken=[_OVERVIEW])
+    folders = {job: out_dir / name for job, name in zip(jobs, names)}
+  for folder in folders.values():
     out_dir_lib.prepare(folder)
-  drawings: list[Drawing] = []
-  for trained, target in agents:
-    drawings += draw(
-        trained, target, samples=_SAMPLES.value, by=_BY.value, seed=_SEED.value
-    )
-  for name, folder, target, drawing in rich.progress.track(
-      list(zip(names, folders, targets, drawings)),
-      'writing',
-      console=console,
-      transient=True,
-      disable=not console.is_terminal,
-  ):
-    write(
-        drawing.program,
-        target,
-        folder,
-        sizes=sizes,
-        other_brush=_OTHER_BRUSH.value,
-        millimeters=_MILLIMETERS.value,
-        title=name,
-    )
-  _show(console, names, drawings)
+  drawings: dict[str, results.Drawing] = {}
+  with signals.held() as stopped:
+    for name, job in jobs.items():
+      drawings[name] = job(folders[name], stopped)
+      _write(name, drawings[name], folders[name], sizes)
+      if stopped:
+        console.print('stopped; what was there is written')
+        break
+  _show(console, drawings)
   if path.is_dir():
-    canvas = [drawing.program.render() for drawing in drawings]
-    plots.save(
-        _overview(_stacked(canvas), _stacked(targets)), out_dir / _OVERVIEW
-    )
+    plots.save(output.overview(list(drawings.values())), out_dir / _OVERVIEW)
     where = (
         f'{out_dir}, a folder each, whose drawing.html is for a browser; all '
         f'of them in {_OVERVIEW}'
@@ -335,128 +357,98 @@ def main(argv: Sequence[str]) -> None:
   console.print(f'drawings in {out_dir_lib.printable(where)}', markup=False)
 
 
-def _guessed(
-    console: rich.console.Console, images: Mapping[str, pathlib.Path]
-) -> dict[str, dict[str, pathlib.Path]]:
-  """Returns the images that each of the package's weights fits; prints them."""
-  kinds = user_images.kinds(images)
-  sources: dict[str, dict[str, pathlib.Path]] = {}
-  for kind in user_images.KINDS:
-    names = [name for name in images if kinds.get(name) == kind]
-    if names:
-      weights = _WEIGHTS_OF[kind]
-      sources.setdefault(weights, {}).update({n: images[n] for n in names})
-      more = f' and {len(names) - 5} more' if len(names) > 5 else ''
-      # Names are data: no markup.
-      console.print(
-          f'taken for a {kind}, drawn by --weights={weights}: '
-          f'{", ".join(names[:5])}{more}',
-          markup=False,
-      )
-  console.print('this is a guess; --weights=NAME draws all with these weights')
-  return sources
-
-
-def _check(
-    settings: painting.PaintingSettings,
-    sizes: Sequence[int],
-    other_brush: str,
-    millimeters: float,
-) -> None:
-  """Raises the errors that `write` would, before any work."""
-  command = {name: np.zeros(1, int) for name in settings.action_spec()}
-  program = painting.Program(settings, command)
-  program.to_svg(center_lines=True, millimeters=millimeters)
-  for size in sizes:
-    program.render(size, other_brush)
-
-
-def _overview(canvas: np.ndarray, target: np.ndarray) -> np.ndarray:
-  """Returns drawings `[N, H, W, C]` in rows, each row below its targets."""
-  columns = min(_COLUMNS, len(canvas))
-  # The last row is filled up with paper.
-  padding = ((0, -len(canvas) % columns), (0, 0), (0, 0), (0, 0))
-  canvas = np.pad(canvas, padding, constant_values=255)
-  target = np.pad(target, padding, constant_values=255)
-  return plots.grid(
-      canvas, target, rows=len(canvas) // columns, columns=columns
+def _draw_in_styles(console, path, out_dir, sizes, chosen) -> None:
+  """Paints an image in several styles, each in a folder, and a sheet."""
+  user_images.read_whole(path)
+  for style in chosen.values():
+    output.check(
+        painting.fine_settings(brush=style['brush']),
+        sizes,
+        _OTHER_BRUSH.value,
+        _MILLIMETERS.value,
+    )
+  drawings: dict[str, results.Drawing] = {}
+  with signals.held() as stopped:
+    for name, style in chosen.items():
+      folder = out_dir / name
+      out_dir_lib.prepare(folder)
+      drawings[name] = _paint(console, name, path, folder, stopped, **style)
+      _write(name, drawings[name], folder, sizes)
+      if stopped:
+        console.print('stopped; what was there is written')
+        break
+  plots.save(styles.sheet(drawings), out_dir / _SHEET)
+  _show(console, drawings)
+  console.print(
+      f'drawings in {out_dir_lib.printable(out_dir)}, a folder each; all of '
+      f'them in {_SHEET}',
+      markup=False,
   )
 
 
-def _stacked(images: Sequence[np.ndarray]) -> np.ndarray:
-  """Returns images `[N, H, W, C]`; in color if any of them is."""
-  channels = max(image.shape[-1] for image in images)
-  return np.stack(
-      [np.broadcast_to(i, (*i.shape[:2], channels)) for i in images]
+def _write(name, drawing: results.Drawing, folder, sizes) -> None:
+  output.write(
+      drawing.program,
+      drawing.target,
+      folder,
+      sizes=sizes,
+      other_brush=_OTHER_BRUSH.value,
+      millimeters=_MILLIMETERS.value,
+      title=name,
   )
 
 
-def _size(text: str) -> int:
+def _radii() -> list[float] | None:
+  texts = [text for text in _BRUSH_SIZES.value if text]
+  return [_number(t, float, 'brush_sizes', '8,4,2,1') for t in texts] or None
+
+
+def _number(text: str, kind: type, flag: str, example: str):
   try:
-    return int(text)
+    return kind(text)
   except ValueError:
     raise ValueError(
-        f'--sizes has {text!r}, must be pixels, as --sizes=64,256,1024'
+        f'--{flag} has {text!r}, must be pixels, as --{flag}={example}'
     ) from None
 
 
-def _show(
-    console: rich.console.Console, names: list[str], drawings: list[Drawing]
-) -> None:
+def _show(console, drawings: Mapping[str, results.Drawing]) -> None:
   """Prints a table of errors, and which drawings are worse than none."""
+  by_samples = any(d.mean_error is not None for d in drawings.values())
   table = rich.table.Table(
       'image',
-      f'l2, best of {_SAMPLES.value}',
-      'l2, one sample',
+      f'l2, best of {_SAMPLES.value}' if by_samples else 'l2',
+      *(['l2, one sample'] if by_samples else []),
       'share of a blank page',
       'share of the best color',
+      *([] if by_samples else ['strokes', 'way with the pen up']),
   )
-  rows = list(zip(map(out_dir_lib.printable, names), drawings))
-  for name, drawing in rows[:20]:
-    table.add_row(rich.text.Text(name), *_figures(*drawing[1:]))
+  rows = [
+      (out_dir_lib.printable(name), drawing)
+      for name, drawing in drawings.items()
+  ]
+  for name, drawing in rows[:_ROWS]:
+    errors = [error for error in drawing[2:] if error is not None]
+    extra = []
+    if not by_samples:
+      # What a plotter's pen travels without drawing.
+      travel = _MILLIMETERS.value * lines_lib.pen_up_travel(drawing.program)
+      count = int(np.sum(drawing.program.commands['flag']))
+      extra = [f'{count}', f'{travel:.0f} mm']
+    table.add_row(rich.text.Text(name), *results.figures(*errors), *extra)
   if len(rows) > 1:
     table.add_section()
-    means = np.mean([drawing[1:] for drawing in drawings], axis=0)
-    table.add_row(f'mean of {len(rows)}', *_figures(*means))
-  console.print(table)
-  if warning := worse_than_nothing(dict(rows)):
-    console.print(warning, markup=False, soft_wrap=True)
-
-
-def _figures(
-    best: float, mean: float, blank: float, constant: float
-) -> list[str]:
-  shares = [f'{best / of:.0%}' if of > 0 else '-' for of in (blank, constant)]
-  return [f'{best:.4f}', f'{mean:.4f}', *shares]
-
-
-def worse_than_nothing(drawings: Mapping[str, Drawing]) -> str:
-  """Returns a sentence on drawings that are worse than none; empty if none is.
-
-  Args:
-    drawings: drawings by the names of their images.
-  """
-  worse = []
-  for name, (_, error, _, blank, constant) in drawings.items():
-    # The best color is as good as white or better.
-    if error < constant or error == 0:
-      continue
-    nothing, merit = (
-        ('a blank page', blank)
-        if error >= blank
-        else ('a page of one color', constant)
+    means = (
+        np.array(
+            [[d for d in drawing[2:] if d is not None] for _, drawing in rows]
+        )
+        .mean(axis=0)
+        .tolist()
     )
-    whose = f'{name}: its l2 is' if len(drawings) > 1 else 'its l2 is'
-    worse.append(f'{whose} {error:.4f}, that of {nothing} {merit:.4f}')
-  if not worse:
-    return ''
-  if len(drawings) == 1:
-    head = 'the drawing is worse than nothing'
-  else:
-    head = f'{len(worse)} of {len(drawings)} drawings are worse than nothing'
-  shown = '; '.join(worse[:_WORST])
-  rest = f'; {len(worse) - _WORST} more' if len(worse) > _WORST else ''
-  return f'{head} ({shown}{rest}); try more --samples, or another agent'
+    table.add_row(f'mean of {len(rows)}', *results.figures(*means))
+  console.print(table)
+  if warning := results.worse_than_nothing(dict(rows)):
+    console.print(warning, markup=False, soft_wrap=True)
 
 
 if __name__ == '__main__':

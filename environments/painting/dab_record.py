@@ -26,7 +26,7 @@ _ROUGH = 0.3
 class Knots(NamedTuple):
   """Some of the dabs of a stroke, in order, float32 `[K]` each."""
 
-  index: np.ndarray  # Number of the dab in the stroke, from 0.
+  number: np.ndarray  # Number of the dab in the stroke, from 0.
   x: np.ndarray  # Pixels.
   y: np.ndarray
   radius: np.ndarray  # Pixels.
@@ -68,15 +68,18 @@ def knots(dabs: np.ndarray) -> Knots | None:
       axis=1,
   ).astype(np.float64)
   index = _chosen(values / _TOLERANCE)
-  kept = values[index]
+  kept = values[index].astype(np.float32)
+  x, y, log_radius, opacity, hardness, log_ratio, turn = kept.T[:7]
   return Knots(
       index.astype(np.float32),
-      *kept[:, :2].T.astype(np.float32),
-      np.exp(kept[:, 2]).astype(np.float32),
-      *kept[:, 3:5].T.astype(np.float32),
-      np.exp(kept[:, 5]).astype(np.float32),
-      kept[:, 6].astype(np.float32),
-      kept[:, 7:].astype(np.float32),
+      x,
+      y,
+      np.exp(log_radius),
+      opacity,
+      hardness,
+      np.exp(log_ratio),
+      turn,
+      kept[:, 7:],
   )
 
 

@@ -63,7 +63,7 @@ def page(
     units = np.array([1, pixel, pixel, *_UNITS[:1], share, share, *_UNITS[1:]])
     data |= {'units': units.tolist(), 'ink_unit': share}
     for command, knots in zip(commands, pictures):
-      if len(knots.index):
+      if len(knots.number):
         command |= _dabs(knots, units)
   text = _PAGE.read_text(encoding='utf-8')
   # Escaped, so that no text in the data can close the element that holds it.
@@ -82,7 +82,7 @@ def _dabs(knots: dab_record.Knots, units: np.ndarray) -> dict[str, Any]:
   """
   numbers = np.stack(
       [
-          np.diff(knots.index, prepend=0),
+          np.diff(knots.number, prepend=0),
           knots.x,
           knots.y,
           np.log(knots.radius),

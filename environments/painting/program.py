@@ -178,7 +178,7 @@ class Program:
       )
     # Painted larger, antialiasing hides less.
     size = max(self.settings.canvas_size, _MEASURED)
-    shapes = map(stroke_shape.measure, self._recorded(size, brush))
+    shapes = map(stroke_shape.measure, self.recorded_dabs(size, brush))
     return svg.picture(
         [shape for shape in shapes if shape is not None],
         extent=self._extent(),
@@ -230,7 +230,7 @@ class Program:
       ImportError, FileNotFoundError, ValueError: as `render` does.
     """
     found = []
-    for dabs in self._recorded(size, brush):
+    for dabs in self.recorded_dabs(size, brush):
       knots = dab_record.knots(dabs)
       if knots is None:
         return None
@@ -241,6 +241,25 @@ class Program:
         k._replace(x=scale * k.x, y=scale * k.y, radius=scale * k.radius)
         for k in found
     ]
+
+  def recorded_dabs(
+      self, size: int | None = None, brush: str | None = None
+  ) -> Iterator[np.ndarray]:
+    """Yields the dabs of each command.
+
+    Yields:
+      Float32 `[D, 13]`, see `PaintingRenderer.step_and_record`.
+
+    Raises:
+      ImportError, FileNotFoundError, ValueError: as `render` does.
+    """
+    renderer = self._renderer(size, brush, records_dabs=True)
+    try:
+      renderer.reset()
+      for t in range(len(self)):
+        yield renderer.step_and_record(self._command(t))
+    finally:
+      renderer.close()
 
   # As pictures.
 
@@ -381,18 +400,6 @@ class Program:
             canvas = renderer.step(command)
         drawn = time
         yield _reduce(canvas[0], side)[:height, :width]
-    finally:
-      renderer.close()
-
-  def _recorded(
-      self, size: int | None, brush: str | None
-  ) -> Iterator[np.ndarray]:
-    """Yields the dabs of each command, see `PaintingRenderer`."""
-    renderer = self._renderer(size, brush, records_dabs=True)
-    try:
-      renderer.reset()
-      for t in range(len(self)):
-        yield renderer.step_and_record(self._command(t))
     finally:
       renderer.close()
 

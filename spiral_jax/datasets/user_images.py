@@ -71,6 +71,40 @@ def read(
   return [names[path] for path, _ in found], np.stack([x for _, x in found])
 
 
+def read_whole(path: pathlib.Path) -> np.ndarray:
+  """Returns a picture as it is, uint8 `[H, W, 3]`, on white paper.
+
+  Its shorter side has less than 2048 pixels; larger ones are shrunk.
+
+  Args:
+    path: path of the image.
+
+  Raises:
+    FileNotFoundError: if there is no image.
+    ValueError: if it cannot be read.
+  """
+  if not path.is_file():
+    raise FileNotFoundError(
+        f'{path} does not exist; name an image or a folder of images by --image'
+    )
+  return _open(path, 255, 'whole')
+
+
+def read_ink(path: pathlib.Path) -> np.ndarray:
+  """Returns a drawing in black ink on white paper, uint8 `[H, W]`.
+
+  Args:
+    path: path of a drawing in lines, dark on light paper or light on dark.
+
+  Raises:
+    FileNotFoundError, ValueError: as `read_whole`.
+  """
+  read_whole(path)  # Says what is wrong with it.
+  look, image = _look(path, 'whole')
+  gray = np.asarray(Image.fromarray(image).convert('L'))[..., np.newaxis]
+  return drawings.in_ink(gray, 1.0, is_light=look.is_light)[..., 0]
+
+
 def kinds(
     images: pathlib.Path | Mapping[str, pathlib.Path],
 ) -> dict[str, str]:

@@ -32,6 +32,7 @@ from spiral_jax.search.improvement import improve
 from spiral_jax.search.metropolis_hastings import Chains
 from spiral_jax.search.metropolis_hastings import make_log_likelihood
 from spiral_jax.search.metropolis_hastings import run_chains
+from spiral_jax.search.painter import SCORES
 from spiral_jax.search.painter import PaintProgress
 from spiral_jax.search.painter import paint
 from spiral_jax.search.proposals import Moves
@@ -50,6 +51,7 @@ from spiral_jax.search.scores import negative_l2
 
 __all__ = [
     'NUM_PROPOSALS',
+    'SCORES',
     'Chains',
     'Environment',
     'Executor',

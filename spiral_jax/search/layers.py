@@ -175,7 +175,12 @@ class Layers:
     return canvas
 
   def strokes(self) -> dict[str, np.ndarray]:
-    """Returns the strokes from the bottom to the top, int32 `[N]` by name."""
+    """Returns the strokes from the bottom to the top, int32 `[N]` by name.
+
+    Without any stroke it is empty.
+    """
+    if not self.stack:
+      return {}
     return {
         name: np.array([layer.stroke[name] for layer in self.stack], np.int32)
         for name in self.stack[0].stroke

@@ -12,7 +12,12 @@ import rich.console
 
 from environments import optional
 from environments import painting
-from experiments import draw
+from experiments.drawing import by_agent
+from experiments.drawing import by_lines
+from experiments.drawing import by_strokes
+from experiments.drawing import output
+from experiments.drawing import results
+from experiments.drawing import styles
 from spiral_jax import agents
 from spiral_jax import datasets
 from spiral_jax import evaluation
@@ -78,7 +83,7 @@ def _program():
 
 def test_the_best_of_all_samples_is_kept(trained, targets):
   samples = 5
-  drawings = draw.draw(trained, targets, samples=samples, seed=3)
+  drawings = by_agent.draw(trained, targets, samples=samples, seed=3)
   (trajectory,) = training.episodes(
       trained, 15, np.repeat(targets, samples, axis=0), seed=3
   )
@@ -97,7 +102,7 @@ def test_the_best_of_all_samples_is_kept(trained, targets):
 
 def test_by_score_the_discriminator_chooses(trained, targets):
   samples = 5
-  drawings = draw.draw(trained, targets, samples=samples, by='score')
+  drawings = by_agent.draw(trained, targets, samples=samples, by='score')
   (trajectory,) = training.episodes(
       trained, 15, np.repeat(targets, samples, axis=0), seed=0
   )
@@ -115,7 +120,7 @@ def test_batches_hold_several_images_and_images_several_batches(
     trained, targets, monkeypatch
 ):
   monkeypatch.setattr(trained_agent, '_BATCH', 4)  # 15 episodes: 4 batches.
-  parts = draw.draw(trained, targets, samples=5)
+  parts = by_agent.draw(trained, targets, samples=5)
   assert len({drawing.program for drawing in parts}) == 3
   for drawing, target in zip(parts, targets):
     error = evaluation.reconstruction_error(
@@ -126,14 +131,14 @@ def test_batches_hold_several_images_and_images_several_batches(
 
 def test_agents_that_do_not_fit_are_refused(trained, targets):
   with pytest.raises(ValueError, match='draws from noise.*--conditional'):
-    draw.draw(without_targets(trained), targets, samples=1)
+    by_agent.draw(without_targets(trained), targets, samples=1)
   state = {k: v for k, v in trained.state.items() if k != 'discriminator'}
   alone = trained._replace(state=state)
   with pytest.raises(ValueError, match='no discriminator.*--by=l2'):
-    draw.draw(alone, targets, samples=1, by='score')
+    by_agent.draw(alone, targets, samples=1, by='score')
   scenes = trained._replace(experiment=tiny.scene_experiment('unused'))
   with pytest.raises(ValueError, match='does not paint'):
-    draw.draw(scenes, targets, samples=1)
+    by_agent.draw(scenes, targets, samples=1)
 
 
 def _save(path, array, **kwargs):
@@ -154,36 +159,37 @@ def _ink(size=40):
 def test_errors_of_pages_without_a_drawing_stand_next_to_it(trained):
   targets = np.full((2, 16, 16, 1), 255, np.uint8)
   targets[1, :4] = 0  # A quarter is ink.
-  drawings = draw.draw(trained, targets, samples=2)
+  drawings = by_agent.draw(trained, targets, samples=2)
   assert drawings[0].blank_error == drawings[0].constant_error == 0
   assert drawings[1].blank_error == pytest.approx(0.25)
   assert drawings[1].constant_error == pytest.approx(0.25 * 0.75)
 
 
 def _drawing(error, blank=0.0625, constant=0.06):
-  return draw.Drawing(None, error, 2 * error, blank, constant)
+  return results.Drawing(None, None, error, 2 * error, blank, constant)
 
 
 def test_what_is_worse_than_nothing_is_said_in_a_sentence():
-  assert draw.worse_than_nothing({'a': _drawing(0.0599)}) == ''
-  assert draw.worse_than_nothing({'a': _drawing(0.0, 0.0, 0.0)}) == ''
-  assert draw.worse_than_nothing({'kanji': _drawing(0.0646)}) == (
+  assert results.worse_than_nothing({'a': _drawing(0.0599)}) == ''
+  assert results.worse_than_nothing({'a': _drawing(0.0, 0.0, 0.0)}) == ''
+  assert results.worse_than_nothing({'kanji': _drawing(0.0646)}) == (
       'the drawing is worse than nothing (its l2 is 0.0646, that of a blank'
-      ' page 0.0625); try more --samples, or another agent'
+      ' page 0.0625); try more --seconds or --samples, or another agent'
   )
-  sentence = draw.worse_than_nothing(
+  sentence = results.worse_than_nothing(
       {'a': _drawing(0.061), 'b': _drawing(0.01), 'c': _drawing(0.1, 0.0, 0.0)}
   )
   assert sentence.startswith('2 of 3 drawings are worse than nothing (a: ')
   assert 'a: its l2 is 0.0610, that of a page of one color 0.0600' in sentence
   assert 'c: its l2 is 0.1000, that of a blank page 0.0000' in sentence
-  many = draw.worse_than_nothing({f'{i}': _drawing(1.0) for i in range(9)})
+  many = results.worse_than_nothing({f'{i}': _drawing(1.0) for i in range(9)})
   assert many.startswith('9 of 9') and '; 4 more)' in many
 
 
 def test_shares_are_of_pages_without_a_drawing():
-  figures = draw._figures(0.0646, 0.0702, 0.0625, 0.0)
+  figures = results.figures(0.0646, 0.0702, 0.0625, 0.0)
   assert figures == ['0.0646', '0.0702', '103%', '-']
+  assert results.figures(0.02, 0.04, 0.1) == ['0.0200', '50%', '20%']
 
 
 # The program.
@@ -229,7 +235,7 @@ def test_an_image_becomes_files_of_every_kind(tmp_path, painting_run):
   page = (out / 'drawing.html').read_text()
   assert '<title>photo</title>' in page
   data = re.search(r'application/json">(.*?)</script>', page, re.DOTALL)[1]
-  assert json.loads(data)['size'] == 512
+  assert json.loads(data)['shape'] == [512, 512]
   with Image.open(out / 'drawing.gif') as film:
     assert film.size == (512, 512)
   mark = float(output.split('│')[2])
@@ -249,7 +255,7 @@ def test_weights_are_guessed_for_each_image(tmp_path):
   output = io.StringIO()
   console = rich.console.Console(file=output, width=200)
   images = user_images.find(tmp_path)
-  sources = draw._guessed(console, images)
+  sources = by_agent.guessed(console, images)
   lines = [f'line[{i}]' for i in range(6)]
   assert {weights: [*some] for weights, some in sources.items()} == {
       'characters': lines,
@@ -265,9 +271,9 @@ def test_weights_are_guessed_for_each_image(tmp_path):
 def test_an_overview_of_gray_and_colored_pictures_is_in_color():
   gray = np.full((4, 4, 1), 9, np.uint8)
   color = np.full((4, 4, 3), (1, 2, 3), np.uint8)
-  stacked = draw._stacked([gray, color])
+  stacked = output.stacked([gray, color])
   np.testing.assert_array_equal(stacked[:, 0, 0], [[9, 9, 9], [1, 2, 3]])
-  assert draw._stacked([gray, gray]).shape == (2, 4, 4, 1)
+  assert output.stacked([gray, gray]).shape == (2, 4, 4, 1)
 
 
 def test_a_missing_library_costs_only_what_needs_it(
@@ -284,7 +290,7 @@ def test_a_missing_library_costs_only_what_needs_it(
       optional, 'importlib', types.SimpleNamespace(import_module=without_av)
   )
   with pytest.raises(ImportError, match='pip install av'):
-    draw.write(
+    output.write(
         program,
         targets[0],
         tmp_path,
@@ -312,7 +318,7 @@ def test_what_is_wrong_is_told_before_anything_is_written(
       sizes=[16], other_brush='classic/pen', millimeters=100, title='x'
   )
   with pytest.raises(ValueError):
-    draw.write(program, targets[0], tmp_path, **{**arguments, **change})
+    output.write(program, targets[0], tmp_path, **{**arguments, **change})
   assert not list(tmp_path.iterdir())
 
 
@@ -337,7 +343,7 @@ def test_a_folder_of_images(tmp_path, painting_run):
   assert all((out / name / 'drawing.mp4').exists() for name in names)
   assert 'mean of 13' in output
   with Image.open(out / 'result.png') as image:
-    assert image.size == (12 * 18, 4 * 18)  # Targets above, in two rows.
+    assert image.size == (12 * 66, 4 * 66)  # Targets above, in two rows.
 
 
 @pytest.mark.parametrize(
@@ -347,6 +353,12 @@ def test_a_folder_of_images(tmp_path, painting_run):
         (['--image=x.png', '--sizes=big'], ["'big'", 'pixels']),
         (['--image=bad.png', '--run_dir=RUN'], ['bad.png cannot be read']),
         (['--image=bad.png'], ['bad.png cannot be read']),
+        (['--image=bad.png', '--brush_sizes=big'], ["'big'", 'pixels']),
+        (['--image=bad.png', '--styles=pne'], ["'pne'", 'poster']),
+        (
+            ['--image=bad.png', '--styles=ink', '--weights=portraits'],
+            ['--styles takes one image'],
+        ),
         (
             ['--image=bad.png', '--run_dir=RUN', '--out_dir=bad.png'],
             ['--out_dir=bad.png is a file', 'folder'],
@@ -393,3 +405,114 @@ def test_a_checkpoint_of_another_action_space_is_one_line(
     training.restore(painting_run)
   assert '\n' not in str(error.value)
   assert f'{painting_run} is of another action space' in str(error.value)
+
+
+# Without an agent.
+
+
+def _picture(height=60, width=90):
+  """Returns a picture of two colors, uint8 `[H, W, 3]`."""
+  image = np.full((height, width, 3), (40, 90, 160), np.uint8)
+  image[height // 2 :, width // 3 :] = (230, 200, 120)
+  return image
+
+
+@pytest.mark.slow
+def test_a_photograph_becomes_strokes(tmp_path):
+  pytest.importorskip('av', reason='PyAV is not installed')
+  noise = np.random.default_rng(0).integers(0, 20, (60, 90, 3))
+  image = _save(tmp_path / 'photo.png', (_picture() + noise).astype(np.uint8))
+  out = tmp_path / 'out'
+  code, printed, errors = tiny.run_program(
+      'draw.py',
+      f'--image={image}',
+      f'--out_dir={out}',
+      '--strokes=12',
+      '--seconds=2',
+      '--sizes=16,40',
+  )
+  assert code == 0, errors
+  assert 'photo is taken for a ' in printed and '--method=strokes' in printed
+  assert {path.name for path in out.iterdir()} == FILES
+  program = painting.Program.from_json((out / 'program.json').read_text())
+  assert program.aspect == 1.5
+  assert 1 <= program.commands['flag'].sum() <= 12
+  with Image.open(out / 'picture_40.png') as picture:
+    assert picture.size == (40, 27)
+  share = float(printed.split('│')[4].strip().rstrip('%'))
+  assert share < 30  # Of the best page of one color.
+
+
+def test_a_drawing_in_lines_becomes_one_stroke_a_line(tmp_path):
+  image = np.full((120, 90), 255, np.uint8)
+  image[20:26, 10:80] = image[60:66, 10:80] = 0
+  image[10:110, 43:48] = 0
+  path = _save(tmp_path / 'cross.png', image)
+  drawing = by_lines.draw(path)
+  flags = drawing.program.commands['flag']
+  assert (flags == 0).sum() == 3 and drawing.program.aspect == 0.75
+  assert drawing.error < 0.25 * drawing.blank_error
+  with pytest.raises(ValueError, match='no lines'):
+    by_lines.draw(_save(tmp_path / 'white.png', np.full_like(image, 255)))
+
+
+def test_strokes_of_a_file_are_drawn_again(tmp_path):
+  path = tmp_path / 'stroke.txt'
+  path.write_text('START\n10,-10,0\n50,-90,1\nBREAK\n90,-10,2\n60,-40,3\nBREAK')
+  program = by_lines.draw(path).program
+  moves = [curve.end for curve in program.curves() if not curve.is_paint]
+  # In their own order, x and y from the top left.
+  scale = 64 / 105
+  np.testing.assert_allclose(
+      moves, scale * np.array([[10, 10], [90, 10]]), atol=0.1
+  )
+
+
+def test_no_painting_is_worse_than_its_paper():
+  flat = np.full((20, 30, 3), (10, 200, 77), np.uint8)
+  drawing = by_strokes.paint(flat, strokes=3, seconds=0.3)
+  assert drawing.error <= drawing.constant_error + 1e-5
+  rng = np.random.default_rng(0)
+  noise = rng.integers(0, 256, (40, 40, 3), np.uint8)
+  drawing = by_strokes.paint(noise, strokes=3, seconds=0.3)
+  assert drawing.error <= drawing.constant_error + 1e-5
+
+
+def test_a_palette_is_kept_to():
+  drawing = by_strokes.paint(_picture(), strokes=5, seconds=0.5, palette=2)
+  colors = np.stack(
+      [drawing.program.commands[name] for name in ('red', 'green', 'blue')],
+      axis=-1,
+  )[drawing.program.commands['flag'] == 1]
+  assert len(np.unique(colors, axis=0)) <= 2
+  with pytest.raises(ValueError, match='palette is 1'):
+    by_strokes.paint(_picture(), strokes=5, seconds=0.5, palette=1)
+
+
+@pytest.mark.slow
+def test_a_sheet_of_styles(tmp_path):
+  pytest.importorskip('av', reason='PyAV is not installed')
+  image = _save(tmp_path / 'photo.png', _picture())
+  out = tmp_path / 'out'
+  code, _, errors = tiny.run_program(
+      'draw.py',
+      f'--image={image}',
+      f'--out_dir={out}',
+      '--strokes=5',
+      '--seconds=0.5',
+      '--sizes=16',
+      '--styles=poster,ink',
+  )
+  assert code == 0, errors
+  names = {path.name for path in out.iterdir()}
+  assert names == {'poster', 'ink', 'styles.png'}
+  with Image.open(out / 'styles.png') as sheet:
+    assert sheet.size[0] > 2 * sheet.size[1]  # Three pictures in a row.
+
+
+def test_every_style_can_be_painted():
+  for style in styles.STYLES.values():
+    drawing = by_strokes.paint(_picture(), strokes=2, seconds=0.2, **style)
+    assert drawing.program.commands['flag'].sum() <= 2
+  with pytest.raises(ValueError, match="'pne', must be all, or some of pen"):
+    styles.named(['pne'])

@@ -1,0 +1,254 @@
+"""Lines as programs: curves, pens as wide as the lines, and a good order.
+
+Axes: P points, L lines.
+"""
+
+from collections.abc import Callable, Sequence
+import math
+
+import numpy as np
+
+from environments.painting import bezier
+from environments.painting import program as program_lib
+from environments.painting import settings as settings_lib
+from environments.painting import single_strokes
+from environments.painting import stroke_shape
+
+_TOLERANCE = 1 / 250  # Of curves, as a share of the picture's longer side.
+_SAMPLES = 48  # Points of a line between corners, at most, to which is fitted.
+_ROUNDS = 30  # Of the improvement of an order.
+_ALIKE = 1.6  # Ratio of the widest and the finest line of one pen.
+_MEASURED = 512  # Pixels of pictures on which pens are measured.
+
+
+def of_lines(
+    lines: Sequence[np.ndarray],
+    widths: Sequence[float],
+    *,
+    shape: tuple[float, float],
+    brush: str = 'classic/pen',
+    background: str = 'white',
+    brushes_path: str | None = None,
+    tolerance: float = _TOLERANCE,
+    reorders: bool = True,
+) -> program_lib.Program:
+  """Returns a program that draws lines in black, each in one go.
+
+  Args:
+    lines: lines of points (x, y), float `[P, 2]` each, P 1 or more.
+    widths: width of each line, in the points' unit. Widths that differ little
+      become one.
+    shape: height and width of the picture, in the points' unit.
+    brush: name of the brush.
+    background: color of the paper, a gray.
+    brushes_path: folder of the brushes; None looks in the usual places.
+    tolerance: how far a curve may be off a line, as a share of the longer side.
+    reorders: whether lines may be drawn in another order and from their other
+      ends, so that the pen is lifted over less way.
+
+  Raises:
+    ValueError: if there is no line, or a point is not a number.
+    ImportError, FileNotFoundError: as `Program.render` does.
+  """
+  if not lines:
+    raise ValueError('there are no lines to draw; give a drawing with ink')
+  paths = [np.asarray(line, float) for line in lines]
+  if not all(np.isfinite(path).all() for path in paths):
+    raise ValueError('a point of a line is no number; mend the drawing')
+  height, width = shape
+  longest = max(height, width)
+  pens, pen_of = _pens(np.asarray(widths, float) / longest)
+
+  def with_radii(radii: Sequence[float]) -> settings_lib.PaintingSettings:
+    return single_strokes.fine_settings(
+        brush=brush,
+        brush_sizes=radii,
+        color=False,
+        background=background,
+        brushes_path=brushes_path,
+    )
+
+  settings = with_radii([_radius_of(pen, with_radii) for pen in pens])
+  order = [(number, False) for number in range(len(paths))]
+  if reorders:
+    order = shortest_order(paths)
+  cells = settings.grid_size / longest
+  commands: dict[str, list[int]] = {n: [] for n in settings.action_spec()}
+
+  def add(flag: int, end: np.ndarray, control: np.ndarray, size: int) -> None:
+    values = {
+        'flag': flag,
+        'end': _cell(end * cells, settings.grid_size),
+        'control': _cell(control * cells, settings.grid_size),
+        'size': size,
+        'pressure': settings_lib.NUM_PRESSURES - 1,
+    }
+    for name, column in commands.items():
+      column.append(values[name])
+
+  for number, is_reversed in order:
+    path = paths[number][::-1] if is_reversed else paths[number]
+    size = int(pen_of[number])
+    add(1 - settings_lib.PAINT, path[0], path[0], size)
+    for control, end in _curves(path, tolerance * longest):
+      add(settings_lib.PAINT, end, control, size)
+  return program_lib.Program(
+      settings,
+      {name: np.array(column) for name, column in commands.items()},
+      width / height,
+  )
+
+
+def pen_up_travel(program: program_lib.Program) -> float:
+  """Returns how far the pen moves lifted, in longer sides of the picture."""
+  moves = [
+      math.dist(curve.start, curve.end)
+      for curve in program.curves()
+      if not curve.is_paint
+  ]
+  return sum(moves) / program.settings.canvas_size
+
+
+def shortest_order(paths: Sequence[np.ndarray]) -> list[tuple[int, bool]]:
+  """Returns an order of lines over which a pen is lifted over little way.
+
+  The nearest line comes next; then parts of the order are turned round while
+  that helps (2-opt).
+
+  Args:
+    paths: lines of points (x, y), `[P, 2]` each.
+
+  Returns:
+    Numbers of lines, and whether each is drawn from its end.
+  """
+  count = len(paths)
+  ends = np.array([[path[0], path[-1]] for path in paths])  # [L, 2, 2]
+  place, left = np.zeros(2), set(range(count))
+  order: list[tuple[int, bool]] = []
+  while left:
+    numbers = np.array(sorted(left))
+    away = np.hypot(*np.moveaxis(ends[numbers] - place, -1, 0))
+    nearest, end = np.unravel_index(away.argmin(), away.shape)
+    number, is_reversed = int(numbers[nearest]), bool(end)
+    order.append((number, is_reversed))
+    left.discard(number)
+    place = ends[number, 0 if is_reversed else 1]
+  for _ in range(_ROUNDS):
+    if not _turn_round(order, ends):
+      break
+  return order
+
+
+def _turn_round(order: list[tuple[int, bool]], ends: np.ndarray) -> bool:
+  """Turns parts of an order round where that helps; returns true if it did."""
+  has_changed = False
+  for first in range(len(order)):
+    entry = np.array([ends[n, int(r)] for n, r in order])
+    leave = np.array([ends[n, 1 - int(r)] for n, r in order])
+    before = leave[first - 1] if first else np.zeros(2)
+    # Turned round, the part from `first` to any `last` begins where it ended.
+    gain = math.dist(before, entry[first]) - np.hypot(
+        *(leave[first:] - before).T
+    )
+    after = np.hypot(*(entry[first + 1 :] - leave[first:-1]).T)
+    turned = np.hypot(*(entry[first + 1 :] - entry[first]).T)
+    gain[:-1] += after - turned
+    last = first + int(gain.argmax())
+    if gain.max() > 1e-9:
+      part = [(n, not r) for n, r in order[first : last + 1][::-1]]
+      order[first : last + 1] = part
+      has_changed = True
+  return has_changed
+
+
+def _curves(
+    path: np.ndarray, tolerance: float
+) -> list[tuple[np.ndarray, np.ndarray]]:
+  """Returns control points and ends of curves along a line."""
+  if len(path) < 2 or not np.ptp(path, axis=0).any():
+    # A dot: a brush that does not move leaves nothing.
+    end = path[-1] + [0.5 * tolerance, 0.0]
+    return [(end, end)]
+  picked = path
+  if len(path) > _SAMPLES:
+    picked = path[np.rint(np.linspace(0, len(path) - 1, _SAMPLES)).astype(int)]
+  control, error = bezier.fit_quadratic(picked)
+  if error <= tolerance or len(path) < 4:
+    return [(control, path[-1])]
+  # Where the curve is farthest off, or near there.
+  away = _distances(picked, control)
+  share = float(np.clip(away.argmax() / (len(picked) - 1), 0.25, 0.75))
+  middle = int(np.clip(round(share * (len(path) - 1)), 1, len(path) - 2))
+  return _curves(path[: middle + 1], tolerance) + _curves(
+      path[middle:], tolerance
+  )
+
+
+def _distances(points: np.ndarray, control: np.ndarray) -> np.ndarray:
+  t = np.linspace(0, 1, 65)[:, np.newaxis]
+  curve = (
+      (1 - t) ** 2 * points[0] + 2 * (1 - t) * t * control + t**2 * points[-1]
+  )
+  return np.hypot(*(points[:, np.newaxis] - curve).T).min(axis=0)
+
+
+def _cell(point: np.ndarray, grid_size: int) -> int:
+  x, y = np.clip(np.rint(point), 0, grid_size - 1).astype(int)
+  return int(y) * grid_size + int(x)
+
+
+def _pens(widths: np.ndarray) -> tuple[list[float], np.ndarray]:
+  """Returns a few widths of pens, and which of them draws each line."""
+  order = np.argsort(widths)
+  pens: list[float] = []
+  pen_of = np.zeros(len(widths), int)
+  first = 0
+  for end in range(1, len(order) + 1):
+    group = widths[order[first:end]]
+    if end < len(order) and widths[order[end]] <= _ALIKE * group[0]:
+      continue
+    pen_of[order[first:end]] = len(pens)
+    pens.append(float(np.median(group)))
+    first = end
+  return pens, pen_of
+
+
+def _radius_of(
+    width: float,
+    with_radii: Callable[[Sequence[float]], settings_lib.PaintingSettings],
+) -> float:
+  """Returns the radius with which a brush paints lines of some width.
+
+  Args:
+    width: as a share of the picture's longer side.
+    with_radii: returns settings with some radii.
+  """
+  radius = width * with_radii([1]).canvas_size / 2
+  for _ in range(3):
+    painted = _painted_width(with_radii([radius]))
+    if painted <= 0:
+      break
+    radius *= float(np.clip(width / painted, 0.2, 5.0))
+  return radius
+
+
+def _painted_width(settings: settings_lib.PaintingSettings) -> float:
+  """Returns the width of a straight line, as a share of the longer side."""
+  grid = settings.grid_size
+  middle, low, high = grid // 2 * (grid + 1), -(grid // 4), grid // 4
+  full = settings_lib.NUM_PRESSURES - 1
+  line = {
+      'flag': [1 - settings_lib.PAINT, settings_lib.PAINT],
+      'end': [middle + low, middle + high],
+      'control': [middle, middle],
+      'pressure': [full, full],
+  }
+  program = program_lib.Program(
+      settings,
+      {name: np.array(line[name]) for name in settings.action_spec()},
+  )
+  *_, dabs = program.recorded_dabs(_MEASURED)
+  shape = stroke_shape.measure(dabs)
+  if shape is None:
+    return 0.0
+  return float(np.mean([piece.width for piece in shape.pieces])) / _MEASURED

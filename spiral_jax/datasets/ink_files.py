@@ -1,0 +1,218 @@
+"""Strokes from files: SVG, InkML, and those of Omniglot's own drawings.
+
+Axes: P points of a stroke.
+"""
+
+import math
+import pathlib
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+import numpy as np
+
+SUFFIXES = ('.svg', '.inkml', '.txt')
+
+_OMNIGLOT_SIZE = 105.0  # Pixels, height and width of its drawings.
+_WIDTH = 1 / 50  # Of lines whose width is not told, as a share of the picture.
+_MARGIN = 1 / 16  # Around ink that says nothing of its paper.
+_STEPS = 200  # Points of a path from which strokes are drawn, at most.
+
+
+class Ink(NamedTuple):
+  """Strokes of a drawing."""
+
+  strokes: list[np.ndarray]  # float64 [P, 2] each, (x, y).
+  widths: list[float]  # In the unit of the points.
+  shape: tuple[float, float]  # Height and width of the picture.
+
+
+def read(path: pathlib.Path) -> Ink:
+  """Returns the strokes of a file.
+
+  Args:
+    path: file whose name ends with .svg (paths and shapes, of which the lines
+      are drawn and not the areas), .inkml (traces), or .txt (a drawing of
+      Omniglot, from its folder of strokes).
+
+  Raises:
+    FileNotFoundError: if there is no such file.
+    ImportError: if svgpathtools is missing, for SVG.
+    ValueError: if it is not such a file, or has no strokes.
+  """
+  if not path.is_file():
+    raise FileNotFoundError(f'{path} does not exist; name a file of strokes')
+  readers = {'.svg': _svg, '.inkml': _inkml, '.txt': _omniglot}
+  reader = readers.get(path.suffix.lower())
+  if reader is None:
+    raise ValueError(
+        f'{path} is no file of strokes, whose names end with'
+        f' {", ".join(SUFFIXES)}'
+    )
+  try:
+    ink = reader(path)
+  except (ElementTree.ParseError, UnicodeDecodeError, IndexError) as error:
+    raise ValueError(
+        f'{path} is not a valid {path.suffix} file'
+        f' ({" ".join(str(error).split())}); save it again'
+    ) from None
+  if not ink.strokes:
+    raise ValueError(f'{path} has no strokes; name another file')
+  if not all(np.isfinite(stroke).all() for stroke in ink.strokes):
+    raise ValueError(f'{path} has a point that is no number; save it again')
+  return ink
+
+
+def _svg(path: pathlib.Path) -> Ink:
+  try:
+    import svgpathtools
+  except ImportError:
+    raise ImportError(
+        'reading SVG needs svgpathtools; run `pip install svgpathtools`'
+    ) from None
+  ElementTree.parse(path)  # Raises ParseError; the library's own are many.
+  try:
+    document = svgpathtools.Document(str(path))
+    paths = document.paths()
+  except (ValueError, AttributeError, TypeError, KeyError) as error:
+    raise ValueError(
+        f'{path} has a path that cannot be read ({error}); save it again as'
+        ' plain SVG'
+    ) from None
+  strokes, widths = [], []
+  for whole in paths:
+    style = getattr(whole, 'element', None)
+    width = _stroke_width(style)
+    for part in whole.continuous_subpaths():
+      if not len(part):
+        continue
+      points: list[complex] = []
+      for segment in part:
+        count = 2
+        if not isinstance(segment, svgpathtools.Line):
+          count = max(8, _STEPS // len(part))
+        at = [segment.point(t) for t in np.linspace(0, 1, count)]
+        points += at if not points else at[1:]
+      strokes.append(np.array([[p.real, p.imag] for p in points]))
+      widths.append(width)
+  box = _view_box(document.root)
+  if box is None:
+    return _fitted(strokes)
+  left, top, width, height = box
+  known = [w for w in widths if w]
+  usual = float(np.median(known)) if known else _WIDTH * max(width, height)
+  return Ink(
+      [stroke - [left, top] for stroke in strokes],
+      [w or usual for w in widths],
+      (height, width),
+  )
+
+
+def _stroke_width(element) -> float:
+  """Returns the width that an element states; 0 if it states none."""
+  if element is None:
+    return 0.0
+  text = element.get('stroke-width', '')
+  for entry in element.get('style', '').split(';'):
+    name, _, value = entry.partition(':')
+    if name.strip() == 'stroke-width':
+      text = value
+  return _length(text)
+
+
+def _view_box(root) -> tuple[float, float, float, float] | None:
+  """Returns (left, top, width, height) of the picture, if it is told."""
+  numbers = [
+      _length(text)
+      for text in root.get('viewBox', '').replace(',', ' ').split()
+  ]
+  if len(numbers) == 4 and numbers[2] > 0 and numbers[3] > 0:
+    return numbers[0], numbers[1], numbers[2], numbers[3]
+  width, height = _length(root.get('width', '')), _length(
+      root.get('height', '')
+  )
+  if width > 0 and height > 0:
+    return 0.0, 0.0, width, height
+  return None
+
+
+def _length(text: str) -> float:
+  """Returns a number, whatever its unit; 0 if it is none."""
+  digits = text.strip().rstrip('abcdefghijklmnopqrstuvwxyz% ')
+  try:
+    number = float(digits)
+  except ValueError:
+    return 0.0
+  return number if math.isfinite(number) else 0.0
+
+
+def _inkml(path: pathlib.Path) -> Ink:
+  root = ElementTree.parse(path).getroot()
+  names = [
+      channel.get('name')
+      for channel in root.iter()
+      if channel.tag.rpartition('}')[2] == 'channel'
+  ]
+  x, y = (names.index(n) if n in names else i for i, n in enumerate('XY'))
+  strokes = []
+  for trace in root.iter():
+    if (
+        trace.tag.rpartition('}')[2] != 'trace'
+        or not (trace.text or '').strip()
+    ):
+      continue
+    try:
+      points = [
+          [float(number) for number in point.split()]
+          for point in (trace.text or '').strip().strip(',').split(',')
+      ]
+    except ValueError:
+      raise ValueError(
+          f'{path} has a trace of other than plain numbers; save it with'
+          ' absolute coordinates'
+      ) from None
+    strokes.append(np.array([[point[x], point[y]] for point in points]))
+  return _fitted(strokes)
+
+
+def _omniglot(path: pathlib.Path) -> Ink:
+  lines = path.read_text(encoding='utf-8').split()
+  if not lines or lines[0] != 'START':
+    raise ValueError(
+        f'{path} is not a drawing of Omniglot, which begins with START; name'
+        ' another file'
+    )
+  strokes: list[np.ndarray] = []
+  points: list[list[float]] = []
+  for line in lines[1:]:
+    if line == 'BREAK':
+      if points:
+        strokes.append(np.array(points))
+      points = []
+      continue
+    try:
+      x, y = (float(number) for number in line.split(',')[:2])
+    except ValueError:
+      raise ValueError(
+          f'{path} has the line {line[:40]!r}, must be x,y,t or BREAK'
+      ) from None
+    points.append([x, -y])  # Its y axis points up.
+  if points:
+    strokes.append(np.array(points))
+  width = 2.5  # What Omniglot's own pictures were drawn with, about.
+  return Ink(strokes, [width] * len(strokes), (_OMNIGLOT_SIZE, _OMNIGLOT_SIZE))
+
+
+def _fitted(strokes: list[np.ndarray]) -> Ink:
+  """Returns strokes on paper that is a little larger than they are."""
+  if not strokes:
+    return Ink([], [], (1.0, 1.0))
+  points = np.concatenate(strokes)
+  low, high = points.min(axis=0), points.max(axis=0)
+  margin = max(_MARGIN * float((high - low).max()), 1e-6)
+  width, height = (high - low + 2 * margin).tolist()
+  pen = _WIDTH * max(width, height)
+  return Ink(
+      [stroke - low + margin for stroke in strokes],
+      [pen] * len(strokes),
+      (height, width),
+  )
