@@ -17,8 +17,9 @@ from environments.painting import stroke_shape
 _TOLERANCE = 1 / 250  # Of curves, as a share of the picture's longer side.
 _SAMPLES = 48  # Points of a line between corners, at most, to which is fitted.
 _ROUNDS = 30  # Of the improvement of an order.
+_DOT = 0.6  # Least length of a line, in its widths.
 _ALIKE = 1.6  # Ratio of the widest and the finest line of one pen.
-_MEASURED = 512  # Pixels of pictures on which pens are measured.
+_MEASURED = 256  # Pixels of pictures on which pens are measured.
 
 
 def of_lines(
@@ -52,7 +53,10 @@ def of_lines(
   """
   if not lines:
     raise ValueError('there are no lines to draw; give a drawing with ink')
-  paths = [np.asarray(line, float) for line in lines]
+  paths = [
+      _with_length(np.asarray(line, float), width)
+      for line, width in zip(lines, widths, strict=True)
+  ]
   if not all(np.isfinite(path).all() for path in paths):
     raise ValueError('a point of a line is no number; mend the drawing')
   height, width = shape
@@ -165,10 +169,6 @@ def _curves(
     path: np.ndarray, tolerance: float
 ) -> list[tuple[np.ndarray, np.ndarray]]:
   """Returns control points and ends of curves along a line."""
-  if len(path) < 2 or not np.ptp(path, axis=0).any():
-    # A dot: a brush that does not move leaves nothing.
-    end = path[-1] + [0.5 * tolerance, 0.0]
-    return [(end, end)]
   picked = path
   if len(path) > _SAMPLES:
     picked = path[np.rint(np.linspace(0, len(path) - 1, _SAMPLES)).astype(int)]
@@ -195,6 +195,15 @@ def _distances(points: np.ndarray, control: np.ndarray) -> np.ndarray:
 def _cell(point: np.ndarray, grid_size: int) -> int:
   x, y = np.clip(np.rint(point), 0, grid_size - 1).astype(int)
   return int(y) * grid_size + int(x)
+
+
+def _with_length(path: np.ndarray, width: float) -> np.ndarray:
+  """Returns a line, longer if it is a dot: brushes that rest leave nothing."""
+  if np.ptp(path, axis=0).max() >= _DOT * width:
+    return path
+  middle = path.mean(axis=0)
+  half = np.array([_DOT * width / 2, 0.0])
+  return np.stack([middle - half, middle, middle + half])
 
 
 def _pens(widths: np.ndarray) -> tuple[list[float], np.ndarray]:

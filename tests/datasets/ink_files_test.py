@@ -1,0 +1,96 @@
+"""Strokes from SVG, InkML and Omniglot's files."""
+
+import numpy as np
+import pytest
+
+from spiral_jax.datasets import ink_files
+
+_SVG = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="10 20 200 100"'
+    ' width="50mm">{}</svg>'
+)
+
+
+def _read(tmp_path, name, text):
+  path = tmp_path / name
+  path.write_text(text, encoding='utf-8')
+  return ink_files.read(path)
+
+
+def test_svg_paths_in_the_coordinates_of_the_picture(tmp_path):
+  pytest.importorskip('svgpathtools')
+  ink = _read(
+      tmp_path,
+      'a.svg',
+      _SVG.format(
+          '<g transform="translate(5,0)">'
+          '<path d="M10,20 L110,20 M10,60 Q60,120 110,60" stroke-width="4"/>'
+          '</g><line x1="10" y1="70" x2="60" y2="70"'
+          ' style="fill:none;stroke-width:3px"/>'
+      ),
+  )
+  assert ink.shape == (100, 200) and len(ink.strokes) == 3
+  # Elements of a kind come together.
+  straight, first, curve = ink.strokes
+  assert ink.widths == [3, 4, 4]
+  np.testing.assert_allclose(first, [[5, 0], [105, 0]])
+  assert len(curve) >= 8
+  np.testing.assert_allclose(curve[0], [5, 40])
+  assert curve[:, 1].max() == pytest.approx(70, abs=0.5)
+  np.testing.assert_allclose(straight, [[0, 50], [50, 50]])
+
+
+def test_inkml_traces(tmp_path):
+  ink = _read(
+      tmp_path,
+      'a.inkml',
+      '<ink xmlns="http://www.w3.org/2003/InkML"><traceFormat>'
+      '<channel name="Y"/><channel name="X"/></traceFormat>'
+      '<trace>0 10, 5 20, 10 30</trace><trace> 2 40 </trace></ink>',
+  )
+  first, second = ink.strokes
+  # Y comes first there; the least x is a margin away from the paper's edge.
+  np.testing.assert_allclose(np.diff(first, axis=0), [[10, 5], [10, 5]])
+  np.testing.assert_allclose(second[0] - first[0], [30, 2])
+  assert first.min() > 0 and ink.shape[1] > 30
+
+
+def test_omniglot_strokes_have_y_upwards(tmp_path):
+  ink = _read(
+      tmp_path, 'a.txt', 'START\n10,-20,0\n30,-40,1\nBREAK\n50,-60,2\nBREAK\n'
+  )
+  np.testing.assert_array_equal(ink.strokes[0], [[10, 20], [30, 40]])
+  np.testing.assert_array_equal(ink.strokes[1], [[50, 60]])
+  assert ink.shape == (105, 105)
+
+
+@pytest.mark.parametrize(
+    'name, text, words',
+    [
+        ('a.svg', '<svg', 'not a valid .svg file'),
+        ('a.svg', _SVG.format(''), 'has no strokes'),
+        ('a.svg', _SVG.format('<path d="M0,0 L,"/>'), ''),
+        (
+            'a.inkml',
+            '<ink><trace>a b</trace></ink>',
+            'other than plain numbers',
+        ),
+        ('a.inkml', '<ink><trace>1</trace></ink>', 'not a valid'),
+        ('a.inkml', '<ink><trace>1 nan</trace></ink>', 'no number'),
+        ('a.txt', 'hello', 'begins with START'),
+        ('a.txt', 'START\n1;2', "'1;2', must be x,y,t"),
+        ('a.txt', 'START', 'has no strokes'),
+        ('a.png', '', 'is no file of strokes'),
+    ],
+)
+def test_what_is_wrong_is_one_line(tmp_path, name, text, words):
+  pytest.importorskip('svgpathtools')
+  with pytest.raises(ValueError) as error:
+    _read(tmp_path, name, text)
+  message = str(error.value)
+  assert words in message and name in message and '\n' not in message
+
+
+def test_missing_files(tmp_path):
+  with pytest.raises(FileNotFoundError, match='does not exist'):
+    ink_files.read(tmp_path / 'a.svg')
