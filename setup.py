@@ -29,6 +29,7 @@ _TRAIN = [
     'pillow>=11.3.0',
     'rich>=14.0.0',
     'scipy>=1.17.1',
+    'svgpathtools>=1.8.0',
     'tensorboardX>=2.6.4',
 ]
 
@@ -42,7 +43,7 @@ _DOCS = [
 ]
 
 # What benchmarks compare with.
-_BENCHMARK = ['torch>=2.13.0']
+_BENCHMARK = ['scikit-image>=0.26.0', 'torch>=2.13.0', 'vtracer>=0.6.15']
 
 _TEST = [
     'hypothesis>=6.140.0',

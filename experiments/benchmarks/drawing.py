@@ -31,7 +31,7 @@ from PIL import ImageDraw
 
 from environments import optional
 from environments.painting import lines as lines_lib
-from experiments.benchmarks import painterly
+from experiments.drawing import painterly
 from experiments.drawing import by_agent
 from experiments.drawing import by_strokes
 from spiral_jax import console as console_lib

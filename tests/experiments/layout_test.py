@@ -1,4 +1,4 @@
-"""experiments/ holds programs that stand alone, and nothing else."""
+"""experiments/ holds programs that stand alone, and parts of `draw.py`."""
 
 import ast
 
@@ -7,7 +7,9 @@ import pytest
 from tests import tiny
 
 FOLDER = tiny.ROOT / 'experiments'
-PROGRAMS = sorted(FOLDER.rglob('*.py'))
+# What programs that draw share, and what knows painting and the library alike.
+PARTS = sorted((FOLDER / 'drawing').glob('*.py'))
+PROGRAMS = sorted(set(FOLDER.rglob('*.py')) - set(PARTS))
 
 
 @pytest.mark.parametrize(
@@ -24,9 +26,17 @@ def test_is_a_program_that_imports_no_other(path):
   names = {p.stem for p in PROGRAMS} | {'experiments'}
   for node in ast.walk(tree):
     if isinstance(node, ast.ImportFrom):
+      if node.module == 'experiments.drawing':
+        continue
       assert str(node.module).split('.')[0] not in names, node.module
     elif isinstance(node, ast.Import):
       assert not {a.name.split('.')[0] for a in node.names} & names
+
+
+@pytest.mark.parametrize('path', PARTS, ids=lambda path: path.stem)
+def test_parts_are_no_programs(path):
+  source = path.read_text()
+  assert '__main__' not in source and 'flags' not in source
 
 
 def test_training_programs_are_short():

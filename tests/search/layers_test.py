@@ -1,4 +1,4 @@
-"""A stack of strokes: the canvas that it makes, and what one of them changes."""
+"""A stack of strokes: its canvas, and what one of them changes."""
 
 import numpy as np
 import pytest

@@ -11,8 +11,9 @@ from tests.experiments.notebooks import notebook
 NAMES = sorted(path.stem for path in notebook.FOLDER.glob('*.ipynb'))
 
 
-def test_there_are_four():
+def test_there_are_five():
   assert NAMES == [
+      'drawing',
       'first_steps',
       'own_renderer',
       'training_loop',
