@@ -43,7 +43,8 @@ _DOCS = [
 ]
 
 # What benchmarks compare with.
-_BENCHMARK = ['scikit-image>=0.26.0', 'torch>=2.13.0', 'vtracer>=0.6.15']
+_DRAWING = ['scikit-image>=0.26.0', 'vtracer>=0.6.15']
+_BENCHMARK = ['torch>=2.13.0', *_DRAWING]
 
 _TEST = [
     'hypothesis>=6.140.0',
@@ -54,6 +55,7 @@ _TEST = [
     'pytest-xdist>=3.8.0',
     'ruff>=0.14.0',
     'setuptools>=77.0.3',  # Runs setup.py in a test.
+    *_DRAWING,
 ]
 
 

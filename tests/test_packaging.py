@@ -160,7 +160,7 @@ def _names(requirements: list[str]) -> list[str]:
 
 def _libraries(path: pathlib.Path) -> set[str]:
   """Returns what must be installed for a file's imports."""
-  local = {'environments', 'spiral_jax'}
+  local = {'environments', 'experiments', 'spiral_jax'}
   local |= {p.stem for p in (ROOT / 'experiments').rglob('*.py')}
   found = set()
   for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):

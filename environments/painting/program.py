@@ -31,7 +31,7 @@ _BLOCK = 256  # Columns of an image that are scaled at once.
 _MAX_BYTES = 2 << 30  # Of all frames of a program.
 MAX_ASPECT = 100.0
 _LARGEST_PAGE = 2048  # Pixels.
-_MOST_FRAMES = 300  # Of a film.
+_MOST_FRAMES = 120  # Of a film.
 _MEASURED = 512  # Pixels of the picture on which strokes are measured.
 _MILLIMETERS = 100.0  # Default size of a plotter's picture.
 

@@ -31,9 +31,9 @@ from PIL import ImageDraw
 
 from environments import optional
 from environments.painting import lines as lines_lib
-from experiments.drawing import painterly
 from experiments.drawing import by_agent
 from experiments.drawing import by_strokes
+from experiments.drawing import painterly
 from spiral_jax import console as console_lib
 from spiral_jax import datasets
 from spiral_jax import training

@@ -214,14 +214,14 @@ class Easel:
       corner = low // layers_lib.ALIGNMENT * layers_lib.ALIGNMENT
       corner = np.clip(corner, 0, size - window).astype(int)
       (cover,) = self._renderer.cover(one, corner, size=size, window=window)
-      if window == size or not _goes_on(cover, corner, size):
+      if window == size or not _continues(cover, corner, size):
         return _cut(cover, corner)
       low -= window / 2
       window *= 2
 
 
-def _goes_on(cover: np.ndarray, corner: np.ndarray, size: int) -> bool:
-  """Returns whether a cover goes on beyond its window."""
+def _continues(cover: np.ndarray, corner: np.ndarray, size: int) -> bool:
+  """Returns whether a cover continues beyond its window."""
   (top, left), window = corner, len(cover)
   return bool(
       (top > 0 and cover[0].any())

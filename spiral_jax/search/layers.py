@@ -73,7 +73,7 @@ class Layer:
 
 
 class Around(NamedTuple):
-  """What surrounds one stroke in a region: the picture is above + seen * x."""
+  """Surroundings of one stroke in a region: the picture is above + seen * x."""
 
   below: np.ndarray  # float32 [h, w, C], canvas before the stroke.
   above: np.ndarray  # float32 [h, w, C].

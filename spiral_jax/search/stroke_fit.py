@@ -1,4 +1,4 @@
-"""What strokes gain, and the colors in which they gain most, in closed form.
+"""Gains of strokes, and the colors in which they gain most, in closed form.
 
 The picture of a stroke with cover w and color c on what is below, b, is
 r + w (c - b) away from the target, if it is r away without the stroke. So a sum
@@ -23,7 +23,7 @@ _PIECE = 256  # Pixels; boxes are aligned so that they have a multiple.
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-  """What counts as near: a sum of squares of linear features of differences.
+  """Measure of nearness: a sum of squares of linear features of differences.
 
   Attributes:
     name: name of the score.
@@ -37,7 +37,7 @@ class Score:
 
 
 class Region(NamedTuple):
-  """Where strokes are tried."""
+  """Region of the picture in which strokes are tried."""
 
   # [H, W, C], picture without the stroke, minus the target; 0 outside.
   residual: np.ndarray

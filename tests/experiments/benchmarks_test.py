@@ -205,3 +205,34 @@ def test_trace_tells_what_takes_long(tmp_path):
   assert list(seconds)[0] == 'sort'
   assert 'while' not in seconds  # All of the above once more.
   assert list(tmp_path.glob('**/perfetto_trace.json.gz'))
+
+
+@pytest.mark.slow
+def test_drawing_compares_paintings_with_others(tmp_path):
+  out = tmp_path / 'out'
+  output = run(
+      'drawing',
+      '--images=photographs,kanji',
+      '--count=1',
+      '--strokes=5',
+      '--seconds=0.5',
+      f'--out_dir={out}',
+  )
+  figures = json.loads((out / 'figures.json').read_text())
+  assert list(figures) == ['photographs', 'kanji']
+  photographs, kanji = figures['photographs'], figures['kanji']
+  assert list(photographs) == [
+      'best page of one color',
+      'agent of portraits, best of 64',
+      'vtracer, 5 paths',
+      'Hertzmann, 5 strokes',
+      '5 strokes, 0.5 s',
+  ]
+  errors = {name: row['l2_256'] for name, row in photographs.items()}
+  assert errors['5 strokes, 0.5 s'] < errors['best page of one color']
+  assert errors['vtracer, 5 paths'] <= errors['best page of one color']
+  assert f'{errors["5 strokes, 0.5 s"]:.4f}' in output
+  assert (
+      kanji['lines']['l2_256'] < 0.5 * kanji['best page of one color']['l2_256']
+  )
+  assert (out / 'kanji.png').exists() and (out / 'photographs.png').exists()
