@@ -29,7 +29,10 @@ image's name):
 """
 
 from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import logging
 import pathlib
+from typing import Any
 
 from absl import flags
 import numpy as np
@@ -80,8 +83,8 @@ _SCORE = flags.DEFINE_enum(
     'score',
     'l2',
     list(search.SCORES),
-    'criterion of paintings: the mean squared error, that of differences of '
-    'neighboring pixels, or that of both at three scales',
+    'error that paintings minimize: the mean squared one, that of differences '
+    'of neighboring pixels, or that of both at three scales',
 )
 _BRUSH = flags.DEFINE_string(
     'brush', 'classic/pen', 'brush of paintings and of lines'
@@ -197,18 +200,36 @@ def main(argv: Sequence[str]) -> None:
   if chosen:
     if path.is_dir() or method not in ('auto', 'strokes'):
       raise ValueError('--styles takes one image, painted by strokes')
-    _draw_in_styles(console, path, out_dir, sizes, chosen)
-    return
-  jobs = (
-      _agent_jobs(console, path, sizes)
-      if method == 'agent'
-      else _search_jobs(console, path, sizes, method)
-  )
-  _run(console, path, out_dir, sizes, jobs)
+    jobs = _style_jobs(console, path, sizes, chosen)
+  elif method == 'agent':
+    jobs = _agent_jobs(console, path, sizes)
+  else:
+    jobs = _search_jobs(console, path, sizes, method)
+  folders = dict.fromkeys(jobs, out_dir)
+  overview = ''
+  if chosen or path.is_dir():
+    overview = _SHEET if chosen else _OVERVIEW
+    names = out_dir_lib.folder_names(list(jobs), taken=[overview])
+    folders = {job: out_dir / name for job, name in zip(jobs, names)}
+  # Agents draw all images at once.
+  drawings = _run(console, jobs, folders, sizes, method != 'agent')
+  where = f'{out_dir}; open drawing.html in a browser'
+  if overview:
+    picture = (
+        styles.sheet(user_images.read_whole(path), drawings)
+        if chosen
+        else output.overview(list(drawings.values()))
+    )
+    plots.save(picture, out_dir / overview)
+    where = (
+        f'{out_dir}, a folder each, whose drawing.html is for a browser; all '
+        f'of them in {overview}'
+    )
+  console.print(f'drawings in {out_dir_lib.printable(where)}', markup=False)
 
 
-# Makes a drawing, of which previews may lie in a folder meanwhile, until it is
-# stopped by what is not empty any more.
+# Makes a drawing. It may write previews to the folder, and ends early once
+# there is a signal.
 _Job = Callable[[pathlib.Path, Sequence[object]], results.Drawing]
 
 
@@ -284,7 +305,11 @@ def _search_jobs(
       console.print(
           f'{name} is taken for a {kinds[name]}: --method={what}', markup=False
       )
-  settings = painting.fine_settings(brush=_BRUSH.value, brush_sizes=_radii())
+  paper = 'white' if _PAPER.value == 'auto' else _PAPER.value
+  settings = painting.fine_settings(
+      brush=_BRUSH.value, brush_sizes=_radii(), background=paper
+  )
+  painting.SingleStrokes(settings)
   output.check(settings, sizes, _OTHER_BRUSH.value, _MILLIMETERS.value)
 
   def job(name: str) -> _Job:
@@ -304,8 +329,37 @@ def _search_jobs(
   return {name: job(name) for name in images if name in kinds}
 
 
+def _style_jobs(
+    console: console_lib.Console,
+    path: pathlib.Path,
+    sizes: list[int],
+    chosen: Mapping[str, Mapping[str, Any]],
+) -> dict[str, _Job]:
+  """Returns paintings of an image in several styles."""
+  user_images.read_whole(path)
+  for style in chosen.values():
+    settings = painting.fine_settings(
+        brush=style['brush'], color=style.get('color', True)
+    )
+    # What does not differ between styles was checked with the first one.
+    output.check(settings, sizes, _OTHER_BRUSH.value, _MILLIMETERS.value)
+    sizes = []
+
+  def job(name: str) -> _Job:
+    return lambda folder, stopped: _paint(
+        console, name, path, folder, stopped, **chosen[name]
+    )
+
+  return {name: job(name) for name in chosen}
+
+
 def _paint(
-    console, name: str, path: pathlib.Path, folder, stopped, **style
+    console: console_lib.Console,
+    name: str,
+    path: pathlib.Path,
+    folder: pathlib.Path,
+    stopped: Sequence[object],
+    **style: Any,
 ) -> results.Drawing:
   """Returns a painting, while its preview grows in a folder."""
   options = dict(
@@ -329,73 +383,47 @@ def _paint(
     )
 
 
-def _run(console, path, out_dir, sizes, jobs: Mapping[str, _Job]) -> None:
-  """Makes drawings, writes them and prints their errors."""
-  folders = dict.fromkeys(jobs, out_dir)
-  if path.is_dir():
-    names = out_dir_lib.folder_names(list(jobs), taken=[_OVERVIEW])
-    folders = {job: out_dir / name for job, name in zip(jobs, names)}
-  for folder in folders.values():
-    out_dir_lib.prepare(folder)
+def _run(
+    console: console_lib.Console,
+    jobs: Mapping[str, _Job],
+    folders: Mapping[str, pathlib.Path],
+    sizes: list[int],
+    holds_signals: bool,
+) -> dict[str, results.Drawing]:
+  """Makes drawings and writes each; returns them.
+
+  Of several images, one that cannot be drawn is left out with a warning.
+  """
   drawings: dict[str, results.Drawing] = {}
-  with signals.held() as stopped:
+  with contextlib.ExitStack() as stack:
+    stopped: Sequence[object] = []
+    if holds_signals:
+      stopped = stack.enter_context(signals.held())
     for name, job in jobs.items():
-      drawings[name] = job(folders[name], stopped)
-      _write(name, drawings[name], folders[name], sizes)
+      out_dir_lib.prepare(folders[name])
+      try:
+        drawings[name] = job(folders[name], stopped)
+      except ValueError as error:
+        if len(jobs) == 1:
+          raise
+        logging.warning('%s is left out: %s', name, error)
+        continue
+      output.write(
+          drawings[name].program,
+          drawings[name].target,
+          folders[name],
+          sizes=sizes,
+          other_brush=_OTHER_BRUSH.value,
+          millimeters=_MILLIMETERS.value,
+          title=name,
+      )
       if stopped:
         console.print('stopped; what was there is written')
         break
+  if not drawings:
+    raise ValueError('nothing could be drawn; see the warnings')
   _show(console, drawings)
-  if path.is_dir():
-    plots.save(output.overview(list(drawings.values())), out_dir / _OVERVIEW)
-    where = (
-        f'{out_dir}, a folder each, whose drawing.html is for a browser; all '
-        f'of them in {_OVERVIEW}'
-    )
-  else:
-    where = f'{out_dir}; open drawing.html in a browser'
-  console.print(f'drawings in {out_dir_lib.printable(where)}', markup=False)
-
-
-def _draw_in_styles(console, path, out_dir, sizes, chosen) -> None:
-  """Paints an image in several styles, each in a folder, and a sheet."""
-  user_images.read_whole(path)
-  for style in chosen.values():
-    output.check(
-        painting.fine_settings(brush=style['brush']),
-        sizes,
-        _OTHER_BRUSH.value,
-        _MILLIMETERS.value,
-    )
-  drawings: dict[str, results.Drawing] = {}
-  with signals.held() as stopped:
-    for name, style in chosen.items():
-      folder = out_dir / name
-      out_dir_lib.prepare(folder)
-      drawings[name] = _paint(console, name, path, folder, stopped, **style)
-      _write(name, drawings[name], folder, sizes)
-      if stopped:
-        console.print('stopped; what was there is written')
-        break
-  plots.save(styles.sheet(drawings), out_dir / _SHEET)
-  _show(console, drawings)
-  console.print(
-      f'drawings in {out_dir_lib.printable(out_dir)}, a folder each; all of '
-      f'them in {_SHEET}',
-      markup=False,
-  )
-
-
-def _write(name, drawing: results.Drawing, folder, sizes) -> None:
-  output.write(
-      drawing.program,
-      drawing.target,
-      folder,
-      sizes=sizes,
-      other_brush=_OTHER_BRUSH.value,
-      millimeters=_MILLIMETERS.value,
-      title=name,
-  )
+  return drawings
 
 
 def _radii() -> list[float] | None:
@@ -403,7 +431,7 @@ def _radii() -> list[float] | None:
   return [_number(t, float, 'brush_sizes', '8,4,2,1') for t in texts] or None
 
 
-def _number(text: str, kind: type, flag: str, example: str):
+def _number(text: str, kind: type, flag: str, example: str) -> Any:
   try:
     return kind(text)
   except ValueError:

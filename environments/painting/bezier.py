@@ -30,6 +30,13 @@ def quadratic_bezier(
   return (1 - t) * (1 - t) * start + 2 * (1 - t) * t * control + t * t * end
 
 
+def place(
+    start: np.ndarray, control: np.ndarray, end: np.ndarray, t: np.ndarray
+) -> np.ndarray:
+  """Returns points of one curve `[P, D]` at times `[P, 1]`."""
+  return (1 - t) ** 2 * start + 2 * (1 - t) * t * control + t**2 * end
+
+
 def fit_quadratic(points: np.ndarray) -> tuple[np.ndarray, float]:
   """Returns the curve from the first of some points to the last, near all.
 
@@ -53,8 +60,7 @@ def fit_quadratic(points: np.ndarray) -> tuple[np.ndarray, float]:
     total = max(float((weight**2).sum()), 1e-12)
     control = (weight * (points - ends)).sum(axis=0) / total
     # Where on the curve each point is nearest to it.
-    curve = (1 - fine) ** 2 * first + 2 * (1 - fine) * fine * control
-    curve = curve + fine**2 * last
+    curve = place(first, control, last, fine)
     away = ((points[:, np.newaxis] - curve) ** 2).sum(axis=-1)  # [P, fine]
     t = fine[away.argmin(axis=1)]
   return control, float(np.sqrt(away.min(axis=1).max()))

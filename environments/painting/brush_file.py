@@ -272,8 +272,19 @@ def _error(
   )
 
 
+def base_value(brush: bytes, name: str) -> float:
+  """Returns a setting's base value; 0 if the brush does not set it.
+
+  Args:
+    brush: JSON text of a brush that was checked.
+    name: name of the setting.
+  """
+  setting = json.loads(brush)['settings'].get(name, {})
+  return float(setting.get('base_value', 0.0))
+
+
 def is_deterministic(brush: bytes) -> bool:
-  """Returns true if a brush draws no random numbers, nor has a grid.
+  """Returns true if a brush draws no random numbers and has no grid.
 
   (A brush with a grid looks at where the dab before was, without a state.)
 

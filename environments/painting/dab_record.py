@@ -11,9 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Columns of `renderer.PaintingRenderer.step_and_record`.
-_X, _Y, _RADIUS, _RED, _BLUE, _OPACITY, _HARDNESS = 0, 1, 2, 3, 5, 6, 7
-_ALPHA, _RATIO, _ANGLE, _LOCK_ALPHA, _COLORIZE = 8, 9, 10, 11, 12
+from environments.painting import dab_columns as columns
 
 # How far interpolated dabs may be off: pixels, radii (logarithm), opacity,
 # hardness, ratio (logarithm), degrees, and channels of the color.
@@ -46,24 +44,24 @@ def knots(dabs: np.ndarray) -> Knots | None:
     dabs: recorded dabs, float32 `[D, 13]`.
   """
   if len(dabs) and not (
-      (dabs[:, _ALPHA] == 1).all()
-      and (dabs[:, _LOCK_ALPHA] == 0).all()
-      and (dabs[:, _COLORIZE] == 0).all()
+      (dabs[:, columns.ALPHA] == 1).all()
+      and (dabs[:, columns.LOCK_ALPHA] == 0).all()
+      and (dabs[:, columns.COLORIZE] == 0).all()
   ):
     return None
-  ratio = np.maximum(dabs[:, _RATIO], 1.0)
+  ratio = np.maximum(dabs[:, columns.RATIO], 1.0)
   # It counts for small round dabs, too: libmypaint antialiases along it.
-  angle = dabs[:, _ANGLE]
+  angle = dabs[:, columns.ANGLE]
   values = np.stack(
       [
-          dabs[:, _X],
-          dabs[:, _Y],
-          np.log(dabs[:, _RADIUS]),
-          np.clip(dabs[:, _OPACITY], 0, 1),
-          np.clip(dabs[:, _HARDNESS], 0, 1),
+          dabs[:, columns.X],
+          dabs[:, columns.Y],
+          np.log(dabs[:, columns.RADIUS]),
+          np.clip(dabs[:, columns.OPACITY], 0, 1),
+          np.clip(dabs[:, columns.HARDNESS], 0, 1),
           np.log(ratio),
           np.rad2deg(np.unwrap(np.deg2rad(angle), period=np.pi)),
-          *np.clip(dabs[:, _RED : _BLUE + 1].T, 0, 1),
+          *np.clip(dabs[:, columns.RED : columns.BLUE + 1].T, 0, 1),
       ],
       axis=1,
   ).astype(np.float64)

@@ -28,8 +28,6 @@ def of_lines(
     *,
     shape: tuple[float, float],
     brush: str = 'classic/pen',
-    background: str = 'white',
-    brushes_path: str | None = None,
     tolerance: float = _TOLERANCE,
     reorders: bool = True,
 ) -> program_lib.Program:
@@ -41,8 +39,6 @@ def of_lines(
       become one.
     shape: height and width of the picture, in the points' unit.
     brush: name of the brush.
-    background: color of the paper, a gray.
-    brushes_path: folder of the brushes; None looks in the usual places.
     tolerance: how far a curve may be off a line, as a share of the longer side.
     reorders: whether lines may be drawn in another order and from their other
       ends, so that the pen is lifted over less way.
@@ -65,11 +61,7 @@ def of_lines(
 
   def with_radii(radii: Sequence[float]) -> settings_lib.PaintingSettings:
     return single_strokes.fine_settings(
-        brush=brush,
-        brush_sizes=radii,
-        color=False,
-        background=background,
-        brushes_path=brushes_path,
+        brush=brush, brush_sizes=radii, color=False
     )
 
   settings = with_radii([_radius_of(pen, with_radii) for pen in pens])
@@ -125,44 +117,53 @@ def shortest_order(paths: Sequence[np.ndarray]) -> list[tuple[int, bool]]:
   Returns:
     Numbers of lines, and whether each is drawn from its end.
   """
-  count = len(paths)
   ends = np.array([[path[0], path[-1]] for path in paths])  # [L, 2, 2]
-  place, left = np.zeros(2), set(range(count))
-  order: list[tuple[int, bool]] = []
-  while left:
-    numbers = np.array(sorted(left))
-    away = np.hypot(*np.moveaxis(ends[numbers] - place, -1, 0))
-    nearest, end = np.unravel_index(away.argmin(), away.shape)
-    number, is_reversed = int(numbers[nearest]), bool(end)
-    order.append((number, is_reversed))
-    left.discard(number)
-    place = ends[number, 0 if is_reversed else 1]
+  numbers = np.empty(len(paths), int)
+  is_reversed = np.empty(len(paths), bool)
+  is_left = np.ones(len(paths), bool)
+  place = np.zeros(2)
+  for at in range(len(paths)):
+    left = np.flatnonzero(is_left)
+    away = ((ends[left] - place) ** 2).sum(axis=-1)
+    nearest, end = np.divmod(int(away.argmin()), 2)
+    numbers[at], is_reversed[at] = left[nearest], end
+    is_left[left[nearest]] = False
+    place = ends[left[nearest], 1 - end]
+  # First and last points of the lines, as they are drawn.
+  entry = ends[numbers, is_reversed.astype(int)]
+  leave = ends[numbers, 1 - is_reversed.astype(int)]
   for _ in range(_ROUNDS):
-    if not _turn_round(order, ends):
+    has_changed = False
+    for first in range(len(paths)):
+      last = _worth_turning(entry, leave, first)
+      if last is not None:
+        part = slice(first, last + 1)
+        entry[part], leave[part] = leave[part][::-1], entry[part][::-1].copy()
+        numbers[part] = numbers[part][::-1].copy()
+        is_reversed[part] = ~is_reversed[part][::-1]
+        has_changed = True
+    if not has_changed:
       break
-  return order
+  return list(zip(numbers.tolist(), is_reversed.tolist()))
 
 
-def _turn_round(order: list[tuple[int, bool]], ends: np.ndarray) -> bool:
-  """Turns parts of an order round where that helps; returns true if it did."""
-  has_changed = False
-  for first in range(len(order)):
-    entry = np.array([ends[n, int(r)] for n, r in order])
-    leave = np.array([ends[n, 1 - int(r)] for n, r in order])
-    before = leave[first - 1] if first else np.zeros(2)
-    # Turned round, the part from `first` to any `last` begins where it ended.
-    gain = math.dist(before, entry[first]) - np.hypot(
-        *(leave[first:] - before).T
-    )
-    after = np.hypot(*(entry[first + 1 :] - leave[first:-1]).T)
-    turned = np.hypot(*(entry[first + 1 :] - entry[first]).T)
-    gain[:-1] += after - turned
-    last = first + int(gain.argmax())
-    if gain.max() > 1e-9:
-      part = [(n, not r) for n, r in order[first : last + 1][::-1]]
-      order[first : last + 1] = part
-      has_changed = True
-  return has_changed
+def _worth_turning(
+    entry: np.ndarray, leave: np.ndarray, first: int
+) -> int | None:
+  """Returns the last line of a part that is better turned round, or None.
+
+  Args:
+    entry: first points of lines, in order, `[L, 2]`.
+    leave: last points.
+    first: number of the part's first line.
+  """
+  before = leave[first - 1] if first else np.zeros(2)
+  # Turned round, the part begins where it ended.
+  gain = math.dist(before, entry[first]) - np.hypot(*(leave[first:] - before).T)
+  after = np.hypot(*(entry[first + 1 :] - leave[first:-1]).T)
+  turned = np.hypot(*(entry[first + 1 :] - entry[first]).T)
+  gain[:-1] += after - turned
+  return first + int(gain.argmax()) if gain.max() > 1e-9 else None
 
 
 def _curves(
@@ -186,9 +187,7 @@ def _curves(
 
 def _distances(points: np.ndarray, control: np.ndarray) -> np.ndarray:
   t = np.linspace(0, 1, 65)[:, np.newaxis]
-  curve = (
-      (1 - t) ** 2 * points[0] + 2 * (1 - t) * t * control + t**2 * points[-1]
-  )
+  curve = bezier.place(points[0], control, points[-1], t)
   return np.hypot(*(points[:, np.newaxis] - curve).T).min(axis=0)
 
 

@@ -9,11 +9,13 @@ import pathlib
 import numpy as np
 
 from environments import shared_library
+from environments.painting import dab_columns
 from environments.painting import dab_limits
 from environments.painting import library
 from environments.painting import strokes as strokes_lib
 
-_DAB_NUMBERS = 13
+_EXHAUSTED = -1  # Returned by functions of the extension.
+_NOT_TAKEN = 'libmypaint does not take the brush: is it a .myb file?'
 _EXTENSION = pathlib.Path(__file__).with_name('_native.so')
 
 
@@ -113,7 +115,7 @@ class NativeCanvases:
     if self._functions.painter_reset(
         self._painter, log_radius, self._num_threads, _pointer(pixels)
     ):
-      raise ValueError('libmypaint does not take the brush: is it a .myb file?')
+      raise ValueError(_NOT_TAKEN)
     return pixels
 
   def draw(self, strokes: strokes_lib.Strokes) -> np.ndarray:
@@ -155,13 +157,14 @@ class NativeCanvases:
     self._draw(strokes, _pointer(which), None)
 
   def draw_alone(
-      self, log_radius: np.ndarray, points: np.ndarray
+      self, log_radius: np.ndarray, points: np.ndarray, num_moves: int = 1
   ) -> np.ndarray:
     """Clears the first canvases and draws a black stroke on each.
 
     Args:
       log_radius: float32 `[M]`, natural logarithm of pixels.
       points: float32 `[M, steps + 1, 3]`: x and y in pixels, pressure.
+      num_moves: number of moves to the first point, before the stroke.
 
     Returns:
       Canvases, uint8 `[M, H, W, C]`.
@@ -172,17 +175,21 @@ class NativeCanvases:
     count, num_points, _ = points.shape
     ones = np.ones(count, np.uint8)
     pixels = np.empty((count, *self._shape[1:]), np.uint8)
-    if self._functions.painter_draw_alone(
+    failure = self._functions.painter_draw_alone(
         self._painter,
         count,
+        num_moves,
         _pointer(ones),
         _pointer(log_radius),
         _pointer(points),
         num_points,
         self._num_threads,
         _pointer(pixels),
-    ):
-      raise ValueError(dab_limits.EXHAUSTED)
+    )
+    if failure:
+      raise ValueError(
+          dab_limits.EXHAUSTED if failure == _EXHAUSTED else _NOT_TAKEN
+      )
     return pixels
 
   def recorded(self, max_dabs: int, draw: Callable[[], object]) -> np.ndarray:
@@ -195,7 +202,7 @@ class NativeCanvases:
     Returns:
       Arguments of libmypaint's `draw_dab` from x on, float32 `[D, 13]`.
     """
-    dabs = np.empty((max_dabs, _DAB_NUMBERS), np.float32)
+    dabs = np.empty((max_dabs, dab_columns.COUNT), np.float32)
     record = self._functions.painter_record
     record(self._painter, _pointer(dabs), max_dabs)
     try:
@@ -300,6 +307,7 @@ def _functions() -> ctypes.CDLL:
   functions.painter_draw_alone.restype = integer
   functions.painter_draw_alone.argtypes = [
       pointer,
+      integer,
       integer,
       pointer,
       pointer,

@@ -78,7 +78,8 @@ def _dabs(knots: dab_record.Knots, units: np.ndarray) -> dict[str, Any]:
 
   The ink is one color, or that of each knot. Numbers are whole units, of 16
   bits: the index less that of the knot before, place, logarithm of the radius,
-  opacity, hardness, logarithm of the ratio, and angle.
+  opacity, hardness, logarithm of the ratio, and angle less that of the knot
+  before.
   """
   numbers = np.stack(
       [
@@ -89,7 +90,7 @@ def _dabs(knots: dab_record.Knots, units: np.ndarray) -> dict[str, Any]:
           knots.opacity,
           knots.hardness,
           np.log(knots.ratio),
-          knots.angle,
+          np.diff(knots.angle, prepend=0),
       ],
       axis=1,
   )

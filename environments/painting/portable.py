@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from environments.painting import dab_columns
 from environments.painting import dab_limits
 from environments.painting import library
 from environments.painting import settings as settings_lib
@@ -162,13 +163,14 @@ class PortableCanvases:
     return self._read()
 
   def draw_alone(
-      self, log_radius: np.ndarray, points: np.ndarray
+      self, log_radius: np.ndarray, points: np.ndarray, num_moves: int = 1
   ) -> np.ndarray:
     """Clears the first canvases and draws a black stroke on each.
 
     Args:
       log_radius: float32 `[M]`, natural logarithm of pixels.
       points: float32 `[M, steps + 1, 3]`: x and y in pixels, pressure.
+      num_moves: number of moves to the first point, before the stroke.
 
     Returns:
       Canvases, uint8 `[M, H, W, C]`.
@@ -180,7 +182,9 @@ class PortableCanvases:
     for canvas, radius, path in zip(self._canvases, log_radius, points):
       canvas.take_new_brush(self._brush)
       canvas.lift_to(0.0, 0.0)
-      canvas.lift_to(*path[0, :2].tolist())
+      canvas.start_command()
+      for _ in range(num_moves):
+        canvas.lift_to(*path[0, :2].tolist())
       canvas.set_brush(float(radius), (0.0, 0.0, 0.0))
       canvas.draw(path.tolist())
     return self._read()[: len(points)]
@@ -196,7 +200,7 @@ class PortableCanvases:
       Arguments of libmypaint's `draw_dab` from x on, float32 `[D, 13]`.
     """
     dabs = self._canvases[0].recorded(draw)[:max_dabs]
-    return np.array(dabs, np.float32).reshape(len(dabs), -1)
+    return np.array(dabs, np.float32).reshape(len(dabs), dab_columns.COUNT)
 
   def _read(self) -> np.ndarray:
     """Returns the canvases with alpha divided out, uint8 `[N, H, W, C]`."""

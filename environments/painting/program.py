@@ -30,7 +30,7 @@ from environments.painting import trace as trace_lib
 _BLOCK = 256  # Columns of an image that are scaled at once.
 _MAX_BYTES = 2 << 30  # Of all frames of a program.
 MAX_ASPECT = 100.0
-_LARGEST_PAGE = 2048  # Pixels.
+_LARGEST_PAGE = 1024  # Pixels.
 _MOST_FRAMES = 120  # Of a film.
 _MEASURED = 512  # Pixels of the picture on which strokes are measured.
 _MILLIMETERS = 100.0  # Default size of a plotter's picture.
@@ -196,8 +196,9 @@ class Program:
     """Returns a self-contained web page that plays the program.
 
     The page draws the brush's dabs as libmypaint does, so its canvas shows the
-    pixels of `frames(size, brush)`, give or take a level. Of brushes that do
-    more than lay color on color, such as erasers, it holds the pictures.
+    pixels of `frames(size, brush)`, give or take a few levels, at the size of
+    the settings' canvas or above. Of brushes that do more than lay color on
+    color, such as erasers, it holds the pictures.
 
     Raises:
       ImportError: if libmypaint is missing; or Pillow, for such brushes.
@@ -285,8 +286,8 @@ class Program:
     """Returns the canvas before the first command and after each one.
 
     Args:
-      size: as always.
-      brush: as always.
+      size: longer side of the pictures, pixels.
+      brush: name of another brush.
       most: largest number of frames, 2 or more; of more commands, as many are
         shown, at even distances. None shows all.
 

@@ -3,7 +3,7 @@
 ```json
 {
   "format": "spiral_jax painting program",
-  "version": 2,
+  "version": 3,
   "settings": {"canvas_size": 64, "brush": "classic/pen", ...},
   "commands": [
     {"flag": 0, "end": 130, "control": 0, "size": 0, "pressure": 0},
@@ -27,7 +27,7 @@ from environments import reprs
 from environments.painting import settings as settings_lib
 
 FORMAT = 'spiral_jax painting program'
-VERSION = 2
+VERSION = 3  # 3 has aspects and colored papers; 2 named `color` so.
 _OLD_NAMES = {'colour': 'color'}  # Of version 1.
 
 _TYPES = typing.get_type_hints(settings_lib.PaintingSettings)
@@ -82,7 +82,7 @@ def load(
         " that a program's to_json wrote"
     )
   version = record.get('version')
-  if type(version) is not int or version not in (1, VERSION):
+  if type(version) is not int or version not in range(1, VERSION + 1):
     raise ValueError(
         f'version of the program is {reprs.short(version)}, this library'
         f' reads 1 to {VERSION}; update spiral_jax, or write the program again'
@@ -101,7 +101,7 @@ def load(
 
 def _current_names(settings: Any, version: int) -> Any:
   """Returns settings under the names of this version."""
-  if version == VERSION or not isinstance(settings, dict):
+  if version > 1 or not isinstance(settings, dict):
     return settings
   return {_OLD_NAMES.get(k, k): value for k, value in settings.items()}
 
@@ -120,8 +120,6 @@ def _settings(record: Any) -> settings_lib.PaintingSettings:
     else:
       hint = _TYPES[name]
       kinds = typing.get_args(hint) or (hint,)
-      if typing.get_origin(hint) is typing.Literal:
-        kinds = (str,)
       # Exact types: JSON's true and 64.0 are not ints.
       if type(value) not in kinds:
         raise ValueError(

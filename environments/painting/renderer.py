@@ -99,6 +99,7 @@ class PaintingRenderer:
     self._strokes = strokes_lib.StrokeMaker(settings, count, steps)
     shape = (count, settings.canvas_size, settings.channels)
     paper = settings.paper()
+    self._records_dabs = records_dabs
     self._is_closed = False
     self._is_started = False
     self._canvases: Canvases
@@ -171,13 +172,17 @@ class PaintingRenderer:
     """Draws as `step` does; returns the dabs on the first canvas.
 
     Returns:
-      Arguments of libmypaint's `draw_dab`, from x on, of at most 65536 dabs,
-      float32 `[D, 13]`: x, y, radius, red, green, blue, opacity, hardness,
-      alpha of eraser, aspect ratio, angle, lock_alpha, colorize.
+      Dabs in the columns of dab_columns.py, float32 `[D, 13]`; of more than
+      65536, the first ones.
 
     Raises:
-      RuntimeError, ValueError: as `step`.
+      RuntimeError: as `step`, or without `records_dabs`.
+      ValueError: as `step`.
     """
+    if not self._records_dabs:
+      raise RuntimeError(
+          'this renderer does not record dabs; make it with records_dabs=True'
+      )
     return self._canvases.recorded(_MAX_DABS, lambda: self.step(command))
 
   @property

@@ -2,7 +2,8 @@
 
 A search for a painting of thousands of strokes tries each stroke alone, on a
 window of the picture in a resolution that fits the stroke. What a stroke covers
-does not depend on what lies below it, unless the brush smudges.
+does not depend on what lies below it, unless the brush smudges. Brushes that
+draw random numbers cover a little differently each time.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,9 @@ _COLORS = ('red', 'green', 'blue')
 # picture's longer side; and locations in a row.
 _BROADEST, _FINEST, _FINER = 1 / 4, 1 / 400, 2**-0.5
 _CANVAS_SIZE, _GRID_SIZE = 64, 1024
+# slow_tracking is in hundredths of a second; a brush has arrived if this share
+# of its way is left.
+_SLOW, _ARRIVED = 100.0, 0.01
 
 
 def fine_settings(
@@ -91,8 +95,19 @@ class SingleStrokes:
     Raises:
       ImportError: if libmypaint is missing.
       FileNotFoundError: if there is no folder of brushes.
-      ValueError: if the brush is unknown.
+      ValueError: if the brush is unknown, the canvas is larger than 64 pixels,
+        or the paper is transparent.
     """
+    if settings.canvas_size > _CANVAS_SIZE:
+      raise ValueError(
+          f'canvas_size is {settings.canvas_size}, must be {_CANVAS_SIZE} or'
+          ' less to try strokes; use fine_settings, and render a larger picture'
+      )
+    if settings.background == 'transparent':
+      raise ValueError(
+          "background is 'transparent', on which ink keeps its full color; name"
+          " a color, as '#ffffff'"
+      )
     self.settings = settings
     self._num_threads = num_threads
     self._brush = library.read_brush(settings.brush, settings.brushes_path)
@@ -102,6 +117,12 @@ class SingleStrokes:
         for name, part in settings.action_spec().items()
         if name not in ('flag', 'end', 'control', *_COLORS)
     }
+    # A brush that lags in time would still come from the stroke before.
+    slow = brush_file.base_value(self._brush, 'slow_tracking')
+    self._num_moves = 1
+    if slow > 0:
+      lag = math.exp(-_SLOW * strokes_lib.SECONDS_PER_POINT / slow)
+      self._num_moves = math.ceil(math.log(_ARRIVED) / math.log(lag))
     self._scales: dict[int, enlargement.Enlarged] = {}
     self._canvases: dict[tuple[int, int, int], _Canvases] = {}
 
@@ -165,7 +186,9 @@ class SingleStrokes:
     log_radius = radii[strokes.get('size', [0] * count)].astype(np.float32)
     # A power of two, so that few kinds of canvases are made.
     canvases = self._canvases_of(size, window, 1 << (count - 1).bit_length())
-    return 255 - canvases.draw_alone(log_radius, points)[..., 0]
+    return (
+        255 - canvases.draw_alone(log_radius, points, self._num_moves)[..., 0]
+    )
 
   def program(
       self, strokes: Mapping[str, np.ndarray], aspect: float = 1.0
@@ -176,23 +199,21 @@ class SingleStrokes:
       strokes: int `[K]` by name. Without any, the program is a move.
       aspect: width of the picture divided by its height.
     """
+    spec = self.settings.action_spec()
     if not strokes or not len(strokes['end']):
-      spec = self.settings.action_spec()
       return program_lib.Program(
           self.settings, {name: np.zeros(1, int) for name in spec}, aspect
       )
-    spec = self.settings.action_spec()
+    moves = self._num_moves
     commands = {
-        name: np.repeat(strokes[name], 2)
+        name: np.repeat(strokes[name], moves + 1)
         for name in spec
         if name not in ('flag', 'end')
     }
-    commands['end'] = np.stack(
-        [strokes['start'], strokes['end']], axis=1
-    ).ravel()
-    commands['flag'] = np.tile(
-        [1 - settings_lib.PAINT, settings_lib.PAINT], len(strokes['end'])
-    )
+    ends = [strokes['start']] * moves + [strokes['end']]
+    commands['end'] = np.stack(ends, axis=1).ravel()
+    flags = [1 - settings_lib.PAINT] * moves + [settings_lib.PAINT]
+    commands['flag'] = np.tile(flags, len(strokes['end']))
     return program_lib.Program(
         self.settings, {name: commands[name] for name in spec}, aspect
     )

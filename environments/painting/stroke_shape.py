@@ -14,10 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from environments.painting import bezier
-
-# Columns of recorded dabs.
-_X, _Y, _RADIUS, _RED, _BLUE, _OPACITY, _HARDNESS = 0, 1, 2, 3, 5, 6, 7
-_RATIO, _ANGLE = 9, 10
+from environments.painting import dab_columns as columns
 
 _POINTS = 65  # Of a section.
 _MOST_SECTIONS = 32
@@ -54,13 +51,13 @@ def measure(dabs: np.ndarray) -> Shape | None:
   """
   if not len(dabs):
     return None
-  color = dabs[:, _RED : _BLUE + 1].mean(axis=0)
+  color = dabs[:, columns.RED : columns.BLUE + 1].mean(axis=0)
   dabs = dabs.astype(np.float64)
   line = _center_line(dabs)
   arc = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])
   # Fewer dabs stand for all: each counts as several.
   step = -(-len(dabs) // _MOST_DABS)
-  radii = dabs[:, _RADIUS]
+  radii = dabs[:, columns.RADIUS]
   # As many sections as the finest part of the stroke needs.
   finest = max(radii.min(), radii.max() / 8, 1e-3)
   count = int(np.clip(np.ceil(arc[-1] / finest), 1, _MOST_SECTIONS))
@@ -69,7 +66,7 @@ def measure(dabs: np.ndarray) -> Shape | None:
   across = _normals(line, arc, at, float(np.median(radii)))
   # How far the dabs next to a section reach.
   is_near = np.abs(arc - at[:, np.newaxis]) <= radii + arc[-1] / count
-  astray = np.hypot(*(dabs[:, [_X, _Y]] - line).T)
+  astray = np.hypot(*(dabs[:, [columns.X, columns.Y]] - line).T)
   reach = np.where(is_near, radii + astray, 0).max(axis=1) * _REACH
   offset = np.linspace(-1, 1, _POINTS) * reach[:, np.newaxis]  # [S, P]
   points = (
@@ -96,7 +93,7 @@ def _center_line(dabs: np.ndarray) -> np.ndarray:
 
   Where dabs are strewn, it is that of many in a row.
   """
-  line = dabs[:, [_X, _Y]]
+  line = dabs[:, [columns.X, columns.Y]]
   if len(line) < 8:
     return line
   bend = line[1:-1] - (line[:-2] + line[2:]) / 2
@@ -145,9 +142,11 @@ def _opacity(points: np.ndarray, dabs: np.ndarray, times: int) -> np.ndarray:
   clear = np.zeros(len(points))  # Logarithm of what is seen through.
   for start in range(0, len(dabs), 256):
     x, y, radius = dabs[start : start + 256, :3].T
-    opacity, hardness = dabs[start : start + 256, _OPACITY : _HARDNESS + 1].T
-    turn = np.deg2rad(dabs[start : start + 256, _ANGLE])
-    ratio = np.maximum(dabs[start : start + 256, _RATIO], 1.0)
+    opacity, hardness = dabs[
+        start : start + 256, columns.OPACITY : columns.HARDNESS + 1
+    ].T
+    turn = np.deg2rad(dabs[start : start + 256, columns.ANGLE])
+    ratio = np.maximum(dabs[start : start + 256, columns.RATIO], 1.0)
     dx, dy = points[:, :1] - x, points[:, 1:] - y
     across = (dy * np.cos(turn) - dx * np.sin(turn)) * ratio
     along = dy * np.sin(turn) + dx * np.cos(turn)
@@ -173,10 +172,12 @@ def _fit_box(
   """
   step = offset[1] - offset[0]
   area = profile.sum() * step
-  if area < 1e-3 * step:
+  if not area > 1e-3 * step:
     return None
   middle = (profile * offset).sum() * step / area
   variance = (profile * (offset - middle) ** 2).sum() * step / area
+  if not variance > 0:
+    return None
   peak = float(profile.max())
   low, high = min(area, math.sqrt(12 * variance)), math.sqrt(12 * variance)
   for _ in range(30):

@@ -167,11 +167,11 @@ def _document(
   )
 
 
-def _move(point: curves_lib.Point, scale: float = 1.0) -> str:
+def _move(point: curves_lib.Point, scale: float) -> str:
   return 'M' + _place(point, scale)
 
 
-def _bend(curve: curves_lib.Curve, scale: float = 1.0) -> str:
+def _bend(curve: curves_lib.Curve, scale: float) -> str:
   return f'Q{_place(curve.control, scale)} {_place(curve.end, scale)}'
 
 

@@ -36,6 +36,7 @@ from experiments.drawing import by_strokes
 from experiments.drawing import painterly
 from spiral_jax import console as console_lib
 from spiral_jax import datasets
+from spiral_jax import search
 from spiral_jax import training
 from spiral_jax.datasets import skeleton
 from spiral_jax.training import cli
@@ -54,7 +55,9 @@ _STROKES = flags.DEFINE_list(
 _SECONDS = flags.DEFINE_list(
     'seconds', '5,30', 'times to search for each image'
 )
-_SCORE = flags.DEFINE_string('score', 'l2', 'criterion of paintings')
+_SCORE = flags.DEFINE_enum(
+    'score', 'l2', list(search.SCORES), 'error that paintings minimize'
+)
 _BRUSH = flags.DEFINE_string('brush', 'classic/pen', 'brush of paintings')
 _PEERS = flags.DEFINE_boolean('peers', True, 'whether others draw as well')
 _OUT_DIR = flags.DEFINE_string('out_dir', '', 'folder of figures; empty: none')
@@ -95,16 +98,25 @@ def main(argv: Sequence[str]) -> None:
   """Draws and prints a table for each kind of images."""
   del argv
   console = console_lib.Console()
+  for kind in _IMAGES.value:
+    if kind not in _KINDS:
+      raise ValueError(
+          f'--images has {kind!r}, must be some of {", ".join(_KINDS)}'
+      )
+  for flag, number in ((_STROKES, int), (_SECONDS, float)):
+    for text in flag.value:
+      try:
+        number(text)
+      except ValueError:
+        raise ValueError(
+            f'--{flag.name} has {text!r}, must be numbers, as 20,100'
+        ) from None
   out_dir = pathlib.Path(_OUT_DIR.value) if _OUT_DIR.value else None
   if out_dir is not None:
     out_dir_lib.check_new(out_dir)
     out_dir_lib.prepare(out_dir)
   figures: dict[str, dict[str, dict[str, float]]] = {}
   for kind in _IMAGES.value:
-    if kind not in _KINDS:
-      raise ValueError(
-          f'--images has {kind!r}, must be some of {", ".join(_KINDS)}'
-      )
     images = dict(list(_KINDS[kind]().items())[: _COUNT.value])
     console.print(f'{kind}: {len(images)} images')
     figures[kind] = _measure(kind, images, out_dir)

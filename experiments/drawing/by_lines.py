@@ -3,6 +3,8 @@
 import pathlib
 
 import numpy as np
+from PIL import Image
+from PIL import ImageDraw
 
 from environments import painting
 from environments.painting import lines as lines_lib
@@ -35,8 +37,7 @@ def draw(path: pathlib.Path, *, brush: str = 'classic/pen') -> results.Drawing:
     program = lines_lib.of_lines(
         ink.strokes, ink.widths, shape=ink.shape, brush=brush, reorders=False
     )
-    target = program.render()
-    return _measured(program, target)
+    return _measured(program, _drawn(ink))
   image = user_images.read_ink(path)[..., np.newaxis]
   scale = _WORK / max(image.shape[:2])
   shape = tuple(max(1, round(scale * side)) for side in image.shape[:2])
@@ -64,3 +65,20 @@ def _measured(program: painting.Program, image: np.ndarray) -> results.Drawing:
   return results.Drawing(
       program, image, float(error), None, *results.errors_without(image)
   )
+
+
+def _drawn(ink: ink_files.Ink) -> np.ndarray:
+  """Returns strokes as plain lines, uint8 `[H, W, 1]`."""
+  finer = 2
+  scale = _WORK * finer / max(ink.shape)
+  shape = [max(1, round(scale * side / finer)) for side in ink.shape]
+  page = Image.new('L', (shape[1] * finer, shape[0] * finer), 'white')
+  draw = ImageDraw.Draw(page)
+  for stroke, width in zip(ink.strokes, ink.widths):
+    points = [(float(x), float(y)) for x, y in scale * stroke]
+    radius = scale * width / 2
+    draw.line(points, fill=0, width=max(1, round(2 * radius)), joint='curve')
+    for x, y in (points[0], points[-1]):
+      draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=0)
+  small = page.resize((shape[1], shape[0]), Image.Resampling.BOX)
+  return np.asarray(small)[..., np.newaxis]

@@ -15,8 +15,8 @@ from spiral_jax import console as console_lib
 from spiral_jax import evaluation
 from spiral_jax import search
 from spiral_jax.training import plots
+from spiral_jax.training import program_search
 
-PAPERS = ('auto', 'white')
 _MEASURED = 256  # Pixels of the picture whose error is told.
 _PREVIEW_SECONDS = 2.0  # Between two of them.
 
@@ -33,7 +33,6 @@ def paint(
     palette: int = 0,
     color: bool = True,
     seed: int = 0,
-    num_threads: int = 2,
     on_progress: Callable[[search.PaintProgress], bool | None] | None = None,
 ) -> results.Drawing:
   """Returns the best painting of an image that the time allows.
@@ -42,7 +41,7 @@ def paint(
     image: uint8 `[H, W, 3]`.
     strokes: largest number of strokes.
     seconds: time to search.
-    score: what is to become small, see `search.paint`.
+    score: error to minimize, see `search.paint`.
     brush: name of the brush.
     brush_sizes: radii that strokes choose from, where the picture's longer side
       is 64 long; None means fourteen, from 16 to 0.18.
@@ -51,7 +50,6 @@ def paint(
     palette: number of colors, which are chosen to fit the image; 0 means all.
     color: whether strokes are in color; otherwise they are black.
     seed: seed of the search.
-    num_threads: number of threads.
     on_progress: called after each change; returns true to stop.
 
   Raises:
@@ -70,7 +68,7 @@ def paint(
   settings = painting.fine_settings(
       brush=brush, brush_sizes=brush_sizes, color=color, background=paper
   )
-  renderer = painting.SingleStrokes(settings, num_threads)
+  renderer = painting.SingleStrokes(settings, program_search.num_threads())
   chosen = None
   if palette and color:
     chosen = palette_of(image, palette, len(renderer.shades))
@@ -95,7 +93,8 @@ def paint(
       )
       for p in (program, nothing)
   )
-  if score == 'l2' and error > without:  # By a rounding, on an empty image.
+  # Of brushes that smudge or draw random numbers the search knows too little.
+  if score == 'l2' and error > without:
     program, error = nothing, without
   return results.Drawing(program, image, error, None, blank, constant)
 
@@ -111,7 +110,8 @@ def palette_of(image: np.ndarray, count: int, num_shades: int) -> np.ndarray:
   quantized = Image.fromarray(image).quantize(
       count, method=Image.Quantize.MAXCOVERAGE, kmeans=2
   )
-  colors = np.array(quantized.getpalette()).reshape(-1, 3)[:count]
+  used = np.unique(np.asarray(quantized))
+  colors = np.array(quantized.getpalette()).reshape(-1, 3)[used]
   shades = np.rint(colors / 255 * (num_shades - 1)).astype(np.int32)
   return np.unique(shades, axis=0)
 
@@ -144,7 +144,7 @@ class Watch:
       name: name of the image.
       strokes: largest number of strokes.
       preview: file of the preview, which is removed at the end.
-      stopped: what is not empty as soon as the search is to stop.
+      stopped: signals received so far; any ends the search.
     """
     self._bar = rich.progress.Progress(
         rich.progress.TextColumn('{task.description}', markup=False),

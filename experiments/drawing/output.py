@@ -59,9 +59,7 @@ def write(
   makers: dict[str, Callable[[], str | bytes]] = {
       'drawing.svg': program.to_svg,
       'lines.svg': lambda: lines,
-      'drawing.html': lambda: program.to_html(
-          _FILM_SIZE, title=out_dir_lib.printable(title)
-      ),
+      'drawing.html': lambda: _page(program, out_dir_lib.printable(title)),
       'drawing.gif': lambda: program.to_gif(_FILM_SIZE),
       # Last: it alone needs a library that may be missing.
       'drawing.mp4': lambda: program.to_mp4(_FILM_SIZE),
@@ -78,16 +76,39 @@ def _write(path: pathlib.Path, content: bytes) -> None:
   files.write_atomically(path, lambda stream: stream.write(content))
 
 
+def _page(program: painting.Program, title: str) -> str:
+  """Returns the page of a program.
+
+  Brushes that erase need a picture a command: these are smaller, if there are
+  many commands.
+  """
+  try:
+    return program.to_html(_FILM_SIZE, title=title)
+  except ValueError:
+    return program.to_html(title=title)
+
+
 def check(
     settings: painting.PaintingSettings,
     sizes: Sequence[int],
     other_brush: str,
     millimeters: float,
 ) -> None:
-  """Raises the errors that `write` would, before any work."""
+  """Raises the errors that `write` would, before any work.
+
+  Args:
+    settings: settings of the programs that will be written.
+    sizes: longer sides of the pictures, in pixels.
+    other_brush: brush of the other pictures.
+    millimeters: longer side of lines.svg.
+
+  Raises:
+    ImportError, OSError, ValueError: as `painting.Program` does.
+  """
   command = {name: np.zeros(1, int) for name in settings.action_spec()}
   program = painting.Program(settings, command)
   program.to_svg(center_lines=True, millimeters=millimeters)
+  program.render()
   for size in sizes:
     program.render(size, other_brush)
 

@@ -51,11 +51,13 @@ def named(names: Sequence[str]) -> dict[str, dict[str, Any]]:
   return {name: STYLES[name] for name in wanted}
 
 
-def sheet(drawings: Mapping[str, results.Drawing]) -> np.ndarray:
-  """Returns the image and its drawings side by side, with their names."""
+def sheet(
+    image: np.ndarray, drawings: Mapping[str, results.Drawing]
+) -> np.ndarray:
+  """Returns an image `[H, W, 3]` and its drawings, with their names."""
   first = next(iter(drawings.values()))
   height, width = first.program.shape(_SIZE)
-  pictures = {'original': first.target}
+  pictures = {'original': image}
   pictures |= {k: d.program.render(_SIZE) for k, d in drawings.items()}
   columns = min(_COLUMNS, len(pictures))
   rows = -(-len(pictures) // columns)

@@ -3,6 +3,7 @@
 Axes: P points of a stroke.
 """
 
+import logging
 import math
 import pathlib
 from typing import NamedTuple
@@ -15,6 +16,18 @@ SUFFIXES = ('.svg', '.inkml', '.txt')
 _OMNIGLOT_SIZE = 105.0  # Pixels, height and width of its drawings.
 _WIDTH = 1 / 50  # Of lines whose width is not told, as a share of the picture.
 _MARGIN = 1 / 16  # Around ink that says nothing of its paper.
+# Errors of svgpathtools at paths that are none.
+_UNREADABLE = (
+    ValueError,
+    AttributeError,
+    TypeError,
+    LookupError,
+    AssertionError,
+    ZeroDivisionError,
+)
+_SHAPES = ('path', 'line', 'polyline', 'polygon', 'circle', 'ellipse', 'rect')
+_INHERITED = ('stroke', 'stroke-width', 'fill')
+_ENDS, _SIDES = ('x1', 'y1', 'x2', 'y2'), ('x', 'y', 'width', 'height')
 _STEPS = 200  # Points of a path from which strokes are drawn, at most.
 
 
@@ -50,7 +63,8 @@ def read(path: pathlib.Path) -> Ink:
     )
   try:
     ink = reader(path)
-  except (ElementTree.ParseError, UnicodeDecodeError, IndexError) as error:
+  # LookupError: an unknown encoding, or a trace of too few numbers.
+  except (ElementTree.ParseError, UnicodeDecodeError, LookupError) as error:
     raise ValueError(
         f'{path} is not a valid {path.suffix} file'
         f' ({" ".join(str(error).split())}); save it again'
@@ -70,53 +84,119 @@ def _svg(path: pathlib.Path) -> Ink:
         'reading SVG needs svgpathtools; run `pip install svgpathtools`'
     ) from None
   ElementTree.parse(path)  # Raises ParseError; the library's own are many.
+  strokes: list[np.ndarray] = []
+  widths: list[float] = []
   try:
-    document = svgpathtools.Document(str(path))
-    paths = document.paths()
-  except (ValueError, AttributeError, TypeError, KeyError) as error:
+    root = svgpathtools.Document(str(path)).root
+    for element, transform in _drawn(root, np.eye(3)):
+      try:
+        found = svgpathtools.parse_path(_path_of(element, svgpathtools))
+        for part in found.continuous_subpaths():
+          points = np.array(_points(part, svgpathtools))
+          flat = np.stack([points.real, points.imag, np.ones(len(points))])
+          strokes.append((transform @ flat)[:2].T)
+          scale = math.sqrt(abs(np.linalg.det(transform[:2, :2])))
+          widths.append(scale * _stroke_width(element))
+      except _UNREADABLE as error:
+        logging.warning(
+            '%s: a %s is left out, since it cannot be read (%s)',
+            path,
+            _kind(element),
+            error,
+        )
+  except _UNREADABLE as error:
     raise ValueError(
-        f'{path} has a path that cannot be read ({error}); save it again as'
-        ' plain SVG'
+        f'{path} cannot be read ({error}); save it again as plain SVG'
     ) from None
-  strokes, widths = [], []
-  for whole in paths:
-    style = getattr(whole, 'element', None)
-    width = _stroke_width(style)
-    for part in whole.continuous_subpaths():
-      if not len(part):
-        continue
-      points: list[complex] = []
-      for segment in part:
-        count = 2
-        if not isinstance(segment, svgpathtools.Line):
-          count = max(8, _STEPS // len(part))
-        at = [segment.point(t) for t in np.linspace(0, 1, count)]
-        points += at if not points else at[1:]
-      strokes.append(np.array([[p.real, p.imag] for p in points]))
-      widths.append(width)
-  box = _view_box(document.root)
+  box = _view_box(root)
   if box is None:
     return _fitted(strokes)
   left, top, width, height = box
-  known = [w for w in widths if w]
+  known = [w for w in widths if w > 0]
   usual = float(np.median(known)) if known else _WIDTH * max(width, height)
   return Ink(
       [stroke - [left, top] for stroke in strokes],
-      [w or usual for w in widths],
+      [w if w > 0 else usual for w in widths],
       (height, width),
   )
 
 
-def _stroke_width(element) -> float:
-  """Returns the width that an element states; 0 if it states none."""
-  if element is None:
-    return 0.0
-  text = element.get('stroke-width', '')
+def _drawn(element, transform, style=None):
+  """Yields shapes below an element that have a line, and their transforms.
+
+  Args:
+    element: of the tree of an SVG.
+    transform: of what is outside, `[3, 3]`.
+    style: attributes that are inherited.
+  """
+  from svgpathtools import parser
+
+  own = dict(style or {})
+  own |= {k: v for k, v in element.attrib.items() if k in _INHERITED}
   for entry in element.get('style', '').split(';'):
     name, _, value = entry.partition(':')
-    if name.strip() == 'stroke-width':
-      text = value
-  return _length(text)
+    if name.strip() in _INHERITED:
+      own[name.strip()] = value.strip()
+  if element.get('transform'):
+    transform = transform @ parser.parse_transform(element.get('transform'))
+  kind = _kind(element)
+  if kind in ('defs', 'clipPath', 'mask', 'symbol', 'pattern', 'marker'):
+    return
+  if kind in _SHAPES:
+    # A shape that is filled and has no line is an area.
+    fill = own.get('fill', 'none')
+    has_line = own.get('stroke', 'none' if fill != 'none' else '') != 'none'
+    if has_line:
+      element.attrib.update(own)
+      yield element, transform
+    return
+  for child in element:
+    yield from _drawn(child, transform, own)
+
+
+def _kind(element) -> str:
+  return str(element.tag).rpartition('}')[2]
+
+
+def _path_of(element, svgpathtools) -> str:
+  """Returns the path data of a shape."""
+  from svgpathtools import svg_to_paths
+
+  kind = _kind(element)
+  if kind == 'path':
+    return element.get('d', '')
+  if kind == 'line':
+    x1, y1, x2, y2 = (_length(element.get(n, '0')) for n in _ENDS)
+    return f'M{x1},{y1}L{x2},{y2}'
+  if kind == 'rect':
+    sides = {n: _length(element.get(n, '0')) for n in _SIDES}
+    if '%' in element.get('width', '') + element.get('height', ''):
+      raise ValueError('its sides are shares of the page')
+    return svg_to_paths.rect2pathd(sides)
+  convert = {
+      'polyline': svg_to_paths.polyline2pathd,
+      'polygon': svg_to_paths.polygon2pathd,
+      'circle': svg_to_paths.ellipse2pathd,
+      'ellipse': svg_to_paths.ellipse2pathd,
+  }[kind]
+  return convert(element.attrib)
+
+
+def _points(part, svgpathtools) -> list[complex]:
+  """Returns points along a path."""
+  points: list[complex] = []
+  for segment in part:
+    count = 2
+    if not isinstance(segment, svgpathtools.Line):
+      count = max(8, _STEPS // len(part))
+    at = [segment.point(t) for t in np.linspace(0, 1, count)]
+    points += at if not points else at[1:]
+  return points
+
+
+def _stroke_width(element) -> float:
+  """Returns the width that an element states; 0 if it states none."""
+  return max(_length(element.get('stroke-width', '')), 0.0)
 
 
 def _view_box(root) -> tuple[float, float, float, float] | None:
@@ -127,9 +207,8 @@ def _view_box(root) -> tuple[float, float, float, float] | None:
   ]
   if len(numbers) == 4 and numbers[2] > 0 and numbers[3] > 0:
     return numbers[0], numbers[1], numbers[2], numbers[3]
-  width, height = _length(root.get('width', '')), _length(
-      root.get('height', '')
-  )
+  sides = root.get('width', ''), root.get('height', '')
+  width, height = (0.0 if '%' in text else _length(text) for text in sides)
   if width > 0 and height > 0:
     return 0.0, 0.0, width, height
   return None

@@ -90,7 +90,7 @@ class _Graph:
       if len(near) > 2:
         junction[pixel] = True
     labels, _ = ndimage.label(junction, np.ones((3, 3)))
-    # Node of each pixel that is none of a path's inside.
+    # Node of each pixel that ends a path.
     self._node: dict[tuple[int, int], int] = {
         pixel: int(labels[pixel]) for pixel in pixels if labels[pixel]
     }

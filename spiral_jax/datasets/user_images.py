@@ -74,7 +74,8 @@ def read(
 def read_whole(path: pathlib.Path) -> np.ndarray:
   """Returns a picture as it is, uint8 `[H, W, 3]`, on white paper.
 
-  Its shorter side has less than 2048 pixels; larger ones are shrunk.
+  Larger ones are shrunk by a whole number, until the shorter side has less than
+  2048 pixels.
 
   Args:
     path: path of the image.
@@ -83,10 +84,7 @@ def read_whole(path: pathlib.Path) -> np.ndarray:
     FileNotFoundError: if there is no image.
     ValueError: if it cannot be read.
   """
-  if not path.is_file():
-    raise FileNotFoundError(
-        f'{path} does not exist; name an image or a folder of images by --image'
-    )
+  _check_is_file(path)
   return _open(path, 255, 'whole')
 
 
@@ -99,7 +97,7 @@ def read_ink(path: pathlib.Path) -> np.ndarray:
   Raises:
     FileNotFoundError, ValueError: as `read_whole`.
   """
-  read_whole(path)  # Says what is wrong with it.
+  _check_is_file(path)
   look, image = _look(path, 'whole')
   gray = np.asarray(Image.fromarray(image).convert('L'))[..., np.newaxis]
   return drawings.in_ink(gray, 1.0, is_light=look.is_light)[..., 0]
@@ -152,6 +150,13 @@ def find(path: pathlib.Path) -> dict[str, pathlib.Path]:
         'folder or file by --image'
     )
   return dict(zip(_names(path, paths), paths))
+
+
+def _check_is_file(path: pathlib.Path) -> None:
+  if not path.is_file():
+    raise FileNotFoundError(
+        f'{path} does not exist; name an image or a folder of images by --image'
+    )
 
 
 def _names(folder: pathlib.Path, paths: list[pathlib.Path]) -> list[str]:

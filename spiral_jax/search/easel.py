@@ -1,8 +1,8 @@
 """An image to be painted and the painting so far, at several resolutions.
 
 Level 0 is the finest. Each further one has half the height and width, down to a
-window of 64 pixels that holds the whole picture. The canvas is square: what
-lies beside a picture that is not has no weight.
+window of 64 pixels that holds the whole picture. The canvas is square; the part
+of it that the picture leaves free has no weight.
 
 Axes: H = W pixels of the canvas, C channels.
 """
@@ -41,7 +41,7 @@ class StrokeRenderer(Protocol):
 
   @property
   def num_values(self) -> Mapping[str, int]:
-    """Number of values of each part that is no location and no color."""
+    """Number of values of each further part, without colors."""
 
   @property
   def paper(self) -> np.ndarray:

@@ -34,11 +34,12 @@ _EXPLORED = 0.1  # Share of the windows at any level.
 _MOVED = 0.3  # Share of the refinements that take a stroke elsewhere.
 _LEAST_GAIN = 1e-6  # Sums of squares.
 _PATIENCE = 4  # Rounds without success.
+_PROGRESS = 0.002  # Share of a gain by which a round must raise it.
 _HOPELESS = 20  # Strokes in a row that did not help.
 
 # Radii of strokes, pixels of their level. The coarsest level has all larger
 # ones, the finest all smaller ones.
-_RADIUS = 2.5, 5.0
+_RADII = 2.5, 5.0
 _LEAST_RADIUS = 0.6
 
 
@@ -66,14 +67,16 @@ def paint(
   """Returns a program that paints an image with few strokes.
 
   ```python
-  settings = painting.settings_for(image)
+  settings = painting.fine_settings()
   brush = painting.SingleStrokes(settings, num_threads=2)
   program = search.paint(
       image, brush, strokes=100, seconds=30.0, key=jax.random.key(0)
   )
   ```
 
-  No picture is further from the image than the paper alone, in the score.
+  No picture is further from the image than the paper alone, in the score, as
+  far as a stroke is a cover and a color: brushes that smudge do more, and what
+  brushes with random numbers cover is known only on average.
 
   Args:
     image: uint8 `[H, W, C]`, of any size and shape, with the channels of the
@@ -84,26 +87,33 @@ def paint(
       number of threads.
     seconds: time to search.
     rounds: number of rounds of 64 proposals; either this or `seconds`.
-    score: what is to become small: 'l2', the mean squared error; 'edges', that
-      of differences of neighboring pixels; or 'perceptual', that of both at
-      three scales.
+    score: error to minimize: 'l2', the mean squared error; 'edges', that of
+      differences of neighboring pixels; or 'perceptual', that of both at three
+      scales.
     palette: colors to choose from, indices of the renderer's shades, int
-      `[P, C]`; None means all.
-    on_progress: called after each change; returns true to stop.
+      `[P, C]`; None means all. Black ink has no palette.
+    on_progress: called after each try, whether it helped or not; returns true
+      to stop.
 
   Returns:
     What `renderer.program` returns of the best strokes that were found.
 
   Raises:
     ValueError: if the image is not that, neither or both of `seconds` and
-      `rounds` are given, or an argument is out of range.
+      `rounds` are given, an argument is out of range, or the renderer has no
+      such pictures.
   """
   if (seconds is None) == (rounds is None):
     raise ValueError(
         f'seconds is {seconds} and rounds {rounds}; give one of the two'
     )
+  if not 0 < float(rounds or seconds or 0) < math.inf:
+    raise ValueError(
+        f'seconds is {seconds} and rounds {rounds}; must be above 0'
+    )
   channels = len(renderer.paper)
-  if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != channels:
+  is_image = image.dtype == np.uint8 and image.ndim == 3 and image.size
+  if not is_image or image.shape[2] != channels:
     raise ValueError(
         f'the image is {image.dtype} {list(image.shape)}, must be uint8'
         f' [height, width, {channels}], with the channels of the paper'
@@ -112,6 +122,10 @@ def paint(
     raise ValueError(f'strokes is {strokes}, must be 1 or more')
   if score not in stroke_fit.SCORES:
     raise ValueError(f'score is {score!r}, must be one of {", ".join(SCORES)}')
+  if palette is not None:
+    palette = _checked_palette(palette, channels, len(renderer.shades))
+  aspect = image.shape[1] / image.shape[0]
+  renderer.program({}, aspect)  # Raises what it would after the search.
   search = _Search(
       image,
       renderer,
@@ -123,6 +137,25 @@ def paint(
   )
   search.run(on_progress)
   return renderer.program(search.easel.layers.strokes(), search.easel.aspect)
+
+
+def _checked_palette(
+    palette: np.ndarray, channels: int, num_shades: int
+) -> np.ndarray:
+  palette = np.asarray(palette)
+  if (
+      palette.ndim != 2
+      or palette.shape[1] != channels
+      or not len(palette)
+      or not np.issubdtype(palette.dtype, np.integer)
+      or palette.min() < 0
+      or palette.max() >= num_shades
+  ):
+    raise ValueError(
+        f'the palette is {palette.dtype} {list(palette.shape)}, must be ints'
+        f' [colors, {channels}] from 0 to {num_shades - 1}'
+    )
+  return palette.astype(np.int32)
 
 
 class _Clock:
@@ -187,22 +220,22 @@ class _Search:
       missing = self._num_strokes - len(easel.layers)
       if missing and failures < _HOPELESS:
         now = clock.now()
-        is_better = self._add(now + max(built - now, 0.0) / missing)
-        failures = 0 if is_better else failures + 1
+        has_added = self._add(now + max(built - now, 0.0) / missing)
+        failures = 0 if has_added else failures + 1
       elif not len(easel.layers):
         return
       elif self._rng.random() < _MOVED:
-        is_better = self._move_elsewhere()
+        self._move_elsewhere()
       else:
-        is_better = self._refine()
-      if is_better and on_progress is not None:
+        self._refine()
+      if on_progress is not None:
         done = min(clock.now() / clock.end, 1.0)
         if on_progress(
             PaintProgress(len(easel.layers), easel.error, done, easel.picture)
         ):
           return
 
-  # What is tried; each returns true if it made the picture better.
+  # Tries; each returns true if it made the picture better.
 
   def _add(self, until: float) -> bool:
     """Adds a stroke on top."""
@@ -357,7 +390,8 @@ class _Search:
           self._rng,
       )
       self._try(trial, changed)
-      failures = failures + 1 if trial.gain <= 1.002 * before else 0
+      least = before + _PROGRESS * abs(before)
+      failures = failures + 1 if trial.gain <= least else 0
 
   def _confirmed(self, index: int, trial: _Trial) -> layers_lib.Layer | None:
     """Returns the best stroke of a trial, if it helps at the finest level.
@@ -409,7 +443,7 @@ class _Search:
   def _sizes_of(self, level: int) -> np.ndarray:
     """Returns the sizes that are tried at a level."""
     radii = self._renderer.radii * (self.easel.size >> level)
-    least, most = _RADIUS
+    least, most = _RADII
     if level == 0:
       least = _LEAST_RADIUS
     if level == self.easel.num_levels - 1:

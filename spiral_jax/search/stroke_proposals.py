@@ -13,6 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 Strokes = dict[str, np.ndarray]  # int [K] by name.
+POINTS = ('start', 'control', 'end')
 
 _LONGEST = 44.0  # Pixels of a window of 64.
 _ALONG = 0.7  # Share of the strokes that follow the image's edges.
@@ -69,9 +70,9 @@ def from_image(
   half = (length / 2)[:, np.newaxis] * along
   bend = (_BEND * length * rng.standard_normal(count))[:, np.newaxis] * across
   strokes = {
-      'start': to_cells(middle - half, scale),
-      'control': to_cells(middle + bend, scale),
-      'end': to_cells(middle + half, scale),
+      'start': _to_cells(middle - half, scale),
+      'control': _to_cells(middle + bend, scale),
+      'end': _to_cells(middle + half, scale),
   }
   for name, number in num_values.items():
     strokes[name] = rng.integers(number, size=count)
@@ -96,7 +97,7 @@ def changed(
   """
   count = len(strokes['end'])
   reach = np.exp(rng.uniform(np.log(0.5), np.log(8.0), (count, 1)))
-  points = np.stack([from_cells(strokes[n], scale) for n in POINTS])
+  points = np.stack([_from_cells(strokes[n], scale) for n in POINTS])
   step = reach * rng.standard_normal((3, count, 2))
   way = rng.random(count)
   # All points alike, or one of them, or each on its own.
@@ -105,7 +106,7 @@ def changed(
   is_moved = which | (way < 0.25) | (way > 0.65)
   is_moved &= (way < 0.85)[np.newaxis]
   points = points + step * is_moved[..., np.newaxis]
-  new = {name: to_cells(p, scale) for name, p in zip(POINTS, points)}
+  new = {name: _to_cells(p, scale) for name, p in zip(POINTS, points)}
   for name, values in strokes.items():
     if name in POINTS:
       continue
@@ -120,17 +121,14 @@ def changed(
   return new
 
 
-POINTS = ('start', 'control', 'end')
-
-
-def to_cells(points: np.ndarray, scale: Scale) -> np.ndarray:
+def _to_cells(points: np.ndarray, scale: Scale) -> np.ndarray:
   """Returns the nearest locations of points of the window, `[..., 2]`."""
   cells = np.rint((points + scale.corner) * scale.cells_a_pixel)
   y, x = np.moveaxis(np.clip(cells, 0, scale.grid_size - 1), -1, 0)
   return (y * scale.grid_size + x).astype(np.int64)
 
 
-def from_cells(locations: np.ndarray, scale: Scale) -> np.ndarray:
+def _from_cells(locations: np.ndarray, scale: Scale) -> np.ndarray:
   """Returns points of the window, `[..., 2]`."""
   cells = np.stack(np.divmod(locations, scale.grid_size), axis=-1)
   return cells / scale.cells_a_pixel - scale.corner

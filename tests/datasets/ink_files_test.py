@@ -30,9 +30,8 @@ def test_svg_paths_in_the_coordinates_of_the_picture(tmp_path):
       ),
   )
   assert ink.shape == (100, 200) and len(ink.strokes) == 3
-  # Elements of a kind come together.
-  straight, first, curve = ink.strokes
-  assert ink.widths == [3, 4, 4]
+  first, curve, straight = ink.strokes
+  assert ink.widths == [4, 4, 3]
   np.testing.assert_allclose(first, [[5, 0], [105, 0]])
   assert len(curve) >= 8
   np.testing.assert_allclose(curve[0], [5, 40])
@@ -94,3 +93,44 @@ def test_what_is_wrong_is_one_line(tmp_path, name, text, words):
 def test_missing_files(tmp_path):
   with pytest.raises(FileNotFoundError, match='does not exist'):
     ink_files.read(tmp_path / 'a.svg')
+
+
+def test_of_svg_lines_are_drawn_and_areas_are_not(tmp_path):
+  pytest.importorskip('svgpathtools')
+  ink = _read(
+      tmp_path,
+      'a.svg',
+      _SVG.format(
+          '<defs><path d="M0,0 L1,1"/></defs>'
+          '<rect width="100%" height="100%" fill="white"/>'
+          '<rect x="10" y="20" width="200" height="100" fill="#ffe4c0"/>'
+          '<g stroke="red" stroke-width="2" transform="scale(5)" fill="blue">'
+          '<polyline points="2,4 10,4 10,10"/></g>'
+          '<circle cx="60" cy="70" r="20" stroke="black" stroke-width="-3"/>'
+      ),
+  )
+  corner, circle = ink.strokes
+  np.testing.assert_allclose(corner, [[0, 0], [40, 0], [40, 30]])
+  # Widths are inherited and scaled; what states none has the usual one.
+  assert ink.widths == pytest.approx([10, 10])
+  np.testing.assert_allclose(np.hypot(*(circle - [50, 50]).T), 20, atol=1e-6)
+
+
+def test_of_svg_what_cannot_be_read_is_left_out(tmp_path, caplog):
+  pytest.importorskip('svgpathtools')
+  text = (
+      '<path stroke="black" d="M0,0 A5,5 0 0 1 0,0"/>'
+      '<path stroke="black" d="M10,20 L60,20"/>'
+  )
+  ink = _read(tmp_path, 'a.svg', _SVG.format(text))
+  np.testing.assert_allclose(ink.strokes[-1], [[0, 0], [50, 0]])
+  without = '<svg width="100%" height="100%"><path d="M5,5 L25,5"/></svg>'
+  fitted = _read(tmp_path, 'b.svg', without)
+  assert fitted.shape[1] < 30  # Paper a little larger than the line.
+
+
+def test_encodings_that_nobody_knows(tmp_path):
+  path = tmp_path / 'a.inkml'
+  path.write_text('<?xml version="1.0" encoding="foo"?><ink/>')
+  with pytest.raises(ValueError, match='not a valid .inkml file'):
+    ink_files.read(path)

@@ -3,6 +3,10 @@
 import io
 import json
 import re
+import signal
+import subprocess
+import sys
+import time
 import types
 
 import numpy as np
@@ -466,6 +470,37 @@ def test_strokes_of_a_file_are_drawn_again(tmp_path):
   np.testing.assert_allclose(
       moves, scale * np.array([[10, 10], [90, 10]]), atol=0.1
   )
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_what_is_there(tmp_path):
+  pytest.importorskip('av', reason='PyAV is not installed')
+  image = _save(tmp_path / 'photo.png', _picture())
+  out = tmp_path / 'out'
+  process = subprocess.Popen(
+      [
+          sys.executable,
+          str(tiny.ROOT / 'experiments' / 'draw.py'),
+          f'--image={image}',
+          f'--out_dir={out}',
+          '--method=strokes',
+          '--strokes=2000',
+          '--seconds=600',
+          '--sizes=16',
+      ],
+      stdout=subprocess.PIPE,
+      text=True,
+  )
+  deadline = time.monotonic() + 120
+  while not (out / 'preview.png').exists():
+    assert process.poll() is None and time.monotonic() < deadline
+    time.sleep(0.1)
+  process.send_signal(signal.SIGINT)
+  output, _ = process.communicate(timeout=120)
+  assert process.returncode == 0 and 'stopped' in output
+  assert not (out / 'preview.png').exists()
+  program = painting.Program.from_json((out / 'program.json').read_text())
+  assert 1 <= program.commands['flag'].sum() < 2000
 
 
 def test_no_painting_is_worse_than_its_paper():

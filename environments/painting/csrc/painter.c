@@ -15,6 +15,10 @@
 
 enum { kMaxThreads = 64 };
 
+/* Why a batch failed: a brush asked for too much, or libmypaint does not take
+ * it. */
+enum { kExhausted = -1, kNotTaken = -2 };
+
 typedef struct Painter Painter;
 
 typedef struct {
@@ -44,7 +48,7 @@ typedef struct {
   const float *hsv;             /* [M, 3], or null to keep the color. */
   const float *points;          /* [M, num_points, 3]: x, y, pressure. */
   int num_points;
-  int lands_first;              /* 1 to move to the first point before. */
+  int num_moves;                /* To the first point, before a stroke. */
 } Commands;
 
 /* A batch's work on M canvases, shared out canvas by canvas. */
@@ -128,7 +132,8 @@ static void draw(const Painter *painter, Canvas *canvas,
   const int num_points = commands->num_points;
   const float *points = commands->points + (size_t)index * num_points * 3;
   canvas->surface.work_left = painter->max_work;
-  if (commands->lands_first) lift_to(painter, canvas, points[0], points[1]);
+  for (int i = 0; i < commands->num_moves; ++i)
+    lift_to(painter, canvas, points[0], points[1]);
   if (!commands->is_paint[index]) {
     const float *end = points + (num_points - 1) * 3;
     lift_to(painter, canvas, end[0], end[1]);
@@ -151,11 +156,13 @@ static void *work(void *argument) {
     Canvas *canvas =
         painter->canvases + (batch->which ? batch->which[index] : index);
     if (batch->starts_episode &&
-        start_episode(painter, canvas, batch->initial_log_radius) != 0)
-      atomic_store(&batch->failed, 1);
+        start_episode(painter, canvas, batch->initial_log_radius) != 0) {
+      atomic_store(&batch->failed, kNotTaken);
+      continue;
+    }
     if (batch->commands != NULL)
       draw(painter, canvas, batch->commands, index);
-    if (canvas->is_exhausted) atomic_store(&batch->failed, 1);
+    if (canvas->is_exhausted) atomic_store(&batch->failed, kExhausted);
     if (batch->pixels == NULL) continue;
     const int size = canvas->surface.size;
     surface_read(&canvas->surface, painter->channels,
@@ -288,19 +295,20 @@ int painter_draw(Painter *painter, int size, const int32_t *which,
   return atomic_load(&batch.failed) ? -1 : 0;
 }
 
-/* Clears the first `size` canvases and draws a black stroke on each, from
- * wherever it begins; see Commands for the arrays. Returns as `painter_draw`,
- * or -1 where libmypaint does not take the brush. */
-int painter_draw_alone(Painter *painter, int size, const uint8_t *are_ones,
-                       const float *log_radius, const float *points,
-                       int num_points, int num_threads, uint8_t *pixels) {
+/* Clears the first `size` canvases and draws a black stroke on each, after
+ * moving to where it begins; see Commands for the arrays. Returns 0, kExhausted
+ * or kNotTaken. */
+int painter_draw_alone(Painter *painter, int size, int num_moves,
+                       const uint8_t *are_ones, const float *log_radius,
+                       const float *points, int num_points, int num_threads,
+                       uint8_t *pixels) {
   const Commands commands = {
       .is_paint = are_ones,
       .is_jump = are_ones,
       .log_radius = log_radius,
       .points = points,
       .num_points = num_points,
-      .lands_first = 1,
+      .num_moves = num_moves,
   };
   Batch batch = {
       .painter = painter,
@@ -310,7 +318,7 @@ int painter_draw_alone(Painter *painter, int size, const uint8_t *are_ones,
       .pixels = pixels,
   };
   run(&batch, num_threads);
-  return atomic_load(&batch.failed) ? -1 : 0;
+  return atomic_load(&batch.failed);
 }
 
 /* Writes down the dabs of the next commands on the first canvas, as many as

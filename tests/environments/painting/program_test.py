@@ -79,7 +79,7 @@ def test_json_is_what_it_says_and_has_a_line_a_command():
   program = _some(brush_sizes=(2,), pressure=False)
   record = json.loads(program.to_json())
   assert record['format'] == 'spiral_jax painting program'
-  assert record['version'] == 2
+  assert record['version'] == 3
   assert record['settings'] == {
       **dataclasses.asdict(program.settings),
       'brush_sizes': [2],
@@ -111,7 +111,7 @@ def test_json_of_version_1_is_read():
     'change, words',
     [
         (lambda r: r.pop('format'), ['format', 'to_json']),
-        (lambda r: r.update(version=3), ['version', '3', '1 to 2', 'update']),
+        (lambda r: r.update(version=4), ['version', '4', '1 to 3', 'update']),
         (lambda r: r.update(version=True), ['version', 'True']),
         (lambda r: r.update(more=1), ["entry 'more'", 'settings, commands']),
         (lambda r: r.pop('commands'), ["lacks 'commands'"]),
@@ -358,3 +358,50 @@ def test_a_trace_of_moves_alone_or_of_one_stroke():
 def test_reducing_keeps_constants():
   image = np.full((50, 50, 1), 137, np.uint8)
   np.testing.assert_array_equal(program_lib._reduce(image, 49), 137)
+
+
+# Pictures that are not square.
+
+
+@pytest.mark.parametrize(
+    'aspect, shape', [(2.0, (32, 64)), (0.75, (64, 48)), (1.0, (64, 64))]
+)
+def test_a_picture_is_the_top_left_of_the_canvas(aspect, shape):
+  program = _some(color=True)
+  wide = painting.Program(program.settings, program.commands, aspect)
+  assert wide.shape() == shape and wide.shape(128) == (
+      2 * shape[0],
+      2 * shape[1],
+  )
+  whole = program.frames(96)
+  height, width = wide.shape(96)
+  np.testing.assert_array_equal(wide.frames(96), whole[:, :height, :width])
+  assert wide.render(40).shape == (*wide.shape(40), 3)
+  assert wide.trace(96).shape == (height, width, 3)
+  assert (wide == program) == (aspect == 1)
+  again = painting.Program.from_json(wide.to_json())
+  assert again == wide and again.aspect == aspect
+  assert pickle.loads(pickle.dumps(wide)) == wide
+
+
+@pytest.mark.parametrize('aspect', [0, -1, 101, float('nan'), '2', True])
+def test_aspects_out_of_range(aspect):
+  program = _some()
+  with pytest.raises(ValueError, match='aspect is .*width divided by height'):
+    painting.Program(program.settings, program.commands, aspect)
+
+
+def test_few_frames_of_many_commands():
+  settings = painting.PaintingSettings(brush_sizes=(2,))
+  rng = np.random.default_rng(0)
+  program = painting.Program(
+      settings,
+      {
+          name: rng.integers(part.num_values, size=50)
+          for name, part in settings.action_spec().items()
+      },
+  )
+  every = program.frames()
+  some = program.frames(most=6)
+  np.testing.assert_array_equal(some, every[[0, 10, 20, 30, 40, 50]])
+  assert len(program.frames(most=100)) == 51

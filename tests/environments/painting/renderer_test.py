@@ -401,3 +401,39 @@ def test_paper_of_any_color(backend, brush):
   canvas = renderer.step(command)
   assert (canvas[0] != paper).any() and (canvas[1] == paper).all()
   assert (renderer.reset() == paper).all()
+
+
+def test_dabs_are_recorded_where_that_was_asked_for(backend):
+  settings = painting.PaintingSettings(brush_sizes=(4,))
+  renderer = painting.PaintingRenderer(settings, 1, backend, records_dabs=True)
+  other = painting.PaintingRenderer(settings, 1, backend)
+  commands = _program(settings, 6, count=1)
+  plain = [other.reset(), *map(other.step, commands)]
+  renderer.reset()
+  for command, canvas, before in zip(commands, plain[1:], plain):
+    dabs = renderer.step_and_record(command)
+    assert dabs.dtype == np.float32 and dabs.shape[1:] == (13,)
+    changed = (canvas != before).any()
+    assert len(dabs) > 0 or not changed
+    if len(dabs):
+      np.testing.assert_allclose(dabs[:, 8], 1)  # It does not erase.
+  with pytest.raises(RuntimeError, match='records_dabs=True'):
+    other.step_and_record(commands[0])
+
+
+def test_recorded_dabs_are_the_same_on_both_backends():
+  settings = painting.PaintingSettings(brush='classic/dry_brush')
+  found = []
+  for backend in ('native', 'ctypes'):
+    if backend == 'native' and not native.is_built():
+      pytest.skip('the extension is not built')
+    renderer = painting.PaintingRenderer(
+        settings, 1, backend, records_dabs=True
+    )
+    renderer.reset()
+    found.append(
+        [renderer.step_and_record(c) for c in _program(settings, 5, count=1)]
+    )
+  for first, second in zip(*found):
+    np.testing.assert_array_equal(first, second)
+  assert any(len(dabs) for dabs in found[0])

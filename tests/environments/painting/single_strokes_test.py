@@ -96,3 +96,27 @@ def test_fine_settings():
   with pytest.raises(ValueError, match='classic/pn'):
     painting.SingleStrokes(painting.fine_settings(brush='classic/pn'))
   assert single_strokes.fine_settings is painting.fine_settings
+
+
+@pytest.mark.parametrize('brush', ['classic/slow_ink', 'classic/marker_fat'])
+def test_brushes_that_lag_arrive_before_they_paint(brush):
+  settings = painting.fine_settings(
+      brush=brush, color=False, brush_sizes=(2, 1)
+  )
+  renderer = painting.SingleStrokes(settings)
+  strokes = _strokes(settings, 3)
+  program = renderer.program(strokes)
+  frames = program.frames(128)
+  covers = renderer.cover(strokes, np.zeros(2, int), size=128, window=128)
+  times = 1 + np.flatnonzero(program.commands['flag'])
+  for cover, time in zip(covers, times):
+    before, after = frames[time - 1], frames[time]
+    expected = before[..., 0] * (1 - cover / 255.0)
+    assert np.abs(after[..., 0] - expected).mean() < 0.05 * cover.mean()
+
+
+def test_what_cannot_be_searched_is_refused():
+  with pytest.raises(ValueError, match='canvas_size is 128'):
+    painting.SingleStrokes(painting.PaintingSettings(canvas_size=128))
+  with pytest.raises(ValueError, match="'transparent'"):
+    painting.SingleStrokes(painting.fine_settings(background='transparent'))
