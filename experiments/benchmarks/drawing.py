@@ -27,6 +27,7 @@ from absl import flags
 import matplotlib
 import numpy as np
 from PIL import Image
+from PIL import ImageChops
 from PIL import ImageDraw
 
 from environments import optional
@@ -282,20 +283,25 @@ def _rasterized(svg: str, shape: tuple[int, ...]) -> np.ndarray:
   from xml.etree import ElementTree
 
   finer = 2
-  page = Image.new('RGB', (shape[1] * finer, shape[0] * finer), 'white')
-  draw = ImageDraw.Draw(page)
+  large = shape[1] * finer, shape[0] * finer
+  page = Image.new('RGB', large, 'white')
   for element in ElementTree.fromstring(svg).iter():
     if not element.tag.endswith('path'):
       continue
     shift = element.get('transform', 'translate(0,0)')[10:-1].split(',')
     offset = np.array([float(x) for x in shift])
+    # Parts inside of others are holes.
+    area = Image.new('1', large, 0)
     for part in parse.parse_path(element.get('d')).continuous_subpaths():
       points = [
           segment.point(t) for segment in part for t in np.linspace(0, 1, 8)
       ]
       flat = [tuple(finer * (offset + [p.real, p.imag])) for p in points]
       if len(flat) > 2:
-        draw.polygon(flat, fill=element.get('fill'))
+        inside = Image.new('1', large, 0)
+        ImageDraw.Draw(inside).polygon(flat, fill=1)
+        area = ImageChops.logical_xor(area, inside)
+    page.paste(element.get('fill'), mask=area)
   size = shape[1], shape[0]
   return np.asarray(page.resize(size, Image.Resampling.BOX))
 
