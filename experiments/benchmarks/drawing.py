@@ -130,18 +130,20 @@ def _measure(
 ) -> dict[str, dict[str, float]]:
   """Returns the mean figures of each way to draw, which it prints."""
   ways = _ways(kind)
+  count = min(_SHOWN, len(images))
+  on_sheet = np.linspace(0, len(images) - 1, count).astype(int).tolist()
   found: dict[str, dict[str, float]] = {}
   shown: dict[str, list[np.ndarray]] = {}
   print(f'{"":34} {"l2, 64":>8} {"l2, 256":>8} {"SSIM":>6} {"seconds":>8}')
   for name, draw in ways.items():
     rows = []
-    for image in images.values():
+    for number, image in enumerate(images.values()):
       start = time.monotonic()
       picture = draw(image)
       seconds = time.monotonic() - start
       rows.append([*_errors(picture, image), seconds])
-      if len(shown.setdefault(name, [])) < _SHOWN:
-        shown[name].append(_fitted(picture, 256))
+      if number in on_sheet:
+        shown.setdefault(name, []).append(_fitted(picture, 256))
     mean = np.mean(rows, axis=0)
     found[name] = dict(
         zip(('l2_64', 'l2_256', 'ssim_256', 'seconds'), mean.tolist())
@@ -152,7 +154,8 @@ def _measure(
         flush=True,
     )
   if out_dir is not None:
-    originals = [_fitted(i, 256) for i in list(images.values())[:_SHOWN]]
+    every = list(images.values())
+    originals = [_fitted(every[number], 256) for number in on_sheet]
     plots.save(
         _sheet({'original': originals, **shown}), out_dir / f'{kind}.png'
     )
