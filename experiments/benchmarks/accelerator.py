@@ -3,8 +3,9 @@ r"""Measures a training on this machine's accelerator, in minutes.
 One command, which installs and downloads nothing: seconds of compiling with an
 empty cache and a full one; equality with the CPU; commands per second of acting
 and of updates, on host and device renderers, for batches of several sizes;
-bfloat16 beside float32; whole training on either renderer; and for what is left
-of --budget the training that the flags describe, with its curve.
+bfloat16 beside float32; a population in one program; whole training on either
+renderer; and for what is left of --budget the training that the flags describe,
+with its curve.
 
   python experiments/benchmarks/accelerator.py \
       --flagfile=experiments/flags/mnist.flags --out_dir=runs/accelerator
@@ -25,6 +26,7 @@ from typing import Any, NamedTuple
 from absl import flags
 import jax
 from jax.experimental.compilation_cache import compilation_cache
+import jax.numpy as jnp
 import numpy as np
 
 from spiral_jax import agents
@@ -41,6 +43,7 @@ _SECTIONS = {
     'equality': 'Equality with the CPU',
     'rates': 'Rates',
     'bfloat16': 'bfloat16',
+    'population': 'Population',
     'host': 'Training, host renderer',
     'device': 'Training, device renderer',
     'curve': 'Training, to the end',
@@ -58,6 +61,9 @@ _BATCHES = flags.DEFINE_list(
 )
 _TURNS = flags.DEFINE_integer(
     'turns', 3, 'number of measurements of each rate', lower_bound=1
+)
+_MEMBERS = flags.DEFINE_integer(
+    'members', 8, 'number of members of a population', lower_bound=1
 )
 _OUT_DIR = flags.DEFINE_string(
     'out_dir', 'runs/accelerator', 'folder of the figures; must be new'
@@ -143,6 +149,7 @@ def main(argv: Sequence[str]) -> None:
       'equality': bench.equality,
       'rates': bench.rates,
       'bfloat16': bench.precision,
+      'population': bench.population,
       'host': functools.partial(bench.training, on_device=False),
       'device': functools.partial(bench.training, on_device=True),
       'curve': bench.curve,
@@ -307,6 +314,34 @@ class _Bench:
       update = self._updates(batch, trajectory, made)['policy update']
       self._rate(report, f'policy update, {dtype}', batch, update)
 
+  def population(self, report: Report) -> None:
+    """Rates of members in turn, mapped, and with one discriminator."""
+    # Decays by the clock and changed images need the host.
+    experiment = self._experiment.replace(decay_by_clock=False, augment=())
+    members = _MEMBERS.value
+    images = jnp.asarray(self._images.images)
+    alone = training.make_train(experiment)
+    ways = {
+        'one after the other': (alone.init, alone.step, members),
+        'each with its discriminator': (
+            lambda key: jax.vmap(alone.init)(jax.random.split(key, members)),
+            jax.vmap(alone.step, in_axes=(0, None)),
+            1,
+        ),
+    }
+    if experiment.has_discriminator:
+      ways['one discriminator'] = (
+          *training.make_train(experiment, members=members),
+          1,
+      )
+    for name, (init, step, times) in ways.items():
+      self._rate(
+          report,
+          f'{members} members, {name}',
+          members * experiment.run.batch_size,
+          _stepper(init, step, images, times),
+      )
+
   def _rate(
       self,
       report: Report,
@@ -385,6 +420,25 @@ def _use_cache(folder: str | None) -> None:
   """Keeps compilations in a folder from now on."""
   jax.config.update('jax_compilation_cache_dir', folder)
   compilation_cache.reset_cache()
+
+
+def _stepper(
+    init: Callable[..., Any],
+    step: Callable[..., Any],
+    images: jax.Array,
+    times: int,
+) -> Callable[[], None]:
+  """Returns a function that takes steps of a training."""
+  state = jax.jit(init)(jax.random.key(0))
+  compiled = jax.jit(step)
+
+  def take() -> None:
+    nonlocal state
+    for _ in range(times):
+      state, _ = compiled(state, images)
+    jax.block_until_ready(state)
+
+  return take
 
 
 def _wait_for(play: Callable[..., Any], params: Any) -> None:

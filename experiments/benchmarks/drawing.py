@@ -304,7 +304,7 @@ def _rasterized(svg: str, shape: tuple[int, ...]) -> np.ndarray:
         inside = Image.new('1', large, 0)
         ImageDraw.Draw(inside).polygon(flat, fill=1)
         area = ImageChops.logical_xor(area, inside)
-    page.paste(element.get('fill'), mask=area)
+    page.paste(element.get('fill') or 'black', mask=area)
   size = shape[1], shape[0]
   return np.asarray(page.resize(size, Image.Resampling.BOX))
 

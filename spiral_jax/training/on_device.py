@@ -25,7 +25,7 @@ from spiral_jax.training import experiment as experiment_lib
 class Replay(NamedTuple):
   """The last K batches of canvases, for the discriminator."""
 
-  rows: dict[str, jax.Array]  # uint8 `[K, B, H, W, C]` each.
+  rows: dict[str, jax.Array]  # uint8 `[K, B, H, W, C]` each; of M members, M B.
   num_batches: jax.Array  # int32 `[]`, batches so far.
 
 
@@ -56,7 +56,10 @@ class Train(NamedTuple):
 
 
 def make_train(
-    experiment: experiment_lib.Experiment, *, torso: nn.Module | None = None
+    experiment: experiment_lib.Experiment,
+    *,
+    torso: nn.Module | None = None,
+    members: int | None = None,
 ) -> Train:
   """Returns training as pure functions.
 
@@ -70,12 +73,20 @@ def make_train(
     experiment: configuration of the run, of a task that offers a renderer in
       JAX.
     torso: the policy's, as for `agents.make_agent`.
+    members: number of policies that share one discriminator, M. It learns from
+      the episodes of all, in as many updates as for one. The policies' states,
+      factors and logs have a first axis of M. (To give each a discriminator of
+      its own, map `init` and `step` instead.) None means one policy, without
+      that axis.
 
   Raises:
-    ValueError: if the experiment asks for what only `train` does.
+    ValueError: if the experiment asks for what only `train` does, or `members`
+      is below 1.
   """
   consistency.check(experiment)
   _check(experiment)
+  if members is not None and members < 1:
+    raise ValueError(f'members is {members}, must be 1 or more, or None')
   run, learner_config = experiment.run, experiment.learner
   batch, length = run.batch_size, experiment.environment.episode_length
   is_conditional = experiment.agent.conditional
@@ -105,22 +116,27 @@ def make_train(
     """Returns the first state. The key is consumed."""
     policy_key, score_key, key = jax.random.split(key, 3)
     replay = score_state = None
+    rows = batch if members is None else members * batch
     if discriminator_learner is not None:
       score_state = discriminator_learner.init(score_key)
-      shape = (run.replay_batches, batch, *experiment.canvas_shape)
+      shape = (run.replay_batches, rows, *experiment.canvas_shape)
       names = ('canvas', 'target') if is_conditional else ('canvas',)
       replay = Replay(
           {name: jnp.zeros(shape, jnp.uint8) for name in names},
           jnp.zeros((), jnp.int32),
       )
     factors = agents.Factors(*(jnp.float32(factor) for factor in factors))
-    policy = learner.init(policy_key)
+    if members is None:
+      policy = learner.init(policy_key)
+    else:
+      factors = jax.tree.map(lambda x: jnp.broadcast_to(x, members), factors)
+      policy = jax.vmap(learner.init)(jax.random.split(policy_key, members))
     return TrainState(policy, score_state, replay, factors, key)
 
   def play(
       params: types.Params, images: jax.Array, key: jax.Array
-  ) -> types.Trajectory:
-    """Returns B episodes."""
+  ) -> tuple[types.Trajectory, dict[str, Any]]:
+    """Returns B episodes, and rows of the replay."""
     image_key, noise_key, key = jax.random.split(key, 3)
     target = noise = None
     if is_conditional:
@@ -140,7 +156,7 @@ def make_train(
         noise,
         jax.random.key_data(jax.random.split(key, length)),
     )
-    return types.Trajectory(
+    trajectory = types.Trajectory(
         canvas=canvases,
         action=outputs.action,
         log_prob=outputs.log_prob,
@@ -152,6 +168,25 @@ def make_train(
         noise=noise,
         params_version=np.zeros((), np.int32),
     )
+    rows = discriminator_batches.from_trajectory(
+        trajectory, unfinished_share=run.unfinished_share
+    )
+    assert rows is not None
+    # What is known before tracing must stay so: see `learn`.
+    trajectory = trajectory._replace(is_last=None, params_version=None)
+    return trajectory, rows
+
+  def learn(
+      policy: agents.LearnerState,
+      trajectory: types.Trajectory,
+      score_params: types.Params | None,
+      factors: agents.Factors,
+  ) -> tuple[agents.LearnerState, types.Logs]:
+    """Updates a policy by its episodes."""
+    trajectory = trajectory._replace(
+        is_last=is_last, params_version=np.zeros((), np.int32)
+    )
+    return learner.update(policy, trajectory, score_params, factors=factors)
 
   def discriminate(
       state: agents.DiscriminatorState,
@@ -165,7 +200,8 @@ def make_train(
     kept = jnp.minimum(replay.num_batches, run.replay_batches)
     for update_key in jax.random.split(key, int(run.discriminator_updates)):
       row_key, image_key = jax.random.split(update_key)
-      chosen = jax.random.randint(row_key, (batch,), 0, kept * batch)
+      filled = kept * replay.rows['canvas'].shape[1]
+      chosen = jax.random.randint(row_key, (batch,), 0, filled)
       rows = {
           name: values.reshape(-1, *values.shape[2:])[chosen]
           for name, values in replay.rows.items()
@@ -186,18 +222,25 @@ def make_train(
     """Returns the next state, and logs."""
     _check_images(images, experiment.canvas_shape)
     play_key, score_key, key = jax.random.split(state.key, 3)
-    trajectory = play(state.policy.params, images, play_key)
+    play_all, learn_all = play, learn
+    if members is not None:
+      play_key = jax.random.split(play_key, members)
+      play_all = jax.vmap(play, in_axes=(0, None, 0))
+      learn_all = jax.vmap(learn, in_axes=(0, 0, None, 0))
+    trajectory, rows = play_all(state.policy.params, images, play_key)
     score_state, replay = state.discriminator, state.replay
     logs: types.Logs = {}
     if score_state is not None:
       assert replay is not None
-      replay = _insert(replay, trajectory, run.unfinished_share)
+      if members is not None:
+        rows = {k: v.reshape(-1, *v.shape[2:]) for k, v in rows.items()}
+      replay = _insert(replay, rows)
       score_state, logs = discriminate(score_state, replay, images, score_key)
-    policy, policy_logs = learner.update(
+    policy, policy_logs = learn_all(
         state.policy,
         trajectory,
         None if score_state is None else score_state.params,
-        factors=state.factors,
+        state.factors,
     )
     next_state = TrainState(policy, score_state, replay, state.factors, key)
     return next_state, {**logs, **policy_logs}
@@ -205,14 +248,8 @@ def make_train(
   return Train(init, step)
 
 
-def _insert(
-    replay: Replay, trajectory: types.Trajectory, unfinished_share: float
-) -> Replay:
+def _insert(replay: Replay, rows: dict[str, jax.Array]) -> Replay:
   """Returns a replay with a batch more, in the place of the oldest."""
-  rows = discriminator_batches.from_trajectory(
-      trajectory, unfinished_share=unfinished_share
-  )
-  assert rows is not None
   place = replay.num_batches % len(replay.rows['canvas'])
   return Replay(
       {

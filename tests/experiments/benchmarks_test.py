@@ -142,6 +142,8 @@ def test_accelerator_measures_sections_on_a_cpu(tmp_path):
       '--only=compiling',
       '--only=equality',
       '--only=rates',
+      '--only=population',
+      '--members=2',
       '--only=device',
       f'--out_dir={tmp_path}/out',
   )
@@ -153,6 +155,7 @@ def test_accelerator_measures_sections_on_a_cpu(tmp_path):
       'Compiling',
       'Equality with the CPU',
       'Rates',
+      'Population',
       'Training, device renderer',
   ]
   for (section, name), value in figures.items():

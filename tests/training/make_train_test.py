@@ -123,6 +123,73 @@ def test_members_may_differ_in_settings():
   assert moved[0] > 1e-5 and moved[1] == 0
 
 
+def _moved(before, after, member):
+  return max(
+      float(np.abs(a[member] - b[member]).max())
+      for a, b in zip(jax.tree.leaves(before), jax.tree.leaves(after))
+  )
+
+
+@pytest.mark.parametrize('conditional', [False, True])
+def test_members_may_share_a_discriminator(conditional):
+  experiment = _experiment(
+      conditional=conditional,
+      run=dict(unfinished_share=0.25),
+      learner=SCORED,
+  )
+  train = training.make_train(experiment, members=3)
+  factors = agents.Factors(learning_rate=jnp.array([1.0, 1.0, 0.0]))
+  first = train.init(jax.random.key(0), factors)
+  images, step = _images(), jax.jit(train.step)
+  state, logs = first, {}
+  for _ in range(3):
+    state, logs = step(state, images)
+  batch = experiment.run.batch_size
+  assert state.replay.rows['canvas'].shape[:2] == (2, 3 * batch)
+  assert (state.replay.rows['canvas'] != 0).any(axis=(2, 3, 4)).all()
+  np.testing.assert_array_equal(state.policy.frames, [3 * 24] * 3)
+  # One discriminator, which learns; three policies, two of which do.
+  alone = training.make_train(experiment).init(jax.random.key(0))
+  assert jax.tree.map(jnp.shape, state.discriminator) == jax.tree.map(
+      jnp.shape, alone.discriminator
+  )
+  assert _moved(first.discriminator.params, state.discriminator.params, ...) > 0
+  moved = [
+      _moved(first.policy.params, state.policy.params, n) for n in range(3)
+  ]
+  assert moved[0] > 1e-5 and moved[1] > 1e-5 and moved[2] == 0
+  assert logs['entropy'].shape == (3,)
+  assert logs['discriminator_distance'].shape == ()
+  canvases = state.replay.rows['canvas'][0].reshape(3, batch, -1)
+  assert (canvases[0] != canvases[1]).any()  # They draw differently.
+
+
+def test_members_learn_as_one_does():
+  """The error of a page that one large rectangle covers falls, for each."""
+  train = training.make_train(
+      _experiment(
+          conditional=True,
+          learner=CLIPPED
+          | dict(decay_frames=0, learning_rate=3e-3, scale_rewards=True),
+          run=dict(batch_size=32),
+      ),
+      members=2,
+  )
+  images = jnp.full((1, 16, 16, 1), 80, jnp.uint8)
+  state, step = train.init(jax.random.key(0)), jax.jit(train.step)
+  errors = []
+  for _ in range(60):
+    state, logs = step(state, images)
+    errors.append(np.asarray(logs['l2']))
+  errors = np.array(errors)  # [60, 2]
+  assert (errors[-5:].mean(0) < 0.5 * errors[:5].mean(0)).all(), errors
+
+
+def test_a_number_of_members_below_one_is_refused():
+  with pytest.raises(ValueError, match='members is 0'):
+    training.make_train(_experiment(conditional=True, learner=PLAIN), members=0)
+
+
 def test_seeds_may_be_divided_among_devices():
   train = training.make_train(_experiment(conditional=True, learner=PLAIN))
   states = jax.vmap(train.init)(jax.random.split(jax.random.key(0), 2))
