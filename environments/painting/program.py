@@ -394,9 +394,8 @@ class Program:
       for time in times:
         for t in range(drawn, time):
           command = self._command(t)
-          # Reading a large canvas takes as long as a stroke.
-          if renderer.can_copy and t + 1 < time:
-            renderer.draw_on(command, np.zeros(1, int))
+          if t + 1 < time:
+            renderer.draw(command)
           else:
             canvas = renderer.step(command)
         drawn = time

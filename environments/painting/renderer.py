@@ -160,13 +160,21 @@ class PaintingRenderer:
       RuntimeError: if `reset` was not called, or the renderer is closed.
       ValueError: if the brush asks for too many dabs, see dab_limits.py.
     """
-    if self._is_closed or not self._is_started:
-      raise RuntimeError(
-          'the renderer is closed; make another one'
-          if self._is_closed
-          else 'step before reset; call reset first'
-      )
+    self._check_is_started()
     return self._canvases.draw(self._strokes.make(command))
+
+  def draw(self, command: Mapping[str, np.ndarray]) -> None:
+    """Draws as `step` does, without reading the canvases, which takes time.
+
+    Raises:
+      RuntimeError, ValueError: as `step`.
+    """
+    self._check_is_started()
+    strokes = self._strokes.make(command)
+    if isinstance(self._canvases, native.NativeCanvases):
+      self._canvases.draw_on(strokes, np.arange(self._count, dtype=np.int32))
+    else:
+      self._canvases.draw(strokes)
 
   def step_and_record(self, command: Mapping[str, np.ndarray]) -> np.ndarray:
     """Draws as `step` does; returns the dabs on the first canvas.
@@ -183,7 +191,7 @@ class PaintingRenderer:
       raise RuntimeError(
           'this renderer does not record dabs; make it with records_dabs=True'
       )
-    return self._canvases.recorded(_MAX_DABS, lambda: self.step(command))
+    return self._canvases.recorded(_MAX_DABS, lambda: self.draw(command))
 
   @property
   def can_copy(self) -> bool:
@@ -232,6 +240,14 @@ class PaintingRenderer:
       RuntimeError, ValueError: as `draw_on`.
     """
     return self._native().read(contract.check_which(which, self._count))
+
+  def _check_is_started(self) -> None:
+    if self._is_closed or not self._is_started:
+      raise RuntimeError(
+          'the renderer is closed; make another one'
+          if self._is_closed
+          else 'step before reset; call reset first'
+      )
 
   def _native(self) -> native.NativeCanvases:
     """Returns the canvases, which can copy."""

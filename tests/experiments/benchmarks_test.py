@@ -136,7 +136,7 @@ def test_accelerator_measures_sections_on_a_cpu(tmp_path):
       *FLAGS,
       '--conditional',
       '--noise_size=0',
-      '--budget=0.5',
+      '--budget=1.2',
       '--batches=8',
       '--turns=1',
       '--only=compiling',

@@ -437,3 +437,18 @@ def test_recorded_dabs_are_the_same_on_both_backends():
   for first, second in zip(*found):
     np.testing.assert_array_equal(first, second)
   assert any(len(dabs) for dabs in found[0])
+
+
+def test_drawing_without_reading_draws_the_same(backend):
+  settings = painting.PaintingSettings(brush='classic/dry_brush')
+  renderer = painting.PaintingRenderer(settings, 2, backend)
+  commands = _program(settings, 4, count=2)
+  renderer.reset()
+  *_, expected = map(renderer.step, commands)
+  renderer.reset()
+  for command in commands[:-1]:
+    assert renderer.draw(command) is None
+  np.testing.assert_array_equal(renderer.step(commands[-1]), expected)
+  renderer.close()
+  with pytest.raises(RuntimeError, match='closed'):
+    renderer.draw(commands[0])
