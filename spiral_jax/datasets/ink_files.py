@@ -125,8 +125,8 @@ def _drawn(element, transform, style=None):
   """Yields shapes below an element that have a line, and their transforms.
 
   Args:
-    element: of the tree of an SVG.
-    transform: of what is outside, `[3, 3]`.
+    element: element of an SVG's tree.
+    transform: transform of the elements outside, `[3, 3]`.
     style: attributes that are inherited.
   """
   from svgpathtools import parser

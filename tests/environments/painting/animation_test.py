@@ -90,7 +90,6 @@ def test_an_mp4_of_one_pixel_is_refused():
     'library, name, write',
     [
         ('PIL.Image', 'pillow', lambda program: program.to_gif()),
-        ('PIL.Image', 'pillow', lambda program: program.to_html()),
         ('av', 'av', lambda program: program.to_mp4()),
         ('matplotlib', 'matplotlib', lambda program: program.trace()),
     ],
