@@ -120,4 +120,5 @@ def test_everything_else_works_without_those_libraries(monkeypatch):
   program, canvases = next(golden.programs('classic/charcoal'))
   np.testing.assert_array_equal(program.render(), canvases[-1])
   assert painting.Program.from_json(program.to_json()) == program
-  assert program.to_svg() and program.render(20).shape == (20, 20, 3)
+  assert program.to_svg() and program.to_html()
+  assert program.render(20).shape == (20, 20, 3)
