@@ -24,13 +24,15 @@ image's name):
   other_<size>.png         the same in another brush
   trace.png                strokes colored by their order
   drawing.gif, .mp4, .html animations of the drawing
-  drawing.svg, lines.svg   outlines, and center lines for plotters
+  drawing.svg, lines.svg   strokes as they were painted, and for plotters
   target.png               the image that was drawn
+
+A folder of images has result.png, a picture of all, and several styles have
+styles.png, with a folder for each.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 import contextlib
-import logging
 import pathlib
 from typing import Any
 
@@ -120,7 +122,8 @@ _WEIGHTS = flags.DEFINE_string(
     'weights',
     '',
     'name of weights that come with the package, or a folder of saved ones, '
-    'instead of a run; empty means weights that fit each image, by a guess',
+    'instead of a run; with --method=agent, empty means weights that fit each '
+    'image, by a guess',
 )
 _STEP = flags.DEFINE_integer(
     'step', None, 'step of the checkpoint; by default the latest'
@@ -170,12 +173,17 @@ _MILLIMETERS = flags.DEFINE_float(
     'millimeters', 100.0, 'longer side of lines.svg, for plotters'
 )
 _SEED = flags.DEFINE_integer(
-    'seed', 0, 'seed of sampled commands and of searches', lower_bound=0
+    'seed',
+    0,
+    'seed of sampled commands and of searches',
+    lower_bound=0,
+    upper_bound=(1 << 32) - 1,
 )
 
 _OVERVIEW = 'result.png'  # Of a folder.
 _SHEET = 'styles.png'  # Of several styles.
 _PREVIEW = 'preview.png'
+_MOST_COLORS = 256  # Of a palette.
 _ROWS = 20  # Of the table.
 
 
@@ -194,12 +202,11 @@ def main(argv: Sequence[str]) -> None:
     )
   _radii()
   out_dir_lib.check_new(out_dir)
+  _check_flags(path, bool(chosen))
   method = _METHOD.value
   if method == 'auto' and (_WEIGHTS.value or _RUN_DIR.value):
     method = 'agent'
   if chosen:
-    if path.is_dir() or method not in ('auto', 'strokes'):
-      raise ValueError('--styles takes one image, painted by strokes')
     jobs = _style_jobs(console, path, sizes, chosen)
   elif method == 'agent':
     jobs = _agent_jobs(console, path, sizes)
@@ -226,6 +233,34 @@ def main(argv: Sequence[str]) -> None:
         f'of them in {overview}'
     )
   console.print(f'drawings in {out_dir_lib.printable(where)}', markup=False)
+
+
+def _check_flags(path: pathlib.Path, has_styles: bool) -> None:
+  """Raises ValueError for flags that contradict each other."""
+  agent = _WEIGHTS.value or _RUN_DIR.value
+  method = _METHOD.value
+  if agent and method in ('strokes', 'lines'):
+    raise ValueError(
+        f'--method={method} needs no agent; leave out --weights and --run_dir'
+    )
+  is_ink = path.suffix.lower() in ink_files.SUFFIXES and not path.is_dir()
+  if is_ink and (method not in ('auto', 'lines') or agent or has_styles):
+    raise ValueError(
+        f'{path} is a file of strokes, which are drawn by --method=lines'
+    )
+  if _PALETTE.value == 1 or _PALETTE.value > _MOST_COLORS:
+    raise ValueError(
+        f'--palette={_PALETTE.value}, must be 2 to {_MOST_COLORS} colors, or 0'
+    )
+  if not has_styles:
+    return
+  if path.is_dir() or method not in ('auto', 'strokes') or agent:
+    raise ValueError('--styles takes one image, painted by strokes')
+  for flag in (_BRUSH, _BRUSH_SIZES, _PAPER, _PALETTE):
+    if flags.FLAGS[flag.name].present:
+      raise ValueError(
+          f'--{flag.name} is what styles choose; leave it or --styles out'
+      )
 
 
 # Makes a drawing. It may write previews to the folder, and ends early once
@@ -322,7 +357,13 @@ def _search_jobs(
     ) -> results.Drawing:
       if is_line_art:
         return by_lines.draw(images[name], brush=_BRUSH.value)
-      return _paint(console, name, images[name], folder, stopped)
+      style = dict(
+          brush=_BRUSH.value,
+          brush_sizes=_radii(),
+          paper=_PAPER.value,
+          palette=_PALETTE.value,
+      )
+      return _paint(console, name, images[name], folder, stopped, style)
 
     return draw
 
@@ -338,16 +379,14 @@ def _style_jobs(
   """Returns paintings of an image in several styles."""
   user_images.read_whole(path)
   for style in chosen.values():
-    settings = painting.fine_settings(
-        brush=style['brush'], color=style.get('color', True)
-    )
+    settings = painting.fine_settings(brush=style['brush'])
     # What does not differ between styles was checked with the first one.
     output.check(settings, sizes, _OTHER_BRUSH.value, _MILLIMETERS.value)
     sizes = []
 
   def job(name: str) -> _Job:
     return lambda folder, stopped: _paint(
-        console, name, path, folder, stopped, **chosen[name]
+        console, name, path, folder, stopped, chosen[name]
     )
 
   return {name: job(name) for name in chosen}
@@ -359,15 +398,9 @@ def _paint(
     path: pathlib.Path,
     folder: pathlib.Path,
     stopped: Sequence[object],
-    **style: Any,
+    style: Mapping[str, Any],
 ) -> results.Drawing:
   """Returns a painting, while its preview grows in a folder."""
-  options = dict(
-      brush=_BRUSH.value,
-      brush_sizes=_radii(),
-      paper=_PAPER.value,
-      palette=_PALETTE.value,
-  )
   image = user_images.read_whole(path)
   with by_strokes.Watch(
       console, name, _STROKES.value, folder / _PREVIEW, stopped
@@ -379,7 +412,7 @@ def _paint(
         score=_SCORE.value,
         seed=_SEED.value,
         on_progress=watch,
-        **{**options, **style},
+        **style,
     )
 
 
@@ -400,13 +433,17 @@ def _run(
     if holds_signals:
       stopped = stack.enter_context(signals.held())
     for name, job in jobs.items():
+      if stopped:
+        console.print('stopped; what was there is written')
+        break
       out_dir_lib.prepare(folders[name])
       try:
         drawings[name] = job(folders[name], stopped)
       except ValueError as error:
-        if len(jobs) == 1:
+        # Agents draw all images at once, or none.
+        if len(jobs) == 1 or not holds_signals:
           raise
-        logging.warning('%s is left out: %s', name, error)
+        console.print(f'{name} is left out: {error}', markup=False)
         continue
       output.write(
           drawings[name].program,
@@ -417,11 +454,10 @@ def _run(
           millimeters=_MILLIMETERS.value,
           title=name,
       )
-      if stopped:
-        console.print('stopped; what was there is written')
-        break
+  if stopped and len(drawings) == len(jobs):
+    console.print('stopped; what was there is written')
   if not drawings:
-    raise ValueError('nothing could be drawn; see the warnings')
+    raise ValueError('nothing could be drawn; see what is said above')
   _show(console, drawings)
   return drawings
 
@@ -461,7 +497,9 @@ def _show(console, drawings: Mapping[str, results.Drawing]) -> None:
     if not by_samples:
       # What a plotter's pen travels without drawing.
       travel = _MILLIMETERS.value * lines_lib.pen_up_travel(drawing.program)
-      count = int(np.sum(drawing.program.commands['flag']))
+      is_paint = np.pad(drawing.program.commands['flag'] == 1, (1, 0))
+      # Curves that continue each other are one stroke.
+      count = int((is_paint[1:] & ~is_paint[:-1]).sum())
       extra = [f'{count}', f'{travel:.0f} mm']
     table.add_row(rich.text.Text(name), *results.figures(*errors), *extra)
   if len(rows) > 1:

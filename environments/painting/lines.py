@@ -4,6 +4,7 @@ Axes: P points, L lines.
 """
 
 from collections.abc import Callable, Sequence
+import itertools
 import math
 
 import numpy as np
@@ -17,6 +18,7 @@ from environments.painting import stroke_shape
 _TOLERANCE = 1 / 250  # Of curves, as a share of the picture's longer side.
 _SAMPLES = 48  # Points of a line between corners, at most, to which is fitted.
 _ROUNDS = 30  # Of the improvement of an order.
+_CORNER = 0.7  # Cosine of a turn that a curve would round off.
 _DOT = 0.6  # Least length of a line, in its widths.
 _ALIKE = 1.6  # Ratio of the widest and the finest line of one pen.
 _MEASURED = 256  # Pixels of pictures on which pens are measured.
@@ -86,8 +88,9 @@ def of_lines(
     path = paths[number][::-1] if is_reversed else paths[number]
     size = int(pen_of[number])
     add(1 - settings_lib.PAINT, path[0], path[0], size)
-    for control, end in _curves(path, tolerance * longest):
-      add(settings_lib.PAINT, end, control, size)
+    for part in _between_corners(path, tolerance * longest):
+      for control, end in _curves(part, tolerance * longest):
+        add(settings_lib.PAINT, end, control, size)
   return program_lib.Program(
       settings,
       {name: np.array(column) for name, column in commands.items()},
@@ -164,6 +167,32 @@ def _worth_turning(
   turned = np.hypot(*(entry[first + 1 :] - entry[first]).T)
   gain[:-1] += after - turned
   return first + int(gain.argmax()) if gain.max() > 1e-9 else None
+
+
+def _between_corners(path: np.ndarray, least: float) -> list[np.ndarray]:
+  """Returns the parts of a line between its corners, of many points each.
+
+  Args:
+    path: points of the line, `[P, 2]`; far apart if it comes from a file.
+    least: length of the pieces next to a corner, at least.
+  """
+  steps = np.diff(path, axis=0)
+  lengths = np.hypot(*steps.T)
+  cosine = (steps[:-1] * steps[1:]).sum(axis=-1)
+  is_sharp = cosine < _CORNER * lengths[:-1] * lengths[1:]
+  is_long = np.minimum(lengths[:-1], lengths[1:]) > least
+  corners = 1 + np.flatnonzero(is_sharp & is_long)
+  edges = [0, *corners.tolist(), len(path) - 1]
+  parts = []
+  for first, last in itertools.pairwise(edges):
+    part = path[first : last + 1]
+    way = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(part, axis=0).T))])
+    count = max(len(part), math.ceil(way[-1] / least) + 1)
+    at = np.union1d(way, np.linspace(0, way[-1], count))
+    parts.append(
+        np.stack([np.interp(at, way, part[:, i]) for i in (0, 1)], axis=-1)
+    )
+  return parts
 
 
 def _curves(

@@ -38,7 +38,7 @@ def draw(path: pathlib.Path, *, brush: str = 'classic/pen') -> results.Drawing:
         ink.strokes, ink.widths, shape=ink.shape, brush=brush, reorders=False
     )
     return _measured(program, _drawn(ink))
-  image = user_images.read_ink(path)[..., np.newaxis]
+  image = user_images.read_ink(path, _WORK)[..., np.newaxis]
   scale = _WORK / max(image.shape[:2])
   shape = tuple(max(1, round(scale * side)) for side in image.shape[:2])
   image = by_strokes.resized(image, (shape[0], shape[1]))

@@ -50,7 +50,7 @@ def paint(
     palette: number of colors, which are chosen to fit the image; 0 means all.
     color: whether strokes are in color; otherwise they are black.
     seed: seed of the search.
-    on_progress: called after each change; returns true to stop.
+    on_progress: called after each try; returns true to stop.
 
   Raises:
     ImportError, FileNotFoundError, ValueError: as `painting.SingleStrokes`, or
@@ -83,7 +83,8 @@ def paint(
       on_progress=on_progress,
   )
   target = resized(image, program.shape(_MEASURED))
-  blank, constant = results.errors_without(target)
+  paper_shade = np.rint(255 * renderer.paper).astype(np.uint8)
+  blank, constant = results.errors_without(target, paper_shade)
   nothing = renderer.program({}, program.aspect)
   error, without = (
       float(

@@ -73,12 +73,14 @@ def worse_than_nothing(drawings: Mapping[str, Drawing]) -> str:
   if not worse:
     return ''
   if len(drawings) == 1:
-    head = 'the drawing is worse than nothing'
+    head = 'the drawing is no better than nothing'
   else:
-    head = f'{len(worse)} of {len(drawings)} drawings are worse than nothing'
+    head = (
+        f'{len(worse)} of {len(drawings)} drawings are no better than nothing'
+    )
   shown = '; '.join(worse[:_WORST])
   rest = f'; {len(worse) - _WORST} more' if len(worse) > _WORST else ''
   return (
-      f'{head} ({shown}{rest}); try more --seconds or --samples, or another'
-      ' agent'
+      f'{head} ({shown}{rest}); try more --seconds, or of an agent more'
+      ' --samples, or another agent'
   )

@@ -6,6 +6,7 @@ Axes: P points of a stroke.
 import logging
 import math
 import pathlib
+import re
 from typing import NamedTuple
 from xml.etree import ElementTree
 
@@ -114,11 +115,29 @@ def _svg(path: pathlib.Path) -> Ink:
   left, top, width, height = box
   known = [w for w in widths if w > 0]
   usual = float(np.median(known)) if known else _WIDTH * max(width, height)
-  return Ink(
-      [stroke - [left, top] for stroke in strokes],
-      [w if w > 0 else usual for w in widths],
-      (height, width),
-  )
+  seen: list[np.ndarray] = []
+  seen_widths: list[float] = []
+  for stroke, pen in zip(strokes, widths):
+    parts = _inside(stroke - [left, top], height, width)
+    seen += parts
+    seen_widths += [pen if pen > 0 else usual] * len(parts)
+  return Ink(seen, seen_widths, (height, width))
+
+
+def _inside(
+    stroke: np.ndarray, height: float, width: float
+) -> list[np.ndarray]:
+  """Returns the parts of a stroke that lie on the page."""
+  low, high = stroke.min(axis=0), stroke.max(axis=0)
+  if (low >= 0).all() and (high <= [width, height]).all():
+    return [stroke]
+  way = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(stroke, axis=0).T))])
+  fine = np.linspace(0, way[-1], 1 + int(way[-1] / max(height, width) * _STEPS))
+  at = np.union1d(way, fine)
+  points = np.stack([np.interp(at, way, stroke[:, i]) for i in (0, 1)], axis=-1)
+  is_in = ((points >= 0) & (points <= [width, height])).all(axis=-1)
+  edges = np.flatnonzero(np.diff(np.pad(is_in.astype(int), 1)))
+  return [points[a:b] for a, b in edges.reshape(-1, 2)]
 
 
 def _drawn(element, transform, style=None):
@@ -208,7 +227,11 @@ def _view_box(root) -> tuple[float, float, float, float] | None:
   if len(numbers) == 4 and numbers[2] > 0 and numbers[3] > 0:
     return numbers[0], numbers[1], numbers[2], numbers[3]
   sides = root.get('width', ''), root.get('height', '')
-  width, height = (0.0 if '%' in text else _length(text) for text in sides)
+  # Other units than pixels do not say how many the page has.
+  width, height = (
+      _length(text) if re.fullmatch(r'\s*[\d.]+(px)?\s*', text) else 0.0
+      for text in sides
+  )
   if width > 0 and height > 0:
     return 0.0, 0.0, width, height
   return None
@@ -234,15 +257,14 @@ def _inkml(path: pathlib.Path) -> Ink:
   x, y = (names.index(n) if n in names else i for i, n in enumerate('XY'))
   strokes = []
   for trace in root.iter():
-    if (
-        trace.tag.rpartition('}')[2] != 'trace'
-        or not (trace.text or '').strip()
-    ):
+    is_ink = trace.get('type', 'penDown') == 'penDown'
+    text = (trace.text or '').strip()
+    if _kind(trace) != 'trace' or not is_ink or not text:
       continue
     try:
       points = [
           [float(number) for number in point.split()]
-          for point in (trace.text or '').strip().strip(',').split(',')
+          for point in text.strip(',').split(',')
       ]
     except ValueError:
       raise ValueError(

@@ -88,11 +88,13 @@ def read_whole(path: pathlib.Path) -> np.ndarray:
   return _open(path, 255, 'whole')
 
 
-def read_ink(path: pathlib.Path) -> np.ndarray:
+def read_ink(path: pathlib.Path, size: int) -> np.ndarray:
   """Returns a drawing in black ink on white paper, uint8 `[H, W]`.
 
   Args:
     path: path of a drawing in lines, dark on light paper or light on dark.
+    size: longer side to which it will be shrunk, pixels; lines become so wide
+      that they are 1.5 pixels then.
 
   Raises:
     FileNotFoundError, ValueError: as `read_whole`.
@@ -100,7 +102,8 @@ def read_ink(path: pathlib.Path) -> np.ndarray:
   _check_is_file(path)
   look, image = _look(path, 'whole')
   gray = np.asarray(Image.fromarray(image).convert('L'))[..., np.newaxis]
-  return drawings.in_ink(gray, 1.0, is_light=look.is_light)[..., 0]
+  stroke = max(_STROKE * max(gray.shape) / size, 1.0)
+  return drawings.in_ink(gray, stroke, is_light=look.is_light)[..., 0]
 
 
 def kinds(

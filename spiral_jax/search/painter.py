@@ -109,7 +109,7 @@ def paint(
     )
   if not 0 < float(rounds or seconds or 0) < math.inf:
     raise ValueError(
-        f'seconds is {seconds} and rounds {rounds}; must be above 0'
+        f'seconds is {seconds} and rounds {rounds}; must be above 0 and finite'
     )
   channels = len(renderer.paper)
   is_image = image.dtype == np.uint8 and image.ndim == 3 and image.size

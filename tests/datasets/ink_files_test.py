@@ -134,3 +134,35 @@ def test_encodings_that_nobody_knows(tmp_path):
   path.write_text('<?xml version="1.0" encoding="foo"?><ink/>')
   with pytest.raises(ValueError, match='not a valid .inkml file'):
     ink_files.read(path)
+
+
+def test_of_svg_what_lies_beside_the_page_is_cut_off(tmp_path):
+  pytest.importorskip('svgpathtools')
+  ink = _read(
+      tmp_path,
+      'a.svg',
+      _SVG.format(
+          '<path d="M-100,70 L400,70" stroke="black"/>'
+          '<path d="M500,500 L600,600" stroke="black"/>'
+      ),
+  )
+  (stroke,) = ink.strokes
+  np.testing.assert_allclose(stroke[:, 1], 50)
+  assert 0 <= stroke[:, 0].min() < 3 and 197 < stroke[:, 0].max() <= 200
+
+
+def test_pages_in_other_units_are_fitted_to_their_ink(tmp_path):
+  pytest.importorskip('svgpathtools')
+  text = '<svg width="100mm" height="100mm"><path d="M0,0 L370,10"/></svg>'
+  ink = _read(tmp_path, 'a.svg', text)
+  assert ink.shape[1] > 370 and len(ink.strokes) == 1
+
+
+def test_what_a_pen_does_above_the_paper_is_no_ink(tmp_path):
+  ink = _read(
+      tmp_path,
+      'a.inkml',
+      '<ink><trace>0 0, 10 10</trace><trace type="penUp">10 10, 50 0</trace>'
+      '</ink>',
+  )
+  assert len(ink.strokes) == 1

@@ -80,3 +80,10 @@ def test_thinning_keeps_what_hangs_together():
   assert ndimage.label(thin, eight)[1] == ndimage.label(ink, eight)[1]
   # Holes as well.
   assert ndimage.label(~thin)[1] == ndimage.label(~ink)[1]
+
+
+def test_small_dots_are_not_lost():
+  ink = np.zeros((20, 30), bool)
+  ink[5:7, 5:7] = ink[12:14, 4:26] = True
+  lines = skeleton.center_lines(ink)
+  assert len(lines) == 2

@@ -177,13 +177,14 @@ def test_what_is_worse_than_nothing_is_said_in_a_sentence():
   assert results.worse_than_nothing({'a': _drawing(0.0599)}) == ''
   assert results.worse_than_nothing({'a': _drawing(0.0, 0.0, 0.0)}) == ''
   assert results.worse_than_nothing({'kanji': _drawing(0.0646)}) == (
-      'the drawing is worse than nothing (its l2 is 0.0646, that of a blank'
-      ' page 0.0625); try more --seconds or --samples, or another agent'
+      'the drawing is no better than nothing (its l2 is 0.0646, that of a blank'
+      ' page 0.0625); try more --seconds, or of an agent more --samples, or'
+      ' another agent'
   )
   sentence = results.worse_than_nothing(
       {'a': _drawing(0.061), 'b': _drawing(0.01), 'c': _drawing(0.1, 0.0, 0.0)}
   )
-  assert sentence.startswith('2 of 3 drawings are worse than nothing (a: ')
+  assert sentence.startswith('2 of 3 drawings are no better than nothing (a: ')
   assert 'a: its l2 is 0.0610, that of a page of one color 0.0600' in sentence
   assert 'c: its l2 is 0.1000, that of a blank page 0.0000' in sentence
   many = results.worse_than_nothing({f'{i}': _drawing(1.0) for i in range(9)})
@@ -364,6 +365,19 @@ def test_a_folder_of_images(tmp_path, painting_run):
             ['--styles takes one image'],
         ),
         (
+            ['--image=bad.png', '--styles=ink', '--brush=classic/pen'],
+            ['--brush is what styles choose'],
+        ),
+        (['--image=bad.png', '--palette=1'], ['--palette=1', '2 to 256']),
+        (
+            ['--image=bad.svg', '--method=strokes'],
+            ['is a file of strokes', '--method=lines'],
+        ),
+        (
+            ['--image=bad.png', '--method=lines', '--weights=portraits'],
+            ['--method=lines needs no agent'],
+        ),
+        (
             ['--image=bad.png', '--run_dir=RUN', '--out_dir=bad.png'],
             ['--out_dir=bad.png is a file', 'folder'],
         ),
@@ -458,6 +472,31 @@ def test_a_drawing_in_lines_becomes_one_stroke_a_line(tmp_path):
   assert drawing.error < 0.25 * drawing.blank_error
   with pytest.raises(ValueError, match='no lines'):
     by_lines.draw(_save(tmp_path / 'white.png', np.full_like(image, 255)))
+
+
+def test_fine_lines_of_a_large_scan_are_found(tmp_path):
+  image = np.full((2400, 1800), 255, np.uint8)
+  image[400:404, 200:1600] = image[1200:1204, 200:1600] = 0
+  drawing = by_lines.draw(_save(tmp_path / 'scan.png', image))
+  assert (drawing.program.commands['flag'] == 0).sum() == 2
+
+
+def test_of_a_folder_one_without_lines_is_left_out(tmp_path):
+  pytest.importorskip('av', reason='PyAV is not installed')
+  folder = tmp_path / 'in'
+  folder.mkdir()
+  _save(folder / 'a.png', np.full((60, 60), 255, np.uint8))
+  _save(folder / 'b.png', _ink(60))
+  code, output, errors = tiny.run_program(
+      'draw.py',
+      f'--image={folder}',
+      f'--out_dir={tmp_path / "out"}',
+      '--method=lines',
+      '--sizes=16',
+  )
+  assert code == 0, errors
+  assert 'a is left out' in output and 'no lines' in output
+  assert (tmp_path / 'out' / 'b' / 'program.json').exists()
 
 
 def test_strokes_of_a_file_are_drawn_again(tmp_path):

@@ -107,3 +107,17 @@ def test_what_is_wrong_is_said():
     lines_lib.of_lines([], [], shape=(9, 9))
   with pytest.raises(ValueError, match='no number'):
     lines_lib.of_lines([np.full((2, 2), np.nan)], [1], shape=(9, 9))
+
+
+def test_corners_of_few_points_stay_sharp():
+  corner = np.array([[20.0, 20.0], [180.0, 20.0], [180.0, 180.0]])
+  program = lines_lib.of_lines([corner], [4.0], shape=(200, 200))
+  for curve in program.curves():
+    if curve.is_paint:
+      for time in np.linspace(0, 1, 9):
+        x, y = np.array(curve.place(time)) * 200 / 64
+        assert min(abs(y - 20), abs(x - 180)) < 1
+  picture = program.render(200)[..., 0]
+  assert picture[21, 177] < 128 and picture[60, 140] == 255
+  # One stroke: the pen is lifted once.
+  assert (program.commands['flag'] == 0).sum() == 1
