@@ -443,7 +443,9 @@ def _run(
         # Agents draw all images at once, or none.
         if len(jobs) == 1 or not holds_signals:
           raise
-        console.print(f'{name} is left out: {error}', markup=False)
+        console.print(
+            f'{name} is left out: {error}', markup=False, soft_wrap=True
+        )
         continue
       output.write(
           drawings[name].program,
