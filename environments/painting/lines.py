@@ -174,13 +174,14 @@ def _between_corners(path: np.ndarray, least: float) -> list[np.ndarray]:
 
   Args:
     path: points of the line, `[P, 2]`; far apart if it comes from a file.
-    least: length of the pieces next to a corner, at least.
+    least: distance of points at most; pieces next to a corner are three times
+      as long, or it is none.
   """
   steps = np.diff(path, axis=0)
   lengths = np.hypot(*steps.T)
   cosine = (steps[:-1] * steps[1:]).sum(axis=-1)
   is_sharp = cosine < _CORNER * lengths[:-1] * lengths[1:]
-  is_long = np.minimum(lengths[:-1], lengths[1:]) > least
+  is_long = np.minimum(lengths[:-1], lengths[1:]) > 3 * least
   corners = 1 + np.flatnonzero(is_sharp & is_long)
   edges = [0, *corners.tolist(), len(path) - 1]
   parts = []
