@@ -21,13 +21,8 @@ STYLES: dict[str, dict[str, Any]] = {
         brush='classic/calligraphy', paper='#f4ead8', palette=12
     ),
     'dry_brush': dict(brush='classic/dry_brush', paper='#efe6d2'),
-    'charcoal': dict(brush='classic/charcoal', paper='#e8e8e8', color=False),
-    'ink': dict(
-        brush='classic/pen',
-        paper='white',
-        color=False,
-        brush_sizes=(2.0, 1.0, 0.5, 0.35),
-    ),
+    'charcoal': dict(brush='classic/charcoal', paper='#e8e8e8'),
+    'ink': dict(brush='classic/pen', paper='white', palette=2),
 }
 _SIZE = 384  # Longer side of a picture on the sheet, pixels.
 _GAP, _CAPTION = 16, 24  # Pixels.
