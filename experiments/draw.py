@@ -33,16 +33,14 @@ styles.png, with a folder for each.
 
 from collections.abc import Callable, Mapping, Sequence
 import contextlib
+import functools
 import pathlib
 from typing import Any
 
 from absl import flags
 import numpy as np
-import rich.table
-import rich.text
 
 from environments import painting
-from environments.painting import lines as lines_lib
 from experiments.drawing import by_agent
 from experiments.drawing import by_lines
 from experiments.drawing import by_strokes
@@ -183,8 +181,6 @@ _SEED = flags.DEFINE_integer(
 _OVERVIEW = 'result.png'  # Of a folder.
 _SHEET = 'styles.png'  # Of several styles.
 _PREVIEW = 'preview.png'
-_MOST_COLORS = 256  # Of a palette.
-_ROWS = 20  # Of the table.
 
 
 def main(argv: Sequence[str]) -> None:
@@ -206,6 +202,8 @@ def main(argv: Sequence[str]) -> None:
   method = _METHOD.value
   if method == 'auto' and (_WEIGHTS.value or _RUN_DIR.value):
     method = 'agent'
+  elif _is_of_strokes(path):
+    method = 'lines'
   if chosen:
     jobs = _style_jobs(console, path, sizes, chosen)
   elif method == 'agent':
@@ -243,15 +241,12 @@ def _check_flags(path: pathlib.Path, has_styles: bool) -> None:
     raise ValueError(
         f'--method={method} needs no agent; leave out --weights and --run_dir'
     )
-  is_ink = path.suffix.lower() in ink_files.SUFFIXES and not path.is_dir()
-  if is_ink and (method not in ('auto', 'lines') or agent or has_styles):
+  is_other = method not in ('auto', 'lines') or agent or has_styles
+  if _is_of_strokes(path) and is_other:
     raise ValueError(
         f'{path} is a file of strokes, which are drawn by --method=lines'
     )
-  if _PALETTE.value == 1 or _PALETTE.value > _MOST_COLORS:
-    raise ValueError(
-        f'--palette={_PALETTE.value}, must be 2 to {_MOST_COLORS} colors, or 0'
-    )
+  by_strokes.check_palette(_PALETTE.value)
   if not has_styles:
     return
   if path.is_dir() or method not in ('auto', 'strokes') or agent:
@@ -261,6 +256,10 @@ def _check_flags(path: pathlib.Path, has_styles: bool) -> None:
       raise ValueError(
           f'--{flag.name} is what styles choose; leave it or --styles out'
       )
+
+
+def _is_of_strokes(path: pathlib.Path) -> bool:
+  return path.suffix.lower() in ink_files.SUFFIXES and not path.is_dir()
 
 
 # Makes a drawing. It may write previews to the folder, and ends early once
@@ -292,9 +291,10 @@ def _agent_jobs(
         fit=_FIT.value,
     )
     agents.append((trained, names, target))
-  drawings: dict[str, results.Drawing] = {}
 
-  def draw_all() -> None:
+  @functools.cache
+  def draw_all() -> dict[str, results.Drawing]:
+    drawings: dict[str, results.Drawing] = {}
     for trained, names, target in agents:
       drawn = by_agent.draw(
           trained,
@@ -304,17 +304,10 @@ def _agent_jobs(
           seed=_SEED.value,
       )
       drawings.update(zip(names, drawn))
+    return drawings
 
   def job(name: str) -> _Job:
-    def draw(
-        folder: pathlib.Path, stopped: Sequence[object]
-    ) -> results.Drawing:
-      del folder, stopped
-      if not drawings:
-        draw_all()
-      return drawings[name]
-
-    return draw
+    return lambda folder, stopped: draw_all()[name]
 
   return {name: job(name) for _, names, _ in agents for name in names}
 
@@ -326,48 +319,46 @@ def _search_jobs(
     method: str,
 ) -> dict[str, _Job]:
   """Returns drawings by strokes or lines."""
-  if path.is_file() and path.suffix.lower() in ink_files.SUFFIXES:
-    images, kinds = {path.stem: path}, {path.stem: 'drawing'}
+  if _is_of_strokes(path):
+    images = {path.stem: path}
   else:
     images = user_images.find(path)
+  methods = dict.fromkeys(images, method)
+  if method == 'auto':
     kinds = user_images.kinds(images)
-    if not kinds:
-      raise ValueError(f'{path} has no image that can be read')
-  for name in kinds:
-    if method == 'auto' and path.suffix.lower() not in ink_files.SUFFIXES:
-      is_line_art = kinds[name] == 'drawing'
-      what = 'lines' if is_line_art else 'strokes'
+    methods = {
+        name: 'lines' if kind == 'drawing' else 'strokes'
+        for name, kind in kinds.items()
+    }
+    for name, kind in kinds.items():
       console.print(
-          f'{name} is taken for a {kinds[name]}: --method={what}', markup=False
+          f'{name} is taken for a {kind}: --method={methods[name]}',
+          markup=False,
       )
   paper = 'white' if _PAPER.value == 'auto' else _PAPER.value
   settings = painting.fine_settings(
       brush=_BRUSH.value, brush_sizes=_radii(), background=paper
   )
-  painting.SingleStrokes(settings)
+  painting.SingleStrokes(settings)  # Refuses what cannot be searched.
   output.check(settings, sizes, _OTHER_BRUSH.value, _MILLIMETERS.value)
 
+  style = dict(
+      brush=_BRUSH.value,
+      brush_sizes=_radii(),
+      paper=_PAPER.value,
+      palette=_PALETTE.value,
+  )
+
   def job(name: str) -> _Job:
-    is_line_art = (
-        kinds[name] == 'drawing' if method == 'auto' else (method == 'lines')
+    if methods[name] == 'lines':
+      return lambda folder, stopped: by_lines.draw(
+          images[name], brush=_BRUSH.value
+      )
+    return lambda folder, stopped: _paint(
+        console, name, images[name], folder, stopped, style
     )
 
-    def draw(
-        folder: pathlib.Path, stopped: Sequence[object]
-    ) -> results.Drawing:
-      if is_line_art:
-        return by_lines.draw(images[name], brush=_BRUSH.value)
-      style = dict(
-          brush=_BRUSH.value,
-          brush_sizes=_radii(),
-          paper=_PAPER.value,
-          palette=_PALETTE.value,
-      )
-      return _paint(console, name, images[name], folder, stopped, style)
-
-    return draw
-
-  return {name: job(name) for name in images if name in kinds}
+  return {name: job(name) for name in methods}
 
 
 def _style_jobs(
@@ -434,7 +425,6 @@ def _run(
       stopped = stack.enter_context(signals.held())
     for name, job in jobs.items():
       if stopped:
-        console.print('stopped; what was there is written')
         break
       out_dir_lib.prepare(folders[name])
       try:
@@ -456,11 +446,13 @@ def _run(
           millimeters=_MILLIMETERS.value,
           title=name,
       )
-  if stopped and len(drawings) == len(jobs):
+  if stopped:
     console.print('stopped; what was there is written')
   if not drawings:
     raise ValueError('nothing could be drawn; see what is said above')
-  _show(console, drawings)
+  console.print(results.table(drawings, _SAMPLES.value, _MILLIMETERS.value))
+  if warning := results.worse_than_nothing(drawings):
+    console.print(warning, markup=False, soft_wrap=True)
   return drawings
 
 
@@ -476,47 +468,6 @@ def _number(text: str, kind: type, flag: str, example: str) -> Any:
     raise ValueError(
         f'--{flag} has {text!r}, must be pixels, as --{flag}={example}'
     ) from None
-
-
-def _show(console, drawings: Mapping[str, results.Drawing]) -> None:
-  """Prints a table of errors, and which drawings are worse than none."""
-  by_samples = any(d.mean_error is not None for d in drawings.values())
-  table = rich.table.Table(
-      'image',
-      f'l2, best of {_SAMPLES.value}' if by_samples else 'l2',
-      *(['l2, one sample'] if by_samples else []),
-      'share of a blank page',
-      'share of the best color',
-      *([] if by_samples else ['strokes', 'way with the pen up']),
-  )
-  rows = [
-      (out_dir_lib.printable(name), drawing)
-      for name, drawing in drawings.items()
-  ]
-  for name, drawing in rows[:_ROWS]:
-    errors = [error for error in drawing[2:] if error is not None]
-    extra = []
-    if not by_samples:
-      # What a plotter's pen travels without drawing.
-      travel = _MILLIMETERS.value * lines_lib.pen_up_travel(drawing.program)
-      is_paint = np.pad(drawing.program.commands['flag'] == 1, (1, 0))
-      # Curves that continue each other are one stroke.
-      count = int((is_paint[1:] & ~is_paint[:-1]).sum())
-      extra = [f'{count}', f'{travel:.0f} mm']
-    table.add_row(rich.text.Text(name), *results.figures(*errors), *extra)
-  if len(rows) > 1:
-    table.add_section()
-    means = (
-        np.array(
-            [[d for d in drawing[2:] if d is not None] for _, drawing in rows]
-        )
-        .mean(axis=0)
-        .tolist()
-    )
-    table.add_row(f'mean of {len(rows)}', *results.figures(*means))
-  console.print(table)
-  if warning := results.worse_than_nothing(dict(rows)):
-    console.print(warning, markup=False, soft_wrap=True)
 
 
 if __name__ == '__main__':

@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from environments.painting import bezier
+from environments.painting import polyline
 from environments.painting import program as program_lib
 from environments.painting import settings as settings_lib
 from environments.painting import single_strokes
@@ -187,12 +188,10 @@ def _between_corners(path: np.ndarray, least: float) -> list[np.ndarray]:
   parts = []
   for first, last in itertools.pairwise(edges):
     part = path[first : last + 1]
-    way = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(part, axis=0).T))])
+    way = polyline.lengths(part)
     count = max(len(part), math.ceil(way[-1] / least) + 1)
     at = np.union1d(way, np.linspace(0, way[-1], count))
-    parts.append(
-        np.stack([np.interp(at, way, part[:, i]) for i in (0, 1)], axis=-1)
-    )
+    parts.append(polyline.places(part, way, at))
   return parts
 
 

@@ -159,15 +159,7 @@ class NativeCanvases:
   def draw_alone(
       self, log_radius: np.ndarray, points: np.ndarray, num_moves: int = 1
   ) -> np.ndarray:
-    """Clears the first canvases and draws a black stroke on each.
-
-    Args:
-      log_radius: float32 `[M]`, natural logarithm of pixels.
-      points: float32 `[M, steps + 1, 3]`: x and y in pixels, pressure.
-      num_moves: number of moves to the first point, before the stroke.
-
-    Returns:
-      Canvases, uint8 `[M, H, W, C]`.
+    """Draws single strokes, see `renderer.Canvases`.
 
     Raises:
       ValueError: as `draw`, or as `reset`.
@@ -193,15 +185,7 @@ class NativeCanvases:
     return pixels
 
   def recorded(self, max_dabs: int, draw: Callable[[], object]) -> np.ndarray:
-    """Returns the dabs on the first canvas while `draw` is called.
-
-    Args:
-      max_dabs: largest number of dabs that are returned.
-      draw: draws on the canvases.
-
-    Returns:
-      Arguments of libmypaint's `draw_dab` from x on, float32 `[D, 13]`.
-    """
+    """Returns dabs, see `renderer.Canvases`."""
     dabs = np.empty((max_dabs, dab_columns.COUNT), np.float32)
     record = self._functions.painter_record
     record(self._painter, _pointer(dabs), max_dabs)

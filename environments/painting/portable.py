@@ -7,13 +7,11 @@ was not built.
 from collections.abc import Callable
 import ctypes
 import functools
-import math
-from typing import Any
 
 import numpy as np
 
 from environments.painting import dab_columns
-from environments.painting import dab_limits
+from environments.painting import dab_guard
 from environments.painting import library
 from environments.painting import settings as settings_lib
 from environments.painting import strokes as strokes_lib
@@ -24,7 +22,6 @@ _DABS_PER = (6, 7, 8)  # Basic radius, actual radius, second.
 _COLOR_H, _COLOR_S, _COLOR_V = 20, 21, 22
 
 _TILE_SIZE = 64  # Pixels; libmypaint's constant.
-_MARGIN = 2.0  # Pixels around a dab, more than antialiasing reaches.
 _ONE = settings_lib.ONE
 
 
@@ -42,19 +39,12 @@ class _TileRequest(ctypes.Structure):
   ]
 
 
-_pointer, _integer, _real = ctypes.c_void_p, ctypes.c_int, ctypes.c_float
-_DrawDab = ctypes.CFUNCTYPE(_integer, _pointer, *[_real] * 13)
-_GetColor = ctypes.CFUNCTYPE(
-    None, _pointer, *[_real] * 3, *[ctypes.POINTER(_real)] * 4
-)
-
-
 class _TiledSurface(ctypes.Structure):
   """MyPaintTiledSurface, which libmypaint fills in."""
 
   _fields_ = [
-      ('draw_dab', _DrawDab),
-      ('get_color', _GetColor),
+      ('draw_dab', dab_guard.DrawDab),
+      ('get_color', dab_guard.GetColor),
       ('functions', ctypes.c_void_p * 4),
       ('refcount', ctypes.c_int),
       ('tile_request_functions', ctypes.c_void_p * 2),
@@ -165,15 +155,7 @@ class PortableCanvases:
   def draw_alone(
       self, log_radius: np.ndarray, points: np.ndarray, num_moves: int = 1
   ) -> np.ndarray:
-    """Clears the first canvases and draws a black stroke on each.
-
-    Args:
-      log_radius: float32 `[M]`, natural logarithm of pixels.
-      points: float32 `[M, steps + 1, 3]`: x and y in pixels, pressure.
-      num_moves: number of moves to the first point, before the stroke.
-
-    Returns:
-      Canvases, uint8 `[M, H, W, C]`.
+    """Draws single strokes, see `renderer.Canvases`.
 
     Raises:
       ValueError: as `draw`, or as `reset`.
@@ -190,14 +172,8 @@ class PortableCanvases:
     return self._read()[: len(points)]
 
   def recorded(self, max_dabs: int, draw: Callable[[], object]) -> np.ndarray:
-    """Returns the dabs on the first canvas while `draw` is called.
-
-    Args:
-      max_dabs: largest number of dabs that are returned.
-      draw: draws on the canvases, which must not be trusted.
-
-    Returns:
-      Arguments of libmypaint's `draw_dab` from x on, float32 `[D, 13]`.
+    """Returns dabs, see `renderer.Canvases`; the canvases must
+    not be trusted.
     """
     dabs = self._canvases[0].recorded(draw)[:max_dabs]
     return np.array(dabs, np.float32).reshape(len(dabs), dab_columns.COUNT)
@@ -237,7 +213,7 @@ class _Canvas:
     self._library.mypaint_tiled_surface_init(
         self._surface_pointer, *self._tile_functions
     )
-    self._guard = _Guard(size, paper)
+    self._guard = dab_guard.Guard(size, paper)
     if not is_trusted:
       self._guard.attach(self._surface)
 
@@ -299,122 +275,6 @@ def _stop(functions: ctypes.CDLL, brush: int) -> None:
   """Ends libmypaint's loop over dabs, which ends where none is due."""
   for setting in _DABS_PER:
     functions.mypaint_brush_set_base_value(brush, setting, 0.0)
-
-
-class _Guard:
-  """Stands between brush and surface; see dab_limits.py.
-
-  libmypaint asserts some of what is checked here, which would end the process.
-  """
-
-  def __init__(self, size: int, paper: np.ndarray):
-    self._size = size
-    self._max_work = dab_limits.max_work(size)
-    self._paper = (paper / _ONE).tolist()
-    self._work_left = 0.0
-    self._stop: Callable[[], None] = lambda: None
-    self._fault: BaseException | None = None
-    self._record: list[tuple[float, ...]] | None = None
-
-  def recorded(self, draw: Callable[[], object]) -> list[tuple[float, ...]]:
-    """Returns the arguments of dabs while `draw` is called."""
-    self._record = []
-    try:
-      draw()
-      return self._record
-    finally:
-      self._record = None
-
-  def attach(self, surface: _TiledSurface) -> None:
-    """Puts the guard in front of the functions that libmypaint gave."""
-    # Copies: what a field of a structure gives is a reference to the field.
-    self._draw = _DrawDab(_address(surface.draw_dab))
-    self._get = _GetColor(_address(surface.get_color))
-    surface.draw_dab = _DrawDab(self._draw_dab)
-    surface.get_color = _GetColor(self._get_color)
-
-  def start_episode(self, stop: Callable[[], None]) -> None:
-    """Forgets a fault; `stop` is called where the brush must stop."""
-    self._fault = None
-    self._stop = stop
-    self.start_command()
-
-  def start_command(self) -> None:
-    self._work_left = self._max_work
-
-  def check(self) -> None:
-    """Raises what came up while libmypaint drew."""
-    if self._fault is not None:
-      raise self._fault
-
-  def _spend(self, pixels: float) -> None:
-    self._work_left -= dab_limits.DAB_WORK + pixels
-    if self._work_left < 0.0:
-      self._end(ValueError(dab_limits.EXHAUSTED))
-
-  def _is_near(self, center: float, radius: float) -> bool:
-    return dab_limits.covered(center, radius + _MARGIN, self._size) > 0.0
-
-  def _end(self, fault: BaseException) -> None:
-    self._fault = self._fault or fault
-    self._stop()
-
-  def _draw_dab(self, surface, x, y, radius, *rest) -> int:
-    try:
-      red, green, blue, opaque, hardness, alpha, ratio, angle, *modes = rest
-      if (
-          not _is_placed(x, y, radius)
-          or not abs(ratio) <= dab_limits.LARGEST_RATIO
-          or not abs(angle) <= dab_limits.LARGEST_ANGLE
-          or not hardness >= dab_limits.SMALLEST_HARDNESS
-          or any(map(math.isnan, (red, green, blue, opaque, alpha, *modes)))
-      ):
-        self._spend(0.0)
-        return 0
-      width = dab_limits.covered(x, radius, self._size)
-      height = dab_limits.covered(y, radius, self._size)
-      self._spend(width * height)
-      if self._record is not None and radius >= 0.1 and opaque * hardness > 0:
-        self._record.append((x, y, radius, *rest))
-      if modes[1] > 0.0 and _fixed(red) == _fixed(green) == _fixed(blue):
-        # libmypaint divides by 0 where it colorizes with an exact gray.
-        blue = (_fixed(blue) - 1 if _fixed(blue) else 1) / _ONE
-        rest = (red, green, blue, *rest[3:])
-      if not self._is_near(x, radius) or not self._is_near(y, radius):
-        return 1  # libmypaint would keep an operation for each tile out there.
-      return self._draw(surface, x, y, radius, *rest)
-    except BaseException as fault:  # Ctrl-C, for one. C knows no exceptions.
-      self._end(fault)
-      return 0
-
-  def _get_color(self, surface, x, y, radius, *channels) -> None:
-    try:
-      if _is_placed(x, y, radius):
-        self._spend(4.0 * radius * radius)
-        self._get(surface, x, y, radius, *channels)
-        return
-      self._spend(0.0)
-    except BaseException as fault:
-      self._end(fault)
-    for channel, value in zip(channels, self._paper):
-      channel[0] = value
-
-
-def _address(function: Any) -> int:
-  return ctypes.cast(function, _pointer).value or 0
-
-
-def _fixed(value: float) -> int:
-  """Returns a color's channel in libmypaint's fixed point."""
-  return int(min(max(value, 0.0), 1.0) * _ONE)
-
-
-def _is_placed(x: float, y: float, radius: float) -> bool:
-  return (
-      abs(x) <= dab_limits.FARTHEST
-      and abs(y) <= dab_limits.FARTHEST
-      and radius <= dab_limits.LARGEST_RADIUS
-  )
 
 
 def _tile_functions(tiles: np.ndarray, paper: np.ndarray):

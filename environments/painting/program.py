@@ -21,13 +21,13 @@ from environments.painting import curves as curves_lib
 from environments.painting import dab_record
 from environments.painting import player
 from environments.painting import program_json
+from environments.painting import reduction
 from environments.painting import renderer as renderer_lib
 from environments.painting import settings as settings_lib
 from environments.painting import stroke_shape
 from environments.painting import svg
 from environments.painting import trace as trace_lib
 
-_BLOCK = 256  # Columns of an image that are scaled at once.
 _MAX_BYTES = 2 << 30  # Of all frames of a program.
 MAX_ASPECT = 100.0
 _LARGEST_PAGE = 1024  # Pixels.
@@ -399,7 +399,7 @@ class Program:
           else:
             canvas = renderer.step(command)
         drawn = time
-        yield _reduce(canvas[0], side)[:height, :width]
+        yield reduction.reduce(canvas[0], side)[:height, :width]
     finally:
       renderer.close()
 
@@ -434,33 +434,3 @@ class Program:
           f' {settings_lib.MAX_CANVAS_SIZE}, pixels'
       )
     return int(size)
-
-
-def _reduce(image: np.ndarray, size: int) -> np.ndarray:
-  """Returns an image `[s, s, C]` scaled down to `[size, size, C]` by area."""
-  if len(image) == size:
-    return image
-  rows = _reduce_rows(image, size).swapaxes(0, 1)  # [s, size, C]
-  return np.rint(_reduce_rows(rows, size).swapaxes(0, 1)).astype(np.uint8)
-
-
-def _reduce_rows(image: np.ndarray, size: int) -> np.ndarray:
-  """Returns means `[size, n, C]` over equal shares of rows of `[s, n, C]`."""
-  height = len(image)
-  if not height % size:  # Needs no running sums.
-    shares = image.reshape(size, height // size, *image.shape[1:])
-    kind = np.uint32 if image.dtype == np.uint8 else image.dtype
-    return shares.sum(axis=1, dtype=kind) * (size / height)
-  edges = np.arange(size + 1) * (height / size)
-  row = np.minimum(edges.astype(int), height - 1)
-  share = (edges - row)[:, np.newaxis, np.newaxis]
-  reduced = np.empty((size, *image.shape[1:]))
-  # In blocks: the sums of a large image would take eight times its memory.
-  for start in range(0, image.shape[1], _BLOCK):
-    block = image[:, start : start + _BLOCK]
-    above = np.zeros((height + 1, *block.shape[1:]))
-    np.cumsum(block, axis=0, out=above[1:])
-    reduced[:, start : start + _BLOCK] = np.diff(
-        above[row] + share * block[row], axis=0
-    ) * (size / height)
-  return reduced

@@ -31,8 +31,30 @@ class Canvases(Protocol):
   def draw(self, strokes: strokes_lib.Strokes) -> np.ndarray:
     """Draws one command on each canvas; returns as `reset` does."""
 
+  def draw_alone(
+      self, log_radius: np.ndarray, points: np.ndarray, num_moves: int = 1
+  ) -> np.ndarray:
+    """Clears the first canvases and draws a black stroke on each.
+
+    Args:
+      log_radius: float32 `[M]`, natural logarithm of pixels.
+      points: float32 `[M, steps + 1, 3]`: x and y in pixels, pressure.
+      num_moves: number of moves to the first point, before the stroke.
+
+    Returns:
+      Canvases, uint8 `[M, H, W, C]`.
+    """
+
   def recorded(self, max_dabs: int, draw: Callable[[], object]) -> np.ndarray:
-    """Returns the dabs on the first canvas while `draw` is called."""
+    """Returns the dabs on the first canvas while `draw` is called.
+
+    Args:
+      max_dabs: largest number of dabs that are returned.
+      draw: draws on the canvases.
+
+    Returns:
+      Dabs in the columns of dab_columns.py, float32 `[D, 13]`.
+    """
 
   def close(self) -> None:
     """Frees the canvases."""

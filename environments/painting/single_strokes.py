@@ -18,11 +18,11 @@ from environments.painting import library
 from environments.painting import native
 from environments.painting import portable
 from environments.painting import program as program_lib
+from environments.painting import renderer as renderer_lib
 from environments.painting import settings as settings_lib
 from environments.painting import strokes as strokes_lib
 
 _OPAQUE = (settings_lib.ONE,) * 4  # White paper.
-_Canvases = native.NativeCanvases | portable.PortableCanvases
 _COLORS = ('red', 'green', 'blue')
 
 # Of `fine_settings`: radii of the sizes, from broad to fine, as shares of the
@@ -124,7 +124,7 @@ class SingleStrokes:
       lag = math.exp(-_SLOW * strokes_lib.SECONDS_PER_POINT / slow)
       self._num_moves = math.ceil(math.log(_ARRIVED) / math.log(lag))
     self._scales: dict[int, enlargement.Enlarged] = {}
-    self._canvases: dict[tuple[int, int, int], _Canvases] = {}
+    self._canvases: dict[tuple[int, int, int], renderer_lib.Canvases] = {}
 
   @property
   def grid_size(self) -> int:
@@ -223,7 +223,9 @@ class SingleStrokes:
       self._scales[size] = enlargement.enlarge(self.settings, self._brush, size)
     return self._scales[size]
 
-  def _canvases_of(self, size: int, window: int, count: int) -> _Canvases:
+  def _canvases_of(
+      self, size: int, window: int, count: int
+  ) -> renderer_lib.Canvases:
     """Returns gray canvases, which are kept."""
     key = size, window, count
     if key not in self._canvases:

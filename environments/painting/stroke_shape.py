@@ -15,6 +15,7 @@ import numpy as np
 
 from environments.painting import bezier
 from environments.painting import dab_columns as columns
+from environments.painting import polyline
 
 _POINTS = 65  # Of a section.
 _MOST_SECTIONS = 32
@@ -54,7 +55,7 @@ def measure(dabs: np.ndarray) -> Shape | None:
   color = dabs[:, columns.RED : columns.BLUE + 1].mean(axis=0)
   dabs = dabs.astype(np.float64)
   line = _center_line(dabs)
-  arc = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])
+  arc = polyline.lengths(line)
   # Fewer dabs stand for all: each counts as several.
   step = -(-len(dabs) // _MOST_DABS)
   radii = dabs[:, columns.RADIUS]
@@ -62,7 +63,7 @@ def measure(dabs: np.ndarray) -> Shape | None:
   finest = max(radii.min(), radii.max() / 8, 1e-3)
   count = int(np.clip(np.ceil(arc[-1] / finest), 1, _MOST_SECTIONS))
   at = (np.arange(count) + 0.5) / count * arc[-1]
-  middle = np.stack([np.interp(at, arc, line[:, i]) for i in (0, 1)], axis=-1)
+  middle = polyline.places(line, arc, at)
   across = _normals(line, arc, at, float(np.median(radii)))
   # How far the dabs next to a section reach.
   is_near = np.abs(arc - at[:, np.newaxis]) <= radii + arc[-1] / count
@@ -118,14 +119,8 @@ def _normals(line, arc, at, radius) -> np.ndarray:
   if arc[-1] <= 0:
     return np.tile([0.0, 1.0], (len(at), 1))
   near = max(0.5 * radius, 1e-3 * arc[-1])
-  ends = [
-      np.stack(
-          [np.interp(np.clip(a, 0, arc[-1]), arc, line[:, i]) for i in (0, 1)],
-          axis=-1,
-      )
-      for a in (at - near, at + near)
-  ]
-  along = ends[1] - ends[0]
+  before = polyline.places(line, arc, at - near)
+  along = polyline.places(line, arc, at + near) - before
   length = np.hypot(*along.T)[:, np.newaxis]
   along = np.where(length > 0, along / np.maximum(length, 1e-9), [1.0, 0.0])
   return along[:, ::-1] * [-1.0, 1.0]
@@ -199,13 +194,7 @@ def _pieces(line, arc, at, widths) -> list[Piece]:
     own = widths[inside]
     if not len(own):
       own = np.interp([(low + high) / 2], at, widths)
-    points = np.stack(
-        [
-            np.interp(np.linspace(low, high, 17), arc, line[:, i])
-            for i in (0, 1)
-        ],
-        axis=-1,
-    )
+    points = polyline.places(line, arc, np.linspace(low, high, 17))
     control, error = bezier.fit_quadratic(points)
     is_even = own.max() <= _RATIO_OF_WIDTHS * own.min()
     if depth == 0 or (is_even and error <= _STRAY * own.mean() + 0.1):

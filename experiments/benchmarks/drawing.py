@@ -18,16 +18,13 @@ all and figures.json.
 from collections.abc import Callable, Mapping, Sequence
 import functools
 import json
-import os
 import pathlib
-import tempfile
 import time
 
 from absl import flags
 import matplotlib
 import numpy as np
 from PIL import Image
-from PIL import ImageChops
 from PIL import ImageDraw
 
 from environments import optional
@@ -35,6 +32,7 @@ from environments.painting import lines as lines_lib
 from experiments.drawing import by_agent
 from experiments.drawing import by_strokes
 from experiments.drawing import painterly
+from experiments.drawing import tracing
 from spiral_jax import console as console_lib
 from spiral_jax import datasets
 from spiral_jax import search
@@ -65,7 +63,6 @@ _OUT_DIR = flags.DEFINE_string('out_dir', '', 'folder of figures; empty: none')
 
 _SIZES = 64, 256  # Pixels at which pictures are compared.
 _SHOWN = 6  # Images of a kind on the picture.
-_TRIES = 12  # Of the detail at which vtracer has as many paths as allowed.
 
 # Strokes of kanji, in their order, on a square of 100.
 _KANJI = {
@@ -177,7 +174,9 @@ def _ways(kind: str) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
   for text in _STROKES.value:
     count = int(text)
     if _PEERS.value:
-      ways[f'vtracer, {count} paths'] = functools.partial(_vtracer, most=count)
+      ways[f'vtracer, {count} paths'] = functools.partial(
+          tracing.trace, most=count
+      )
       ways[f'Hertzmann, {count} strokes'] = functools.partial(
           _hertzmann, strokes=count
       )
@@ -248,65 +247,6 @@ def _constant(image: np.ndarray) -> np.ndarray:
 
 def _hertzmann(image: np.ndarray, *, strokes: int) -> np.ndarray:
   return painterly.paint(_fitted(image, 256), strokes)
-
-
-def _vtracer(image: np.ndarray, *, most: int) -> np.ndarray:
-  """Returns what vtracer makes of an image with at most some paths."""
-  vtracer = optional.load('vtracer', 'vtracer', 'this comparison')
-  with tempfile.TemporaryDirectory() as folder:
-    source, result = os.path.join(folder, 'in.png'), os.path.join(
-        folder, 'out.svg'
-    )
-    Image.fromarray(image).save(source)
-    best = _constant(image)
-    low, high = 0.0, 1.0  # Coarseness.
-    for _ in range(_TRIES):
-      coarseness = (low + high) / 2
-      vtracer.convert_image_to_svg_py(
-          source,
-          result,
-          colormode='color',
-          hierarchical='stacked',
-          mode='spline',
-          filter_speckle=max(1, round(128 * coarseness**2)),
-          color_precision=6,
-          layer_difference=max(1, round(128 * coarseness)),
-      )
-      text = pathlib.Path(result).read_text(encoding='utf-8')
-      if text.count('<path') <= most:
-        best, high = _rasterized(text, image.shape), coarseness
-      else:
-        low = coarseness
-  return best
-
-
-def _rasterized(svg: str, shape: tuple[int, ...]) -> np.ndarray:
-  """Returns the areas of an SVG of plain paths, uint8 `[H, W, 3]`."""
-  parse = optional.load('svgpathtools', 'svgpathtools', 'this comparison')
-  from xml.etree import ElementTree
-
-  finer = 2
-  large = shape[1] * finer, shape[0] * finer
-  page = Image.new('RGB', large, 'white')
-  for element in ElementTree.fromstring(svg).iter():
-    if not element.tag.endswith('path'):
-      continue
-    shift = element.get('transform', 'translate(0,0)')[10:-1].split(',')
-    offset = np.array([float(x) for x in shift])
-    # Parts inside of others are holes.
-    area = Image.new('1', large, 0)
-    for part in parse.parse_path(element.get('d')).continuous_subpaths():
-      points = [
-          segment.point(t) for segment in part for t in np.linspace(0, 1, 8)
-      ]
-      flat = [tuple(finer * (offset + [p.real, p.imag])) for p in points]
-      if len(flat) > 2:
-        inside = Image.new('1', large, 0)
-        ImageDraw.Draw(inside).polygon(flat, fill=1)
-        area = ImageChops.logical_xor(area, inside)
-    page.paste(element.get('fill') or 'black', mask=area)
-  size = shape[1], shape[0]
-  return np.asarray(page.resize(size, Image.Resampling.BOX))
 
 
 # Figures.

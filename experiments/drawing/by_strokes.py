@@ -17,6 +17,7 @@ from spiral_jax import search
 from spiral_jax.training import plots
 from spiral_jax.training import program_search
 
+_MOST_COLORS = 256  # Of a palette.
 _MEASURED = 256  # Pixels of the picture whose error is told.
 _PREVIEW_SECONDS = 2.0  # Between two of them.
 
@@ -56,10 +57,7 @@ def paint(
     ImportError, FileNotFoundError, ValueError: as `painting.SingleStrokes`, or
       if an argument is out of range.
   """
-  if palette < 0 or palette == 1 or palette > 256:
-    raise ValueError(
-        f'palette is {palette}, must be 2 to 256 colors, or 0 for all'
-    )
+  check_palette(palette)
   if not color:
     image = np.asarray(Image.fromarray(image).convert('L'))[..., np.newaxis]
   mean = image.reshape(-1, image.shape[2]).mean(axis=0)
@@ -98,6 +96,14 @@ def paint(
   if score == 'l2' and error > without:
     program, error = nothing, without
   return results.Drawing(program, image, error, None, blank, constant)
+
+
+def check_palette(count: int) -> None:
+  """Raises ValueError for what is no number of colors."""
+  if count < 0 or count == 1 or count > _MOST_COLORS:
+    raise ValueError(
+        f'--palette={count}, must be 2 to {_MOST_COLORS} colors, or 0 for all'
+    )
 
 
 def palette_of(image: np.ndarray, count: int, num_shades: int) -> np.ndarray:

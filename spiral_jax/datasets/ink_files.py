@@ -84,31 +84,25 @@ def _svg(path: pathlib.Path) -> Ink:
     raise ImportError(
         'reading SVG needs svgpathtools; run `pip install svgpathtools`'
     ) from None
-  ElementTree.parse(path)  # Raises ParseError; the library's own are many.
+  root = ElementTree.parse(path).getroot()
   strokes: list[np.ndarray] = []
   widths: list[float] = []
-  try:
-    root = svgpathtools.Document(str(path)).root
-    for element, transform in _drawn(root, np.eye(3)):
-      try:
-        found = svgpathtools.parse_path(_path_of(element, svgpathtools))
-        for part in found.continuous_subpaths():
-          points = np.array(_points(part, svgpathtools))
-          flat = np.stack([points.real, points.imag, np.ones(len(points))])
-          strokes.append((transform @ flat)[:2].T)
-          scale = math.sqrt(abs(np.linalg.det(transform[:2, :2])))
-          widths.append(scale * _stroke_width(element))
-      except _UNREADABLE as error:
-        logging.warning(
-            '%s: a %s is left out, since it cannot be read (%s)',
-            path,
-            _kind(element),
-            error,
-        )
-  except _UNREADABLE as error:
-    raise ValueError(
-        f'{path} cannot be read ({error}); save it again as plain SVG'
-    ) from None
+  for element, transform in _drawn(root, np.eye(3)):
+    try:
+      found = svgpathtools.parse_path(_path_of(element))
+      for part in found.continuous_subpaths():
+        points = np.array(_points(part))
+        flat = np.stack([points.real, points.imag, np.ones(len(points))])
+        strokes.append((transform @ flat)[:2].T)
+        scale = math.sqrt(abs(np.linalg.det(transform[:2, :2])))
+        widths.append(scale * _stroke_width(element))
+    except _UNREADABLE as error:
+      logging.warning(
+          '%s: a %s is left out, since it cannot be read (%s)',
+          path,
+          _kind(element),
+          error,
+      )
   box = _view_box(root)
   if box is None:
     return _fitted(strokes)
@@ -177,7 +171,7 @@ def _kind(element) -> str:
   return str(element.tag).rpartition('}')[2]
 
 
-def _path_of(element, svgpathtools) -> str:
+def _path_of(element) -> str:
   """Returns the path data of a shape."""
   from svgpathtools import svg_to_paths
 
@@ -201,8 +195,10 @@ def _path_of(element, svgpathtools) -> str:
   return convert(element.attrib)
 
 
-def _points(part, svgpathtools) -> list[complex]:
+def _points(part) -> list[complex]:
   """Returns points along a path."""
+  import svgpathtools
+
   points: list[complex] = []
   for segment in part:
     count = 2
@@ -252,7 +248,7 @@ def _inkml(path: pathlib.Path) -> Ink:
   names = [
       channel.get('name')
       for channel in root.iter()
-      if channel.tag.rpartition('}')[2] == 'channel'
+      if _kind(channel) == 'channel'
   ]
   x, y = (names.index(n) if n in names else i for i, n in enumerate('XY'))
   strokes = []

@@ -33,7 +33,6 @@ from spiral_jax.search.metropolis_hastings import Chains
 from spiral_jax.search.metropolis_hastings import make_log_likelihood
 from spiral_jax.search.metropolis_hastings import run_chains
 from spiral_jax.search.painter import SCORES
-from spiral_jax.search.painter import PaintProgress
 from spiral_jax.search.painter import paint
 from spiral_jax.search.proposals import Moves
 from spiral_jax.search.proposals import Programs
@@ -48,6 +47,7 @@ from spiral_jax.search.sampling import random_programs
 from spiral_jax.search.sampling import sample
 from spiral_jax.search.scores import Score
 from spiral_jax.search.scores import negative_l2
+from spiral_jax.search.stroke_search import PaintProgress
 
 __all__ = [
     'NUM_PROPOSALS',

@@ -21,7 +21,7 @@ from spiral_jax.search import stroke_proposals
 
 WINDOW = 64  # Pixels, height and width of what is looked at, at any level.
 _FINEST = 512  # Pixels of the canvas at most.
-_DETAIL = 12  # Pixels of the finest canvas in a row, for each root of a stroke.
+_DETAIL = 24  # Pixels of the finest canvas in a row, for each root of a stroke.
 
 
 class StrokeRenderer(Protocol):
@@ -91,16 +91,16 @@ class Easel:
       image: uint8 `[h, w, C]`.
       renderer: a brush.
       num_strokes: number of strokes, which decides on the resolution.
-      score: what is to become small.
+      score: error to minimize.
     """
     self._renderer = renderer
     self._score = score
     height, width, channels = image.shape
     self.aspect = width / height
-    wanted = _DETAIL * math.sqrt(num_strokes) * 2
+    wanted = _DETAIL * math.sqrt(num_strokes)
     levels = round(math.log2(max(wanted / WINDOW, 2)))
     self.size = min(WINDOW << levels, _FINEST)
-    self.num_levels = 1 + (self.size // WINDOW).bit_length() - 1
+    self.num_levels = (self.size // WINDOW).bit_length()
     self.shape = (
         max(1, round(self.size / max(self.aspect, 1.0))),
         max(1, round(self.size * min(self.aspect, 1.0))),
@@ -136,11 +136,8 @@ class Easel:
 
   def wrong_place(self, level: int, rng: np.random.Generator) -> np.ndarray:
     """Returns a pixel of a level (y, x) where the picture is wrong."""
-    chance = np.cumsum(self._errors[level].ravel() + 1e-12)
-    at = int(np.searchsorted(chance, rng.random() * chance[-1]))
-    at = min(at, chance.size - 1)
-    block = (self.size >> level) // WINDOW
-    return (np.array(divmod(at, WINDOW)) + rng.random(2)) * block
+    (place,) = stroke_proposals.pick_pixels(self._errors[level], 1, rng)
+    return (place + rng.random(2)) * ((self.size >> level) // WINDOW)
 
   def window(self, level: int, center: np.ndarray) -> layers_lib.Box:
     """Returns the window of a level around a pixel (y, x), or nearly so."""

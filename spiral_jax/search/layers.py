@@ -137,7 +137,7 @@ class Layers:
     box = self.stack[index].box.union(layer.box)
     self.stack[index] = layer
     self._boxes[index] = layer.box
-    self._show(box, self.picture_of(box))
+    self._show(box, self._picture_of(box))
 
   def insert(self, index: int, layer: Layer) -> None:
     """Puts a stroke below that of a number; N puts it on top of all."""
@@ -148,14 +148,14 @@ class Layers:
       picture = self.canvas[0][layer.box.slices]
       _lay(picture, ..., layer.cover(0), layer.color)
     else:
-      picture = self.picture_of(layer.box)
+      picture = self._picture_of(layer.box)
     self._show(layer.box, picture)
 
   def remove(self, index: int) -> Layer:
     """Takes a stroke out, and returns it."""
     layer = self.stack.pop(index)
     self._boxes = np.delete(self._boxes, index, axis=0)
-    self._show(layer.box, self.picture_of(layer.box))
+    self._show(layer.box, self._picture_of(layer.box))
     return layer
 
   def _show(self, box: Box, picture: np.ndarray) -> None:
@@ -163,16 +163,6 @@ class Layers:
       if coarseness:
         picture = pixels.reduce_mean(picture, 2)
       canvas[box.coarser(1 << coarseness).slices] = picture
-
-  def picture_of(self, box: Box) -> np.ndarray:
-    """Returns a region of the picture, computed from the strokes alone."""
-    shape = (box.bottom - box.top, box.right - box.left, len(self.paper))
-    canvas = np.broadcast_to(self.paper, shape).copy()
-    for index in self._overlapping(box, 0):
-      layer = self.stack[index]
-      own, shared = _intersection(layer.box, box)
-      _lay(canvas, shared, layer.cover(0)[own], layer.color)
-    return canvas
 
   def strokes(self) -> dict[str, np.ndarray]:
     """Returns the strokes from the bottom to the top, int32 `[N]` by name.
@@ -185,6 +175,16 @@ class Layers:
         name: np.array([layer.stroke[name] for layer in self.stack], np.int32)
         for name in self.stack[0].stroke
     }
+
+  def _picture_of(self, box: Box) -> np.ndarray:
+    """Returns a region of the picture, computed from the strokes alone."""
+    shape = (box.bottom - box.top, box.right - box.left, len(self.paper))
+    canvas = np.broadcast_to(self.paper, shape).copy()
+    for index in self._overlapping(box, 0):
+      layer = self.stack[index]
+      own, shared = _intersection(layer.box, box)
+      _lay(canvas, shared, layer.cover(0)[own], layer.color)
+    return canvas
 
   def _overlapping(self, box: Box, coarseness: int) -> list[int]:
     top, left, bottom, right = (x << coarseness for x in box)

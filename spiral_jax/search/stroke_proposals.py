@@ -1,7 +1,6 @@
 """Proposals of strokes: from the image, and by changing strokes.
 
-Lengths are in pixels of the level at which strokes are tried, except where it
-says grid.
+Lengths are in pixels of the level at which strokes are tried.
 
 Axes: K strokes, H = W pixels of a window.
 """
@@ -42,18 +41,15 @@ def from_image(
   """Returns strokes where the error is, along the image's edges.
 
   Args:
-    error: how much is wrong with a pixel of the window, `[H, W]`.
+    error: squared error of each pixel of the window, `[H, W]`.
     angle: direction of the edges, radians, `[H, W]`.
     scale: units of the level.
     num_values: number of values of each further part of a stroke.
     count: number of strokes, K.
     rng: source of all random numbers.
   """
-  chance = error.ravel() + 1e-12
-  chance = np.cumsum(chance)
-  at = np.searchsorted(chance, rng.random(count) * chance[-1])
-  at = np.minimum(at, error.size - 1)
-  y, x = np.divmod(at, error.shape[1])
+  pixels = pick_pixels(error, count, rng)
+  y, x = pixels.T
   turn = np.where(
       rng.random(count) < _ALONG,
       angle[y, x] + _TURN * rng.standard_normal(count),
@@ -66,7 +62,7 @@ def from_image(
   )
   along = np.stack([np.sin(turn), np.cos(turn)], axis=-1)
   across = along[:, ::-1] * np.array([1.0, -1.0])
-  middle = np.stack([y, x], axis=-1) + rng.random((count, 2))
+  middle = pixels + rng.random((count, 2))
   half = (length / 2)[:, np.newaxis] * along
   bend = (_BEND * length * rng.standard_normal(count))[:, np.newaxis] * across
   strokes = {
@@ -79,6 +75,22 @@ def from_image(
   if 'size' in strokes:
     strokes['size'] = size
   return strokes
+
+
+def pick_pixels(
+    weight: np.ndarray, count: int, rng: np.random.Generator
+) -> np.ndarray:
+  """Returns pixels (y, x) drawn by weight, int `[K, 2]`.
+
+  Args:
+    weight: 0 or more, `[H, W]`.
+    count: number of pixels, K.
+    rng: source of all random numbers.
+  """
+  chance = np.cumsum(weight.ravel() + 1e-12)
+  at = np.searchsorted(chance, rng.random(count) * chance[-1])
+  at = np.minimum(at, weight.size - 1)
+  return np.stack(np.divmod(at, weight.shape[1]), axis=-1)
 
 
 def changed(

@@ -559,7 +559,7 @@ def test_a_palette_is_kept_to():
       axis=-1,
   )[drawing.program.commands['flag'] == 1]
   assert len(np.unique(colors, axis=0)) <= 2
-  with pytest.raises(ValueError, match='palette is 1'):
+  with pytest.raises(ValueError, match='--palette=1'):
     by_strokes.paint(_picture(), strokes=5, seconds=0.5, palette=1)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from environments import painting
-from environments.painting import program as program_lib
+from environments.painting import reduction
 from tests.environments.painting import golden
 
 _SETTINGS = st.builds(
@@ -357,7 +357,7 @@ def test_a_trace_of_moves_alone_or_of_one_stroke():
 
 def test_reducing_keeps_constants():
   image = np.full((50, 50, 1), 137, np.uint8)
-  np.testing.assert_array_equal(program_lib._reduce(image, 49), 137)
+  np.testing.assert_array_equal(reduction.reduce(image, 49), 137)
 
 
 # Pictures that are not square.
