@@ -168,7 +168,7 @@ _OTHER_BRUSH = flags.DEFINE_string(
     'other_brush', 'classic/dry_brush', 'brush of the other pictures'
 )
 _MILLIMETERS = flags.DEFINE_float(
-    'millimeters', 100.0, 'longer side of lines.svg, for plotters'
+    'millimeters', 100.0, 'longer side of drawing.svg and lines.svg'
 )
 _SEED = flags.DEFINE_integer(
     'seed',
@@ -247,6 +247,7 @@ def _check_flags(path: pathlib.Path, has_styles: bool) -> None:
         f'{path} is a file of strokes, which are drawn by --method=lines'
     )
   by_strokes.check_palette(_PALETTE.value)
+  by_strokes.check_paper(_PAPER.value)
   if not has_styles:
     return
   if path.is_dir() or method not in ('auto', 'strokes') or agent:
@@ -320,6 +321,7 @@ def _search_jobs(
 ) -> dict[str, _Job]:
   """Returns drawings by strokes or lines."""
   if _is_of_strokes(path):
+    ink_files.read(path)  # Says what is wrong with it before there is a folder.
     images = {path.stem: path}
   else:
     images = user_images.find(path)
@@ -335,11 +337,7 @@ def _search_jobs(
           f'{name} is taken for a {kind}: --method={methods[name]}',
           markup=False,
       )
-  paper = 'white' if _PAPER.value == 'auto' else _PAPER.value
-  settings = painting.fine_settings(
-      brush=_BRUSH.value, brush_sizes=_radii(), background=paper
-  )
-  painting.SingleStrokes(settings)  # Refuses what cannot be searched.
+  settings = painting.fine_settings(brush=_BRUSH.value, brush_sizes=_radii())
   output.check(settings, sizes, _OTHER_BRUSH.value, _MILLIMETERS.value)
 
   style = dict(

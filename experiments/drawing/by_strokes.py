@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 import pathlib
+import re
 import time
 
 import jax
@@ -58,6 +59,7 @@ def paint(
       if an argument is out of range.
   """
   check_palette(palette)
+  check_paper(paper)
   if not color:
     image = np.asarray(Image.fromarray(image).convert('L'))[..., np.newaxis]
   mean = image.reshape(-1, image.shape[2]).mean(axis=0)
@@ -103,6 +105,16 @@ def check_palette(count: int) -> None:
   if count < 0 or count == 1 or count > _MOST_COLORS:
     raise ValueError(
         f'--palette={count}, must be 2 to {_MOST_COLORS} colors, or 0 for all'
+    )
+
+
+def check_paper(paper: str) -> None:
+  """Raises ValueError for what is no color of paper."""
+  if paper not in ('auto', 'white') and not re.fullmatch(
+      '#[0-9a-fA-F]{6}', paper
+  ):
+    raise ValueError(
+        f'--paper={paper}, must be auto, white or a color as #ffe4c0'
     )
 
 

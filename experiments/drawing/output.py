@@ -36,7 +36,7 @@ def write(
     out_dir: folder to write to.
     sizes: longer sides of the pictures, in pixels.
     other_brush: brush of the other pictures.
-    millimeters: longer side of lines.svg.
+    millimeters: longer side of drawing.svg and lines.svg.
     title: title of the page.
 
   Raises:
@@ -57,7 +57,7 @@ def write(
   for name, image in images.items():
     plots.save(image, out_dir / name)
   makers: dict[str, Callable[[], str | bytes]] = {
-      'drawing.svg': program.to_svg,
+      'drawing.svg': lambda: program.to_svg(millimeters=millimeters),
       'lines.svg': lambda: lines,
       'drawing.html': lambda: _page(program, out_dir_lib.printable(title)),
       'drawing.gif': lambda: program.to_gif(_FILM_SIZE),
@@ -100,7 +100,7 @@ def check(
     settings: settings of the programs that will be written.
     sizes: longer sides of the pictures, in pixels.
     other_brush: brush of the other pictures.
-    millimeters: longer side of lines.svg.
+    millimeters: longer side of drawing.svg and lines.svg.
 
   Raises:
     ImportError, OSError, ValueError: as `painting.Program` does.

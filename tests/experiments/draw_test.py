@@ -235,7 +235,7 @@ def test_an_image_becomes_files_of_every_kind(tmp_path, painting_run):
   np.testing.assert_array_equal(read('trace.png'), program.trace(512))
   target = user_images.read(image, size=16, channels=1)[1][0]
   np.testing.assert_array_equal(read('target.png'), target[..., 0])
-  assert (out / 'drawing.svg').read_text() == program.to_svg()
+  assert (out / 'drawing.svg').read_text() == program.to_svg(millimeters=150)
   assert '150mm' in (out / 'lines.svg').read_text()
   page = (out / 'drawing.html').read_text()
   assert '<title>photo</title>' in page
@@ -369,6 +369,8 @@ def test_a_folder_of_images(tmp_path, painting_run):
             ['--brush is what styles choose'],
         ),
         (['--image=bad.png', '--palette=1'], ['--palette=1', '2 to 256']),
+        (['--image=bad.png', '--paper=red'], ['--paper=red', '#ffe4c0']),
+        (['--image=bad.svg'], ['bad.svg does not exist']),
         (
             ['--image=bad.svg', '--method=strokes'],
             ['is a file of strokes', '--method=lines'],
