@@ -27,6 +27,20 @@ _SLACK = 10
 _RANDOM_SETTINGS = ('offset_by_random', 'radius_by_random', 'tracking_noise')
 _HIDDEN_INPUTS = ('random', 'gridmap_x', 'gridmap_y')
 
+# Settings by which a dab is more than a cover of the brush's color.
+_MIXING_SETTINGS = (
+    'smudge',
+    'eraser',
+    'lock_alpha',
+    'colorize',
+    'posterize',
+    'change_color_h',
+    'change_color_l',
+    'change_color_hsl_s',
+    'change_color_v',
+    'change_color_hsv_s',
+)
+
 # Lowest and highest value of each setting in MyPaint's editor; from
 # brushsettings.json of libmypaint 1.6.
 RANGES = {
@@ -171,8 +185,26 @@ def check(data: bytes, name: str) -> bytes:
 
 def colorizes(brush: bytes) -> bool:
   """Returns true if a checked brush may change colors alone."""
-  setting = json.loads(brush)['settings'].get('colorize')
-  return bool(setting and (setting['base_value'] or setting['inputs']))
+  return _uses(json.loads(brush)['settings'], 'colorize')
+
+
+def lays_covers(brush: bytes) -> bool:
+  """Returns true if a brush lays its own color over whatever is below.
+
+  Others smudge, erase, or paint in colors other than theirs.
+
+  Args:
+    brush: JSON text of a brush that was checked.
+  """
+  settings = json.loads(brush)['settings']
+  return not any(_uses(settings, name) for name in _MIXING_SETTINGS)
+
+
+def _uses(settings: dict[str, Any], name: str) -> bool:
+  setting = settings.get(name, {})
+  return bool(
+      setting.get('base_value') or any(setting.get('inputs', {}).values())
+  )
 
 
 def _parse(data: bytes, name: str) -> dict[str, Any]:
@@ -293,9 +325,7 @@ def is_deterministic(brush: bytes) -> bool:
   """
   settings = json.loads(brush)['settings']
   return not any(
-      settings.get(name, {}).get('base_value')
-      or any(settings.get(name, {}).get('inputs', {}).values())
-      for name in _RANDOM_SETTINGS
+      _uses(settings, name) for name in _RANDOM_SETTINGS
   ) and not any(
       setting.get('inputs', {}).get(name)
       for setting in settings.values()

@@ -133,16 +133,23 @@ class NativeCanvases:
     """True if canvases can be copied, see `copy`."""
     return bool(self._functions.painter_can_copy(self._painter))
 
-  def copy(self, source: np.ndarray, target: np.ndarray) -> None:
+  def copy(
+      self, source: np.ndarray, target: np.ndarray, *, clears: bool = False
+  ) -> None:
     """Makes canvases copies of others, with all that later commands depend on.
 
     Args:
       source: int32 `[M]`, canvases to copy, none of which is a target.
       target: int32 `[M]`, different canvases that become copies.
+      clears: copies the brushes alone, and clears the targets.
     """
     self._functions.painter_copy(
-        self._painter, _pointer(source), _pointer(target), len(source)
+        self._painter, _pointer(source), _pointer(target), len(source), clears
     )
+
+  def clear(self, which: np.ndarray) -> None:
+    """Clears the canvases `which`, int32 `[M]`; brushes stay as they are."""
+    self._functions.painter_clear(self._painter, _pointer(which), len(which))
 
   def draw_on(self, strokes: strokes_lib.Strokes, which: np.ndarray) -> None:
     """Draws one command on each of some canvases.
@@ -157,7 +164,11 @@ class NativeCanvases:
     self._draw(strokes, _pointer(which), None)
 
   def draw_alone(
-      self, log_radius: np.ndarray, points: np.ndarray, num_moves: int = 1
+      self,
+      log_radius: np.ndarray,
+      points: np.ndarray,
+      num_moves: int = 1,
+      keeps_brush: bool = False,
   ) -> np.ndarray:
     """Draws single strokes, see `renderer.Canvases`.
 
@@ -175,6 +186,7 @@ class NativeCanvases:
         _pointer(log_radius),
         _pointer(points),
         num_points,
+        keeps_brush,
         self._num_threads,
         _pointer(pixels),
     )
@@ -244,6 +256,7 @@ def _functions() -> ctypes.CDLL:
           'painter_free',
           'painter_can_copy',
           'painter_copy',
+          'painter_clear',
           'painter_reset',
           'painter_draw',
           'painter_draw_alone',
@@ -273,7 +286,15 @@ def _functions() -> ctypes.CDLL:
   functions.painter_can_copy.restype = integer
   functions.painter_can_copy.argtypes = [pointer]
   functions.painter_copy.restype = None
-  functions.painter_copy.argtypes = [pointer, pointer, pointer, integer]
+  functions.painter_copy.argtypes = [
+      pointer,
+      pointer,
+      pointer,
+      integer,
+      integer,
+  ]
+  functions.painter_clear.restype = None
+  functions.painter_clear.argtypes = [pointer, pointer, integer]
   functions.painter_draw.restype = integer
   functions.painter_draw.argtypes = [
       pointer,
@@ -296,6 +317,7 @@ def _functions() -> ctypes.CDLL:
       pointer,
       pointer,
       pointer,
+      integer,
       integer,
       integer,
       pointer,

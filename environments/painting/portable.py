@@ -153,13 +153,20 @@ class PortableCanvases:
     return self._read()
 
   def draw_alone(
-      self, log_radius: np.ndarray, points: np.ndarray, num_moves: int = 1
+      self,
+      log_radius: np.ndarray,
+      points: np.ndarray,
+      num_moves: int = 1,
+      keeps_brush: bool = False,
   ) -> np.ndarray:
     """Draws single strokes, see `renderer.Canvases`.
+
+    Brushes are always new.
 
     Raises:
       ValueError: as `draw`, or as `reset`.
     """
+    del keeps_brush
     self._tiles[:] = self._paper
     for canvas, radius, path in zip(self._canvases, log_radius, points):
       canvas.take_new_brush(self._brush)

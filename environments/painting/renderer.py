@@ -9,6 +9,7 @@ import numpy as np
 from environments import contract
 from environments import core
 from environments.painting import brush_file
+from environments.painting import command_covers
 from environments.painting import enlargement
 from environments.painting import library
 from environments.painting import native
@@ -32,7 +33,11 @@ class Canvases(Protocol):
     """Draws one command on each canvas; returns as `reset` does."""
 
   def draw_alone(
-      self, log_radius: np.ndarray, points: np.ndarray, num_moves: int = 1
+      self,
+      log_radius: np.ndarray,
+      points: np.ndarray,
+      num_moves: int = 1,
+      keeps_brush: bool = False,
   ) -> np.ndarray:
     """Clears the first canvases and draws a black stroke on each.
 
@@ -40,6 +45,8 @@ class Canvases(Protocol):
       log_radius: float32 `[M]`, natural logarithm of pixels.
       points: float32 `[M, steps + 1, 3]`: x and y in pixels, pressure.
       num_moves: number of moves to the first point, before the stroke.
+      keeps_brush: lets random numbers go on, rather than begin anew with a
+        new brush, which takes as long as a stroke.
 
     Returns:
       Canvases, uint8 `[M, H, W, C]`.
@@ -113,6 +120,8 @@ class PaintingRenderer:
           " install -e .` where a C compiler is, or use backend='auto'"
       )
     brush = library.read_brush(settings.brush, settings.brushes_path)
+    self.num_threads = num_threads
+    self._is_enlarged = size not in (None, settings.canvas_size)
     settings, brush, steps, seconds = enlargement.enlarge(
         settings, brush, settings.canvas_size if size is None else size
     )
@@ -262,6 +271,34 @@ class PaintingRenderer:
       RuntimeError, ValueError: as `draw_on`.
     """
     return self._native().read(contract.check_which(which, self._count))
+
+  @property
+  def can_cover(self) -> bool:
+    """True if `make_covers` may be called.
+
+    It takes the native backend, paper that is not transparent, a canvas of the
+    settings' size, and a brush that neither smudges nor erases nor changes its
+    color.
+    """
+    return (
+        not self._is_enlarged
+        and isinstance(self._canvases, native.NativeCanvases)
+        and command_covers.can_cover(self._settings)
+    )
+
+  def make_covers(
+      self, length: int, count: int, num_threads: int
+  ) -> command_covers.CommandCovers:
+    """Returns what says what commands cover, each alone, for a search.
+
+    Args:
+      length: number of commands of the program, T.
+      count: largest number of commands that are tried at once, K.
+      num_threads: number of threads that share them.
+    """
+    return command_covers.CommandCovers(
+        self._settings, length, count, num_threads
+    )
 
   def _check_is_started(self) -> None:
     if self._is_closed or not self._is_started:

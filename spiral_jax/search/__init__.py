@@ -21,6 +21,8 @@ it about twice as fast.
 """
 
 from spiral_jax.search.agent_proposals import make_agent_proposals
+from spiral_jax.search.command_search import CoveringRenderer
+from spiral_jax.search.command_search import Covers
 from spiral_jax.search.easel import StrokeRenderer
 from spiral_jax.search.executor import Environment
 from spiral_jax.search.executor import Executor
@@ -53,6 +55,8 @@ __all__ = [
     'NUM_PROPOSALS',
     'SCORES',
     'Chains',
+    'CoveringRenderer',
+    'Covers',
     'Environment',
     'Executor',
     'Found',

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from spiral_jax.search import command_search
 from spiral_jax.search import executor as executor_lib
 from spiral_jax.search import proposals as proposals_lib
 from spiral_jax.search import scores as scores_lib
@@ -38,7 +39,6 @@ def improve(
     score: scores_lib.Score = scores_lib.negative_l2,
     propose: proposals_lib.Propose | None = None,
     part_cost: float = 0.0,
-    on_round: Callable[[Found], None] | None = None,
 ) -> Found:
   """Improves a program for each target.
 
@@ -47,6 +47,11 @@ def improve(
   ones, those with fewer parts that have a meaning are better: what nobody sees
   goes. Images are taken in groups, as many at once as the environment has
   canvases for.
+
+  Where the renderer can say what its commands cover (`CoveringRenderer`), and
+  neither the score nor the proposals are yours, other commands in the place of
+  one are tried without drawing the rest, in the colors that are best. Then a
+  program may become worse for a while; what is returned does not.
 
   Args:
     environment: environment of uint8 canvases, as
@@ -63,7 +68,6 @@ def improve(
     propose: proposals; None means `make_proposals` of the action spec.
     part_cost: score that a program may lose for each part that it repeats; see
       `num_changes`.
-    on_round: called after each round with what the group has found so far.
 
   Returns:
     Programs, with scores that are those of `programs` or higher, but for what
@@ -79,6 +83,12 @@ def improve(
     )
   spec = environment.action_spec()
   programs = check_programs(programs, spec, len(targets))
+  is_default = score is scores_lib.negative_l2 and propose is None
+  covering = getattr(environment, 'renderer', None)
+  if not (
+      is_default and not part_cost and getattr(covering, 'can_cover', False)
+  ):
+    covering = None
   propose = propose or proposals_lib.make_proposals(spec)
   length = len(next(iter(programs.values())))
 
@@ -92,24 +102,40 @@ def improve(
       groups(environment, len(targets), length, num_proposals)
   ):
     size = group.stop - group.start
-    rng = make_rng(jax.random.fold_in(key, index))
+    group_key = jax.random.fold_in(key, index)
+    executor = executor_lib.make_executor(
+        environment, size, length, num_proposals
+    )
+    start = {name: values[:, group] for name, values in programs.items()}
+    budget = dict(
+        seconds=None if seconds is None else seconds * size, rounds=rounds
+    )
+    if covering is not None:
+      found.append(
+          _improve_covers(
+              executor,
+              covering,
+              spec,
+              start,
+              targets[group],
+              key=group_key,
+              **budget,
+          )
+      )
+      continue
     found.append(
         _improve_group(
-            executor_lib.make_executor(
-                environment, size, length, num_proposals
-            ),
-            {name: values[:, group] for name, values in programs.items()},
+            executor,
+            start,
             targets[group],
-            rng=rng,
-            seconds=None if seconds is None else seconds * size,
-            rounds=rounds,
+            rng=make_rng(group_key),
             score=score,
             propose=propose,
             cost_of=cost_of,
             sizes_of=lambda programs: proposals_lib.are_active(
                 spec, programs
             ).sum(axis=(0, 1)),
-            on_round=on_round,
+            **budget,
         )
     )
   return Found(
@@ -178,6 +204,42 @@ def make_rng(key: jax.Array) -> np.random.Generator:
   return np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
 
 
+def _improve_covers(
+    executor: executor_lib.Executor,
+    renderer: command_search.CoveringRenderer,
+    spec: Any,
+    programs: dict[str, np.ndarray],
+    targets: np.ndarray,
+    *,
+    key: jax.Array,
+    seconds: float | None,
+    rounds: int | None,
+) -> Found:
+  """As `_improve_group`, where commands are covers."""
+  canvases = executor.start(programs).copy()
+  scores = scores_lib.negative_l2(canvases, targets)
+  new, num_rounds = command_search.improve(
+      renderer,
+      spec,
+      programs,
+      targets,
+      [make_rng(jax.random.fold_in(key, n)) for n in range(len(targets))],
+      seconds=seconds,
+      rounds=rounds,
+      num_proposals=executor.num_proposals,
+  )
+  new_canvases = executor.start(new)
+  new_scores = scores_lib.negative_l2(new_canvases, targets)
+  is_kept = new_scores > scores
+  canvases[is_kept] = new_canvases[is_kept]
+  return Found(
+      {n: np.where(is_kept, new[n], programs[n]).astype(np.int32) for n in new},
+      np.where(is_kept, new_scores, scores),
+      canvases,
+      1 + executor.num_proposals * num_rounds,
+  )
+
+
 def _improve_group(
     executor: executor_lib.Executor,
     programs: dict[str, np.ndarray],
@@ -190,7 +252,6 @@ def _improve_group(
     propose: proposals_lib.Propose,
     cost_of: Callable[[proposals_lib.Programs], np.ndarray | float],
     sizes_of: Callable[[proposals_lib.Programs], np.ndarray],
-    on_round: Callable[[Found], None] | None,
 ) -> Found:
   end = time.perf_counter() + (0.0 if seconds is None else seconds)
   num_images, num_proposals = len(targets), executor.num_proposals
@@ -238,11 +299,5 @@ def _improve_group(
     sizes = np.where(is_kept, new_size, sizes)
     executor.accept(programs, np.where(is_kept, start[images, best], length))
     num_rounds += 1
-    if on_round is not None:
-      on_round(_found(programs, scores, canvases, 1 + num_rounds * shape[1]))
-  return _found(programs, scores, canvases, 1 + num_rounds * num_proposals)
-
-
-def _found(programs, scores, canvases, num_renderings) -> Found:
-  counts = np.full(len(scores), num_renderings)
+  counts = np.full(num_images, 1 + num_rounds * num_proposals)
   return Found(programs, scores, canvases, counts)

@@ -232,7 +232,7 @@ def _step(spec, programs, which, rng, reach):
   for index, (name, values) in enumerate(programs.items()):
     here = np.flatnonzero(part == index)
     at = time[here], which[here]
-    values[at] = _moved(spec[name], values[at], rng, reach)
+    values[at] = moved(spec[name], values[at], rng, reach)
   return _ratio(spec, programs, which, before)
 
 
@@ -249,10 +249,10 @@ def _steps(spec, programs, which, rng, reach):
   is_moved &= count > 0
   for index, (name, values) in enumerate(programs.items()):
     at = time[is_moved[index]], which[is_moved[index]]
-    moved = _moved(spec[name], values[at], rng, reach)
-    fresh = rng.integers(spec[name].num_values, size=len(moved))
-    is_fresh = rng.random(len(moved)) < _FRESH
-    values[at] = np.where(is_fresh, fresh, moved)
+    step = moved(spec[name], values[at], rng, reach)
+    fresh = rng.integers(spec[name].num_values, size=len(step))
+    is_fresh = rng.random(len(step)) < _FRESH
+    values[at] = np.where(is_fresh, fresh, step)
   return 0.0
 
 
@@ -333,7 +333,7 @@ def _ratio(spec, programs, which, before) -> np.ndarray:
   return np.log(before) - np.log(after)
 
 
-def _moved(part, values, rng, reach) -> np.ndarray:
+def moved(part, values, rng, reach) -> np.ndarray:
   """Returns values after a step, or as they were where it leads out.
 
   Half of the steps are shortest ones.

@@ -139,11 +139,11 @@ def _of_pixels(cover, region, score):
   residual = region.residual.reshape(-1, channels)
   cover = cover.reshape(len(cover), -1)
   # Cheaper than images of differences for each stroke.
-  linear = _product(
+  linear = product(
       cover,
       np.concatenate([seen * residual, seen * residual * below], axis=1),
   )
-  square = _product(
+  square = product(
       cover * cover,
       np.concatenate([seen**2, seen**2 * below, seen**2 * below**2], axis=1),
   )
@@ -154,13 +154,15 @@ def _of_pixels(cover, region, score):
   )
 
 
-def _product(covers: np.ndarray, columns: np.ndarray) -> np.ndarray:
-  """Returns covers `[K, M]` times columns `[M, D]`; M is a multiple of 256.
+def product(covers: np.ndarray, columns: np.ndarray) -> np.ndarray:
+  """Returns covers `[K, M]` times columns `[M, D]`.
 
   In pieces so small that BLAS computes each on one thread: starting several
   takes longer than the product, most of all where other programs run.
   """
   count, length = covers.shape
+  if length % _PIECE:
+    return covers @ columns
   pieces = covers.reshape(count, -1, _PIECE).swapaxes(0, 1)
   columns = columns.reshape(length // _PIECE, _PIECE, -1)
   return (pieces @ columns).sum(axis=0)

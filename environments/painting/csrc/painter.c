@@ -58,6 +58,7 @@ typedef struct {
   const int32_t *which;         /* [M], or null for the first M canvases. */
   const Commands *commands;     /* Null to draw nothing. */
   int starts_episode;
+  int keeps_brush;              /* Brushes of before start the episode. */
   float initial_log_radius;
   uint8_t *pixels;              /* [M, size, size, channels], or null. */
   atomic_int next;
@@ -102,9 +103,11 @@ static void set_brush(const Painter *painter, Canvas *canvas, float log_radius,
 /* A brush's random generator and its slow tracking outlive its reset. Without
  * random numbers, a brush whose states are 0 is as good as a new one, and takes
  * a thousandth of the time. */
-static int renew_brush(const Painter *painter, Canvas *canvas) {
+static int renew_brush(const Painter *painter, Canvas *canvas, int keeps_brush) {
   const LibMyPaint *library = &painter->library;
-  if (canvas->brush != NULL && painter->is_copyable && !canvas->is_exhausted) {
+  const int has_states = library->brush_set_state != NULL;
+  if (canvas->brush != NULL && !canvas->is_exhausted &&
+      (painter->is_copyable || (keeps_brush && has_states))) {
     for (int i = 0; i < kNumStates; ++i)
       library->brush_set_state(canvas->brush, i, 0.0f);
     return 0;
@@ -116,9 +119,9 @@ static int renew_brush(const Painter *painter, Canvas *canvas) {
 }
 
 static int start_episode(const Painter *painter, Canvas *canvas,
-                         float log_radius) {
+                         float log_radius, int keeps_brush) {
   static const float kBlack[3] = {0.0f, 0.0f, 0.0f};
-  if (renew_brush(painter, canvas) != 0) return -1;
+  if (renew_brush(painter, canvas, keeps_brush) != 0) return -1;
   surface_clear(&canvas->surface);
   canvas->surface.work_left = painter->max_work;
   canvas->is_exhausted = 0;
@@ -156,7 +159,8 @@ static void *work(void *argument) {
     Canvas *canvas =
         painter->canvases + (batch->which ? batch->which[index] : index);
     if (batch->starts_episode &&
-        start_episode(painter, canvas, batch->initial_log_radius) != 0) {
+        start_episode(painter, canvas, batch->initial_log_radius,
+                      batch->keeps_brush) != 0) {
       atomic_store(&batch->failed, kNotTaken);
       continue;
     }
@@ -237,19 +241,29 @@ Painter *painter_new(const char *library_path, const char *brush_json,
 int painter_can_copy(const Painter *painter) { return painter->is_copyable; }
 
 /* Makes canvas `target[i]` a copy of canvas `source[i]`, with its brush: later
- * commands draw the same on both. No target may be a source. */
+ * commands draw the same on both. Or, if it `clears`, copies the brush alone,
+ * and clears the target. No target may be a source. */
 void painter_copy(Painter *painter, const int32_t *source,
-                  const int32_t *target, int size) {
+                  const int32_t *target, int size, int clears) {
   const LibMyPaint *library = &painter->library;
   for (int i = 0; i < size; ++i) {
     const Canvas *from = painter->canvases + source[i];
     Canvas *to = painter->canvases + target[i];
-    surface_copy(&to->surface, &from->surface);
+    if (clears)
+      surface_clear(&to->surface);
+    else
+      surface_copy(&to->surface, &from->surface);
     to->is_exhausted |= from->is_exhausted;
     for (int state = 0; state < kNumStates; ++state)
       library->brush_set_state(to->brush, state,
                                library->brush_get_state(from->brush, state));
   }
+}
+
+/* Clears canvases; their brushes stay as they are. */
+void painter_clear(Painter *painter, const int32_t *which, int size) {
+  for (int i = 0; i < size; ++i)
+    surface_clear(&painter->canvases[which[i]].surface);
 }
 
 /* Starts an episode on every canvas. Returns 0, or -1 where libmypaint does
@@ -296,12 +310,13 @@ int painter_draw(Painter *painter, int size, const int32_t *which,
 }
 
 /* Clears the first `size` canvases and draws a black stroke on each, after
- * moving to where it begins; see Commands for the arrays. Returns 0, kExhausted
- * or kNotTaken. */
+ * moving to where it begins; see Commands for the arrays. Brushes are new, or
+ * with `keeps_brush` as good as new but for their random numbers, which go on.
+ * Returns 0, kExhausted or kNotTaken. */
 int painter_draw_alone(Painter *painter, int size, int num_moves,
                        const uint8_t *are_ones, const float *log_radius,
-                       const float *points, int num_points, int num_threads,
-                       uint8_t *pixels) {
+                       const float *points, int num_points, int keeps_brush,
+                       int num_threads, uint8_t *pixels) {
   const Commands commands = {
       .is_paint = are_ones,
       .is_jump = are_ones,
@@ -315,6 +330,7 @@ int painter_draw_alone(Painter *painter, int size, int num_moves,
       .size = size,
       .commands = &commands,
       .starts_episode = 1,
+      .keeps_brush = keeps_brush,
       .pixels = pixels,
   };
   run(&batch, num_threads);
