@@ -27,8 +27,8 @@ _REACH = 3  # Of steps, at most.
 # A program may become worse by a share of the first error that falls to nothing
 # within a share of the time.
 _HEAT, _COOLING = 0.02, 0.8
-_LEAST_GAIN = 1e-4  # Sums of squares.
-_EQUAL = 1e-2  # Beyond what rounding makes of equal errors.
+_ROUNDED = 1e-4  # Sums of squares that rounding makes different.
+_EQUAL = 1e-2  # ... where they come from parabolas.
 
 
 class Covers(Protocol):
@@ -286,7 +286,7 @@ class CommandSearch:
         self._covers.shades if self._covers.colors else None,
     )
     best = int(found.errors.argmin())
-    if not found.errors[best] < self._error + self._slack - _LEAST_GAIN:
+    if not found.errors[best] < self._error + self._slack - _EQUAL:
       # Of equal ones, one of fewer parts: what nobody sees goes.
       is_plainer = self._num_parts(tried) < self._num_parts(self._program)[at]
       best = int(np.where(is_plainer, found.errors, np.inf).argmin())
@@ -332,7 +332,7 @@ class CommandSearch:
       canvas = _lay(canvas, _opacities(cover), colors[at][:, np.newaxis])
     errors = ((canvas - self._target) ** 2).sum(axis=(1, 2))
     best = int(errors.argmin())
-    if errors[best] < self._error + self._slack - _LEAST_GAIN:
+    if errors[best] < self._error + self._slack - _EQUAL:
       self._take(
           {name: values[:, best] for name, values in program.items()}, first
       )
@@ -345,11 +345,11 @@ class CommandSearch:
     self._program = program
     self._layers = np.concatenate([self._layers[:kept], drawn])
     self._compose()
-    if self._error >= before[2] + max(self._slack, _LEAST_GAIN):
+    if self._error >= before[2] + max(self._slack, _ROUNDED):
       self._program, self._layers, _ = before
       self._covers.draw(self._program, first)
       self._compose()
-    elif self._error < self.least_error + _LEAST_GAIN:
+    elif self._error < self.least_error + _ROUNDED:
       self.best, self.least_error = self._program, self._error
 
   def _propose(self, at: int) -> dict[str, np.ndarray]:

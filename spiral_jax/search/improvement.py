@@ -230,7 +230,7 @@ def _improve_covers(
   )
   new_canvases = executor.start(new)
   new_scores = scores_lib.negative_l2(new_canvases, targets)
-  is_kept = new_scores > scores
+  is_kept = new_scores >= scores  # Equal ones may be plainer.
   canvases[is_kept] = new_canvases[is_kept]
   return Found(
       {n: np.where(is_kept, new[n], programs[n]).astype(np.int32) for n in new},

@@ -82,6 +82,10 @@ def fit(
   two = two._replace(slope=two.slope - linear)
   other = np.broadcast_to(second_color, shape)
   if shades is not None:
+    # The minimum without bounds and steps, then each given the other.
+    bend = two.bend - cross**2 / np.maximum(one.bend, _TINY)
+    slope = two.slope - cross * one.slope / np.maximum(one.bend, _TINY)
+    other = _best(bend, slope, shades)
     for _ in range(_SWEEPS):
       color = _best(one.bend, one.slope + cross * other, shades)
       other = _best(two.bend, two.slope + cross * color, shades)
