@@ -112,6 +112,8 @@ class UnrollOutput(NamedTuple):
   is_active: chex.Array
   # `[B]`, value of `canvas[T]`; None if the trajectory has none either.
   bootstrap: chex.Array | None = None
+  # Of other values of some parts; None where nobody asked.
+  advice_log_prob: chex.Array | None = None
 
 
 class Trajectory(NamedTuple):

@@ -70,10 +70,12 @@ class Unroll(Protocol):
       params: types.Params,
       trajectory: types.Trajectory,
       imitated: types.Action | None = None,
+      advice: types.Action | None = None,
   ) -> types.UnrollOutput:
     """Returns log_prob and value `[T, B]`, entropy and is_active `[T, B, P]`.
 
-    And bootstrap `[B]`, the value of the last canvas, if the trajectory has it.
+    And bootstrap `[B]`, the value of the last canvas, if the trajectory has it,
+    and advice_log_prob `[T, B]`, if there is advice.
 
     Args:
       params: parameters of the policy, not necessarily those that acted.
@@ -81,6 +83,8 @@ class Unroll(Protocol):
         part, and the state before the first command.
       imitated: commands that are scored in place of those that were executed,
         int32 `[T, B]` a part; None scores those of the trajectory.
+      advice: other values of some parts that are scored as well, each after the
+        parts of the scored command before it, int32 `[T, B]`; -1 is none.
 
     Raises:
       ValueError: when traced, as `Step`.
@@ -225,7 +229,7 @@ def _make_agent(
     canvas = observation.canvas[None]
     check(params, canvas, observation, state)
     previous = {part.name: state.previous[part.name] for part in parts}
-    action, log_prob, _, _, value, core = apply(
+    action, log_prob, _, _, value, core, _ = apply(
         params,
         canvas,
         observation.target,
@@ -247,6 +251,7 @@ def _make_agent(
       params: types.Params,
       trajectory: types.Trajectory,
       imitated: types.Action | None = None,
+      advice: types.Action | None = None,
   ) -> types.UnrollOutput:
     fit.check_trajectory(trajectory)
     check(params, trajectory.canvas[:-1], trajectory, trajectory.initial_state)
@@ -260,7 +265,7 @@ def _make_agent(
     scored = action
     if imitated is not None:
       scored = {part.name: imitated[part.name] for part in parts}
-    _, log_prob, entropy, is_active, value, core = apply(
+    _, log_prob, entropy, is_active, value, core, advised = apply(
         params,
         trajectory.canvas[:-1],
         trajectory.target,
@@ -269,12 +274,13 @@ def _make_agent(
         trajectory.initial_state.core,
         scored,
         key=None,
+        advice=advice,
     )
     bootstrap = None
     if trajectory.bootstrap is not None:
       last = jax.tree.map(lambda x: x[-1:], action)
       # The value does not depend on the command that is scored.
-      *_, after, _ = apply(
+      *_, after, _, _ = apply(
           params,
           trajectory.canvas[-1:],
           trajectory.target,
@@ -285,7 +291,9 @@ def _make_agent(
           key=None,
       )
       bootstrap = after[0]
-    return types.UnrollOutput(log_prob, value, entropy, is_active, bootstrap)
+    return types.UnrollOutput(
+        log_prob, value, entropy, is_active, bootstrap, advised
+    )
 
   # So that help(agent.step) says what the functions take and return.
   step.__doc__ = Step.__call__.__doc__

@@ -128,6 +128,9 @@ class LearnerConfig:
       colors of canvas and target, in units of the scaled reward; charged when
       reward_at says.
     color_bins: number of histogram bins per channel for color_cost.
+    best_colors_weight: weight of the imitation of the colors in which the
+      strokes of an episode would have come nearest to the target. For brushes
+      that lay one color over another.
     algorithm: 'vtrace' for one gradient step per batch (A2C if the acting
       parameters are the learning ones); 'clipped' for the clipped surrogate
       over several epochs of minibatches of whole episodes (PPO).
@@ -166,6 +169,7 @@ class LearnerConfig:
   blank_page_cost: float = 0.0
   color_cost: float = 0.0
   color_bins: int = 32
+  best_colors_weight: float = 0.0
   algorithm: Literal['vtrace', 'clipped'] = 'vtrace'
   epochs: int = 1
   minibatches: int = 1
@@ -194,6 +198,7 @@ class LearnerConfig:
         blank_page_cost='0 or more',
         color_cost='0 or more',
         color_bins='a whole number from 2 to 256',
+        best_colors_weight='0 or more',
         epochs='a whole number from 1 on',
         minibatches='a whole number from 1 on',
         clip='above 0',

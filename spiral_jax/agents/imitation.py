@@ -6,10 +6,15 @@ Axes: T time (commands), B batch.
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from spiral_jax import types
 from spiral_jax.agents import agent as agent_lib
+from spiral_jax.losses import color
 from spiral_jax.losses import imitation
+from spiral_jax.networks import action as action_lib
+
+_COLORS = ('red', 'green', 'blue')
 
 
 def lesson_loss(
@@ -52,6 +57,38 @@ def hindsight(trajectory: types.Trajectory) -> types.Lesson:
       target=trajectory.canvas[-1],
       noise=trajectory.noise,
   )
+
+
+def best_colors(
+    trajectory: types.Trajectory, parts: tuple[action_lib.ActionPart, ...]
+) -> types.Action:
+  """Returns the best colors of the strokes of whole episodes.
+
+  Args:
+    trajectory: whole episodes, with targets.
+    parts: the parts of a command; its color are `red`, `green` and `blue`.
+
+  Returns:
+    Values of these parts, int32 `[T, B]`; -1 where nothing is seen of a stroke.
+
+  Raises:
+    ValueError: when traced, if there are no such parts or no target.
+  """
+  steps = {part.name: part.num_values - 1 for part in parts}
+  if not set(_COLORS) <= set(steps) or trajectory.target is None:
+    raise ValueError(
+        'best_colors_weight is for agents that are given an image and whose '
+        f'commands have the parts red, green and blue; these have'
+        f' {", ".join(steps)}; set it to 0'
+    )
+  channels = np.array([steps[name] for name in _COLORS], np.float32)
+  colors = jnp.stack([trajectory.action[name] for name in _COLORS], axis=-1)
+  best, is_seen = color.best_stroke_colors(
+      trajectory.canvas, colors / channels, trajectory.target
+  )
+  values = jnp.rint(best * channels).astype(jnp.int32)
+  values = jnp.where(is_seen[..., jnp.newaxis], values, -1)
+  return {name: values[..., n] for n, name in enumerate(_COLORS)}
 
 
 def take_columns(lesson: types.Lesson, columns: chex.Array) -> types.Lesson:

@@ -204,9 +204,12 @@ def make_learner(
         trajectory, score_params, reward_scale
     )
     targets = objectives.fixed_targets(trajectory, rewards, config)
+    advice = None
+    if config.best_colors_weight:
+      advice = imitation.best_colors(trajectory, agent.parts)
     shuffle_key, key = jax.random.split(key)
     order = _minibatches(shuffle_key, trajectory.is_last.shape[1], config)
-    return targets, reward_scale, logs, order, key
+    return targets, advice, reward_scale, logs, order, key
 
   @functools.partial(jax.jit, static_argnums=0)
   def shuffle(batch, key):
@@ -269,10 +272,10 @@ def make_learner(
     reward_scale, rewarded = state.reward_scale, None
     logs: types.Logs = {}
     if config.reward_weight:
-      targets, reward_scale, logs, order, key = prepare(
+      targets, advice, reward_scale, logs, order, key = prepare(
           trajectory, score_params, state.reward_scale, state.key
       )
-      rewarded = (trajectory, targets)
+      rewarded = (trajectory, targets, advice)
     else:
       batch = next(iter(taught.values())).canvas.shape[1]
       order, key = shuffle(batch, state.key)
@@ -337,7 +340,7 @@ def _minibatches(key, batch, config) -> chex.Array:
 
 def _take_columns(data, columns):
   """Returns whole episodes: `columns` of the batch axis."""
-  trajectory, targets = data
+  trajectory, targets, advice = data
 
   def timed(x):  # [T, B, ...]
     return x[:, columns]
@@ -356,7 +359,7 @@ def _take_columns(data, columns):
       target=jax.tree.map(untimed, trajectory.target),
       noise=jax.tree.map(untimed, trajectory.noise),
   )
-  return piece, jax.tree.map(timed, targets)
+  return piece, *jax.tree.map(timed, (targets, advice))
 
 
 def _check_batch(

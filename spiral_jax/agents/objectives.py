@@ -8,6 +8,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from spiral_jax.losses import imitation
 from spiral_jax.losses import policy_gradient
 
 
@@ -42,19 +43,22 @@ def fixed_targets(trajectory, rewards, config):
   return targets
 
 
-def policy_loss(params, trajectory, targets, *, agent, config, **weights):
+def policy_loss(
+    params, trajectory, targets, advice, *, agent, config, **weights
+):
   """Returns the loss of a minibatch, `[]`, and logs.
 
   Args:
     params: parameters of the policy.
     trajectory: commands `[T, B]` of the minibatch.
     targets: what `fixed_targets` returned, of the same episodes.
+    advice: colors to imitate, int32 `[T, B]` a part, or None.
     agent: the agent that learns.
     config: says by which algorithm.
     **weights: `maxima` `[P]`, largest entropies of parts in nats, and
       `entropy_cost`.
   """
-  out = agent.unroll(params, trajectory)
+  out = agent.unroll(params, trajectory, advice=advice)
   loss, targets = _ALGORITHMS[config.algorithm](
       out, trajectory, targets, config
   )
@@ -122,8 +126,12 @@ def _total(
   entropy = policy_gradient.mean_entropy(out.entropy, out.is_active)
   bonus = entropy_shares if config.entropy_shares else entropy
   total = loss + config.value_cost * value_loss - entropy_cost * bonus
+  logs = {}
+  if out.advice_log_prob is not None:
+    logs['color_nll'] = imitation.imitation_loss(out.advice_log_prob)
+    total += config.best_colors_weight * logs['color_nll']
   log_ratio = out.log_prob - trajectory.log_prob
-  logs = {
+  logs |= {
       'loss': total,
       'policy_loss': loss,
       'value_loss': value_loss,

@@ -76,13 +76,14 @@ def shard_unroll(unroll: Any, mesh: Mesh) -> Any:
   """
   # Not left to XLA: it could neither flatten `[T, B]` to images without moving
   # them, nor split the native convolutions, which inside are whole calls.
-  return lambda params, trajectory, imitated=None: jax.shard_map(
+  return lambda params, trajectory, imitated=None, advice=None: jax.shard_map(
       unroll,
       mesh=mesh,
       in_specs=(
           _REPLICATED,
           _present(trajectory),
           None if imitated is None else _TIMED,
+          None if advice is None else _TIMED,
       ),
       out_specs=types.UnrollOutput(
           log_prob=_TIMED,
@@ -90,9 +91,10 @@ def shard_unroll(unroll: Any, mesh: Mesh) -> Any:
           entropy=_TIMED,
           is_active=_TIMED,
           bootstrap=None if trajectory.bootstrap is None else _ROWS,
+          advice_log_prob=None if advice is None else _TIMED,
       ),
       check_vma=False,  # Native calls do not say how their results vary.
-  )(params, trajectory, imitated)
+  )(params, trajectory, imitated, advice)
 
 
 def shard_score(score: Any, mesh: Mesh) -> Any:

@@ -1,13 +1,19 @@
-"""Distance between the color distributions of images: pure functions.
+"""Colors of images and of strokes: pure functions.
 
-Axes: H height, W width, C channels. The positions of colors do not
-matter. Images are uint8 from 0 to 255, or floats in [0, 1], or one of each.
+Axes: T time (strokes), B batch, H height, W width, C channels, M pixels. Images
+are uint8 from 0 to 255, or floats in [0, 1], or one of each.
 """
 
 import chex
+import jax
 import jax.numpy as jnp
 
 from spiral_jax.losses import images as images_lib
+
+# Squared distance of colors from which on a stroke tells its cover.
+_TELLING = 0.01
+# Pixels, for which a stroke's own color counts.
+_RIDGE = 1.0
 
 
 def earth_movers_distance(
@@ -68,3 +74,51 @@ def histograms(images: chex.Array, bins: int) -> chex.Array:
       .add(weight)
   )
   return totals.reshape(*lead, channels, bins) / (height * width)
+
+
+def best_stroke_colors(
+    canvas: chex.Array, colors: chex.Array, target: chex.Array
+) -> tuple[chex.Array, chex.Array]:
+  """Returns the colors in which strokes come nearest to a target, in l2.
+
+  All at once: a linear least-squares problem, since a stroke of cover a makes
+  (1 - a) x + a c of what is below, x. Covers are found from the canvases. Where
+  a stroke has the color of what is below, it counts as no cover.
+
+  Args:
+    canvas: images before, between and after T strokes, `[T + 1, B, H, W, C]`.
+    colors: colors of the strokes, in [0, 1], `[T, B, C]`.
+    target: images `[B, H, W, C]`.
+
+  Returns:
+    Colors in [0, 1], `[T, B, C]`, and of which strokes more than a pixel is
+    seen in the end, bool `[T, B]`.
+
+  Raises:
+    AssertionError: when traced, if shapes do not fit.
+    ValueError: as `images.to_float`.
+  """
+  canvas = images_lib.to_float(canvas, 'canvases')
+  target = images_lib.to_float(target, 'targets')
+  chex.assert_shape(colors, (len(canvas) - 1, *target.shape[:1], None))
+  chex.assert_shape(canvas[0], target.shape)
+  before, after = canvas[:-1], canvas[1:]
+  way = colors[:, :, jnp.newaxis, jnp.newaxis] - before
+  square = jnp.sum(way**2, axis=-1)
+  cover = jnp.sum((after - before) * way, axis=-1)
+  cover = (cover / jnp.maximum(square, _TELLING)).clip(0, 1)
+  cover = jnp.where(square > _TELLING, cover, 0.0)
+  cover = cover.reshape(*cover.shape[:2], -1)  # [T, B, M]
+  left = jnp.cumprod((1 - cover)[::-1], axis=0)[::-1]
+  seen = cover * jnp.concatenate([left[1:], jnp.ones_like(left[:1])])
+  paper = left[0][..., jnp.newaxis] * canvas[0].reshape(
+      *left.shape[1:], canvas.shape[-1]
+  )
+  wanted = target.reshape(paper.shape) - paper
+  products = jnp.einsum('tbm,sbm->bts', seen, seen)
+  ridge = _RIDGE * jnp.eye(len(seen), dtype=products.dtype)
+  sums = jnp.einsum('tbm,bmc->btc', seen, wanted)
+  sums += _RIDGE * jnp.moveaxis(colors, 0, 1)
+  best = jnp.linalg.solve(products + ridge, sums)
+  is_seen = jnp.einsum('tbm,tbm->tb', seen, seen) > _RIDGE
+  return jax.lax.stop_gradient(jnp.moveaxis(best.clip(0, 1), 1, 0)), is_seen

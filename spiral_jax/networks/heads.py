@@ -59,7 +59,14 @@ class Decoder(nn.Module):
       key: chex.PRNGKey | None,
       greedy: bool | chex.Array = False,
       temperature: float | chex.Array = 1.0,
-  ) -> tuple[dict[str, chex.Array], chex.Array, chex.Array, chex.Array]:
+      advice: dict[str, chex.Array] | None = None,
+  ) -> tuple[
+      dict[str, chex.Array],
+      chex.Array,
+      chex.Array,
+      chex.Array,
+      chex.Array | None,
+  ]:
     """Samples a command, or scores a given one.
 
     Args:
@@ -69,18 +76,22 @@ class Decoder(nn.Module):
       key: consumed for sampling; may be None if nothing is sampled.
       greedy: True takes the likeliest values instead of sampling.
       temperature: divides the logits of each part.
+      advice: other values `[N]` of some parts, to be scored as well; -1 where
+        there is none.
 
     Returns:
       action: values `[N]` of each part.
       log_prob: log-probability of the active parts `[N]`.
       entropy: entropy of each part in nats `[N, P]`.
       is_active: 1.0 for each part that has a meaning, else 0.0, `[N, P]`.
+      advice_log_prob: log-probability of the active parts' advice, each after
+        the parts of the command before it, `[N]`; None without advice.
     """
     uniform = None
     if key is not None:
       uniform = jax.random.uniform(key, (len(self.parts), len(z)), jnp.float32)
     decided: dict[str, chex.Array] = {}
-    log_probs, entropies = [], []
+    log_probs, entropies, advised = [], [], {}
     for index, part in enumerate(self.parts):
       logits = self._logits(part, z, feature_map).astype(jnp.float32)
       if isinstance(temperature, jax.Array) or temperature != 1.0:
@@ -94,6 +105,10 @@ class Decoder(nn.Module):
         )
       decided[part.name] = value
       log_probs.append(indexing.pick(log_p, value))
+      if advice is not None and part.name in advice:
+        wanted = advice[part.name]
+        picked = indexing.pick(log_p, jnp.maximum(wanted, 0))
+        advised[index] = jnp.where(wanted >= 0, picked, 0.0)
       entropies.append(-jnp.sum(jnp.exp(log_p) * log_p, axis=-1))
       if index + 1 < len(self.parts):
         features = seen = None
@@ -103,7 +118,14 @@ class Decoder(nn.Module):
         z = self._refine(part, z, value, features, seen)
     is_active = action_lib.is_active(self.parts, decided)
     log_prob = jnp.sum(jnp.stack(log_probs, axis=-1) * is_active, axis=-1)
-    return decided, log_prob, jnp.stack(entropies, axis=-1), is_active
+    advice_log_prob = None
+    if advice is not None:
+      advice_log_prob = sum(
+          (value * is_active[:, index] for index, value in advised.items()),
+          jnp.zeros(len(z), jnp.float32),
+      )
+    entropy = jnp.stack(entropies, axis=-1)
+    return decided, log_prob, entropy, is_active, advice_log_prob
 
   def _logits(
       self, part: action_lib.ActionPart, z: chex.Array, feature_map: chex.Array

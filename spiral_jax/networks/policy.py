@@ -54,6 +54,7 @@ class Policy(nn.Module):
       key: chex.PRNGKey | None,
       greedy: bool | chex.Array = False,
       temperature: float | chex.Array = 1.0,
+      advice: dict[str, chex.Array] | None = None,
   ):
     """Decides commands, or scores given ones.
 
@@ -68,6 +69,7 @@ class Policy(nn.Module):
       key: consumed for sampling; may be None if nothing is sampled.
       greedy: True takes the likeliest values instead of sampling.
       temperature: divides the logits of each part.
+      advice: other values of some parts to score, `[T, B]` each; -1 is none.
 
     Returns:
       action: values `[T, B]` of each part.
@@ -76,6 +78,7 @@ class Policy(nn.Module):
       is_active: 1.0 for each part that has a meaning, else 0.0, `[T, B, P]`.
       value: `[T, B]`.
       core: c and h of the LSTM after the last command, `[B, core_size]` each.
+      advice_log_prob: log-probability of the advice, `[T, B]`; None without.
     """
     steps, batch = images[0].shape[:2]
     dtype = images[0].dtype
@@ -98,18 +101,26 @@ class Policy(nn.Module):
     vector = timed(vector).astype(jnp.float32)
     core, z = lstm.LSTM(self.core_size)(core, vector)
     value = layers.linear(1, name='value')(z)[..., 0]
-    decided, log_prob, entropy, is_active = self.decoder(
+    *scored, advice_log_prob = self.decoder(
         flat(z).astype(dtype),
         feature_map,
         None if action is None else jax.tree.map(flat, action),
         key,
         greedy,
         temperature,
+        None if advice is None else jax.tree.map(flat, advice),
     )
-    decided, log_prob, entropy, is_active = jax.tree.map(
-        timed, (decided, log_prob, entropy, is_active)
+    decided, log_prob, entropy, is_active = jax.tree.map(timed, tuple(scored))
+    advice_log_prob = jax.tree.map(timed, advice_log_prob)
+    return (
+        decided,
+        log_prob,
+        entropy,
+        is_active,
+        value,
+        core,
+        advice_log_prob,
     )
-    return decided, log_prob, entropy, is_active, value, core
 
   def _condition(self, previous, noise):
     """Returns the embedded last command and the noise, `[N, E]`."""

@@ -16,8 +16,8 @@ found = search.improve(
 `paint` finds strokes for a picture of any size, from the picture alone.
 
 A search needs an environment of uint8 canvases, and knows the parts of its
-commands from the action spec alone. Renderers whose canvases can be copied make
-it about twice as fast.
+commands from the action spec alone. Renderers whose canvases can be copied, or
+that can say what a command covers, make it faster.
 """
 
 from spiral_jax.search.agent_proposals import make_agent_proposals

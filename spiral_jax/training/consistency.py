@@ -69,7 +69,18 @@ def check(experiment: experiment_lib.Experiment) -> None:
         f'episodes, and --unroll_length={run.unroll_length} divides them; '
         'leave one out'
     )
+  if learner.best_colors_weight and experiment.num_pieces > 1:
+    raise ValueError(
+        f'--best_colors_weight={learner.best_colors_weight} looks at whole '
+        f'episodes, and --unroll_length={run.unroll_length} divides them; '
+        'leave one out'
+    )
   if not experiment.agent.conditional:
+    if learner.best_colors_weight:
+      raise ValueError(
+          f'--best_colors_weight={learner.best_colors_weight} compares with a '
+          'target and the agent has none; add --conditional, or leave it out'
+      )
     if learner.hindsight_weight:
       raise ValueError(
           f'--hindsight_weight={learner.hindsight_weight} takes results for '
