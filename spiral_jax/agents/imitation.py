@@ -59,6 +59,16 @@ def hindsight(trajectory: types.Trajectory) -> types.Lesson:
   )
 
 
+def check_colors(parts: tuple[action_lib.ActionPart, ...]) -> None:
+  """Raises ValueError if commands with these parts have no color."""
+  names = [part.name for part in parts]
+  if not set(_COLORS) <= set(names):
+    raise ValueError(
+        'best_colors_weight is for commands with the parts red, green and blue;'
+        f' these have {", ".join(names)}; paint in color, or set it to 0'
+    )
+
+
 def best_colors(
     trajectory: types.Trajectory, parts: tuple[action_lib.ActionPart, ...]
 ) -> types.Action:
@@ -72,15 +82,15 @@ def best_colors(
     Values of these parts, int32 `[T, B]`; -1 where nothing is seen of a stroke.
 
   Raises:
-    ValueError: when traced, if there are no such parts or no target.
+    ValueError: when traced, if there are no such parts, or no target.
   """
-  steps = {part.name: part.num_values - 1 for part in parts}
-  if not set(_COLORS) <= set(steps) or trajectory.target is None:
+  check_colors(parts)
+  if trajectory.target is None:
     raise ValueError(
-        'best_colors_weight is for agents that are given an image and whose '
-        f'commands have the parts red, green and blue; these have'
-        f' {", ".join(steps)}; set it to 0'
+        'the trajectory has no target that strokes could come near; make the '
+        'agent conditional, or set best_colors_weight=0'
     )
+  steps = {part.name: part.num_values - 1 for part in parts}
   channels = np.array([steps[name] for name in _COLORS], np.float32)
   colors = jnp.stack([trajectory.action[name] for name in _COLORS], axis=-1)
   best, is_seen = color.best_stroke_colors(

@@ -129,6 +129,8 @@ def make_learner(
     ValueError: if fields of `config` do not fit each other, or `score`.
   """
   _check(config, score)
+  if config.best_colors_weight:
+    imitation.check_colors(agent.parts)
   if mesh is not None:
     agent = agent._replace(unroll=sharding.shard_unroll(agent.unroll, mesh))
     score = score and sharding.shard_score(score, mesh)

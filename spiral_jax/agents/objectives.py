@@ -58,7 +58,10 @@ def policy_loss(
     **weights: `maxima` `[P]`, largest entropies of parts in nats, and
       `entropy_cost`.
   """
-  out = agent.unroll(params, trajectory, advice=advice)
+  if advice is None:
+    out = agent.unroll(params, trajectory)
+  else:
+    out = agent.unroll(params, trajectory, advice=advice)
   loss, targets = _ALGORITHMS[config.algorithm](
       out, trajectory, targets, config
   )

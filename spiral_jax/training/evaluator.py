@@ -34,6 +34,7 @@ _CURVES = (
     'policy/dreams_nll',
     'policy/hindsight_nll',
     'policy/memory_nll',
+    'policy/color_nll',
     'recognizer/dreams_nll',
     'recognizer/memory_nll',
     'memory/error',

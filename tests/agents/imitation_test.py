@@ -261,3 +261,77 @@ def test_lessons_that_do_not_fit_are_refused():
 def test_nothing_to_learn_is_refused():
   with pytest.raises(ValueError, match='nothing is learned'):
     agents.LearnerConfig(reward_weight=0.0)
+
+
+def test_advice_is_scored_after_the_parts_that_were_executed():
+  world = toys.world('color-conv')
+  action = dict(world.trajectory.action)
+  rng = np.random.default_rng(0)
+  advice = {}
+  for part in world.agent.parts:
+    if part.name in ('red', 'blue'):
+      values = rng.integers(part.num_values, size=(T, B)).astype(np.int32)
+      values[0] = -1
+      advice[part.name] = values
+
+  def score(imitated=None, advice=None):
+    return world.unroll(world.params, world.trajectory, imitated, advice)
+
+  # Nothing follows blue: only its own log-probability changes.
+  before = score(advice={'blue': action['blue']})
+  changed = {**action, 'blue': np.maximum(advice['blue'], 0)}
+  expected = score(changed).log_prob - before.log_prob + before.advice_log_prob
+  blue = score(advice={'blue': advice['blue']}).advice_log_prob
+  np.testing.assert_allclose(
+      blue, np.where(advice['blue'] >= 0, expected, 0), rtol=1e-3, atol=1e-4
+  )
+  red = score(advice={'red': advice['red']}).advice_log_prob
+  both = score(advice=advice)
+  np.testing.assert_allclose(both.advice_log_prob, red + blue, rtol=1e-4)
+  np.testing.assert_array_equal(both.log_prob, before.log_prob)
+  is_move = np.asarray(action['flag']) == 0
+  assert is_move.any() and not np.asarray(both.advice_log_prob)[is_move].any()
+  assert score().advice_log_prob is None
+
+
+def test_the_best_colors_are_imitated_beside_the_reward():
+  world = toys.world('color-conv')
+  advice = imitation.best_colors(world.trajectory, world.agent.parts)
+  assert set(advice) == {'red', 'green', 'blue'}
+  for name, values in advice.items():
+    (part,) = (p for p in world.agent.parts if p.name == name)
+    assert values.shape == (T, B) and values.dtype == jnp.int32
+    assert values.min() >= -1 and values.max() < part.num_values
+    np.testing.assert_array_equal(values < 0, advice['red'] < 0)
+
+  def loss(weight):
+    learner = agents.make_learner(
+        world.agent,
+        config=agents.LearnerConfig(reward='l2', best_colors_weight=weight),
+        optimizer=PLAIN,
+    )
+    params = jax.tree.map(jnp.copy, world.params)
+    state = learner.init(jax.random.key(0), params)
+    state, logs = learner.update(state, world.trajectory)
+    return state.params, logs
+
+  (_, without), (_, logs) = loss(0.0), loss(0.5)
+  assert 'color_nll' not in without
+  expected = -world.unroll(
+      world.params, world.trajectory, None, advice
+  ).advice_log_prob.mean()
+  np.testing.assert_allclose(logs['color_nll'], expected, rtol=1e-4)
+  np.testing.assert_allclose(
+      logs['loss'], without['loss'] + 0.5 * expected, rtol=1e-4
+  )
+
+
+def test_best_colors_take_commands_with_a_color_and_a_target():
+  world = toys.world('conditional-patches')
+  with pytest.raises(ValueError, match='parts red, green and blue'):
+    imitation.best_colors(world.trajectory, world.agent.parts)
+  world = toys.world('color-conv')
+  with pytest.raises(ValueError, match='no target'):
+    imitation.best_colors(
+        world.trajectory._replace(target=None), world.agent.parts
+    )

@@ -130,3 +130,61 @@ def test_bins_out_of_range_are_refused(bins):
 def test_other_channels_are_refused():
   with pytest.raises(AssertionError):
     color.earth_movers_distance(page(0), page(1, 1, 1))
+
+
+def _strokes(seed=0, size=8, count=5, batch=2):
+  """Returns covers `[T, B, H, W, 1]` and colors `[T, B, 3]`."""
+  rng = np.random.default_rng(seed)
+  covers = rng.random((count, batch, size, size, 1)) ** 3
+  colors = rng.integers(20, size=(count, batch, 3)) / 19
+  return covers.astype(np.float32), colors.astype(np.float32)
+
+
+def _paint(covers, colors, paper=0.8):
+  """Returns canvases before, between and after strokes."""
+  canvases = [np.full((*covers.shape[1:-1], 3), paper, np.float32)]
+  for cover, shade in zip(covers, colors):
+    ink = shade[:, np.newaxis, np.newaxis]
+    canvases.append(canvases[-1] + cover * (ink - canvases[-1]))
+  return np.stack(canvases)
+
+
+def test_the_best_colors_of_strokes_are_those_of_least_squares():
+  covers, colors = _strokes(size=16)
+  canvas = _paint(covers, colors)
+  target = random(3, 2, 16, 16, 3)
+  best, is_seen = color.best_stroke_colors(canvas, colors, target)
+  assert is_seen.all() and best.shape == colors.shape
+  assert best.min() >= 0 and best.max() <= 1
+
+  def error(colors):
+    return ((_paint(covers, colors)[-1] - target) ** 2).sum(axis=(1, 2, 3))
+
+  least = error(np.asarray(best))
+  assert (least < error(colors)).all()
+  rng = np.random.default_rng(1)
+  for _ in range(50):
+    other = np.clip(best + 0.1 * rng.normal(size=best.shape), 0, 1)
+    assert (error(other) > 0.98 * least).all()
+
+
+def test_strokes_that_made_the_target_have_the_best_colors():
+  covers, colors = _strokes(size=32)
+  _, made = _strokes(seed=1, size=32)
+  target = _paint(covers, made)[-1]
+  canvas = np.rint(255 * _paint(covers, colors)).astype(np.uint8)
+  best, _ = jax.jit(color.best_stroke_colors)(
+      canvas, colors, np.rint(255 * target).astype(np.uint8)
+  )
+  np.testing.assert_allclose(best, made, atol=0.06)
+
+
+def test_strokes_that_nobody_sees_have_no_best_color():
+  covers, colors = _strokes(count=3)
+  covers[1, 0] = 0.0  # Nothing.
+  covers[2, 1] = 1.0  # All that is below is hidden.
+  canvas = _paint(covers, colors)
+  _, is_seen = color.best_stroke_colors(canvas, colors, canvas[-1])
+  np.testing.assert_array_equal(
+      is_seen, [[True, False], [False, False], [True, True]]
+  )

@@ -84,7 +84,7 @@ def log_softmax(logits):
 def test_log_prob_sums_the_parts_that_count(spatial):
   _, _, decode = make(spatial)
   action = command()
-  (same, log_prob, entropy, counts), logits = decode(
+  (same, log_prob, entropy, counts, _), logits = decode(
       Z, FEATURE_MAP, action, None
   )
   expected = np.zeros(N)
@@ -219,7 +219,7 @@ def test_a_part_without_meaning_has_no_weight(spatial):
     """Of the log-prob of rows that move, and that paint, in turn."""
 
     def log_prob(params):
-      _, log_prob, _, _ = decoder.apply(params, Z, FEATURE_MAP, action, None)
+      _, log_prob, *_ = decoder.apply(params, Z, FEATURE_MAP, action, None)
       return jnp.sum(log_prob * seed)
 
     return jax.grad(log_prob)(params)['params']
@@ -238,7 +238,7 @@ def test_zero_parameters_decide_uniformly(spatial):
   decoder, params, _ = make(spatial)
   zeros = jax.tree.map(jnp.zeros_like, params)
   action = {**command(), 'flag': np.array([0, 1] * (N // 2), np.int32)}
-  _, log_prob, entropy, _ = jax.jit(decoder.apply)(
+  _, log_prob, entropy, *_ = jax.jit(decoder.apply)(
       zeros, Z, FEATURE_MAP, action, None
   )
   move, paint = -np.log(2 * 16), -np.log(2 * 16 * 16 * 3)

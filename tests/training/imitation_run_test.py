@@ -124,6 +124,19 @@ def test_an_own_renderer_dreams_uniformly(tmp_path):
     'conditional, run, learner, words',
     [
         (False, {}, dict(hindsight_weight=1.0), 'add --conditional'),
+        (False, {}, dict(best_colors_weight=1.0), 'add --conditional'),
+        (
+            True,
+            dict(unroll_length=1),
+            dict(best_colors_weight=1.0),
+            '--best_colors_weight=1.0 looks at whole episodes',
+        ),
+        (
+            True,
+            {},
+            dict(best_colors_weight=1.0, reward='l2'),
+            'parts red, green and blue; these have flag',
+        ),
         (
             True,
             dict(unroll_length=1),
