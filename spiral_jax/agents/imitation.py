@@ -105,10 +105,10 @@ def take_columns(lesson: types.Lesson, columns: chex.Array) -> types.Lesson:
   """Returns whole programs: `columns` of the batch axis."""
 
   def timed(x):  # [T, B, ...]
-    return x[:, columns]
+    return jnp.take(x, columns, axis=1, mode='clip')
 
   def untimed(x):  # [B, ...]
-    return x[columns]
+    return jnp.take(x, columns, axis=0, mode='clip')
 
   return types.Lesson(
       canvas=timed(lesson.canvas),

@@ -141,15 +141,14 @@ def make_learner(
       blank_page=copy.copy(blank_page),
       action_costs=action_costs,
   )
+  # All parameters as one vector: operations for each would all be compiled.
+  takes_vector = optimizer is None
   step_size = 1.0
   if optimizer is None:
     step_size = -config.learning_rate
-    # Of one vector: operations for each parameter would all be compiled.
-    optimizer = optax.flatten(
-        optax.chain(
-            optax.clip_by_global_norm(config.max_gradient_norm),
-            optax.scale_by_adam(eps=config.adam_epsilon),
-        )
+    optimizer = optax.chain(
+        optax.clip_by_global_norm(config.max_gradient_norm),
+        optax.scale_by_adam(eps=config.adam_epsilon),
     )
   # A part of one value has no entropy: any share of it is zero.
   maxima = np.log([max(part.num_values, 2) for part in agent.parts]).astype(
@@ -193,7 +192,9 @@ def make_learner(
     """Returns the first state with these parameters."""
     return LearnerState(
         params=params,
-        opt_state=optimizer.init(params),
+        opt_state=optimizer.init(
+            flatten_util.ravel_pytree(params)[0] if takes_vector else params
+        ),
         reward_scale=rewards_lib.RunningDeviation.init(),
         key=key,
         frames=jnp.zeros((), jnp.int32),
@@ -248,12 +249,15 @@ def make_learner(
     gradients, logs = jax.grad(objective, has_aux=True)(
         params, factors.entropy_cost, piece, lessons
     )
-    updates, opt_state = optimizer.update(gradients, opt_state, params)
-    rate = step_size * factors.learning_rate
-    updates = jax.tree.map(lambda u: rate * u, updates)
     vector, _ = flatten_util.ravel_pytree(gradients)
     logs['gradient_norm'] = optax.tree.norm(vector)
-    params = optax.apply_updates(params, updates)
+    if takes_vector:
+      updates, opt_state = optimizer.update(vector, opt_state)
+    else:
+      updates, opt_state = optimizer.update(gradients, opt_state, params)
+      updates, _ = flatten_util.ravel_pytree(updates)
+    numbers, unravel = flatten_util.ravel_pytree(params)
+    params = unravel(numbers + step_size * factors.learning_rate * updates)
     return sharding.replicate((params, opt_state, logs), mesh)
 
   def update(
@@ -345,10 +349,10 @@ def _take_columns(data, columns):
   trajectory, targets, advice = data
 
   def timed(x):  # [T, B, ...]
-    return x[:, columns]
+    return jnp.take(x, columns, axis=1, mode='clip')
 
   def untimed(x):  # [B, ...]
-    return x[columns]
+    return jnp.take(x, columns, axis=0, mode='clip')
 
   piece = trajectory._replace(
       canvas=timed(trajectory.canvas),

@@ -97,7 +97,7 @@ def _with_shift(
     kernel: chex.Array, bias: chex.Array, shift: chex.Array | None
 ) -> conv_ops.Weights:
   """Returns weights with a shift `[N, D]`, if any, added to the bias `[D]`."""
-  biases = bias[None] if shift is None else bias + shift
+  biases = bias.reshape(1, -1) if shift is None else bias + shift
   return conv_ops.Weights(kernel, biases)
 
 
@@ -123,7 +123,12 @@ class PlainResidualBlock(nn.Module):
     """Maps features `[N, H, W, C]` to features of the same shape."""
     channels = x.shape[-1]
     y = Conv(channels, size=3)(x)
-    return nn.relu(x + Conv(channels, size=3, rectify=True)(y))
+    return _rectified_sum(x, Conv(channels, size=3, rectify=True)(y))
+
+
+@jax.jit  # Lowered once for all blocks, with its derivatives.
+def _rectified_sum(x: chex.Array, y: chex.Array) -> chex.Array:
+  return nn.relu(x + y)
 
 
 class _Weights(nn.Module):
@@ -140,7 +145,7 @@ class _Weights(nn.Module):
     bias = self.param(
         'bias', nn.initializers.zeros_init(), (self.channels,), jnp.float32
     )
-    return conv_ops.Weights(kernel, bias[None])
+    return conv_ops.Weights(kernel, bias.reshape(1, -1))
 
 
 class HalvingConv(nn.Module):

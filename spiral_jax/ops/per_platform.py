@@ -31,13 +31,15 @@ def call(
 ) -> tuple[chex.Array, ...]:
   """Calls one of the two, chosen at lowering.
 
+  Calls that differ only in the values of their arrays are lowered once.
+
   Args:
     pair: the functions.
     *arrays: their arguments.
     **kwargs: their keyword arguments, which must be hashable.
   """
   settings = tuple(sorted(kwargs.items()))
-  return tuple(_call.bind(*arrays, pair=pair, settings=settings, batched=()))
+  return tuple(_compiled(*arrays, pair=pair, settings=settings, batched=()))
 
 
 _call = core.Primitive('spiral_jax_per_platform')
