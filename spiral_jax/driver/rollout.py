@@ -161,17 +161,21 @@ class Rollout:
     episode = self._going_on or self._begin()
     (rng, noise, target), state, canvas = episode
     canvases = [canvas]
-    outputs: list[types.StepOutput] = []
+    # To the device once, and back at the end but for what is drawn.
+    given = jax.device_put((target, noise))
+    actions: list[types.Action] = []
+    others: list[tuple[jax.Array, jax.Array]] = []
     is_over = False
-    while not is_over and len(outputs) < self._unroll_length:
-      observation = types.Observation(canvases[-1], target, noise)
+    while not is_over and len(actions) < self._unroll_length:
+      observation = types.Observation(canvases[-1], *given)
       output, state = self._step(params, state, observation, make_key(rng))
-      output = jax.device_get(output)
-      time_step = self._environment.step(output.action)
+      actions.append(jax.device_get(output.action))
+      others.append((output.log_prob, output.value))
+      time_step = self._environment.step(actions[-1])
       is_over = time_step.last()
       canvases.append(_canvas(time_step))
-      outputs.append(output)
-    action, log_prob, value = jax.tree.map(lambda *x: np.stack(x), *outputs)
+    action = jax.tree.map(lambda *x: np.stack(x), *actions)
+    log_prob, value = map(np.stack, zip(*jax.device_get(others)))
     is_last = np.zeros(log_prob.shape, bool)
     bootstrap = None
     if is_over:
@@ -183,7 +187,7 @@ class Rollout:
       self._going_on = _Episode(episode.beginning, state, canvases[-1])
       # Only the value is needed, which does not depend on the key: the next
       # command will be sampled from newer parameters.
-      observation = types.Observation(canvases[-1], target, noise)
+      observation = types.Observation(canvases[-1], *given)
       output, _ = self._step(params, state, observation, make_key(None))
       bootstrap = np.asarray(output.value)
     return types.Trajectory(

@@ -162,6 +162,16 @@ def test_noise_and_targets_are_those_of_the_episode():
   assert noise.std() == pytest.approx(1.0, abs=0.2)
 
 
+def test_noise_and_targets_go_to_the_device_once():
+  policy = Acting()
+  make(policy, noise_size=2, targets=Targets())({}, 0)
+  first, *rest = [observation for _, _, observation, _ in policy.calls]
+  for given in (first.target, first.noise):
+    assert isinstance(given, jax.Array)
+  assert all(observation.target is first.target for observation in rest)
+  assert all(observation.noise is first.noise for observation in rest)
+
+
 def test_without_noise_and_targets_there_are_none():
   policy = Acting()
   trajectory = make(policy)({}, 0)
