@@ -9,12 +9,12 @@ Axes: T commands, K trials, H height, W width, M = H * W pixels, C channels.
 
 from collections.abc import Mapping
 import concurrent.futures
-import time
 from typing import Any, Protocol
 
 import numpy as np
 
 from spiral_jax import types
+from spiral_jax.search import clock as clock_lib
 from spiral_jax.search import pair_fit
 from spiral_jax.search import proposals as proposals_lib
 
@@ -125,7 +125,7 @@ def improve(
   if seconds is not None:
     seconds /= -(-count // workers)  # Images one after the other on a thread.
 
-  def search(index: int) -> CommandSearch:
+  def search(index: int) -> tuple[dict[str, np.ndarray], int]:
     one = CommandSearch(
         action_spec,
         renderer.make_covers(
@@ -136,16 +136,16 @@ def improve(
         rngs[index],
         num_proposals,
     )
-    one.run(seconds, rounds)
-    return one
+    clock = clock_lib.Clock(seconds, rounds)
+    one.run(clock)
+    return one.best, clock.rounds
 
   with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-    found = list(pool.map(search, range(count)))
-  best = {
-      name: np.stack([one.best[name] for one in found], axis=1)
+    best, num_rounds = zip(*pool.map(search, range(count)))
+  return {
+      name: np.stack([program[name] for program in best], axis=1)
       for name in programs
-  }
-  return best, np.array([one.num_rounds for one in found])
+  }, np.array(num_rounds)
 
 
 class CommandSearch:
@@ -154,7 +154,6 @@ class CommandSearch:
   Attributes:
     best: the best program so far, int32 `[T]` a part.
     least_error: its sum of squared errors.
-    num_rounds: number of rounds so far.
   """
 
   def __init__(
@@ -195,26 +194,17 @@ class CommandSearch:
     self._heat = _HEAT * self._error
     self._slack = 0.0  # By which a program may become worse in this round.
     self.best, self.least_error = self._program, self._error
-    self.num_rounds = 0
 
-  def run(self, seconds: float | None, rounds: int | None) -> None:
-    """Searches for some seconds, or for some rounds."""
-    start = time.monotonic()
-    while True:
-      if seconds is None:
-        assert rounds is not None
-        done = self.num_rounds / rounds if rounds else 1.0
-      else:
-        done = (time.monotonic() - start) / seconds if seconds else 1.0
-      if done >= 1:
-        return
+  def run(self, clock: clock_lib.Clock) -> None:
+    """Searches until the time is over."""
+    while (done := clock.share_done) < 1:
       warmth = max(0.0, 1 - done / _COOLING) ** 2
       self._slack = self._heat * warmth * self._rng.exponential()
       if self._rng.random() < _REWRITTEN:
         self._rewrite()
       else:
         self._replace()
-      self.num_rounds += 1
+      clock.count_round()
 
   def _compose(self) -> None:
     """Computes what is below and above each command, and the error."""

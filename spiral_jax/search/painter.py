@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from spiral_jax.search import clock as clock_lib
 from spiral_jax.search import easel as easel_lib
 from spiral_jax.search import improvement
 from spiral_jax.search import stroke_fit
@@ -101,7 +102,7 @@ def paint(
       stroke_fit.Colors(renderer.shades, palette, is_black=channels == 1),
       stroke_fit.SCORES[score],
       improvement.make_rng(key),
-      stroke_search.Clock(seconds, rounds),
+      clock_lib.Clock(seconds, rounds),
   )
   search.run(on_progress)
   return renderer.program(search.easel.layers.strokes(), search.easel.aspect)

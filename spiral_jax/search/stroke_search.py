@@ -12,11 +12,11 @@ Axes: K strokes, H = W pixels of a window, C channels.
 from collections.abc import Callable
 import dataclasses
 import math
-import time
 from typing import NamedTuple
 
 import numpy as np
 
+from spiral_jax.search import clock as clock_lib
 from spiral_jax.search import easel as easel_lib
 from spiral_jax.search import layers as layers_lib
 from spiral_jax.search import stroke_fit
@@ -46,25 +46,6 @@ class PaintProgress(NamedTuple):
   error: float  # Mean squared error on the search's canvas.
   share_done: float  # Of the time.
   picture: Callable[[], np.ndarray]  # Returns the picture, uint8 [H, W, C].
-
-
-class Clock:
-  """Time that passes, in seconds or in rounds."""
-
-  def __init__(self, seconds: float | None, rounds: int | None):
-    self.end = float(rounds if seconds is None else seconds)  # type: ignore[arg-type]
-    self._start = None if seconds is None else time.monotonic()
-    self._rounds = 0
-
-  def now(self) -> float:
-    """Returns the time since the start."""
-    if self._start is None:
-      return self._rounds
-    return time.monotonic() - self._start
-
-  def count_round(self) -> None:
-    """Counts a round of proposals."""
-    self._rounds += 1
 
 
 @dataclasses.dataclass
@@ -101,7 +82,7 @@ class Search:
       colors: stroke_fit.Colors,
       score: stroke_fit.Score,
       rng: np.random.Generator,
-      clock: Clock,
+      clock: clock_lib.Clock,
   ):
     """Initializes a search with no stroke; see `painter.paint`.
 
@@ -145,9 +126,13 @@ class Search:
       else:
         self._refine()
       if on_progress is not None:
-        done = min(clock.now() / clock.end, 1.0)
         if on_progress(
-            PaintProgress(len(easel.layers), easel.error, done, easel.picture)
+            PaintProgress(
+                len(easel.layers),
+                easel.error,
+                clock.share_done,
+                easel.picture,
+            )
         ):
           return
 
