@@ -20,129 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from environments import contract
+from environments import parts
 from environments import reprs
 
-
-def _is_whole(value: Any) -> bool:
-  """Returns whether a value is a whole number, which a boolean is not."""
-  return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-
-
-def _checked_shape(shape: Any, name: str | None) -> tuple[int, int]:
-  """Returns (height, width); raises ValueError for what is no such pair."""
-  if (
-      not isinstance(shape, (tuple, list))
-      or len(shape) != 2
-      or not all(_is_whole(side) and side > 0 for side in shape)
-  ):
-    raise ValueError(
-        f'grid_shape of part {name!r} is {shape!r}, must be (height, width), '
-        'two whole numbers from 1 on, as (16, 16)'
-    )
-  return int(shape[0]), int(shape[1])
-
-
-def _checked_condition(
-    condition: Any, name: str | None
-) -> tuple[str, tuple[int, ...]]:
-  """Returns (part, values); raises ValueError for what is no such pair."""
-  if (
-      not isinstance(condition, (tuple, list))
-      or len(condition) != 2
-      or not isinstance(condition[0], str)
-      or not isinstance(condition[1], (tuple, list))
-      or not all(map(_is_whole, condition[1]))
-  ):
-    raise ValueError(
-        f'active_if of part {name!r} is {condition!r}, must be the name of an '
-        "earlier part and a tuple of its values, as ('flag', (1,))"
-    )
-  return condition[0], tuple(map(int, condition[1]))
-
-
-class Part(specs.DiscreteArray):
-  """One part of a command: a `DiscreteArray` and two facts that agents use.
-
-  An action spec is a dict of parts. Its order is the order in which an agent
-  decides, so that a part may depend on those before it.
-  """
-
-  __slots__ = ('_grid_shape', '_active_if')
-  __hash__ = None  # type: ignore[assignment]
-
-  def __init__(
-      self,
-      num_values: int,
-      *,
-      grid_shape: tuple[int, int] | None = None,
-      active_if: tuple[str, tuple[int, ...]] | None = None,
-      name: str | None = None,
-  ):
-    """Initializes a part whose values are `0 .. num_values - 1`, int32.
-
-    Args:
-      num_values: number of values.
-      grid_shape: (height, width) if the part is a location, whose value is
-        then the flat index `y * width + x`; None if it is not.
-      active_if: (name of an earlier part, its values for which this part has
-        a meaning); None if it always has one.
-      name: name of the part.
-
-    Raises:
-      ValueError: if one of them is not what it says above, or `grid_shape` does
-        not hold `num_values` cells.
-    """
-    if not _is_whole(num_values) or not 1 <= num_values < 2**31:
-      raise ValueError(
-          f'num_values of part {name!r} is {num_values!r}, must be a whole '
-          'number from 1 to 2^31 - 1'
-      )
-    super().__init__(int(num_values), dtype=np.int32, name=name)
-    if grid_shape is not None:
-      grid_shape = _checked_shape(grid_shape, name)
-      height, width = grid_shape
-      if height * width != num_values:
-        raise ValueError(
-            f'grid_shape {grid_shape} of part {name!r} has {height * width}'
-            f' cells, num_values is {num_values}; they must agree'
-        )
-    if active_if is not None:
-      active_if = _checked_condition(active_if, name)
-    self._grid_shape = grid_shape
-    self._active_if = active_if
-
-  @property
-  def grid_shape(self) -> tuple[int, int] | None:
-    """(height, width) of a location, whose value is `y * width + x`."""
-    return self._grid_shape
-
-  @property
-  def active_if(self) -> tuple[str, tuple[int, ...]] | None:
-    """(earlier part, its values for which this part has a meaning)."""
-    return self._active_if
-
-  def __repr__(self) -> str:
-    return (
-        f'Part({self.num_values}, grid_shape={self.grid_shape},'
-        f' active_if={self.active_if}, name={self.name!r})'
-    )
-
-  def __eq__(self, other: object) -> bool:
-    if not isinstance(other, Part):
-      return False
-    return (
-        self.num_values == other.num_values
-        and self.grid_shape == other.grid_shape
-        and self.active_if == other.active_if
-    )
-
-  def __reduce__(self):
-    return _unpickle_part, (
-        self.num_values,
-        self.grid_shape,
-        self.active_if,
-        self.name,
-    )
+Part = parts.Part  # So that a renderer of one's own needs this module alone.
 
 
 class Renderer(Protocol):
@@ -261,6 +142,9 @@ class Task:
     summarize_programs: (settings, programs, true programs or None), with
       arrays `[N, ...]`, -> figures by name, in groups by name.
     costs: commands that may cost something, by name; training gives weights.
+    colors: names of the parts that are the color which a command lays over what
+      is there, in the order of the canvas's channels; their values are shades
+      from 0 to 1, evenly spaced. Settings may lack them.
     sample_programs: (settings, data, rng, count) -> random programs as long as
       an episode, int32 `[T, count]` a part, whose pictures are worth learning
       to recognize; None stands for commands of uniform values.
@@ -283,6 +167,7 @@ class Task:
       Callable[[Any, Any, Any], dict[str, dict[str, Any]]] | None
   ) = None
   costs: Mapping[str, ActionCost] = dataclasses.field(default_factory=dict)
+  colors: tuple[str, ...] = ()
   sample_programs: (
       Callable[[Any, Any, np.random.Generator, int], Mapping[str, np.ndarray]]
       | None
@@ -339,7 +224,7 @@ class RenderEnvironment(dm_env.Environment):
     """
     if self._batch.needs_reset:
       return self.reset()
-    command = check_command(self._batch.action_spec(), action, ())
+    command = parts.check_command(self._batch.action_spec(), action, ())
     return _first_of_batch(
         self._batch.draw({k: v[np.newaxis] for k, v in command.items()})
     )
@@ -435,7 +320,9 @@ class BatchedEnvironment:
     """
     if self.needs_reset:
       return self.reset()
-    return self.draw(check_command(self._action_spec, action, (self.count,)))
+    return self.draw(
+        parts.check_command(self._action_spec, action, (self.count,))
+    )
 
   def draw(self, command: Mapping[str, np.ndarray]) -> dm_env.TimeStep:
     """Does what `step` does within an episode, for a checked command."""
@@ -499,55 +386,6 @@ def is_number(value: object) -> bool:
   return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
-def check_command(
-    action_spec: Mapping[str, Part],
-    command: Mapping[str, npt.ArrayLike],
-    shape: tuple[int, ...],
-) -> dict[str, np.ndarray]:
-  """Returns a command as int32 arrays, in the order of its spec.
-
-  Args:
-    action_spec: the parts that a command has.
-    command: an int array of `shape` for each part.
-    shape: `[]` for one canvas, `[N]` for a batch.
-
-  Raises:
-    ValueError: that names the part, its value and its range.
-  """
-  unknown = [name for name in command if name not in action_spec]
-  if unknown:
-    raise ValueError(
-        f'action has an unknown part {unknown[0]!r}; the parts are'
-        f' {", ".join(action_spec)}'
-    )
-  checked = {}
-  for name, part in action_spec.items():
-    if name not in command:
-      raise ValueError(
-          f'action lacks part {name!r}, an int from 0 to'
-          f' {part.num_values - 1}; it has {", ".join(command) or "none"}'
-      )
-    value = np.asarray(command[name])
-    if not np.issubdtype(value.dtype, np.integer):
-      raise ValueError(
-          f'part {name!r} of the action has dtype {value.dtype}, must be an'
-          f' int from 0 to {part.num_values - 1}'
-      )
-    if value.shape != shape:
-      raise ValueError(
-          f'part {name!r} of the action has shape {value.shape}, must be'
-          f' {shape}, of ints from 0 to {part.num_values - 1}'
-      )
-    outside = (value < 0) | (value >= part.num_values)
-    if outside.any():
-      raise ValueError(
-          f'part {name!r} of the action is {value[outside].flat[0]}, must be'
-          f' from 0 to {part.num_values - 1}'
-      )
-    checked[name] = value.astype(np.int32)
-  return checked
-
-
 def _first_of_batch(time_step: dm_env.TimeStep) -> dm_env.TimeStep:
   """Takes canvas 0 out of a batched time step; FIRST has no reward."""
   first = time_step.first()
@@ -557,8 +395,3 @@ def _first_of_batch(time_step: dm_env.TimeStep) -> dm_env.TimeStep:
       discount=None if first else float(time_step.discount[0]),
       observation={k: v[0] for k, v in time_step.observation.items()},
   )
-
-
-def _unpickle_part(num_values, grid_shape, active_if, name) -> Part:
-  """Rebuilds a part: `__reduce__` cannot pass keyword-only arguments."""
-  return Part(num_values, grid_shape=grid_shape, active_if=active_if, name=name)

@@ -1,4 +1,4 @@
-"""What the commands of a program cover, each alone, for searches.
+"""Covers of the commands of a program, each alone, for searches.
 
 A search that tries other commands in the middle of a program need not draw the
 others again: what a command covers depends on those before it through the brush
@@ -166,7 +166,7 @@ class CommandCovers:
       self._canvases.copy(before, trials, clears=True)
     return self._cover(commands, trials)
 
-  def go_on(
+  def follow(
       self, commands: Mapping[str, np.ndarray], which: np.ndarray
   ) -> np.ndarray:
     """Returns covers of commands that follow those that were tried last.

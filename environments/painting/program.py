@@ -16,6 +16,7 @@ import types
 import numpy as np
 
 from environments import core
+from environments import parts
 from environments.painting import animation
 from environments.painting import curves as curves_lib
 from environments.painting import dab_record
@@ -79,7 +80,7 @@ class Program:
           f"part 'flag' of the commands has shape {shape}, must be [T], with"
           ' one command or more'
       )
-    checked = core.check_command(
+    checked = parts.check_command(
         self.settings.action_spec(), self.commands, shape
     )
     for array in checked.values():

@@ -45,7 +45,7 @@ class Canvases(Protocol):
       log_radius: float32 `[M]`, natural logarithm of pixels.
       points: float32 `[M, steps + 1, 3]`: x and y in pixels, pressure.
       num_moves: number of moves to the first point, before the stroke.
-      keeps_brush: lets random numbers go on, rather than begin anew with a
+      keeps_brush: lets random numbers continue, rather than begin anew with a
         new brush, which takes as long as a stroke.
 
     Returns:

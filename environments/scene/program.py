@@ -7,7 +7,7 @@ import json
 import numpy as np
 import numpy.typing as npt
 
-from environments import core
+from environments import parts
 from environments import reprs
 from environments.scene import commands as commands_lib
 from environments.scene import gl as gl_lib
@@ -39,7 +39,7 @@ class Program:
       ValueError: if a part is out of range; names it, its value and its range.
     """
     length = np.shape(next(iter(commands.values()), ()))[:1]
-    checked = core.check_command(settings.action_spec(), commands, length)
+    checked = parts.check_command(settings.action_spec(), commands, length)
     self._settings = settings
     self._commands = checked
 

@@ -14,8 +14,6 @@ from spiral_jax.losses import color
 from spiral_jax.losses import imitation
 from spiral_jax.networks import action as action_lib
 
-_COLORS = ('red', 'green', 'blue')
-
 
 def lesson_loss(
     params: types.Params, agent: agent_lib.Agent, lesson: types.Lesson
@@ -59,46 +57,38 @@ def hindsight(trajectory: types.Trajectory) -> types.Lesson:
   )
 
 
-def check_colors(parts: tuple[action_lib.ActionPart, ...]) -> None:
-  """Raises ValueError if commands with these parts have no color."""
-  names = [part.name for part in parts]
-  if not set(_COLORS) <= set(names):
-    raise ValueError(
-        'best_colors_weight is for commands with the parts red, green and blue;'
-        f' these have {", ".join(names)}; paint in color, or set it to 0'
-    )
-
-
 def best_colors(
-    trajectory: types.Trajectory, parts: tuple[action_lib.ActionPart, ...]
+    trajectory: types.Trajectory,
+    parts: tuple[action_lib.ActionPart, ...],
+    colors: tuple[str, ...],
 ) -> types.Action:
   """Returns the best colors of the strokes of whole episodes.
 
   Args:
     trajectory: whole episodes, with targets.
-    parts: the parts of a command; its color are `red`, `green` and `blue`.
+    parts: the parts of a command.
+    colors: names of those that are its color, one for each channel.
 
   Returns:
     Values of these parts, int32 `[T, B]`; -1 where nothing is seen of a stroke.
 
   Raises:
-    ValueError: when traced, if there are no such parts, or no target.
+    ValueError: when traced, if there are no targets.
   """
-  check_colors(parts)
   if trajectory.target is None:
     raise ValueError(
         'the trajectory has no target that strokes could come near; make the '
         'agent conditional, or set best_colors_weight=0'
     )
   steps = {part.name: part.num_values - 1 for part in parts}
-  channels = np.array([steps[name] for name in _COLORS], np.float32)
-  colors = jnp.stack([trajectory.action[name] for name in _COLORS], axis=-1)
+  largest = np.array([steps[name] for name in colors], np.float32)
+  drawn = jnp.stack([trajectory.action[name] for name in colors], axis=-1)
   best, is_seen = color.best_stroke_colors(
-      trajectory.canvas, colors / channels, trajectory.target
+      trajectory.canvas, drawn / largest, trajectory.target
   )
-  values = jnp.rint(best * channels).astype(jnp.int32)
+  values = jnp.rint(best * largest).astype(jnp.int32)
   values = jnp.where(is_seen[..., jnp.newaxis], values, -1)
-  return {name: values[..., n] for n, name in enumerate(_COLORS)}
+  return {name: values[..., n] for n, name in enumerate(colors)}
 
 
 def take_columns(lesson: types.Lesson, columns: chex.Array) -> types.Lesson:

@@ -108,6 +108,7 @@ def make_learner(
     *,
     blank_page: np.ndarray | int = 255,
     action_costs: Sequence[types.ActionCost] = (),
+    colors: tuple[str, ...] = (),
     optimizer: optax.GradientTransformation | None = None,
     mesh: jax.sharding.Mesh | None = None,
 ) -> Learner:
@@ -120,6 +121,8 @@ def make_learner(
     blank_page: an untouched canvas, uint8 `[H, W, C]` or one value, for
       `config.blank_page_cost`.
     action_costs: costs of values of parts of a command.
+    colors: names of the parts that are the color which a command lays over what
+      is there, for `config.best_colors_weight`; see `core.Task`.
     optimizer: replaces Adam and gradient clipping, as `optax.adamw(1e-4)` or
       `optax.adam(schedule)` do. Its updates are multiplied with what is left of
       the decay of `config`, and added to the parameters.
@@ -129,8 +132,11 @@ def make_learner(
     ValueError: if fields of `config` do not fit each other, or `score`.
   """
   _check(config, score)
-  if config.best_colors_weight:
-    imitation.check_colors(agent.parts)
+  if config.best_colors_weight and not colors:
+    raise ValueError(
+        f'best_colors_weight is {config.best_colors_weight} and no part of a '
+        'command is said to be its color; paint in color, or set it to 0'
+    )
   if mesh is not None:
     agent = agent._replace(unroll=sharding.shard_unroll(agent.unroll, mesh))
     score = score and sharding.shard_score(score, mesh)
@@ -209,7 +215,7 @@ def make_learner(
     targets = objectives.fixed_targets(trajectory, rewards, config)
     advice = None
     if config.best_colors_weight:
-      advice = imitation.best_colors(trajectory, agent.parts)
+      advice = imitation.best_colors(trajectory, agent.parts, colors)
     shuffle_key, key = jax.random.split(key)
     order = _minibatches(shuffle_key, trajectory.is_last.shape[1], config)
     return targets, advice, reward_scale, logs, order, key

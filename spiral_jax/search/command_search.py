@@ -32,7 +32,7 @@ _EQUAL = 1e-2  # ... where they come from parabolas.
 
 
 class Covers(Protocol):
-  """What commands cover, as `environments.painting.CommandCovers` says it."""
+  """Covers of commands, as `environments.painting.CommandCovers` has them."""
 
   @property
   def colors(self) -> tuple[str, ...]:
@@ -64,7 +64,7 @@ class Covers(Protocol):
   ) -> np.ndarray:
     """Returns covers of commands in the place of one, uint8 `[K, H, W]`."""
 
-  def go_on(
+  def follow(
       self, commands: Mapping[str, np.ndarray], which: np.ndarray
   ) -> np.ndarray:
     """Returns covers of commands after those that were tried last.
@@ -83,7 +83,7 @@ class CoveringRenderer(Protocol):
 
   @property
   def can_cover(self) -> bool:
-    """Whether `make_covers` may be called."""
+    """True if `make_covers` may be called."""
 
   @property
   def num_threads(self) -> int:
@@ -262,7 +262,7 @@ class CommandSearch:
             name: np.full(len(which), values[last])
             for name, values in self._program.items()
         }
-        second[which] = _opacities(self._covers.go_on(following, which))
+        second[which] = _opacities(self._covers.follow(following, which))
     seen, below = self._seen[last + 1], self._below[at]
     residual = (
         self._above[last + 1] + seen[:, np.newaxis] * below - self._target
@@ -318,7 +318,7 @@ class CommandSearch:
       if at == first:
         cover = self._covers.try_commands(at, commands)
       else:
-        cover = self._covers.go_on(commands, everyone)
+        cover = self._covers.follow(commands, everyone)
       canvas = _lay(canvas, _opacities(cover), colors[at][:, np.newaxis])
     errors = ((canvas - self._target) ** 2).sum(axis=(1, 2))
     best = int(errors.argmin())

@@ -19,7 +19,7 @@ _SWEEPS = 3  # Over the two colors, each best given the other.
 
 
 class Region(NamedTuple):
-  """What surrounds a pair of strokes: the picture is above + seen * x."""
+  """Surroundings of a pair of strokes: the picture is above + seen * x."""
 
   residual: np.ndarray  # [M, C], picture without the pair, minus the target.
   below: np.ndarray  # [M, C].

@@ -142,6 +142,11 @@ class Experiment:
         for name, weight in self.costs.items()
     )
 
+  def colors(self) -> tuple[str, ...]:
+    """Returns names of the parts that are a command's color, if it has one."""
+    spec = self.environment.action_spec()
+    return tuple(name for name in self.find_task().colors if name in spec)
+
   def make_environment(self, count: int) -> Any:
     """Returns a batched environment that observes uint8 canvases."""
     return self.find_task().make_batch(

@@ -106,6 +106,7 @@ def make_train(
       learner_config,
       blank_page=np.asarray(blank[0]),
       action_costs=experiment.action_costs(),
+      colors=experiment.colors(),
   )
   is_last = np.zeros((length, batch), bool)
   is_last[-1] = True

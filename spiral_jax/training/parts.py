@@ -69,6 +69,7 @@ def make_parts(
       experiment.learner,
       blank_page=spare.reset().observation['canvas'][0],
       action_costs=experiment.action_costs(),
+      colors=experiment.colors(),
       optimizer=optimizer,
       mesh=mesh,
   )

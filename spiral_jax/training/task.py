@@ -44,6 +44,10 @@ class Task(Protocol):
     """(settings, programs, true programs or None) -> figures, or None."""
 
   @property
+  def colors(self) -> tuple[str, ...]:
+    """Names of the parts that are a command's color."""
+
+  @property
   def costs(self) -> Mapping[str, Any]:
     """Commands that may cost something, by name."""
 

@@ -87,6 +87,7 @@ def test_hindsight_takes_results_for_targets():
 
 # Without Adam, a step of size 1 moves parameters by minus the gradient.
 PLAIN = optax.sgd(1.0)
+COLORS = ('red', 'green', 'blue')
 
 
 @functools.cache
@@ -296,7 +297,7 @@ def test_advice_is_scored_after_the_parts_that_were_executed():
 
 def test_the_best_colors_are_imitated_beside_the_reward():
   world = toys.world('color-conv')
-  advice = imitation.best_colors(world.trajectory, world.agent.parts)
+  advice = imitation.best_colors(world.trajectory, world.agent.parts, COLORS)
   assert set(advice) == {'red', 'green', 'blue'}
   for name, values in advice.items():
     (part,) = (p for p in world.agent.parts if p.name == name)
@@ -308,6 +309,7 @@ def test_the_best_colors_are_imitated_beside_the_reward():
     learner = agents.make_learner(
         world.agent,
         config=agents.LearnerConfig(reward='l2', best_colors_weight=weight),
+        colors=COLORS,
         optimizer=PLAIN,
     )
     params = jax.tree.map(jnp.copy, world.params)
@@ -326,12 +328,13 @@ def test_the_best_colors_are_imitated_beside_the_reward():
   )
 
 
-def test_best_colors_take_commands_with_a_color_and_a_target():
+def test_best_colors_take_a_color_and_a_target():
+  config = agents.LearnerConfig(reward='l2', best_colors_weight=0.5)
   world = toys.world('conditional-patches')
-  with pytest.raises(ValueError, match='parts red, green and blue'):
-    imitation.best_colors(world.trajectory, world.agent.parts)
+  with pytest.raises(ValueError, match='is 0.5 and no part .* paint in color'):
+    agents.make_learner(world.agent, config=config)
   world = toys.world('color-conv')
   with pytest.raises(ValueError, match='no target'):
     imitation.best_colors(
-        world.trajectory._replace(target=None), world.agent.parts
+        world.trajectory._replace(target=None), world.agent.parts, COLORS
     )

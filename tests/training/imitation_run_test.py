@@ -135,7 +135,7 @@ def test_an_own_renderer_dreams_uniformly(tmp_path):
             True,
             {},
             dict(best_colors_weight=1.0, reward='l2'),
-            'parts red, green and blue; these have flag',
+            'no part of a command is said to be its color',
         ),
         (
             True,

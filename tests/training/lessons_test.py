@@ -5,8 +5,8 @@ import functools
 import numpy as np
 import pytest
 
-from environments import core
 from environments import painting
+from environments import parts
 from spiral_jax import types
 from spiral_jax.training import lessons
 from tests.agents import toys
@@ -128,7 +128,7 @@ def test_painted_dreams_fit_an_agent():
   canvas = lessons.render(environment, program)
   assert canvas.shape == (5, 7, 16, 16, 1)
   command = {name: values[0] for name, values in program.items()}
-  core.check_command(settings.action_spec(), command, (7,))
+  parts.check_command(settings.action_spec(), command, (7,))
 
 
 class Remembered:

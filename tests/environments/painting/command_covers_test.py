@@ -79,7 +79,7 @@ def test_a_trial_covers_what_it_would_in_the_program():
     tried = covers.try_commands(time, commands)
     np.testing.assert_array_equal(tried[0], before[time])
     np.testing.assert_array_equal(tried[2], expected[0])
-    following = covers.go_on(_one(program, time + 1, 2), np.array([2, 3]))
+    following = covers.follow(_one(program, time + 1, 2), np.array([2, 3]))
     np.testing.assert_array_equal(following, [expected[1], before[time + 1]])
 
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from environments import core
 from environments import painting
+from environments import parts
 from environments.painting import prior
 from environments.painting import settings as settings_lib
 
@@ -26,7 +26,7 @@ def test_programs_are_commands_of_their_environment(name):
   settings, program = SETTINGS[name], sample(name)
   for t in range(settings.episode_length):
     command = {part: values[t] for part, values in program.items()}
-    core.check_command(settings.action_spec(), command, (COUNT,))
+    parts.check_command(settings.action_spec(), command, (COUNT,))
 
 
 @pytest.mark.parametrize('name, share', [('pen', 0.8), ('color', 0.5)])

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from environments import core
+from environments import parts
 from environments import scene
 from environments.scene import prior
 from environments.scene import settings as settings_lib
@@ -51,4 +51,4 @@ def test_programs_are_commands_of_their_environment():
   program = sample(10)
   for t in range(SETTINGS.episode_length):
     command = {name: values[t] for name, values in program.items()}
-    core.check_command(SETTINGS.action_spec(), command, (10,))
+    parts.check_command(SETTINGS.action_spec(), command, (10,))
