@@ -215,7 +215,9 @@ class _Bench:
         jax.block_until_ready(state)
 
       found['discriminator update'] = discriminate
-    policy = agents.make_learner(made, score, experiment.learner)
+    policy = agents.make_learner(
+        made, score, experiment.learner, colors=experiment.colors()
+    )
     learned = policy.init(jax.random.key(0))
 
     def update() -> None:

@@ -372,7 +372,9 @@ def parts(
     )
     score_state = score_learner.init(jax.random.key(1))
     score_params = discriminator.init(jax.random.key(1))
-  learner = agents.make_learner(agent, score, experiment.learner)
+  learner = agents.make_learner(
+      agent, score, experiment.learner, colors=experiment.colors()
+  )
   state = learner.init(jax.random.key(0))
   acting = jax.tree.map(np.array, state.params)
   trajectory = draw(acting, 0)

@@ -168,6 +168,7 @@ def measure(
       dataclasses.replace(
           experiment.learner, reward='discriminator', epochs=1, minibatches=1
       ),
+      colors=experiment.colors(),
   )
   state = learner.init(jax.random.key(0))
   trajectory = act(state.params, 0)  # Compiles.
