@@ -15,6 +15,10 @@ or with weights that come with the package:
 or what a second of search makes of each of an agent's drawings:
 
   python experiments/evaluate.py --weights=digits --count=50 --search_seconds=1
+
+or what an agent that learned with --on_device draws in either renderer:
+
+  python experiments/evaluate.py --run_dir=runs/mnist --on_device
 """
 
 from collections.abc import Sequence
@@ -73,6 +77,12 @@ _SEARCH_SECONDS = flags.DEFINE_float(
     'best of 16 samples of the agent; 0 means none',
     lower_bound=0.0,
 )
+_ON_DEVICE = flags.DEFINE_bool(
+    'on_device',
+    False,
+    "draws with the task's renderer in JAX, too (a conditional agent by its "
+    'likeliest choices), and says how many of the pictures are the same',
+)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -83,6 +93,7 @@ def main(argv: Sequence[str]) -> None:
       'data_dir': _DATA_DIR.value,
       'count': _COUNT.value,
       'search_seconds': _SEARCH_SECONDS.value,
+      'on_device': _ON_DEVICE.value,
   }
   if bool(_RUN_DIR.value) == bool(_WEIGHTS.value):
     raise ValueError(

@@ -54,6 +54,7 @@ def evaluate(
     task: 'str | task_lib.Task | None' = None,
     recognizer: bool = False,
     search_seconds: float = 0.0,
+    on_device: bool = False,
 ) -> dict[str, Any]:
   """Evaluates a checkpoint; writes `evaluation.json` and pictures next to it.
 
@@ -71,12 +72,15 @@ def evaluate(
       that draws from noise; what is written goes into the folder `recognizer`.
     search_seconds: seconds of search for each image's program, which begins
       with the best of 16 samples of the agent; 0 means none.
+    on_device: draws with the task's renderer in JAX, too, and says how many of
+      the pictures are the same.
 
   Returns:
     Figures by name; None where there is none, as the share of no strokes.
 
   Raises:
-    FileNotFoundError, ValueError: if there is no such checkpoint, or no data.
+    FileNotFoundError, ValueError: if there is no such checkpoint, or no data;
+      or no renderer in JAX for `on_device`.
   """
   run_dir = pathlib.Path(run_dir).expanduser()
   trained = trained_agent_lib.restore(run_dir, step, task=task)
@@ -90,6 +94,7 @@ def evaluate(
       data_dir=data_dir,
       count=count,
       search_seconds=search_seconds,
+      on_device=on_device,
   )
   made = []
   for name in ('curves.png', 'progress.png'):
@@ -120,6 +125,7 @@ def evaluate_agent(
     data_dir: str = '',
     count: int = 1000,
     search_seconds: float = 0.0,
+    on_device: bool = False,
 ) -> dict[str, Any]:
   """Evaluates an agent; writes `evaluation.json` and pictures.
 
@@ -130,13 +136,15 @@ def evaluate_agent(
     data_dir: folder of the data set.
     count: number of samples or reconstructions.
     search_seconds: as for `evaluate`.
+    on_device: as for `evaluate`.
 
   Returns:
     Figures by name; None where there is none, as the share of no strokes.
 
   Raises:
     FileNotFoundError, ValueError: if there is no data, or `out_dir` cannot be
-      written to; or if the agent takes no targets, and there is to be a search.
+      written to; if the agent takes no targets, and there is to be a search; or
+      if there is no renderer in JAX for `on_device`.
   """
   if search_seconds:
     trained_agent_lib.check_conditional(trained)
@@ -165,6 +173,22 @@ def evaluate_agent(
     )
   else:
     (out_dir / 'result_greedy.png').unlink(missing_ok=True)  # Of another agent.
+  if on_device:
+    other = _draw(
+        trained,
+        count or 1000,
+        test,
+        metrics,
+        greedy=is_conditional,
+        on_device=True,
+    )
+    canvas = greedy.canvas if is_conditional else drawn.canvas
+    figures['drawn in JAX'] = other.figures | {
+        'same pictures': float((other.canvas == canvas).all((1, 2, 3)).mean()),
+        'mean difference': float(
+            np.abs(other.canvas - canvas.astype(np.float32)).mean() / 255
+        ),
+    }
   (out_dir / 'result_searched.png').unlink(missing_ok=True)
   if search_seconds:
     canvas, found = _search(trained, test, metrics, search_seconds)
@@ -228,15 +252,16 @@ def _draw(
     metrics: digit_metrics_lib.DigitMetrics | None,
     *,
     greedy: bool = False,
+    on_device: bool = False,
 ) -> _Drawn:
   """Draws `count` pictures; a conditional agent's targets are `test`."""
   targets = test.images if trained.experiment.agent.conditional else None
   trajectories = trained_agent_lib.episodes(
-      trained, count, targets, greedy=greedy
+      trained, count, targets, greedy=greedy, on_device=on_device
   )
   first = next(trajectories)
   episodes = (
-      (trajectory.canvas, dict(trajectory.action))
+      jax.device_get((trajectory.canvas, dict(trajectory.action)))
       for trajectory in itertools.chain([first], trajectories)
   )
   canvas, figures = _measure(trained, episodes, count, targets, test, metrics)

@@ -19,6 +19,7 @@ from spiral_jax import types
 from spiral_jax import weights
 from spiral_jax.agents import fit
 from spiral_jax.driver import checkpoints
+from spiral_jax.driver import device_rollout
 from spiral_jax.driver import rollout
 from spiral_jax.driver import serialization
 from spiral_jax.training import experiment as experiment_lib
@@ -223,6 +224,7 @@ def episodes(
     *,
     seed: int | None = None,
     greedy: bool = False,
+    on_device: bool = False,
 ) -> Iterator[agents.Trajectory]:
   """Yields trajectories of equally many episodes until there are `count`.
 
@@ -235,10 +237,13 @@ def episodes(
     seed: seed of sampled commands and noise; None for one that belongs to the
       run.
     greedy: decides for the likeliest value of each part instead of sampling.
+    on_device: draws with the task's renderer in JAX; canvases may stay on the
+      device.
 
   Raises:
     ValueError: if the targets do not have the shape of the canvas, a
-      conditional agent has none, or another agent has some.
+      conditional agent has none, or another agent has some; or as
+      `Experiment.make_device_renderer`.
   """
   if isinstance(trained, weights.Pretrained):
     trained = _from_pretrained(trained, 'the weights')
@@ -255,14 +260,24 @@ def episodes(
     seed = experiment.run.seed + 1_000_003
   # As actors call it, so that JAX traces it once for all.
   step = jax.jit(trained.agent.step, static_argnames='greedy')
-  act = rollout.Rollout(
-      experiment.make_environment(batch),
-      functools.partial(step, greedy=True) if greedy else step,
-      trained.agent.initial_state(batch),
-      noise_size=experiment.agent.noise_size,
-      targets=stream,
-      seed=seed,
+  decide = functools.partial(step, greedy=True) if greedy else step
+  state = trained.agent.initial_state(batch)
+  begins: dict[str, Any] = dict(
+      noise_size=experiment.agent.noise_size, targets=stream, seed=seed
   )
+  act: rollout.Rollout | device_rollout.DeviceRollout
+  if on_device:
+    act = device_rollout.DeviceRollout(
+        experiment.make_device_renderer(),
+        decide,
+        state,
+        length=experiment.environment.episode_length,
+        **begins,
+    )
+  else:
+    act = rollout.Rollout(
+        experiment.make_environment(batch), decide, state, **begins
+    )
   for _ in range(-(-count // batch)):
     yield act(trained.params, 0)
 

@@ -201,3 +201,22 @@ def test_a_renderer_that_does_not_fit_is_named(tmp_path, name, words):
 def small(settings):
   """Returns a renderer of other canvases than those of `settings`."""
   return rectangles_in_jax.make(dataclasses.replace(settings, canvas_size=4))
+
+
+@pytest.mark.parametrize('name', ['scenes', 'strokes'])
+def test_an_evaluation_puts_both_renderers_beside_each_other(tmp_path, name):
+  conditional = dict(conditional=True) if name == 'strokes' else {}
+  experiment = MAKES[name](tmp_path / 'unused', **conditional)
+  agent = experiment.make_agent()
+  params = agent.init(jax.random.key(0))
+  trained = training.TrainedAgent(experiment, agent, params, 0, {})
+  figures = training.evaluate_agent(trained, tmp_path, count=6, on_device=True)
+  greedy, drawn = figures['greedy'], figures['drawn in JAX']
+  assert set(greedy) < set(drawn)
+  assert drawn['error'] == pytest.approx(greedy['error'], abs=1e-3)
+  assert drawn['mean difference'] < 1e-3
+  if name == 'scenes':
+    assert drawn['same pictures'] == 1
+  assert 'drawn in JAX' not in training.evaluate_agent(
+      trained, tmp_path, count=6
+  )
