@@ -10,6 +10,7 @@ import dataclasses
 
 import numpy as np
 
+from environments import contract
 from environments.painting import brush_file
 from environments.painting import library
 from environments.painting import native
@@ -42,15 +43,15 @@ class CommandCovers:
   """Covers of the commands of one program, and of others in their places.
 
   Covers are opacities, uint8 `[H, W]`, on the canvas of the settings. A move
-  covers nothing. The covers of a program are exact. So are those of trials if
-  the brush draws no random numbers; otherwise they are a little different each
-  time.
+  covers nothing. The covers of a program are exact. So are those of trials
+  where brushes can be copied (see `PaintingRenderer.can_copy`); elsewhere each
+  is drawn as after a move, and differs a little each time.
 
   Attributes:
     colors: names of the parts of a command that are its color; none if ink is
       black.
     handed_on: names of the parts on which the cover of the next command
-      depends.
+      depends; what else brushes remember matters little.
     shades: values that each of them chooses from, float32, in [0, 1].
     paper: color of the paper, float32 `[C]`, in [0, 1].
   """
@@ -179,9 +180,9 @@ class CommandCovers:
       Covers, uint8 `[M, H, W]`.
 
     Raises:
-      ValueError: as `draw`.
+      ValueError: if there are no such trials; or as `draw`.
     """
-    trials = np.asarray(which, np.int32) + self._length + 1
+    trials = contract.check_which(which, self._count) + self._length + 1
     if self._is_copied:
       self._canvases.clear(trials)
     return self._cover(commands, trials)

@@ -79,11 +79,12 @@ def histograms(images: chex.Array, bins: int) -> chex.Array:
 def best_stroke_colors(
     canvas: chex.Array, colors: chex.Array, target: chex.Array
 ) -> tuple[chex.Array, chex.Array]:
-  """Returns the colors in which strokes come nearest to a target, in l2.
+  """Returns the colors in which strokes come nearest to a target, or nearly so.
 
-  All at once: a linear least-squares problem, since a stroke of cover a makes
-  (1 - a) x + a c of what is below, x. Covers are found from the canvases. Where
-  a stroke has the color of what is below, it counts as no cover.
+  All at once, in l2: a linear least-squares problem, since a stroke of cover a
+  makes (1 - a) x + a c of what is below, x; its solution is cut to [0, 1].
+  Covers are found from the canvases. Where a stroke has the color of what is
+  below, it counts as no cover.
 
   Args:
     canvas: images before, between and after T strokes, `[T + 1, B, H, W, C]`.
@@ -91,8 +92,8 @@ def best_stroke_colors(
     target: images `[B, H, W, C]`.
 
   Returns:
-    Colors in [0, 1], `[T, B, C]`, and of which strokes more than a pixel is
-    seen in the end, bool `[T, B]`.
+    Colors in [0, 1], `[T, B, C]`, and of which strokes anything is seen in the
+    end, bool `[T, B]`: the squares of what is seen must add up to a pixel.
 
   Raises:
     AssertionError: when traced, if shapes do not fit.

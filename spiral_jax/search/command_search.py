@@ -7,8 +7,9 @@ and which colors are best does, too.
 Axes: T commands, K trials, H height, W width, M = H * W pixels, C channels.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import concurrent.futures
+import threading
 from typing import Any, Protocol
 
 import numpy as np
@@ -40,7 +41,10 @@ class Covers(Protocol):
 
   @property
   def handed_on(self) -> tuple[str, ...]:
-    """Names of the parts on which the cover of the next command depends."""
+    """Names of the parts on which the cover of the next command depends most.
+
+    What else a brush remembers is left out until a program is taken.
+    """
 
   @property
   def shades(self) -> np.ndarray:
@@ -117,7 +121,7 @@ def improve(
     num_proposals: number of trials in a round, K.
 
   Returns:
-    Programs, int `[T, N]` a part, and how many rounds each took, `[N]`.
+    Programs, int `[T, N]` a part, and how many were tried for each, `[N]`.
   """
   count = len(targets)
   workers = max(1, min(renderer.num_threads, count))
@@ -125,7 +129,10 @@ def improve(
   if seconds is not None:
     seconds /= -(-count // workers)  # Images one after the other on a thread.
 
+  is_stopped = threading.Event()
+
   def search(index: int) -> tuple[dict[str, np.ndarray], int]:
+    clock = clock_lib.Clock(seconds, rounds)
     one = CommandSearch(
         action_spec,
         renderer.make_covers(
@@ -136,16 +143,19 @@ def improve(
         rngs[index],
         num_proposals,
     )
-    clock = clock_lib.Clock(seconds, rounds)
-    one.run(clock)
-    return one.best, clock.rounds
+    one.run(clock, is_stopped.is_set)
+    return one.best, one.num_trials
 
   with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-    best, num_rounds = zip(*pool.map(search, range(count)))
+    try:
+      best, num_trials = zip(*pool.map(search, range(count)))
+    except BaseException:  # Ctrl-C as well.
+      is_stopped.set()
+      raise
   return {
       name: np.stack([program[name] for program in best], axis=1)
       for name in programs
-  }, np.array(num_rounds)
+  }, np.array(num_trials)
 
 
 class CommandSearch:
@@ -154,6 +164,7 @@ class CommandSearch:
   Attributes:
     best: the best program so far, int32 `[T]` a part.
     least_error: its sum of squared errors.
+    num_trials: number of programs that were tried.
   """
 
   def __init__(
@@ -194,10 +205,15 @@ class CommandSearch:
     self._heat = _HEAT * self._error
     self._slack = 0.0  # By which a program may become worse in this round.
     self.best, self.least_error = self._program, self._error
+    self.num_trials = 0
 
-  def run(self, clock: clock_lib.Clock) -> None:
-    """Searches until the time is over."""
-    while (done := clock.share_done) < 1:
+  def run(
+      self,
+      clock: clock_lib.Clock,
+      is_stopped: Callable[[], bool] = lambda: False,
+  ) -> None:
+    """Searches until the time is over, or it is stopped."""
+    while (done := clock.share_done) < 1 and not is_stopped():
       warmth = max(0.0, 1 - done / _COOLING) ** 2
       self._slack = self._heat * warmth * self._rng.exponential()
       if self._rng.random() < _REWRITTEN:
@@ -245,6 +261,7 @@ class CommandSearch:
     """Tries other commands in the place of one."""
     at = int(self._rng.integers(self._length))
     tried = self._propose(at)
+    self.num_trials += self._num_proposals
     first = _opacities(self._covers.try_commands(at, tried))
     second, second_color = None, None
     colors = self._colors(self._program)
@@ -295,6 +312,7 @@ class CommandSearch:
   def _rewrite(self) -> None:
     """Tries programs in which commands come elsewhere, or are others."""
     count = max(1, self._num_proposals // self._length)
+    self.num_trials += count
     rng, length = self._rng, self._length
     program = {
         name: np.repeat(values[:, np.newaxis], count, axis=1)

@@ -24,7 +24,7 @@ class Found(NamedTuple):
   programs: dict[str, np.ndarray]  # int32 [T, N] a part.
   scores: np.ndarray  # float64 [N].
   canvases: np.ndarray  # uint8 [N, H, W, C], results of the programs.
-  num_renderings: np.ndarray  # int64 [N], programs run for each image.
+  num_renderings: np.ndarray  # int64 [N], programs tried for each image.
 
 
 def improve(
@@ -49,9 +49,9 @@ def improve(
   canvases for.
 
   Where the renderer can say what its commands cover (`CoveringRenderer`), and
-  neither the score nor the proposals are yours, other commands in the place of
-  one are tried without drawing the rest, in the colors that are best. Then a
-  program may become worse for a while; what is returned does not.
+  `score`, `propose` and `part_cost` are left as they are, other commands in the
+  place of one are tried without drawing the rest, in the colors that are best.
+  Then a program may become worse for a while; what is returned does not.
 
   Args:
     environment: environment of uint8 canvases, as
@@ -65,7 +65,8 @@ def improve(
     rounds: number of rounds; either this or `seconds`.
     num_proposals: number of proposals an image in a round, K.
     score: (canvases, targets), uint8 `[M, H, W, C]` each, to scores `[M]`.
-    propose: proposals; None means `make_proposals` of the action spec.
+    propose: proposals; None means `make_proposals` of the action spec, where
+      programs are run.
     part_cost: score that a program may lose for each part that it repeats; see
       `num_changes`.
 
@@ -218,7 +219,7 @@ def _improve_covers(
   """As `_improve_group`, where commands are covers."""
   canvases = executor.start(programs).copy()
   scores = scores_lib.negative_l2(canvases, targets)
-  new, num_rounds = command_search.improve(
+  new, num_trials = command_search.improve(
       renderer,
       spec,
       programs,
@@ -236,7 +237,7 @@ def _improve_covers(
       {n: np.where(is_kept, new[n], programs[n]).astype(np.int32) for n in new},
       np.where(is_kept, new_scores, scores),
       canvases,
-      1 + executor.num_proposals * num_rounds,
+      1 + num_trials,
   )
 
 

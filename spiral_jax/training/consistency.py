@@ -69,6 +69,11 @@ def check(experiment: experiment_lib.Experiment) -> None:
         f'episodes, and --unroll_length={run.unroll_length} divides them; '
         'leave one out'
     )
+  if learner.best_colors_weight and not learner.reward_weight:
+    raise ValueError(
+        f'--best_colors_weight={learner.best_colors_weight} is of episodes'
+        ' that are rewarded, and --reward_weight is 0; leave one of them out'
+    )
   if learner.best_colors_weight and experiment.num_pieces > 1:
     raise ValueError(
         f'--best_colors_weight={learner.best_colors_weight} looks at whole '

@@ -150,6 +150,8 @@ def evaluate_agent(
     trained_agent_lib.check_conditional(trained)
   trained = _with_data(trained, dataset, data_dir)
   experiment = trained.experiment
+  if on_device:
+    experiment.make_device_renderer()  # Raises before anything is drawn.
   test = experiment.load_images('test')
   out_dir_lib.prepare(out_dir)
   is_conditional = experiment.agent.conditional

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from environments import painting
+from environments.painting import command_covers
 from environments.painting import renderer as renderer_lib
 from spiral_jax import search
 
@@ -57,7 +58,8 @@ def test_more_is_found_than_by_drawing_whole_programs(options, monkeypatch):
   np.testing.assert_array_equal(
       found.scores, search.negative_l2(canvases, targets)
   )
-  np.testing.assert_array_equal(found.num_renderings, 1 + 16 * 60)
+  assert (found.num_renderings <= 1 + 16 * 60).all()
+  assert (found.num_renderings > 1 + 16 * 30).all()
   assert (found.scores >= first.scores).all()
   monkeypatch.setattr(renderer_lib.PaintingRenderer, 'can_cover', False)
   whole = _improve(settings, programs, targets, rounds=60)
@@ -115,3 +117,20 @@ def test_seconds_are_kept():
   assert (found.num_renderings > 16).all()
   found = _improve(settings, programs, targets, seconds=0.0)
   np.testing.assert_array_equal(found.num_renderings, 1)
+
+
+def test_what_stops_one_search_stops_all(monkeypatch):
+  settings = _settings()
+  targets, programs = _problem(settings, 4)
+  draw = command_covers.CommandCovers.try_commands
+  calls = []
+
+  def stop(self, *args):
+    calls.append(None)
+    if len(calls) > 5:
+      raise KeyboardInterrupt
+    return draw(self, *args)
+
+  monkeypatch.setattr(command_covers.CommandCovers, 'try_commands', stop)
+  with pytest.raises(KeyboardInterrupt):
+    _improve(settings, programs, targets, rounds=10**9, threads=2)

@@ -127,6 +127,12 @@ def test_an_own_renderer_dreams_uniformly(tmp_path):
         (False, {}, dict(best_colors_weight=1.0), 'add --conditional'),
         (
             True,
+            {},
+            dict(best_colors_weight=1.0, reward_weight=0.0, dreams_weight=1.0),
+            '--reward_weight is 0',
+        ),
+        (
+            True,
             dict(unroll_length=1),
             dict(best_colors_weight=1.0),
             '--best_colors_weight=1.0 looks at whole episodes',
