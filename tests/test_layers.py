@@ -134,11 +134,8 @@ def test_importing_losses_and_agents_does_not_load_rlax(loaded):
   assert 'rlax' not in loaded['spiral_jax.agents']
 
 
-def test_threads_are_started_in_two_files():
-  assert thread_starters(ROOT) == [
-      'spiral_jax/driver/program.py',
-      'spiral_jax/search/command_search.py',
-  ]
+def test_one_file_starts_threads():
+  assert len(thread_starters(ROOT)) == 1
 
 
 def test_no_flag_is_defined_on_import():

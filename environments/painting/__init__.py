@@ -50,7 +50,7 @@ TASK = core.Task(
             only_starts=True,
         )
     },
-    colors=('red', 'green', 'blue'),
+    colors=settings_lib.COLORS,
     sample_programs=prior.sample_programs,
     device_renderer=lambda settings: (
         'spiral_jax.renderers:make_strokes',

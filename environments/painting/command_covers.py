@@ -18,25 +18,19 @@ from environments.painting import settings as settings_lib
 from environments.painting import strokes as strokes_lib
 
 _OPAQUE = (settings_lib.ONE,) * 4  # White paper, on which ink is black.
-_COLORS: tuple[str, ...] = ('red', 'green', 'blue')
 
 
 def can_cover(settings: settings_lib.PaintingSettings) -> bool:
   """Returns whether `CommandCovers` can be made for such a program.
 
-  It takes the native backend, opaque paper, and a brush that lays its color
-  over what is below, whatever that is.
+  It takes opaque paper, and a brush that lays its color over what is below,
+  whatever that is.
 
   Args:
     settings: settings of the programs.
   """
-  return (
-      settings.background != 'transparent'
-      and native.is_built()
-      and brush_file.lays_covers(
-          library.read_brush(settings.brush, settings.brushes_path)
-      )
-  )
+  brush = library.read_brush(settings.brush, settings.brushes_path)
+  return settings.background != 'transparent' and brush_file.lays_covers(brush)
 
 
 class CommandCovers:
@@ -71,15 +65,14 @@ class CommandCovers:
       count: largest number of commands that are tried at once, K.
       num_threads: number of threads that share them.
     """
-    self.colors = _COLORS if settings.color else ()
+    self.colors = settings_lib.COLORS if settings.color else ()
     self.handed_on = tuple(
         name
         for name in ('flag', 'end', 'pressure')
         if name in settings.action_spec()
     )
     self.shades = strokes_lib.SHADES.astype(np.float32)
-    paper = np.array(settings.paper(), np.float32) / settings_lib.ONE
-    self.paper = paper[: settings.channels]
+    self.paper = settings.paper_shades()
     gray = dataclasses.replace(settings, color=False, background='white')
     # Brushes before each command and after the last, then those of trials.
     self._length, self._count = length, count

@@ -81,7 +81,7 @@ def curves(
   pressure = strokes.PRESSURES[commands.get('pressure', zeros - 1)]
   color = np.zeros((count, 3))
   if settings.color:
-    shades = [commands[name] for name in ('red', 'green', 'blue')]
+    shades = [commands[name] for name in settings_lib.COLORS]
     color = strokes.SHADES[np.stack(shades, axis=-1)]
   drawn: list[Curve] = []
   for t in range(count):

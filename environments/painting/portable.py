@@ -179,9 +179,7 @@ class PortableCanvases:
     return self._read()[: len(points)]
 
   def recorded(self, max_dabs: int, draw: Callable[[], object]) -> np.ndarray:
-    """Returns dabs, see `renderer.Canvases`; the canvases must
-    not be trusted.
-    """
+    """Returns dabs, see `renderer.Canvases`; of trusted ones, none."""
     dabs = self._canvases[0].recorded(draw)[:max_dabs]
     return np.array(dabs, np.float32).reshape(len(dabs), dab_columns.COUNT)
 

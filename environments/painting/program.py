@@ -336,7 +336,7 @@ class Program:
     ).astype(np.int32)
     colored = Program(
         dataclasses.replace(self.settings, color=True, background='white'),
-        {**self.commands, **dict(zip(('red', 'green', 'blue'), shades.T))},
+        {**self.commands, **dict(zip(settings_lib.COLORS, shades.T))},
         self.aspect,
     )
     picture = colored.render(size, brush)

@@ -120,7 +120,7 @@ class PaintingRenderer:
           " install -e .` where a C compiler is, or use backend='auto'"
       )
     brush = library.read_brush(settings.brush, settings.brushes_path)
-    self.num_threads = num_threads
+    self._num_threads = num_threads
     self._is_enlarged = size not in (None, settings.canvas_size)
     settings, brush, steps, seconds = enlargement.enlarge(
         settings, brush, settings.canvas_size if size is None else size
@@ -287,17 +287,16 @@ class PaintingRenderer:
     )
 
   def make_covers(
-      self, length: int, count: int, num_threads: int
+      self, length: int, count: int
   ) -> command_covers.CommandCovers:
     """Returns what says what commands cover, each alone, for a search.
 
     Args:
       length: number of commands of the program, T.
       count: largest number of commands that are tried at once, K.
-      num_threads: number of threads that share them.
     """
     return command_covers.CommandCovers(
-        self._settings, length, count, num_threads
+        self._settings, length, count, self._num_threads
     )
 
   def _check_is_started(self) -> None:

@@ -4,6 +4,8 @@ import dataclasses
 import os
 import re
 
+import numpy as np
+
 from environments import core
 from environments import reprs
 
@@ -11,6 +13,7 @@ NUM_PRESSURES = 10
 NUM_SHADES = 20
 MAX_CANVAS_SIZE = 8192
 ONE = 1 << 15  # 1.0 in libmypaint's fixed point.
+COLORS = ('red', 'green', 'blue')  # Parts of a command.
 PAINT = 1  # The value of part `flag` that draws; 0 moves the brush.
 
 
@@ -118,6 +121,10 @@ class PaintingSettings:
         ONE,
     )
 
+  def paper_shades(self) -> np.ndarray:
+    """Returns the color of the paper, float32 `[C]`, in [0, 1]."""
+    return np.array(self.paper()[: self.channels], np.float32) / ONE
+
   def action_spec(self) -> dict[str, core.Part]:
     """Returns the parts of a command, in the order of decision."""
     grid = (self.grid_size, self.grid_size)
@@ -138,7 +145,7 @@ class PaintingSettings:
           NUM_PRESSURES, active_if=ink, name='pressure'
       )
     if self.color:
-      for name in ('red', 'green', 'blue'):
+      for name in COLORS:
         spec[name] = core.Part(NUM_SHADES, active_if=ink, name=name)
     return spec
 

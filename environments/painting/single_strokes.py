@@ -23,7 +23,6 @@ from environments.painting import settings as settings_lib
 from environments.painting import strokes as strokes_lib
 
 _OPAQUE = (settings_lib.ONE,) * 4  # White paper.
-_COLORS = ('red', 'green', 'blue')
 
 # Of `fine_settings`: radii of the sizes, from broad to fine, as shares of the
 # picture's longer side; and locations in a row.
@@ -115,7 +114,7 @@ class SingleStrokes:
     self.num_values = {
         name: part.num_values
         for name, part in settings.action_spec().items()
-        if name not in ('flag', 'end', 'control', *_COLORS)
+        if name not in ('flag', 'end', 'control', *settings_lib.COLORS)
     }
     # A brush that lags in time would still come from the stroke before.
     slow = brush_file.base_value(self._brush, 'slow_tracking')
@@ -139,8 +138,7 @@ class SingleStrokes:
   @property
   def paper(self) -> np.ndarray:
     """Color of the paper, float32 `[C]`, in [0, 1]."""
-    paper = np.array(self.settings.paper(), np.float32) / settings_lib.ONE
-    return paper[: self.settings.channels]
+    return self.settings.paper_shades()
 
   @property
   def shades(self) -> np.ndarray:

@@ -1,7 +1,8 @@
 """Measures search at test time: errors of held-out images, by seconds.
 
 Programs begin as the best of 16 samples of the agent, or as random ones, and
-are improved for some seconds an image. Errors are shares of a blank page's and
+are improved for some seconds an image; where commands are covers, by these and
+by running whole programs. Errors are shares of a blank page's and
 of that of the best constant picture; for scenes there is also the share of
 scenes in which everything is right. CPU seconds are those of all threads, with
 the samples of the agent that a search begins with.
@@ -64,14 +65,14 @@ def main(argv: Sequence[str]) -> None:
   def show(name: str, programs: search.Programs, rate: float = 0.0) -> None:
     figures = _errors(trained, programs, test.images)
     line = (
-        f'{name:34} {figures.share_of_blank:6.1%} of blank'
+        f'{name:41} {figures.share_of_blank:6.1%} of blank'
         f' {figures.share_of_constant:6.1%} of constant'
     )
     exact = _exact(trained, programs, test)
     if exact is not None:
       line += f'   all right {exact:6.1%}'
     print(
-        line + (f'   {rate:8,.0f} renderings per CPU second' if rate else ''),
+        line + (f'   {rate:8,.0f} programs per CPU second' if rate else ''),
         flush=True,
     )
 
@@ -95,19 +96,30 @@ def main(argv: Sequence[str]) -> None:
     budgets += [
         (f', {n} s of search', dict(seconds=float(n))) for n in _SECONDS.value
     ]
-  for start in _STARTS.value:
-    for name, budget in budgets:
-      begin = time.process_time()
-      found = program_search.find_programs(
-          trained,
-          test.images,
-          samples=16 if start == 'best of 16' else 0,
-          seed=_SEED.value,
-          **budget,
-      )
-      seconds = time.process_time() - begin
-      rate = found.num_renderings.sum() / seconds if name else 0.0
-      show(start + name, found.programs, rate)
+  # Any proposals that are given are run as whole programs.
+  spec = experiment.environment.action_spec()
+  ways: dict[str, search.Propose | None] = {'': None}
+  if getattr(environment.renderer, 'can_cover', False):
+    ways[', whole'] = search.make_proposals(spec)
+  runs = [
+      (start, way, name, budget)
+      for start in _STARTS.value
+      for name, budget in budgets
+      for way in (ways if name else [''])
+  ]
+  for start, way, name, budget in runs:
+    begin = time.process_time()
+    found = program_search.find_programs(
+        trained,
+        test.images,
+        samples=16 if start == 'best of 16' else 0,
+        propose=ways[way],
+        seed=_SEED.value,
+        **budget,
+    )
+    seconds = time.process_time() - begin
+    rate = found.num_renderings.sum() / seconds if name else 0.0
+    show(start + name + way, found.programs, rate)
 
 
 def _errors(

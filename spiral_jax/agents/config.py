@@ -129,8 +129,8 @@ class LearnerConfig:
       reward_at says.
     color_bins: number of histogram bins per channel for color_cost.
     best_colors_weight: weight of the imitation of the colors in which the
-      strokes of an episode would have come nearest to the target, within the
-      loss of the rewards. For brushes that lay one color over another.
+      strokes of an episode would have come nearest to the target, in the loss
+      that reward_weight weighs. For brushes that lay one color over another.
     algorithm: 'vtrace' for one gradient step per batch (A2C if the acting
       parameters are the learning ones); 'clipped' for the clipped surrogate
       over several epochs of minibatches of whole episodes (PPO).

@@ -58,10 +58,7 @@ def policy_loss(
     **weights: `maxima` `[P]`, largest entropies of parts in nats, and
       `entropy_cost`.
   """
-  if advice is None:
-    out = agent.unroll(params, trajectory)
-  else:
-    out = agent.unroll(params, trajectory, advice=advice)
+  out = agent.unroll(params, trajectory, advice=advice)
   loss, targets = _ALGORITHMS[config.algorithm](
       out, trajectory, targets, config
   )

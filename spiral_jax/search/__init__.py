@@ -21,8 +21,8 @@ that can say what a command covers, make it faster.
 """
 
 from spiral_jax.search.agent_proposals import make_agent_proposals
-from spiral_jax.search.command_search import CoveringRenderer
-from spiral_jax.search.command_search import Covers
+from spiral_jax.search.covers import CoveringRenderer
+from spiral_jax.search.covers import Covers
 from spiral_jax.search.easel import StrokeRenderer
 from spiral_jax.search.executor import Environment
 from spiral_jax.search.executor import Executor

@@ -7,15 +7,14 @@ and which colors are best does, too.
 Axes: T commands, K trials, H height, W width, M = H * W pixels, C channels.
 """
 
-from collections.abc import Callable, Mapping
-import concurrent.futures
-import threading
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from spiral_jax import types
 from spiral_jax.search import clock as clock_lib
+from spiral_jax.search import covers as covers_lib
 from spiral_jax.search import pair_fit
 from spiral_jax.search import proposals as proposals_lib
 
@@ -32,73 +31,8 @@ _ROUNDED = 1e-4  # Sums of squares that rounding makes different.
 _EQUAL = 1e-2  # ... where they come from parabolas.
 
 
-class Covers(Protocol):
-  """Covers of commands, as `environments.painting.CommandCovers` has them."""
-
-  @property
-  def colors(self) -> tuple[str, ...]:
-    """Names of the parts that are a command's color; none if it is black."""
-
-  @property
-  def handed_on(self) -> tuple[str, ...]:
-    """Names of the parts on which the cover of the next command depends most.
-
-    What else a brush remembers is left out until a program is taken.
-    """
-
-  @property
-  def shades(self) -> np.ndarray:
-    """Values that each color part chooses from, evenly spaced, float32."""
-
-  @property
-  def paper(self) -> np.ndarray:
-    """Color of the paper, float32 `[C]`."""
-
-  def draw(
-      self, program: Mapping[str, np.ndarray], first: int = 0
-  ) -> np.ndarray:
-    """Makes a program the current one; returns uint8 `[n, H, W]`.
-
-    These are the covers of the last n commands, at least of those from `first`
-    on, the first one that has changed.
-    """
-
-  def try_commands(
-      self, time: int, commands: Mapping[str, np.ndarray]
-  ) -> np.ndarray:
-    """Returns covers of commands in the place of one, uint8 `[K, H, W]`."""
-
-  def follow(
-      self, commands: Mapping[str, np.ndarray], which: np.ndarray
-  ) -> np.ndarray:
-    """Returns covers of commands after those that were tried last.
-
-    Args:
-      commands: int `[m]` a part.
-      which: int `[m]`, the trials that they follow.
-
-    Returns:
-      uint8 `[m, H, W]`.
-    """
-
-
-class CoveringRenderer(Protocol):
-  """A renderer that may say what its commands cover."""
-
-  @property
-  def can_cover(self) -> bool:
-    """True if `make_covers` may be called."""
-
-  @property
-  def num_threads(self) -> int:
-    """Number of threads that may draw."""
-
-  def make_covers(self, length: int, count: int, num_threads: int) -> Covers:
-    """Returns covers for T = `length` commands and K = `count` trials."""
-
-
 def improve(
-    renderer: CoveringRenderer,
+    renderer: covers_lib.CoveringRenderer,
     action_spec: types.ActionSpec,
     programs: proposals_lib.Programs,
     targets: np.ndarray,
@@ -108,7 +42,7 @@ def improve(
     rounds: int | None,
     num_proposals: int,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-  """Searches for better programs, for an image on each thread.
+  """Searches for better programs, for one image after the other.
 
   Args:
     renderer: renderer of the images.
@@ -123,35 +57,21 @@ def improve(
   Returns:
     Programs, int `[T, N]` a part, and how many were tried for each, `[N]`.
   """
-  count = len(targets)
-  workers = max(1, min(renderer.num_threads, count))
-  length = len(next(iter(programs.values())))
-  if seconds is not None:
-    seconds /= -(-count // workers)  # Images one after the other on a thread.
-
-  is_stopped = threading.Event()
-
-  def search(index: int) -> tuple[dict[str, np.ndarray], int]:
-    clock = clock_lib.Clock(seconds, rounds)
+  count, length = len(targets), len(next(iter(programs.values())))
+  best, num_trials = [], []
+  for index, rng in enumerate(rngs):
+    clock = clock_lib.Clock(seconds and seconds / count, rounds)
     one = CommandSearch(
         action_spec,
-        renderer.make_covers(
-            length, num_proposals, renderer.num_threads // workers
-        ),
+        renderer.make_covers(length, num_proposals),
         {name: values[:, index] for name, values in programs.items()},
         targets[index],
-        rngs[index],
+        rng,
         num_proposals,
     )
-    one.run(clock, is_stopped.is_set)
-    return one.best, one.num_trials
-
-  with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-    try:
-      best, num_trials = zip(*pool.map(search, range(count)))
-    except BaseException:  # Ctrl-C as well.
-      is_stopped.set()
-      raise
+    one.run(clock)
+    best.append(one.best)
+    num_trials.append(one.num_trials)
   return {
       name: np.stack([program[name] for program in best], axis=1)
       for name in programs
@@ -170,7 +90,7 @@ class CommandSearch:
   def __init__(
       self,
       action_spec: types.ActionSpec,
-      covers: Covers,
+      covers: covers_lib.Covers,
       program: Mapping[str, np.ndarray],
       target: np.ndarray,
       rng: np.random.Generator,
@@ -207,13 +127,9 @@ class CommandSearch:
     self.best, self.least_error = self._program, self._error
     self.num_trials = 0
 
-  def run(
-      self,
-      clock: clock_lib.Clock,
-      is_stopped: Callable[[], bool] = lambda: False,
-  ) -> None:
-    """Searches until the time is over, or it is stopped."""
-    while (done := clock.share_done) < 1 and not is_stopped():
+  def run(self, clock: clock_lib.Clock) -> None:
+    """Searches until the time is over."""
+    while (done := clock.share_done) < 1:
       warmth = max(0.0, 1 - done / _COOLING) ** 2
       self._slack = self._heat * warmth * self._rng.exponential()
       if self._rng.random() < _REWRITTEN:

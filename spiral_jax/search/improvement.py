@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from spiral_jax.search import command_search
+from spiral_jax.search import covers as covers_lib
 from spiral_jax.search import executor as executor_lib
 from spiral_jax.search import proposals as proposals_lib
 from spiral_jax.search import scores as scores_lib
@@ -207,7 +208,7 @@ def make_rng(key: jax.Array) -> np.random.Generator:
 
 def _improve_covers(
     executor: executor_lib.Executor,
-    renderer: command_search.CoveringRenderer,
+    renderer: covers_lib.CoveringRenderer,
     spec: Any,
     programs: dict[str, np.ndarray],
     targets: np.ndarray,

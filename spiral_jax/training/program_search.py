@@ -25,6 +25,7 @@ def find_programs(
     seconds: float | None = None,
     rounds: int | None = None,
     samples: int = 16,
+    propose: search.Propose | None = None,
     seed: int = 0,
 ) -> search.Found:
   """Returns programs of images: the agent's best samples, improved.
@@ -38,6 +39,7 @@ def find_programs(
     rounds: rounds of improvement; either this or `seconds`.
     samples: number of samples of the agent that improvement begins with, the
       best of them; 0 begins with random programs.
+    propose: proposals, as for `search.improve`.
     seed: random seed.
 
   Raises:
@@ -71,6 +73,7 @@ def find_programs(
       key=improve_key,
       seconds=seconds,
       rounds=rounds,
+      propose=propose,
   )
 
 

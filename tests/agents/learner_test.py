@@ -128,7 +128,8 @@ def test_vtrace_takes_the_value_of_now_after_a_piece_of_an_episode():
   trajectory = toys.table_trajectory(bootstrap=np.full(B, 1e4, np.float32))
   trajectory.is_last[:] = False
 
-  def unroll(params, trajectory):
+  def unroll(params, trajectory, advice=None):
+    del advice
     out = toys.table_agent().unroll(params, trajectory)
     episodes = trajectory.noise[:, 0].astype(jnp.int32)
     return out._replace(bootstrap=jnp.asarray(after)[episodes])

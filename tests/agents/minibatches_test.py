@@ -16,7 +16,8 @@ def test_minibatches_are_whole_episodes_each_once_an_epoch(epochs, minibatches):
   batch, seen = 6, []
   table = toys.table_agent()
 
-  def unroll(params, trajectory):
+  def unroll(params, trajectory, advice=None):
+    del advice
     jax.debug.callback(
         lambda *fields: seen.append([np.asarray(field) for field in fields]),
         trajectory.noise[:, 0],

@@ -47,9 +47,9 @@ def policy(num_devices, name, world):
   agent, trajectory, discriminator, score_params = world
   given = []
 
-  def unroll(params, trajectory, *others):
+  def unroll(params, trajectory, *others, **options):
     given.append(trajectory.is_last.shape[1])
-    return agent.unroll(params, trajectory, *others)
+    return agent.unroll(params, trajectory, *others, **options)
 
   learner = agents.make_learner(
       agent._replace(unroll=unroll),

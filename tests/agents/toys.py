@@ -216,7 +216,8 @@ def table_agent(parts=(('flag', 2), ('end', 16))):
     del key
     return table()
 
-  def unroll(params, trajectory, imitated=None):
+  def unroll(params, trajectory, imitated=None, advice=None):
+    del advice
     action = trajectory.action if imitated is None else imitated
     episodes = trajectory.noise[:, 0].astype(jnp.int32)
     out = {name: value[:, episodes] for name, value in params.items()}

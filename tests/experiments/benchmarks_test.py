@@ -100,13 +100,16 @@ def test_search_shows_what_rounds_gain():
       'greedy',
       'best of 16',
       'best of 16, 10 rounds of search',
+      'best of 16, 10 rounds of search, whole',
       'random',
       'random, 10 rounds of search',
+      'random, 10 rounds of search, whole',
   ]
   assert shares['best of 16'] <= shares['random']
   for start in ('best of 16', 'random'):
-    assert shares[f'{start}, 10 rounds of search'] < shares[start]
-  assert len(re.findall(r'[1-9]\d* renderings per CPU second', output)) == 2
+    for way in ('', ', whole'):
+      assert shares[f'{start}, 10 rounds of search{way}'] < shares[start]
+  assert len(re.findall(r'[1-9]\d* programs per CPU second', output)) == 4
 
 
 def test_renderers_draws_the_same_twice(tmp_path):

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from environments import painting
-from environments.painting import command_covers
 from environments.painting import renderer as renderer_lib
 from spiral_jax import search
 
@@ -117,20 +116,3 @@ def test_seconds_are_kept():
   assert (found.num_renderings > 16).all()
   found = _improve(settings, programs, targets, seconds=0.0)
   np.testing.assert_array_equal(found.num_renderings, 1)
-
-
-def test_what_stops_one_search_stops_all(monkeypatch):
-  settings = _settings()
-  targets, programs = _problem(settings, 4)
-  draw = command_covers.CommandCovers.try_commands
-  calls = []
-
-  def stop(self, *args):
-    calls.append(None)
-    if len(calls) > 5:
-      raise KeyboardInterrupt
-    return draw(self, *args)
-
-  monkeypatch.setattr(command_covers.CommandCovers, 'try_commands', stop)
-  with pytest.raises(KeyboardInterrupt):
-    _improve(settings, programs, targets, rounds=10**9, threads=2)
