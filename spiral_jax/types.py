@@ -1,7 +1,7 @@
 """Types that two layers or more share.
 
 Axes, in the order in which they appear: T time (commands), B batch (canvases),
-H height, W width, C channels, P parts of a command, Z noise.
+H height, W width, C channels, P parts of a command, Z noise, K alternatives.
 
 Images are uint8 (0 to 255) where they are stored or moved, floats in [0, 1]
 where they are computed with; paper is white (255, or 1).
@@ -112,8 +112,18 @@ class UnrollOutput(NamedTuple):
   is_active: chex.Array
   # `[B]`, value of `canvas[T]`; None if the trajectory has none either.
   bootstrap: chex.Array | None = None
-  # Of other values of some parts; None where nobody asked.
+  # `[T, B, P]`, of each part that has a meaning, and of other values of some
+  # parts; None where nobody asked for other values.
+  part_log_prob: chex.Array | None = None
   advice_log_prob: chex.Array | None = None
+
+
+class Alternatives(NamedTuple):
+  """Results of whole episodes with another value of one part of one command."""
+
+  value: Action  # int32 `[T, B]` each, -1 where none was tried.
+  result: Action  # int32 `[T, B]` each: which of the K it led to.
+  canvas: chex.Array  # uint8 `[K, B, H, W, C]`.
 
 
 class Trajectory(NamedTuple):
@@ -133,6 +143,7 @@ class Trajectory(NamedTuple):
   target: chex.Array | None  # uint8 `[B, H, W, C]`.
   noise: chex.Array | None  # `[B, Z]`.
   params_version: chex.Array  # int32 `[]`: of the parameters that acted.
+  alternatives: Alternatives | None = None
 
 
 class Lesson(NamedTuple):

@@ -114,9 +114,9 @@ def _with(
 def measure(experiment: training.Experiment) -> Cost:
   """Returns the costs of a command."""
   agent = experiment.make_agent()
-  learner = agents.make_learner(
-      agent, None, experiment.learner, colors=experiment.colors()
-  )
+  # Alternatives are no part of what is measured.
+  config = dataclasses.replace(experiment.learner, corrections_weight=0.0)
+  learner = agents.make_learner(agent, None, config, colors=experiment.colors())
   state = learner.init(jax.random.key(0))
   acting = jax.tree.map(np.array, state.params)
   draw = _rollout(experiment, agent, 0)

@@ -182,9 +182,9 @@ def _trajectory(experiment, agent, episodes: int) -> agents.Trajectory:
 
 def _policy_update(experiment, agent, trajectory) -> tuple[Callable, float]:
   """Returns an update and its floating point operations."""
-  learner = agents.make_learner(
-      agent, None, experiment.learner, colors=experiment.colors()
-  )
+  # Alternatives are no part of what is measured.
+  config = dataclasses.replace(experiment.learner, corrections_weight=0.0)
+  learner = agents.make_learner(agent, None, config, colors=experiment.colors())
   state = learner.init(jax.random.key(0))
 
   def update():

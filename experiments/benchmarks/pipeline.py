@@ -34,7 +34,7 @@ import numpy as np
 
 from spiral_jax import agents
 from spiral_jax import training
-from spiral_jax.driver import rollout
+from spiral_jax.training import actors
 from spiral_jax.training import cli
 from spiral_jax.training import profiling
 
@@ -351,17 +351,10 @@ def parts(
   """
   batch = experiment.run.batch_size
   agent = experiment.make_agent()
-  images = experiment.load_images('train').images
-  targets = images[np.arange(batch) % len(images)]
-  is_conditional = experiment.agent.conditional
-  draw = rollout.Rollout(
-      experiment.make_environment(batch),
-      jax.jit(agent.step),
-      agent.initial_state(batch),
-      noise_size=experiment.agent.noise_size,
-      targets=(lambda: targets) if is_conditional else None,
-      unroll_length=experiment.run.unroll_length,
-  )
+  images = experiment.load_images('train')
+  targets = images.images[np.arange(batch) % len(images.images)]
+  step = jax.jit(agent.step, static_argnames='greedy')
+  draw = actors.make_rollout(experiment, 0, agent, step, images)
   score = score_params = None
   work: dict[str, Any] = {}
   if experiment.has_discriminator:

@@ -166,7 +166,11 @@ def measure(
       agent,
       lambda params, images, targets=None: images.mean((1, 2, 3)),
       dataclasses.replace(
-          experiment.learner, reward='discriminator', epochs=1, minibatches=1
+          experiment.learner,
+          reward='discriminator',
+          corrections_weight=0.0,  # Alternatives are no part of this.
+          epochs=1,
+          minibatches=1,
       ),
       colors=experiment.colors(),
   )

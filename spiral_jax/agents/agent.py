@@ -75,7 +75,7 @@ class Unroll(Protocol):
     """Returns log_prob and value `[T, B]`, entropy and is_active `[T, B, P]`.
 
     And bootstrap `[B]`, the value of the last canvas, if the trajectory has it,
-    and advice_log_prob `[T, B]`, if there is advice.
+    and, if there is advice, part_log_prob and advice_log_prob `[T, B, P]`.
 
     Args:
       params: parameters of the policy, not necessarily those that acted.
@@ -229,7 +229,7 @@ def _make_agent(
     canvas = observation.canvas[None]
     check(params, canvas, observation, state)
     previous = {part.name: state.previous[part.name] for part in parts}
-    action, log_prob, _, _, value, core, _ = apply(
+    action, log_prob, _, _, value, core, *_ = apply(
         params,
         canvas,
         observation.target,
@@ -265,7 +265,7 @@ def _make_agent(
     scored = action
     if imitated is not None:
       scored = {part.name: imitated[part.name] for part in parts}
-    _, log_prob, entropy, is_active, value, core, advised = apply(
+    _, log_prob, entropy, is_active, value, core, *parted = apply(
         params,
         trajectory.canvas[:-1],
         trajectory.target,
@@ -280,7 +280,7 @@ def _make_agent(
     if trajectory.bootstrap is not None:
       last = jax.tree.map(lambda x: x[-1:], action)
       # The value does not depend on the command that is scored.
-      *_, after, _, _ = apply(
+      *_, after, _, _, _ = apply(
           params,
           trajectory.canvas[-1:],
           trajectory.target,
@@ -292,7 +292,12 @@ def _make_agent(
       )
       bootstrap = after[0]
     return types.UnrollOutput(
-        log_prob, value, entropy, is_active, bootstrap, advised
+        log_prob,
+        value,
+        entropy,
+        is_active,
+        bootstrap,
+        *([None, None] if advice is None else parted),
     )
 
   # So that help(agent.step) says what the functions take and return.

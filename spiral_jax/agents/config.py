@@ -131,6 +131,9 @@ class LearnerConfig:
     best_colors_weight: weight of the imitation of the colors in which the
       strokes of an episode would have come nearest to the target, in the loss
       that reward_weight weighs. For brushes that lay one color over another.
+    corrections_weight: weight of the loss of preferring the worse of two values
+      of a part of a command, in the loss that reward_weight weighs.
+      Trajectories must have alternatives.
     algorithm: 'vtrace' for one gradient step per batch (A2C if the acting
       parameters are the learning ones); 'clipped' for the clipped surrogate
       over several epochs of minibatches of whole episodes (PPO).
@@ -170,6 +173,7 @@ class LearnerConfig:
   color_cost: float = 0.0
   color_bins: int = 32
   best_colors_weight: float = 0.0
+  corrections_weight: float = 0.0
   algorithm: Literal['vtrace', 'clipped'] = 'vtrace'
   epochs: int = 1
   minibatches: int = 1
@@ -199,6 +203,7 @@ class LearnerConfig:
         color_cost='0 or more',
         color_bins='a whole number from 2 to 256',
         best_colors_weight='0 or more',
+        corrections_weight='0 or more',
         epochs='a whole number from 1 on',
         minibatches='a whole number from 1 on',
         clip='above 0',

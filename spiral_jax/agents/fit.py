@@ -172,6 +172,16 @@ def check_trajectory(trajectory: types.Trajectory) -> None:
       f'action {name!r}': (value, (times, batch))
       for name, value in trajectory.action.items()
   }
+  if trajectory.alternatives is not None:
+    value, result, results = trajectory.alternatives
+    shape = results.shape[:1] + canvas.shape[1:]
+    expected['canvas of alternatives'] = results, shape
+    for name in trajectory.action:
+      expected[f'alternative {name!r}'] = value.get(name), (times, batch)
+      expected[f'result of alternative {name!r}'] = (
+          result.get(name),
+          (times, batch),
+      )
   for name, (array, shape) in expected.items():
     if array is not None and array.shape != shape:
       raise ValueError(
@@ -191,6 +201,25 @@ def check_values(parts: _Parts, trajectory: types.Trajectory) -> None:
   if trajectory.target is not None:
     images_lib.check_values(trajectory.target, 'targets')
   _check_action(parts, trajectory.action, 'the trajectory')
+  if trajectory.alternatives is not None:
+    value, result, canvas = trajectory.alternatives
+    for name, given in (('value', value), ('result', result)):
+      if set(given) != set(trajectory.action):
+        raise ValueError(
+            f'alternatives have a {name} of parts {sorted(given)}, must be of '
+            f'{sorted(trajectory.action)}'
+        )
+    # Where none was tried, they hold -1.
+    tried = {k: np.maximum(v, 0) for k, v in value.items() if _is_known(v)}
+    _check_action(parts, {**trajectory.action, **tried}, 'alternatives')
+    for name, index in result.items():
+      if _is_known(index) and not (
+          0 <= index.min() and index.max() < len(canvas)
+      ):
+        raise ValueError(
+            f'results of part {name!r} of alternatives are from {index.min()} '
+            f'to {index.max()}, and there are {len(canvas)} canvases'
+        )
 
 
 def check_lesson(
@@ -231,11 +260,16 @@ def check_lesson(
     )
 
 
+def _is_known(values: chex.Array) -> bool:
+  """Returns whether there are values, in host memory."""
+  return isinstance(values, np.ndarray) and values.size > 0
+
+
 def _check_action(parts: _Parts, action: types.Action, owner: str) -> None:
   """Raises ValueError if arrays in host memory have values out of range."""
   for part in parts:
     values = action[part.name]
-    if not isinstance(values, np.ndarray) or not values.size:
+    if not _is_known(values):
       continue
     low, high = values.min(), values.max()
     if low < 0 or high >= part.num_values:

@@ -1,7 +1,9 @@
 """Imitation of programs by an agent: from lessons to losses.
 
-Axes: T time (commands), B batch.
+Axes: T time (commands), B batch, P parts of a command, K alternatives.
 """
+
+from typing import NamedTuple
 
 import chex
 import jax
@@ -89,6 +91,46 @@ def best_colors(
   values = jnp.rint(best * largest).astype(jnp.int32)
   values = jnp.where(is_seen[..., jnp.newaxis], values, -1)
   return {name: values[..., n] for n, name in enumerate(colors)}
+
+
+class Advice(NamedTuple):
+  """Values of parts that are learned in the pass of the rewards."""
+
+  values: types.Action  # int32 `[T, B]` of some parts, -1 where there is none.
+  # float32 `[T, B, P]`, by how much results are better with them; None if no
+  # part is compared.
+  gain: chex.Array | None = None
+
+
+def compare(
+    trajectory: types.Trajectory,
+    gain: chex.Array,
+    parts: tuple[action_lib.ActionPart, ...],
+    known: tuple[str, ...] = (),
+) -> Advice:
+  """Returns the alternatives of whole episodes, command by command.
+
+  Args:
+    trajectory: episodes that have alternatives.
+    gain: by how much their results are better, `[K, B]`. It is divided by its
+      mean size, so that alternatives that matter little count little.
+    parts: the parts of a command.
+    known: names of those that are not compared.
+  """
+  alternatives = trajectory.alternatives
+  assert alternatives is not None
+  values, gains = {}, []
+  for part in parts:
+    value = alternatives.value[part.name]
+    if part.name in known:
+      value = jnp.full_like(value, -1)
+    values[part.name] = value
+    index = alternatives.result[part.name]
+    own = jnp.take_along_axis(gain, index, axis=0)
+    gains.append(jnp.where(value >= 0, own, 0.0))
+  each = jnp.stack(gains, axis=-1)
+  size = jnp.sum(jnp.abs(each)) / jnp.maximum(jnp.sum(each != 0), 1)
+  return Advice(values, each / jnp.maximum(size, 1e-9))
 
 
 def take_columns(lesson: types.Lesson, columns: chex.Array) -> types.Lesson:

@@ -132,7 +132,9 @@ def make_learner(
     ValueError: if fields of `config` do not fit each other, or `score`.
   """
   _check(config, score)
-  if config.best_colors_weight and not colors:
+  if not config.best_colors_weight:
+    colors = ()
+  elif not colors:
     raise ValueError(
         f'best_colors_weight is {config.best_colors_weight} and no part of a '
         'command is said to be its color; paint in color, or set it to 0'
@@ -140,12 +142,15 @@ def make_learner(
   if mesh is not None:
     agent = agent._replace(unroll=sharding.shard_unroll(agent.unroll, mesh))
     score = score and sharding.shard_score(score, mesh)
+  blank_page = copy.copy(blank_page)  # Its owner may draw on it.
   reward_fn = reward_fn_lib.make_reward_fn(
       config,
       score,
-      # It may be a renderer's own, who draws on.
-      blank_page=copy.copy(blank_page),
+      blank_page=blank_page,
       action_costs=action_costs,
+  )
+  result_reward = reward_fn_lib.make_result_reward(
+      config, score, blank_page=blank_page
   )
   # All parameters as one vector: operations for each would all be compiled.
   takes_vector = optimizer is None
@@ -214,8 +219,23 @@ def make_learner(
     )
     targets = objectives.fixed_targets(trajectory, rewards, config)
     advice = None
+    if config.corrections_weight:
+      canvas = trajectory.alternatives.canvas
+      reward = result_reward(
+          jnp.concatenate([trajectory.canvas[-1:], canvas]),
+          trajectory.target,
+          score_params,
+          reward_scale,
+      )
+      advice = imitation.compare(
+          trajectory, reward[1:] - reward[:1], agent.parts, colors
+      )
     if config.best_colors_weight:
-      advice = imitation.best_colors(trajectory, agent.parts, colors)
+      best = imitation.best_colors(trajectory, agent.parts, colors)
+      advice = imitation.Advice(
+          best if advice is None else {**advice.values, **best},
+          None if advice is None else advice.gain,
+      )
     shuffle_key, key = jax.random.split(key)
     order = _minibatches(shuffle_key, trajectory.is_last.shape[1], config)
     return targets, advice, reward_scale, logs, order, key
@@ -237,6 +257,7 @@ def make_learner(
           config=config,
           maxima=maxima,
           entropy_cost=config.entropy_cost * entropy_factor,
+          colors=colors,
       )
       total += config.reward_weight * loss
     for source, lesson in lessons.items():
@@ -370,6 +391,7 @@ def _take_columns(data, columns):
       initial_state=jax.tree.map(untimed, trajectory.initial_state),
       target=jax.tree.map(untimed, trajectory.target),
       noise=jax.tree.map(untimed, trajectory.noise),
+      alternatives=None,  # The advice has what is learned from them.
   )
   return piece, *jax.tree.map(timed, (targets, advice))
 
@@ -401,6 +423,12 @@ def _check_batch(
     )
   if trajectory is not None:
     fit.check_values(agent.parts, trajectory)
+    needs_alternatives = config.corrections_weight and config.reward_weight
+    if needs_alternatives and trajectory.alternatives is None:
+      raise ValueError(
+          f'corrections_weight is {config.corrections_weight}, but the '
+          'trajectory has no alternatives; give it some, or set the weight to 0'
+      )
   for name, lesson in lessons.items():
     fit.check_lesson(agent.parts, name, lesson, trajectory)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from spiral_jax.losses import imitation
 from spiral_jax.losses import policy_gradient
@@ -52,13 +53,16 @@ def policy_loss(
     params: parameters of the policy.
     trajectory: commands `[T, B]` of the minibatch.
     targets: what `fixed_targets` returned, of the same episodes.
-    advice: colors to imitate, int32 `[T, B]` a part, or None.
+    advice: an `imitation.Advice` of the same episodes, or None.
     agent: the agent that learns.
     config: says by which algorithm.
-    **weights: `maxima` `[P]`, largest entropies of parts in nats, and
-      `entropy_cost`.
+    **weights: `maxima` `[P]`, largest entropies of parts in nats,
+      `entropy_cost`, and `colors`, names of the parts whose advice is imitated;
+      that of the others is compared.
   """
-  out = agent.unroll(params, trajectory, advice=advice)
+  out = agent.unroll(
+      params, trajectory, advice=None if advice is None else advice.values
+  )
   loss, targets = _ALGORITHMS[config.algorithm](
       out, trajectory, targets, config
   )
@@ -67,6 +71,7 @@ def policy_loss(
       out,
       trajectory,
       targets,
+      advice,
       agent=agent,
       config=config,
       **weights,
@@ -112,11 +117,13 @@ def _total(
     out,
     trajectory,
     targets,
+    advice,
     *,
     agent,
     config,
     maxima,
     entropy_cost,
+    colors,
 ):
   """Adds the terms that every algorithm has; returns (loss, logs)."""
   value_loss = policy_gradient.value_loss(out.value, targets.returns)
@@ -127,9 +134,17 @@ def _total(
   bonus = entropy_shares if config.entropy_shares else entropy
   total = loss + config.value_cost * value_loss - entropy_cost * bonus
   logs = {}
-  if out.advice_log_prob is not None:
-    logs['color_nll'] = imitation.imitation_loss(out.advice_log_prob)
+  if colors:
+    is_color = np.array([part.name in colors for part in agent.parts])
+    logs['color_nll'] = imitation.imitation_loss(
+        jnp.sum(out.advice_log_prob * is_color, axis=-1)
+    )
     total += config.best_colors_weight * logs['color_nll']
+  if advice is not None and advice.gain is not None:
+    logs['corrections'] = imitation.preference_loss(
+        out.advice_log_prob - out.part_log_prob, advice.gain
+    )
+    total += config.corrections_weight * logs['corrections']
   log_ratio = out.log_prob - trajectory.log_prob
   logs |= {
       'loss': total,

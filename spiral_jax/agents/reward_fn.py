@@ -58,6 +58,26 @@ class RewardFn(Protocol):
     """
 
 
+class ResultReward(Protocol):
+  """A pure function, made by `make_result_reward`."""
+
+  def __call__(
+      self,
+      results: chex.Array,
+      target: chex.Array | None,
+      score_params: types.Params,
+      reward_scale: rewards_lib.RunningDeviation,
+  ) -> chex.Array:
+    """Returns rewards `[K, B]`, in units of those of an episode.
+
+    Args:
+      results: final canvases, uint8 `[K, B, H, W, C]`.
+      target: `[B, H, W, C]`; None without targets.
+      score_params: parameters of the score; None with other rewards.
+      reward_scale: statistics of the rewards so far.
+    """
+
+
 # Scores that need no discriminator: (canvas, target), `[..., H, W, C]` each ->
 # scores `[...]`.
 _DISTANCES: dict[str, Callable[..., chex.Array]] = {
@@ -89,10 +109,7 @@ def make_reward_fn(
   def reward_fn(trajectory, score_params, reward_scale):
     fit.check_trajectory(trajectory)
     canvas, target = _images(trajectory, config)
-    if config.reward in _DISTANCES:
-      scores = _DISTANCES[config.reward](canvas, target)
-    else:
-      scores = _score_all(score, score_params, canvas, target)
+    scores = _scores(config, score, score_params, canvas, target)
     rewards = _credit(scores, trajectory.is_last, config)
     reward_scale = _update_scale(
         reward_scale, scores, rewards, trajectory.is_last, config
@@ -128,6 +145,43 @@ def make_reward_fn(
   return reward_fn
 
 
+def make_result_reward(
+    config: config_lib.LearnerConfig,
+    score: Score | None = None,
+    *,
+    blank_page: np.ndarray | int = 255,
+) -> ResultReward:
+  """Returns the rewards of `config` for results, whichever commands drew them.
+
+  Args:
+    config: says what is rewarded.
+    score: as for `make_reward_fn`.
+    blank_page: as for `make_reward_fn`.
+  """
+
+  def result_reward(results, target, score_params, reward_scale):
+    canvas = images_lib.to_float(results, 'canvases')
+    if target is not None:
+      target = images_lib.to_float(target, 'targets')
+    reward = _scores(config, score, score_params, canvas, target)
+    if config.scale_rewards:
+      reward = reward / reward_scale.deviation()
+    if config.blank_page_cost:
+      penalty = rewards_lib.blank_page_penalties(
+          results.reshape(-1, *results.shape[2:]),
+          blank_page,
+          jnp.ones((1, reward.size), bool),
+      )
+      reward += config.blank_page_cost * penalty.reshape(reward.shape)
+    if config.color_cost:
+      reward -= config.color_cost * color.earth_movers_distance(
+          canvas, target, bins=config.color_bins
+      )
+    return jax.lax.stop_gradient(reward)
+
+  return result_reward
+
+
 def _images(trajectory, config):
   """Returns the canvases that are scored, and the target, as floats.
 
@@ -155,8 +209,10 @@ def _images(trajectory, config):
   return images_lib.to_float(canvas, 'canvases'), None
 
 
-def _score_all(score, score_params, canvas, target):
+def _scores(config, score, score_params, canvas, target):
   """Returns the scores `[T, B]` of canvases `[T, B, H, W, C]`."""
+  if config.reward in _DISTANCES:
+    return _DISTANCES[config.reward](canvas, target)
   flat = canvas.reshape(-1, *canvas.shape[2:])
   if target is not None:
     target = jnp.broadcast_to(target, canvas.shape).reshape(flat.shape)

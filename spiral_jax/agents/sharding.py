@@ -35,6 +35,7 @@ _TRAJECTORY: dict[str, Any] = dict(
     target=_ROWS,
     noise=_ROWS,
     params_version=_REPLICATED,
+    alternatives=_TIMED,
 )
 
 _LESSON: dict[str, Any] = dict(
@@ -91,6 +92,7 @@ def shard_unroll(unroll: Any, mesh: Mesh) -> Any:
           entropy=_TIMED,
           is_active=_TIMED,
           bootstrap=None if trajectory.bootstrap is None else _ROWS,
+          part_log_prob=None if advice is None else _TIMED,
           advice_log_prob=None if advice is None else _TIMED,
       ),
       check_vma=False,  # Native calls do not say how their results vary.

@@ -65,6 +65,7 @@ class Decoder(nn.Module):
       chex.Array,
       chex.Array,
       chex.Array,
+      chex.Array,
       chex.Array | None,
   ]:
     """Samples a command, or scores a given one.
@@ -84,14 +85,16 @@ class Decoder(nn.Module):
       log_prob: log-probability of the active parts `[N]`.
       entropy: entropy of each part in nats `[N, P]`.
       is_active: 1.0 for each part that has a meaning, else 0.0, `[N, P]`.
+      part_log_prob: log-probability of each active part, else 0, `[N, P]`.
       advice_log_prob: log-probability of the active parts' advice, each after
-        the parts of the command before it, `[N]`; None without advice.
+        the parts of the command before it, else 0, `[N, P]`; None without
+        advice.
     """
     uniform = None
     if key is not None:
       uniform = jax.random.uniform(key, (len(self.parts), len(z)), jnp.float32)
     decided: dict[str, chex.Array] = {}
-    log_probs, entropies, advised = [], [], {}
+    log_probs, entropies, advised = [], [], []
     for index, part in enumerate(self.parts):
       logits = self._logits(part, z, feature_map).astype(jnp.float32)
       if isinstance(temperature, jax.Array) or temperature != 1.0:
@@ -108,7 +111,9 @@ class Decoder(nn.Module):
       if advice is not None and part.name in advice:
         wanted = advice[part.name]
         picked = indexing.pick(log_p, jnp.maximum(wanted, 0))
-        advised[index] = jnp.where(wanted >= 0, picked, 0.0)
+        advised.append(jnp.where(wanted >= 0, picked, 0.0))
+      elif advice is not None:
+        advised.append(jnp.zeros(len(z), jnp.float32))
       entropies.append(-jnp.sum(jnp.exp(log_p) * log_p, axis=-1))
       if index + 1 < len(self.parts):
         features = seen = None
@@ -117,15 +122,20 @@ class Decoder(nn.Module):
           features, feature_map = self._read_and_mark(part, value, feature_map)
         z = self._refine(part, z, value, features, seen)
     is_active = action_lib.is_active(self.parts, decided)
-    log_prob = jnp.sum(jnp.stack(log_probs, axis=-1) * is_active, axis=-1)
+    part_log_prob = jnp.stack(log_probs, axis=-1) * is_active
+    log_prob = jnp.sum(part_log_prob, axis=-1)
     advice_log_prob = None
     if advice is not None:
-      advice_log_prob = sum(
-          (value * is_active[:, index] for index, value in advised.items()),
-          jnp.zeros(len(z), jnp.float32),
-      )
+      advice_log_prob = jnp.stack(advised, axis=-1) * is_active
     entropy = jnp.stack(entropies, axis=-1)
-    return decided, log_prob, entropy, is_active, advice_log_prob
+    return (
+        decided,
+        log_prob,
+        entropy,
+        is_active,
+        part_log_prob,
+        advice_log_prob,
+    )
 
   def _logits(
       self, part: action_lib.ActionPart, z: chex.Array, feature_map: chex.Array

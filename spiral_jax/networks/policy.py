@@ -78,7 +78,8 @@ class Policy(nn.Module):
       is_active: 1.0 for each part that has a meaning, else 0.0, `[T, B, P]`.
       value: `[T, B]`.
       core: c and h of the LSTM after the last command, `[B, core_size]` each.
-      advice_log_prob: log-probability of the advice, `[T, B]`; None without.
+      part_log_prob: log-probability of each active part, else 0, `[T, B, P]`.
+      advice_log_prob: the same of the advice; None without.
     """
     steps, batch = images[0].shape[:2]
     dtype = images[0].dtype
@@ -110,7 +111,9 @@ class Policy(nn.Module):
         temperature,
         None if advice is None else jax.tree.map(flat, advice),
     )
-    decided, log_prob, entropy, is_active = jax.tree.map(timed, tuple(scored))
+    decided, log_prob, entropy, is_active, part_log_prob = jax.tree.map(
+        timed, tuple(scored)
+    )
     advice_log_prob = jax.tree.map(timed, advice_log_prob)
     return (
         decided,
@@ -119,6 +122,7 @@ class Policy(nn.Module):
         is_active,
         value,
         core,
+        part_log_prob,
         advice_log_prob,
     )
 

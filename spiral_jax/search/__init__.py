@@ -36,6 +36,7 @@ from spiral_jax.search.metropolis_hastings import make_log_likelihood
 from spiral_jax.search.metropolis_hastings import run_chains
 from spiral_jax.search.painter import SCORES
 from spiral_jax.search.painter import paint
+from spiral_jax.search.proposals import Changes
 from spiral_jax.search.proposals import Moves
 from spiral_jax.search.proposals import Programs
 from spiral_jax.search.proposals import Proposals
@@ -43,6 +44,7 @@ from spiral_jax.search.proposals import Propose
 from spiral_jax.search.proposals import make_proposals
 from spiral_jax.search.proposals import make_repeats
 from spiral_jax.search.proposals import num_changes
+from spiral_jax.search.proposals import single_changes
 from spiral_jax.search.sampling import Samples
 from spiral_jax.search.sampling import best_of
 from spiral_jax.search.sampling import random_programs
@@ -55,6 +57,7 @@ __all__ = [
     'NUM_PROPOSALS',
     'SCORES',
     'Chains',
+    'Changes',
     'CoveringRenderer',
     'Covers',
     'Environment',
@@ -82,4 +85,5 @@ __all__ = [
     'random_programs',
     'run_chains',
     'sample',
+    'single_changes',
 ]

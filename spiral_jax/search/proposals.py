@@ -7,7 +7,7 @@ serve Metropolis-Hastings as they serve any other search.
 Axes: T commands, M programs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 import dataclasses
 from typing import NamedTuple, Protocol
 
@@ -21,6 +21,9 @@ Programs = Mapping[str, np.ndarray]
 
 # Share of the parts that `steps` gives any value.
 _FRESH = 0.5
+
+# Share of the changes of single parts that are steps.
+_STEPS = 0.75
 
 
 class Proposals(NamedTuple):
@@ -122,6 +125,59 @@ def make_proposals(
     return Proposals(changed, first_change(programs, changed), log_ratio)
 
   return propose
+
+
+class Changes(NamedTuple):
+  """Changes of single parts of M programs, K of each."""
+
+  time: np.ndarray  # int32 [K, M], the command.
+  part: np.ndarray  # int32 [K, M], the index of its part.
+  value: np.ndarray  # int32 [K, M], its other value; -1 where none is left.
+
+
+def single_changes(
+    action_spec: types.ActionSpec,
+    free: Collection[str],
+    programs: Programs,
+    rng: np.random.Generator,
+    count: int,
+) -> Changes:
+  """Returns changes of parts that have a meaning, no two of the same one.
+
+  Most are steps, the others any values.
+
+  Args:
+    action_spec: the parts of a command.
+    free: names of the parts that may change.
+    programs: `[T, M]` a part.
+    rng: source of all random numbers.
+    count: number of changes of each program, K; at most T for each free part.
+  """
+  length, number = next(iter(programs.values())).shape
+  active = are_active(action_spec, programs)
+  is_free = [
+      name in free and part.num_values > 1 for name, part in action_spec.items()
+  ]
+  active &= np.array(is_free)[:, np.newaxis, np.newaxis]
+  active = active.reshape(-1, number)
+  chances = np.where(active, rng.random(active.shape), -1.0)
+  slot = (-chances).argsort(axis=0)[:count]
+  is_left = np.take_along_axis(chances, slot, axis=0) >= 0
+  index, time = np.divmod(slot, length)
+  value = np.full(slot.shape, -1, np.int32)
+  for here, (name, part) in enumerate(action_spec.items()):
+    k, m = np.nonzero(is_left & (index == here))
+    if not len(k):
+      continue
+    before = programs[name][time[k, m], m]
+    step = moved(part, before, rng, Moves.reach)
+    other = (
+        before + rng.integers(1, part.num_values, len(k))
+    ) % part.num_values
+    # Some steps lead out of the grid.
+    is_step = (rng.random(len(k)) < _STEPS) & (step != before)
+    value[k, m] = np.where(is_step, step, other)
+  return Changes(time.astype(np.int32), index.astype(np.int32), value)
 
 
 def first_change(programs: Programs, changed: Programs) -> np.ndarray:

@@ -9,8 +9,10 @@ import jax
 from spiral_jax import agents
 from spiral_jax import datasets
 from spiral_jax.driver import device_rollout
+from spiral_jax.driver import nodes
 from spiral_jax.driver import ray_token
 from spiral_jax.driver import rollout
+from spiral_jax.training import alternatives
 from spiral_jax.training import config as config_lib
 from spiral_jax.training import experiment as experiment_lib
 from spiral_jax.training import runtime
@@ -26,7 +28,7 @@ def make_rollout(
     step: agents.Step,
     images: datasets.ImageDataset,
     renderer: device_rollout.Renderer | None = None,
-) -> rollout.Rollout | device_rollout.DeviceRollout:
+) -> nodes.RolloutFn:
   """Returns the rollout of an actor in this process.
 
   Args:
@@ -63,14 +65,28 @@ def make_rollout(
         **further,
     )
   environment = experiment.make_environment(run.batch_size)
-  return rollout.Rollout(environment, step, initial_state, **further)
+  play = rollout.Rollout(environment, step, initial_state, **further)
+  if not experiment.learner.corrections_weight:
+    return play
+  return alternatives.RolloutWithAlternatives(
+      play,
+      experiment.make_environment,
+      batch=run.batch_size,
+      length=experiment.environment.episode_length,
+      count=experiment.lessons.alternatives,
+      # Those whose best values are known are not searched for.
+      fixed=experiment.colors()
+      if experiment.learner.best_colors_weight
+      else (),
+      seed=seed,
+  )
 
 
 def make_remote_rollout(
     experiment: experiment_lib.Experiment,
     index: int,
     torso: nn.Module | None = None,
-) -> rollout.Rollout | device_rollout.DeviceRollout:
+) -> nodes.RolloutFn:
   """Returns the same in a process of its own."""
   runtime.prepare()
   agent = experiment.make_agent(torso)

@@ -172,6 +172,9 @@ class LessonConfig:
     part_cost: error that a remembered program may have for each part of its
       commands that keeps the value it had before: what chance left in a program
       is hard to learn.
+    alternatives: number of other values of single parts of commands that are
+      tried of each episode, if corrections have a weight. An actor draws them
+      on as many canvases more, and on one for each command.
   """
 
   dream_prior: Literal['task', 'uniform', 'memory', 'agent'] = 'task'
@@ -183,6 +186,7 @@ class LessonConfig:
   search_samples: int = 4
   search_rounds: int = 4
   part_cost: float = 0.0
+  alternatives: int = 8
 
   def __post_init__(self) -> None:
     """Raises ValueError, naming the field and its value, if one is invalid."""
@@ -196,4 +200,5 @@ class LessonConfig:
         search_samples='a whole number from 1 on',
         search_rounds='a whole number from 0 on',
         part_cost='0 or more',
+        alternatives='a whole number from 1 on',
     )

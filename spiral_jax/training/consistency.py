@@ -80,6 +80,28 @@ def check(experiment: experiment_lib.Experiment) -> None:
         f'episodes, and --unroll_length={run.unroll_length} divides them; '
         'leave one out'
     )
+  if learner.corrections_weight and not learner.reward_weight:
+    raise ValueError(
+        f'--corrections_weight={learner.corrections_weight} is of episodes'
+        ' that are rewarded, and --reward_weight is 0; leave one of them out'
+    )
+  if learner.corrections_weight and experiment.num_pieces > 1:
+    raise ValueError(
+        f'--corrections_weight={learner.corrections_weight} changes whole '
+        f'episodes, and --unroll_length={run.unroll_length} divides them; '
+        'leave one out'
+    )
+  costs = [name for name, weight in experiment.costs.items() if weight]
+  if learner.corrections_weight and costs:
+    raise ValueError(
+        f'--corrections_weight={learner.corrections_weight} compares results, '
+        f'and the cost of {", ".join(costs)} is of commands; leave one out'
+    )
+  if learner.corrections_weight and run.on_device:
+    raise ValueError(
+        f'--corrections_weight={learner.corrections_weight} tries alternatives '
+        'in the environment of the host; leave out --on_device, or the weight'
+    )
   if not experiment.agent.conditional:
     if learner.best_colors_weight:
       raise ValueError(

@@ -273,6 +273,7 @@ def _check(experiment: experiment_lib.Experiment) -> None:
       'augment': run.augment,
       'init_from': run.init_from,
       'dreams_weight': learner.dreams_weight,
+      'corrections_weight': learner.corrections_weight,
       'memory_weight': learner.memory_weight,
   }
   for name, value in refused.items():

@@ -71,6 +71,7 @@ def make_recognizer(
       dreams_weight=1.0,
       hindsight_weight=0.0,
       best_colors_weight=0.0,
+      corrections_weight=0.0,
       memory_weight=1.0,
       epochs=1,
       minibatches=1,

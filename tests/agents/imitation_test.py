@@ -267,6 +267,7 @@ def test_nothing_to_learn_is_refused():
 def test_advice_is_scored_after_the_parts_that_were_executed():
   world = toys.world('color-conv')
   action = dict(world.trajectory.action)
+  names = [part.name for part in world.agent.parts]
   rng = np.random.default_rng(0)
   advice = {}
   for part in world.agent.parts:
@@ -280,19 +281,36 @@ def test_advice_is_scored_after_the_parts_that_were_executed():
 
   # Nothing follows blue: only its own log-probability changes.
   before = score(advice={'blue': action['blue']})
+  own = before.advice_log_prob[..., names.index('blue')]
   changed = {**action, 'blue': np.maximum(advice['blue'], 0)}
-  expected = score(changed).log_prob - before.log_prob + before.advice_log_prob
-  blue = score(advice={'blue': advice['blue']}).advice_log_prob
+  expected = score(changed).log_prob - before.log_prob + own
+  out = score(advice={'blue': advice['blue']}).advice_log_prob
   np.testing.assert_allclose(
-      blue, np.where(advice['blue'] >= 0, expected, 0), rtol=1e-3, atol=1e-4
+      out[..., names.index('blue')],
+      np.where(advice['blue'] >= 0, expected, 0),
+      rtol=1e-3,
+      atol=1e-4,
   )
+  assert np.count_nonzero(np.any(out, axis=(0, 1))) == 1
   red = score(advice={'red': advice['red']}).advice_log_prob
   both = score(advice=advice)
-  np.testing.assert_allclose(both.advice_log_prob, red + blue, rtol=1e-4)
+  np.testing.assert_allclose(both.advice_log_prob, red + out, rtol=1e-4)
   np.testing.assert_array_equal(both.log_prob, before.log_prob)
   is_move = np.asarray(action['flag']) == 0
   assert is_move.any() and not np.asarray(both.advice_log_prob)[is_move].any()
   assert score().advice_log_prob is None
+
+
+def test_what_was_executed_is_scored_part_by_part():
+  world = toys.world('color-conv')
+  action = dict(world.trajectory.action)
+  out = world.unroll(world.params, world.trajectory, None, action)
+  assert out.part_log_prob.shape == (T, B, len(world.agent.parts))
+  np.testing.assert_allclose(
+      out.part_log_prob.sum(-1), out.log_prob, rtol=1e-5, atol=1e-6
+  )
+  np.testing.assert_array_equal(out.part_log_prob, out.advice_log_prob)
+  assert not np.asarray(out.part_log_prob)[out.is_active == 0].any()
 
 
 def test_the_best_colors_are_imitated_beside_the_reward():
@@ -319,9 +337,11 @@ def test_the_best_colors_are_imitated_beside_the_reward():
 
   (_, without), (_, logs) = loss(0.0), loss(0.5)
   assert 'color_nll' not in without
-  expected = -world.unroll(
-      world.params, world.trajectory, None, advice
-  ).advice_log_prob.mean()
+  expected = (
+      -world.unroll(world.params, world.trajectory, None, advice)
+      .advice_log_prob.sum(-1)
+      .mean()
+  )
   np.testing.assert_allclose(logs['color_nll'], expected, rtol=1e-4)
   np.testing.assert_allclose(
       logs['loss'], without['loss'] + 0.5 * expected, rtol=1e-4
@@ -338,3 +358,122 @@ def test_best_colors_take_a_color_and_a_target():
     imitation.best_colors(
         world.trajectory._replace(target=None), world.agent.parts, COLORS
     )
+
+
+def alternatives_of(world, seed=0):
+  """Returns two other values of each program, with results of noise."""
+  rng, parts = np.random.default_rng(seed), world.agent.parts
+  value = {part.name: np.full((T, B), -1, np.int32) for part in parts}
+  result = {part.name: np.zeros((T, B), np.int32) for part in parts}
+  for b in range(B):
+    for k, slot in enumerate(rng.permutation(len(parts) * T)[:2]):
+      part, time = parts[slot // T], slot % T
+      value[part.name][time, b] = rng.integers(part.num_values)
+      result[part.name][time, b] = k
+  shape = (2, *world.trajectory.canvas.shape[1:])
+  canvas = rng.integers(256, size=shape).astype(np.uint8)
+  return types.Alternatives(value, result, canvas)
+
+
+def test_alternatives_are_compared_where_they_were_tried():
+  world = toys.world('color-conv')
+  found = alternatives_of(world)
+  trajectory = world.trajectory._replace(alternatives=found)
+  # What nobody tried counts for nothing, however large.
+  gain = np.array([[2.0, 0.0, 5.0], [-1.0, 3.0, -4.0], [99.0, 99.0, 99.0]])
+  advice = imitation.compare(trajectory, gain, world.agent.parts)
+  assert advice.gain.shape == (T, B, len(world.agent.parts))
+  assert np.count_nonzero(advice.gain) == 5
+  for number, part in enumerate(world.agent.parts):
+    value, result = found.value[part.name], found.result[part.name]
+    np.testing.assert_array_equal(advice.values[part.name], value)
+    for time, b in zip(*np.nonzero(value >= 0)):
+      # Of the mean size 3.
+      expected = gain[result[time, b], b] / 3
+      assert advice.gain[time, b, number] == pytest.approx(expected)
+  known = [part.name for part in world.agent.parts]
+  nothing = imitation.compare(trajectory, gain, world.agent.parts, known)
+  assert not np.any(nothing.gain)
+  assert all(np.all(v < 0) for v in map(np.asarray, nothing.values.values()))
+
+
+def corrected(world, **config):
+  """Returns parameters and logs of an update by alternatives."""
+  learner = agents.make_learner(
+      world.agent,
+      config=agents.LearnerConfig(reward='l2', **config),
+      colors=COLORS,
+      optimizer=PLAIN,
+  )
+  params = jax.tree.map(jnp.copy, world.params)
+  state = learner.init(jax.random.key(0), params)
+  found = alternatives_of(world)
+  # The first ones are perfect, the others are bad.
+  found.canvas[0] = world.trajectory.target
+  found.canvas[1] = 255 - world.trajectory.target
+  trajectory = world.trajectory._replace(alternatives=found)
+  state, logs = learner.update(state, trajectory)
+  return trajectory, state.params, logs
+
+
+@pytest.mark.parametrize('with_colors', [False, True])
+def test_what_was_better_is_preferred_beside_the_reward(with_colors):
+  world = toys.world('color-conv')
+  weight = dict(best_colors_weight=0.5 * with_colors)
+  _, without, expected = corrected(world, **weight)
+  trajectory, params, logs = corrected(world, corrections_weight=0.25, **weight)
+  assert 'corrections' not in expected
+  assert logs['corrections'] > 0
+  assert ('color_nll' in logs) == with_colors
+  np.testing.assert_allclose(
+      logs['loss'], expected['loss'] + 0.25 * logs['corrections'], rtol=1e-4
+  )
+  # Colors whose best values are known are left to these.
+  gain = np.array([np.full(B, 1.0), np.full(B, -1.0)])
+  advice = imitation.compare(
+      trajectory, gain, world.agent.parts, COLORS if with_colors else ()
+  )
+
+  def preference(params):
+    out = world.unroll(params, trajectory, None, advice.values)
+    difference = out.advice_log_prob - out.part_log_prob
+    return float(jnp.sum(advice.gain * difference))
+
+  assert preference(params) > preference(without)
+
+
+def test_corrections_take_alternatives_that_fit():
+  world = toys.world('color-conv')
+  config = agents.LearnerConfig(reward='l2', corrections_weight=1.0)
+  learner = agents.make_learner(world.agent, config=config)
+  state = learner.init(jax.random.key(0))
+  with pytest.raises(ValueError, match='is 1.0, but the trajectory has no alt'):
+    learner.update(state, world.trajectory)
+  found = alternatives_of(world)
+  flag = found.value['flag']
+
+  def refused(words, **fields):
+    bad = world.trajectory._replace(alternatives=found._replace(**fields))
+    with pytest.raises(ValueError, match=words):
+      learner.update(state, bad)
+
+  refused(
+      r"alternative 'flag' .* is \[3, 3\], must be \[4, 3\]",
+      value=found.value | {'flag': flag[1:]},
+  )
+  refused(
+      r'canvas of alternatives .* is \[2, 3, 15, 16, 3\]',
+      canvas=found.canvas[:, :, 1:],
+  )
+  refused(
+      "'flag' of alternatives has values from 2 to 4",
+      value=found.value | {'flag': flag + 3},
+  )
+  refused(
+      "results of part 'end' of alternatives are from 2 to .*are 2 canvases",
+      result=found.result | {'end': found.result['end'] + 2},
+  )
+  refused(
+      "a value of parts .*'flag'.*, must be of",
+      value={'flag': flag},
+  )

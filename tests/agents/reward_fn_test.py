@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from spiral_jax import agents
+from spiral_jax.agents import reward_fn as reward_fn_lib
 from spiral_jax.losses import color
 from spiral_jax.losses import rewards as rewards_lib
 from tests.agents import toys
@@ -324,3 +325,40 @@ def test_costs_of_colors_are_in_units_of_the_scaled_reward():
 def test_a_trajectory_that_lacks_targets_is_refused(config, words):
   with pytest.raises(ValueError, match=words):
     rewards_of(toys.table_trajectory(), **config)
+
+
+# What results are worth.
+
+
+@pytest.mark.parametrize('reward_at', ['end', 'step'])
+@pytest.mark.parametrize(
+    'config',
+    [
+        dict(reward='l2', scale_rewards=True),
+        dict(reward='log_l2', blank_page_cost=2.0),
+        dict(reward='euclidean', color_cost=3.0, scale_rewards=True),
+        dict(reward='discriminator', color_cost=0.5, blank_page_cost=1.0),
+    ],
+)
+def test_results_are_worth_what_their_episodes_are_rewarded(reward_at, config):
+  config = agents.LearnerConfig(reward_at=reward_at, **config)
+  trajectory = with_result(colorful(0), n1=255)
+  reward_fn = agents.make_reward_fn(config, toys.darkness)
+  rewards, scale, _ = reward_fn(trajectory, 3.0, EMPTY_SCALE)
+  result_reward = reward_fn_lib.make_result_reward(config, toys.darkness)
+
+  def of(canvases):
+    return np.asarray(result_reward(canvases, trajectory.target, 3.0, scale))
+
+  results = np.stack([trajectory.canvas[-1], trajectory.canvas[1]])
+  found = of(results)
+  assert found.shape == (2, B)
+  expected = np.asarray(rewards).sum(axis=0)
+  if reward_at == 'step':  # What the blank page is worth is not earned.
+    begun = of(trajectory.canvas[:1])[0]
+    expected = expected + begun
+  np.testing.assert_allclose(found[0], expected, rtol=1e-4, atol=1e-4)
+  other = with_result(trajectory)._replace(
+      canvas=np.concatenate([trajectory.canvas[:-1], results[1:]])
+  )
+  np.testing.assert_allclose(found[1], of(other.canvas[-1:])[0], rtol=1e-5)

@@ -32,6 +32,7 @@ SETTINGS = {
         minibatches=2,
         normalize_advantages=True,
         scale_rewards=True,
+        corrections_weight=1.0,
     ),
 }
 DISCRIMINATOR = agents.DiscriminatorConfig(channels=(4, 8))
@@ -62,6 +63,8 @@ def policy(num_devices, name, world):
   params_key, _ = jax.random.split(jax.random.key(1))
   state = learner.init(jax.random.key(1), params=agent.init(params_key))
   before = without_key(jax.tree.map(jnp.copy, state))
+  if 'corrections_weight' in SETTINGS[name]:
+    trajectory = trajectory._replace(alternatives=alternatives(trajectory))
   lessons = {}
   if 'dreams' in name:
     lessons['dreams'] = types.Lesson(
@@ -77,6 +80,15 @@ def policy(num_devices, name, world):
   check_replicated((state, logs), num_devices)
   assert len(set(given)) == 1
   return before, without_key(state), given[0]
+
+
+def alternatives(trajectory):
+  """Returns other locations of each command, with results of noise."""
+  rng = np.random.default_rng(3)
+  value = {k: np.full_like(v, -1) for k, v in trajectory.action.items()}
+  value['end'] = rng.permuted(trajectory.action['end'], axis=0)
+  result = {k: rng.integers(2, size=v.shape) for k, v in value.items()}
+  return types.Alternatives(value, result, np.stack([images(3), images(4)]))
 
 
 def discriminator(num_devices):

@@ -84,9 +84,10 @@ def log_softmax(logits):
 def test_log_prob_sums_the_parts_that_count(spatial):
   _, _, decode = make(spatial)
   action = command()
-  (same, log_prob, entropy, counts, _), logits = decode(
+  (same, log_prob, entropy, counts, part_log_prob, advised), logits = decode(
       Z, FEATURE_MAP, action, None
   )
+  assert advised is None
   expected = np.zeros(N)
   for index, name in enumerate(NAMES):
     np.testing.assert_array_equal(same[name], action[name])
@@ -96,6 +97,9 @@ def test_log_prob_sums_the_parts_that_count(spatial):
     does_count = index < 2 or action['flag'] == 1
     np.testing.assert_array_equal(counts[:, index], np.ones(N) * does_count)
     expected += own * does_count
+    np.testing.assert_allclose(
+        part_log_prob[:, index], own * does_count, atol=1e-5
+    )
     np.testing.assert_allclose(
         entropy[:, index], -np.sum(np.exp(log_p) * log_p, axis=-1), atol=1e-5
     )

@@ -210,3 +210,45 @@ def test_repeats_take_values_from_before():
       assert found.programs[name][time, index] == earlier[-1]
   # One part that is repeated may differ from the one after it.
   assert (after[is_changed] < before[is_changed]).mean() > 0.6
+
+
+@pytest.mark.parametrize('free', [tuple(SPEC), ('place',), ('kind', 'shade')])
+def test_single_changes_are_of_different_parts_that_have_a_meaning(free):
+  programs = toys.random_programs(SPEC, T, 300)
+  count = T * len(free)
+  found = search.single_changes(
+      SPEC, free, programs, np.random.default_rng(0), count
+  )
+  assert found.value.shape == (count, 300)
+  names, seen = list(SPEC), set()
+  active = proposals_lib.are_active(SPEC, programs)
+  is_free = np.array([name in free for name in SPEC])[:, None, None]
+  for k, m in zip(*np.nonzero(found.value >= 0)):
+    part, time = found.part[k, m], found.time[k, m]
+    assert names[part] in free and active[part, time, m]
+    assert found.value[k, m] < SPEC[names[part]].num_values
+    assert found.value[k, m] != programs[names[part]][time, m]
+    assert (part, time, m) not in seen
+    seen.add((part, time, m))
+  # As there are changes enough, each part that may change has one.
+  assert len(seen) == (active & is_free).sum()
+
+
+def test_of_few_single_changes_each_part_has_its_turn():
+  spec = SPEC | {
+      'place': core.Part(81, grid_shape=(9, 9)),
+      'only': core.Part(1),  # It has no other value.
+  }
+  programs = same(6000, kind=1, place=0, shade=3, only=0)
+  rng = np.random.default_rng(0)
+  found = search.single_changes(spec, tuple(spec), programs, rng, 1)
+  slots = np.bincount((found.part * T + found.time).ravel(), minlength=4 * T)
+  assert slots[: 3 * T].min() > 0.8 * 6000 / (3 * T)
+  assert not slots[3 * T :].any()
+  assert (found.value[found.part == 0] == 0).all()
+  places = found.value[found.part == 1]
+  assert set(places) == set(range(1, 81))
+  y, x = np.divmod(places, 9)
+  # In the corner most steps lead out, and any other place is taken.
+  is_near = (y <= 2) & (x <= 2)
+  assert 0.25 < is_near.mean() < 0.45

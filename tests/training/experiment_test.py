@@ -228,8 +228,11 @@ def test_settings_of_a_run_that_exclude_each_other(run, words):
     training.RunConfig(**run)
 
 
-def test_an_actor_of_another_process_plays_as_one_of_this(tmp_path):
-  experiment = tiny.experiment(tmp_path, conditional=True)
+@pytest.mark.parametrize('weight', [0.0, 1.0])
+def test_an_actor_of_another_process_plays_as_one_of_this(tmp_path, weight):
+  experiment = tiny.experiment(
+      tmp_path, conditional=True, learner=dict(corrections_weight=weight)
+  )
   agent = experiment.make_agent()
   here = actors.make_rollout(
       experiment,

@@ -66,6 +66,42 @@ def test_dreams_and_hindsight_go_with_rewards(tmp_path, lockstep):
   assert {f'policy/{name}' for name in names} <= last.keys()
 
 
+@pytest.mark.parametrize('conditional', [True, False])
+def test_alternatives_of_episodes_are_learned_from(tmp_path, conditional):
+  learner = dict(
+      reward='l2' if conditional else 'discriminator',
+      corrections_weight=1.0,
+      algorithm='clipped',
+      minibatches=2,
+  )
+
+  def make(run_dir, **kwargs):
+    return tiny.experiment(
+        run_dir, conditional=conditional, learner=learner, **kwargs
+    )
+
+  whole, records = train(tmp_path / 'whole', make=make)
+  assert whole['actor 0']['rollout']['calls'] == 3
+  last = [r for r in records if 'policy/frames' in r][-1]
+  assert last['policy/corrections'] > 0
+  halves = tmp_path / 'halves'
+  train(halves, make=make, run=dict(frames=24))
+  state, _ = train(halves, make=make, run=dict(resume=True))
+  for part in ('policy', 'actor 0'):
+    jax.tree.map(np.testing.assert_array_equal, state[part], whole[part])
+  free, _ = train(tmp_path / 'free', make=make, run=dict(lockstep=False))
+  assert free['policy']['version'] == 3
+
+
+def test_the_cost_of_a_command_is_not_corrected(tmp_path):
+  experiment = tiny.experiment(
+      tmp_path / 'run', learner=dict(corrections_weight=1.0)
+  )
+  cost = next(iter(experiment.costs))
+  with pytest.raises(ValueError, match=f'the cost of {cost} is of commands'):
+    training.train(experiment.replace(costs={cost: 0.5}))
+
+
 def test_a_memory_is_searched_learned_from_and_saved(tmp_path):
   small = training.LessonConfig(dream_prior='memory', **SMALL)
   learner = dict(reward_weight=0.0, dreams_weight=1.0, memory_weight=1.0)
@@ -142,6 +178,24 @@ def test_an_own_renderer_dreams_uniformly(tmp_path):
             {},
             dict(best_colors_weight=1.0, reward='l2'),
             'no part of a command is said to be its color',
+        ),
+        (
+            True,
+            {},
+            dict(corrections_weight=1.0, reward_weight=0.0, dreams_weight=1.0),
+            '--reward_weight is 0',
+        ),
+        (
+            True,
+            dict(unroll_length=1),
+            dict(corrections_weight=1.0),
+            '--corrections_weight=1.0 changes whole episodes',
+        ),
+        (
+            True,
+            dict(on_device=True),
+            dict(corrections_weight=1.0),
+            'leave out --on_device, or the weight',
         ),
         (
             True,

@@ -241,6 +241,7 @@ def test_a_target_of_one_shade_is_learned():
             dict(learner=dict(reward_weight=0.0, dreams_weight=1.0)),
             'dreams_weight is 1.0',
         ),
+        (dict(learner=dict(corrections_weight=1.0)), 'corrections_weight is 1'),
         (dict(run=dict(num_actors=2, lockstep=False)), 'num_actors is 2'),
         (
             dict(run=dict(discriminator_updates=0.5, lockstep=False)),
