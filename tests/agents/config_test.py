@@ -53,6 +53,7 @@ LEARNER = {
     'color_cost': ZERO_OR_MORE,
     'color_bins': ((1, 257, 8.5), 'a whole number from 2 to 256'),
     'best_colors_weight': ZERO_OR_MORE,
+    'corrections_weight': ZERO_OR_MORE,
     'algorithm': one_of('vtrace', 'clipped'),
     'epochs': WHOLE_1,
     'minibatches': WHOLE_1,
