@@ -4,7 +4,7 @@ The benchmark trains as the flags say for two updates, without the cache of
 compilations, and prints a row for each function that JAX compiled:
 
   python experiments/benchmarks/compiling.py \
-      --flagfile=experiments/flags/mnist_cpu.flags
+      --flagfile=experiments/flags/mnist_reward_cpu.flags
 
 Operations are those of the lowered module, before XLA optimizes it. Threads
 compile at once and share the cores, so seconds depend on what else compiles;

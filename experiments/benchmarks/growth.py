@@ -6,7 +6,7 @@ flags say; and drawing by several actors at once, a thread each. Costs are per
 command, so that growth in proportion to work is a level line.
 
   python experiments/benchmarks/growth.py \
-      --flagfile=experiments/flags/mnist_cpu.flags --out_dir=runs/growth
+      --flagfile=experiments/flags/mnist_reward_cpu.flags --out_dir=runs/growth
 """
 
 from collections.abc import Callable, Sequence

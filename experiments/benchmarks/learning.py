@@ -9,7 +9,7 @@ not installed with the package:
 
   python -m pip install --editable '.[train,benchmark]'
   python experiments/benchmarks/learning.py \
-      --flagfile=experiments/flags/mnist_cpu.flags
+      --flagfile=experiments/flags/mnist_reward_cpu.flags
   python experiments/benchmarks/learning.py \
       --flagfile=experiments/flags/mnist.flags --turns=3
 

@@ -8,7 +8,7 @@ allow, each timed alone (drawing a batch, discriminator updates, a policy
 update):
 
   python experiments/benchmarks/pipeline.py \
-      --flagfile=experiments/flags/mnist_cpu.flags
+      --flagfile=experiments/flags/mnist_reward_cpu.flags
 
 Parts that take turns on the same cores exceed 100% only if one uses what
 another leaves idle. --discriminator_updates is an upper limit: the updates that

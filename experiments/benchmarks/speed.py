@@ -27,7 +27,7 @@ from spiral_jax.training import plots
 from spiral_jax.training import profiling
 
 _FOLDER = pathlib.Path(__file__).resolve().parent
-_SMALL = f'--flagfile={_FOLDER.parent}/flags/mnist_cpu.flags'
+_SMALL = f'--flagfile={_FOLDER.parent}/flags/mnist_reward_cpu.flags'
 _PAPER = f'--flagfile={_FOLDER.parent}/flags/mnist.flags'
 
 # Benchmark and its flags, by section.

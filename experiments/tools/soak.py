@@ -5,7 +5,7 @@ are read every few seconds, and compared between the second quarter of the time
 and the last:
 
   python experiments/tools/soak.py \
-      --flagfile=experiments/flags/mnist_cpu.flags --minutes=60 \
+      --flagfile=experiments/flags/mnist_reward_cpu.flags --minutes=60 \
       --run_dir=runs/soak
 
 Exits with 1 if one of them has grown. Linux only.

@@ -190,6 +190,54 @@ def check_trajectory(trajectory: types.Trajectory) -> None:
       )
 
 
+def check_batch(
+    config: config_lib.LearnerConfig,
+    parts: _Parts,
+    trajectory: types.Trajectory | None,
+    lessons: Mapping[str, types.Lesson],
+) -> None:
+  """Checks what a learner is given for an update.
+
+  Args:
+    config: the learner's; its weights say what there must be.
+    parts: the parts of the agent's commands.
+    trajectory: T commands on B canvases, or None.
+    lessons: by source.
+
+  Raises:
+    ValueError: if there is not what the weights ask for; or as `check_values`
+      and `check_lesson`.
+  """
+  needs_trajectory = bool(config.reward_weight or config.hindsight_weight)
+  if needs_trajectory != (trajectory is not None):
+    raise ValueError(
+        f'reward_weight is {config.reward_weight} and hindsight_weight '
+        f'{config.hindsight_weight}, but '
+        + (
+            'there is no trajectory; give one'
+            if needs_trajectory
+            else 'there is a trajectory; give None'
+        )
+    )
+  weights = config.lesson_weights
+  expected = [name for name in ('dreams', 'memory') if weights[name]]
+  if sorted(lessons) != expected:
+    raise ValueError(
+        f'lessons are of {", ".join(lessons) or "no source"}, and those with a '
+        f'weight are of {", ".join(expected) or "none"}; give these'
+    )
+  if trajectory is not None:
+    check_values(parts, trajectory)
+    needs_alternatives = config.corrections_weight and config.reward_weight
+    if needs_alternatives and trajectory.alternatives is None:
+      raise ValueError(
+          f'corrections_weight is {config.corrections_weight}, but the '
+          'trajectory has no alternatives; give it some, or set the weight to 0'
+      )
+  for name, lesson in lessons.items():
+    check_lesson(parts, name, lesson, trajectory)
+
+
 def check_values(parts: _Parts, trajectory: types.Trajectory) -> None:
   """Checks what can be known of a trajectory in host memory.
 
@@ -202,24 +250,7 @@ def check_values(parts: _Parts, trajectory: types.Trajectory) -> None:
     images_lib.check_values(trajectory.target, 'targets')
   _check_action(parts, trajectory.action, 'the trajectory')
   if trajectory.alternatives is not None:
-    value, result, canvas = trajectory.alternatives
-    for name, given in (('value', value), ('result', result)):
-      if set(given) != set(trajectory.action):
-        raise ValueError(
-            f'alternatives have a {name} of parts {sorted(given)}, must be of '
-            f'{sorted(trajectory.action)}'
-        )
-    # Where none was tried, they hold -1.
-    tried = {k: np.maximum(v, 0) for k, v in value.items() if _is_known(v)}
-    _check_action(parts, {**trajectory.action, **tried}, 'alternatives')
-    for name, index in result.items():
-      if _is_known(index) and not (
-          0 <= index.min() and index.max() < len(canvas)
-      ):
-        raise ValueError(
-            f'results of part {name!r} of alternatives are from {index.min()} '
-            f'to {index.max()}, and there are {len(canvas)} canvases'
-        )
+    _check_alternatives(parts, trajectory.alternatives)
 
 
 def check_lesson(
@@ -258,6 +289,32 @@ def check_lesson(
         f'lessons from {source} are of {batch} programs, and the trajectory of '
         f'{trajectory.is_last.shape[1]}; give as many'
     )
+
+
+def _check_alternatives(
+    parts: _Parts, alternatives: types.Alternatives
+) -> None:
+  """Raises ValueError if parts are missing, or values out of range."""
+  value, result, canvas = alternatives
+  names = {part.name for part in parts}
+  for kind, given in (('value', value), ('result', result)):
+    if set(given) != names:
+      raise ValueError(
+          f'alternatives have a {kind} of parts {sorted(given)}, must be of '
+          f'{sorted(names)}'
+      )
+  # Where none was tried, they hold -1.
+  tried = {k: np.maximum(v, 0) if _is_known(v) else v for k, v in value.items()}
+  _check_action(parts, tried, 'alternatives')
+  for name, index in result.items():
+    if not _is_known(index):
+      continue
+    low, high = index.min(), index.max()
+    if low < 0 or high >= len(canvas):
+      raise ValueError(
+          f'results of part {name!r} of alternatives are from {low} to {high}, '
+          f'and there are {len(canvas)} canvases'
+      )
 
 
 def _is_known(values: chex.Array) -> bool:

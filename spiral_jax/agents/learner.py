@@ -232,10 +232,8 @@ def make_learner(
       )
     if config.best_colors_weight:
       best = imitation.best_colors(trajectory, agent.parts, colors)
-      advice = imitation.Advice(
-          best if advice is None else {**advice.values, **best},
-          None if advice is None else advice.gain,
-      )
+      advice = advice or imitation.Advice({})
+      advice = advice._replace(values={**advice.values, **best})
     shuffle_key, key = jax.random.split(key)
     order = _minibatches(shuffle_key, trajectory.is_last.shape[1], config)
     return targets, advice, reward_scale, logs, order, key
@@ -296,7 +294,7 @@ def make_learner(
       factors: Factors = Factors(),
   ) -> tuple[LearnerState, types.Logs]:
     taught = dict(lessons or {})
-    _check_batch(config, agent, trajectory, taught)
+    fit.check_batch(config, agent.parts, trajectory, taught)
     # Once, not for each step; leaf by leaf, or `jax.vmap` fails (JAX 0.10).
     trajectory, taught = jax.tree.map(jax.device_put, (trajectory, taught))
     if config.hindsight_weight:
@@ -394,43 +392,6 @@ def _take_columns(data, columns):
       alternatives=None,  # The advice has what is learned from them.
   )
   return piece, *jax.tree.map(timed, (targets, advice))
-
-
-def _check_batch(
-    config: config_lib.LearnerConfig,
-    agent: agent_lib.Agent,
-    trajectory: types.Trajectory | None,
-    lessons: Mapping[str, types.Lesson],
-) -> None:
-  """Raises ValueError if there is not what the weights ask for."""
-  needs_trajectory = bool(config.reward_weight or config.hindsight_weight)
-  if needs_trajectory != (trajectory is not None):
-    raise ValueError(
-        f'reward_weight is {config.reward_weight} and hindsight_weight '
-        f'{config.hindsight_weight}, but '
-        + (
-            'there is no trajectory; give one'
-            if needs_trajectory
-            else 'there is a trajectory; give None'
-        )
-    )
-  weights = config.lesson_weights
-  expected = [name for name in ('dreams', 'memory') if weights[name]]
-  if sorted(lessons) != expected:
-    raise ValueError(
-        f'lessons are of {", ".join(lessons) or "no source"}, and those with a '
-        f'weight are of {", ".join(expected) or "none"}; give these'
-    )
-  if trajectory is not None:
-    fit.check_values(agent.parts, trajectory)
-    needs_alternatives = config.corrections_weight and config.reward_weight
-    if needs_alternatives and trajectory.alternatives is None:
-      raise ValueError(
-          f'corrections_weight is {config.corrections_weight}, but the '
-          'trajectory has no alternatives; give it some, or set the weight to 0'
-      )
-  for name, lesson in lessons.items():
-    fit.check_lesson(agent.parts, name, lesson, trajectory)
 
 
 def _check(

@@ -69,28 +69,18 @@ def check(experiment: experiment_lib.Experiment) -> None:
         f'episodes, and --unroll_length={run.unroll_length} divides them; '
         'leave one out'
     )
-  if learner.best_colors_weight and not learner.reward_weight:
-    raise ValueError(
-        f'--best_colors_weight={learner.best_colors_weight} is of episodes'
-        ' that are rewarded, and --reward_weight is 0; leave one of them out'
-    )
-  if learner.best_colors_weight and experiment.num_pieces > 1:
-    raise ValueError(
-        f'--best_colors_weight={learner.best_colors_weight} looks at whole '
-        f'episodes, and --unroll_length={run.unroll_length} divides them; '
-        'leave one out'
-    )
-  if learner.corrections_weight and not learner.reward_weight:
-    raise ValueError(
-        f'--corrections_weight={learner.corrections_weight} is of episodes'
-        ' that are rewarded, and --reward_weight is 0; leave one of them out'
-    )
-  if learner.corrections_weight and experiment.num_pieces > 1:
-    raise ValueError(
-        f'--corrections_weight={learner.corrections_weight} changes whole '
-        f'episodes, and --unroll_length={run.unroll_length} divides them; '
-        'leave one out'
-    )
+  for name in ('best_colors_weight', 'corrections_weight'):
+    weight = getattr(learner, name)
+    if weight and not learner.reward_weight:
+      raise ValueError(
+          f'--{name}={weight} is of episodes that are rewarded, and '
+          '--reward_weight is 0; leave one of them out'
+      )
+    if weight and experiment.num_pieces > 1:
+      raise ValueError(
+          f'--{name}={weight} looks at whole episodes, and '
+          f'--unroll_length={run.unroll_length} divides them; leave one out'
+      )
   costs = [name for name, weight in experiment.costs.items() if weight]
   if learner.corrections_weight and costs:
     raise ValueError(

@@ -189,7 +189,7 @@ def test_an_own_renderer_dreams_uniformly(tmp_path):
             True,
             dict(unroll_length=1),
             dict(corrections_weight=1.0),
-            '--corrections_weight=1.0 changes whole episodes',
+            '--corrections_weight=1.0 looks at whole episodes',
         ),
         (
             True,
