@@ -116,9 +116,11 @@ class LearnerConfig:
       for training images.
     reward: 'discriminator' for its score; 'l2' for minus the mean squared error
       per pixel between canvas and target; 'euclidean' for minus their Euclidean
-      distance, the optimal discriminator of the paper's appendix A; 'log_l2'
-      for minus the logarithm of the mean squared error, for pictures on which
-      the first strokes change the error far more than all later ones.
+      distance, the optimal discriminator of the paper's appendix A;
+      'multiscale_l2' for minus the sum of mean squared errors at three
+      resolutions, for thin lines, which seldom meet at first; 'log_l2' for
+      minus the logarithm of the mean squared error, for pictures on which the
+      first strokes change the error far more than all later ones.
     reward_at: 'end' to reward the score of the result (the paper); 'step' to
       reward what each command added to the score of its canvas.
     scale_rewards: divides rewards by their running standard deviation.
@@ -164,9 +166,9 @@ class LearnerConfig:
   dreams_weight: float = 0.0
   hindsight_weight: float = 0.0
   memory_weight: float = 0.0
-  reward: Literal['discriminator', 'l2', 'log_l2', 'euclidean'] = (
-      'discriminator'
-  )
+  reward: Literal[
+      'discriminator', 'l2', 'multiscale_l2', 'log_l2', 'euclidean'
+  ] = 'discriminator'
   reward_at: Literal['end', 'step'] = 'end'
   scale_rewards: bool = False
   blank_page_cost: float = 0.0

@@ -82,6 +82,7 @@ class ResultReward(Protocol):
 # scores `[...]`.
 _DISTANCES: dict[str, Callable[..., chex.Array]] = {
     'l2': rewards_lib.negative_l2,
+    'multiscale_l2': rewards_lib.negative_multiscale_l2,
     'log_l2': rewards_lib.negative_log_l2,
     'euclidean': rewards_lib.negative_euclidean,
 }

@@ -47,7 +47,9 @@ LEARNER = {
     'dreams_weight': ZERO_OR_MORE,
     'hindsight_weight': ZERO_OR_MORE,
     'memory_weight': ZERO_OR_MORE,
-    'reward': one_of('discriminator', 'l2', 'log_l2', 'euclidean'),
+    'reward': one_of(
+        'discriminator', 'l2', 'multiscale_l2', 'log_l2', 'euclidean'
+    ),
     'reward_at': one_of('end', 'step'),
     'blank_page_cost': ZERO_OR_MORE,
     'color_cost': ZERO_OR_MORE,

@@ -87,7 +87,7 @@ def test_only_finished_canvases_are_rewarded_at_the_end():
 
 @pytest.mark.parametrize('reward_at', ['end', 'step'])
 @pytest.mark.parametrize(
-    'reward', ['l2', 'log_l2', 'euclidean', 'discriminator']
+    'reward', ['l2', 'multiscale_l2', 'log_l2', 'euclidean', 'discriminator']
 )
 def test_each_canvas_is_held_against_its_own_target(reward_at, reward):
   target = np.arange(B, dtype=np.uint8)[:, None, None, None] * np.full(
@@ -108,7 +108,11 @@ def test_each_canvas_is_held_against_its_own_target(reward_at, reward):
       np.mean((canvas.astype(float) - target) ** 2, axis=(-3, -2, -1)) / 255**2
   )
   np.testing.assert_allclose(errors[-1], [0.0, 0.01, 0.0], atol=1e-7)
+  mean_errors = (  # Of canvases of 2x2 pixels, and again of their one pixel.
+      np.mean(canvas / 255 - target / 255, axis=(-3, -2, -1)) ** 2
+  )
   scores = {
+      'multiscale_l2': -errors - 2 * mean_errors,
       'log_l2': -np.log(errors + 1e-4),
       'euclidean': -np.sqrt(4 * errors),  # Of four pixels.
   }.get(reward, -errors)
@@ -336,6 +340,7 @@ def test_a_trajectory_that_lacks_targets_is_refused(config, words):
     [
         dict(reward='l2', scale_rewards=True),
         dict(reward='log_l2', blank_page_cost=2.0),
+        dict(reward='multiscale_l2', scale_rewards=True),
         dict(reward='euclidean', color_cost=3.0, scale_rewards=True),
         dict(reward='discriminator', color_cost=0.5, blank_page_cost=1.0),
     ],

@@ -26,6 +26,7 @@ def square(x):
 # Functions of two images of one shape.
 PAIRED = {
     'l2': rewards.negative_l2,
+    'multiscale_l2': rewards.negative_multiscale_l2,
     'log_l2': rewards.negative_log_l2,
     'color': color.earth_movers_distance,
     'wgan': lambda x, y: wgan.wgan_loss(square, KEY, x, y).total,

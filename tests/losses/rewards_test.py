@@ -65,6 +65,45 @@ def test_negative_euclidean_by_hand():
   )
 
 
+def test_negative_multiscale_l2_by_hand():
+  target = np.zeros((2, 4, 4, 1))
+  canvas = target.copy()
+  canvas[0, 0, 0] = 1.0
+  canvas[1, :2, :2] = 0.5
+  np.testing.assert_allclose(
+      rewards.negative_multiscale_l2(canvas, target),
+      [
+          -1 / 16 - (1 / 4) ** 2 / 4 - (1 / 16) ** 2,
+          -4 * 0.25 / 16 - 0.25 / 4 - (1 / 8) ** 2,
+      ],
+      rtol=1e-6,
+  )
+  np.testing.assert_allclose(
+      rewards.negative_multiscale_l2(canvas, target, scales=1),
+      rewards.negative_l2(canvas, target),
+  )
+
+
+def test_a_line_beside_its_target_is_better_than_none_at_lower_resolution():
+  blank = np.ones((32, 32, 1))
+  target, beside = blank.copy(), blank.copy()
+  target[:, 16] = beside[:, 17] = 0.0
+  near, none = rewards.negative_l2(np.stack([beside, blank]), target)
+  assert near < none
+  near, none = rewards.negative_multiscale_l2(
+      np.stack([beside, blank]), target
+  ) - np.array([near, none])
+  assert near > none
+
+
+def test_at_lower_resolution_odd_sides_repeat_what_is_left_over():
+  canvas = np.zeros((3, 1, 1))
+  canvas[2] = 1.0
+  assert rewards.negative_multiscale_l2(
+      canvas, np.zeros_like(canvas), scales=2
+  ) == pytest.approx(-1 / 3 - 1 / 2)
+
+
 def test_negative_log_l2_by_hand():
   target = np.zeros((4, 2, 2, 1))
   errors = np.array([0.4, 0.2, 0.1, 0.0])[:, None, None, None]
