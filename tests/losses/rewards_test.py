@@ -88,12 +88,12 @@ def test_a_line_beside_its_target_is_better_than_none_at_lower_resolution():
   blank = np.ones((32, 32, 1))
   target, beside = blank.copy(), blank.copy()
   target[:, 16] = beside[:, 17] = 0.0
-  near, none = rewards.negative_l2(np.stack([beside, blank]), target)
-  assert near < none
-  near, none = rewards.negative_multiscale_l2(
-      np.stack([beside, blank]), target
-  ) - np.array([near, none])
-  assert near > none
+  canvas = np.stack([beside, blank])
+  at_full_resolution = rewards.negative_l2(canvas, target)
+  at_all = rewards.negative_multiscale_l2(canvas, target)
+  assert at_full_resolution[0] < at_full_resolution[1]
+  at_lower = at_all - at_full_resolution
+  assert at_lower[0] > at_lower[1]
 
 
 def test_at_lower_resolution_odd_sides_repeat_what_is_left_over():
