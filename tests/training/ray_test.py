@@ -33,10 +33,10 @@ def test_actors_in_processes_train_and_threads_continue(tmp_path):
   assert sum(played) >= 6
   lines = (tmp_path / 'metrics.jsonl').read_text().splitlines()
   records = [json.loads(line) for line in lines]
-  assert {'actors/alive': 2, 'actors/died': 0}.items() <= max(
-      (r for r in records if 'actors/alive' in r),
-      key=lambda r: r['actors/alive'],
-  ).items()
+  counts = [r for r in records if 'actors/alive' in r]
+  # The slower one may still be starting when the last frame is learned from.
+  assert 1 <= max(r['actors/alive'] for r in counts) <= 2
+  assert max(r['actors/died'] for r in counts) == 0
   lags = [r['policy/lag'] for r in records if 'policy/lag' in r]
   assert len(lags) == 6 and min(lags) >= 0
   # Another one begins.
@@ -58,21 +58,36 @@ def test_actors_in_processes_train_and_threads_continue(tmp_path):
   assert frames == list(range(24, 169, 24))
 
 
-def processes_that_play():
-  """Returns the ids of Ray's processes of actors."""
-  found = set()
-  for path in pathlib.Path('/proc').glob('[0-9]*/cmdline'):
+def is_player(folder):
+  """Returns whether the process still is one of Ray's processes of actors."""
+  try:
+    return (folder / 'cmdline').read_bytes().startswith(b'ray::_Player')
+  except OSError:
+    return False
+
+
+def players_of(process):
+  """Returns folders of /proc of Ray's processes of actors below a process."""
+  parents, players = {}, []
+  for folder in pathlib.Path('/proc').glob('[0-9]*'):
     try:
-      if path.read_bytes().startswith(b'ray::_Player'):
-        found.add(path.parent.name)
+      status = (folder / 'status').read_text()
     except OSError:  # It has ended.
       continue
-  return found
+    if is_player(folder):
+      players.append(folder)
+    parents[folder.name] = status.split('PPid:')[1].split()[0]
+
+  def is_below(name):
+    while name in parents and name != str(process.pid):
+      name = parents[name]
+    return name == str(process.pid)
+
+  return [folder for folder in players if is_below(folder.name)]
 
 
 @pytest.mark.slow
 def test_killed_learners_leave_nothing_behind_and_continue(tmp_path):
-  before = processes_that_play()
   arguments = [
       *tiny.flags(tmp_path),
       '--nolockstep',
@@ -86,11 +101,12 @@ def test_killed_learners_leave_nothing_behind_and_continue(tmp_path):
     if process.poll() is not None:
       pytest.fail(f'no checkpoint: {process.communicate()}')
     time.sleep(0.05)
-  assert len(processes_that_play() - before) == 2
+  players = players_of(process)
+  assert len(players) == 2
   process.send_signal(signal.SIGKILL)
   process.communicate()
   saved = checkpoints.load(folder).state['policy']['frames']
-  while processes_that_play() - before:
+  while any(map(is_player, players)):
     time.sleep(0.2)
   frames = saved + 240
   code, _, errors = tiny.run_program(
