@@ -25,7 +25,7 @@ image's name):
   trace.png                strokes colored by their order
   drawing.gif, .mp4, .html animations of the drawing
   drawing.svg, lines.svg   strokes as they were painted, and for plotters
-  target.png               the image that was drawn
+  target.png               the image that was drawn, at most as large
 
 A folder of images has result.png, a picture of all, and several styles have
 styles.png, with a folder for each.

@@ -20,6 +20,7 @@ from environments.painting import polyline
 _POINTS = 65  # Of a section.
 _MOST_SECTIONS = 32
 _MOST_DABS = 4000  # That are looked at; of more, every second or so.
+_TOGETHER = 32  # Dabs in a row that few points are near to.
 _REACH = 1.1  # Half of a section, in what the dabs next to it reach.
 _RATIO_OF_WIDTHS = 1.1  # Of neighboring pieces, at most.
 _STRAY = 0.05  # Pieces of a curve may be this far off the dabs, in widths.
@@ -135,14 +136,20 @@ def _opacity(points: np.ndarray, dabs: np.ndarray, times: int) -> np.ndarray:
     times: how many each of them stands for.
   """
   clear = np.zeros(len(points))  # Logarithm of what is seen through.
-  for start in range(0, len(dabs), 256):
-    x, y, radius = dabs[start : start + 256, :3].T
-    opacity, hardness = dabs[
-        start : start + 256, columns.OPACITY : columns.HARDNESS + 1
-    ].T
-    turn = np.deg2rad(dabs[start : start + 256, columns.ANGLE])
-    ratio = np.maximum(dabs[start : start + 256, columns.RATIO], 1.0)
-    dx, dy = points[:, :1] - x, points[:, 1:] - y
+  for start in range(0, len(dabs), _TOGETHER):
+    some = dabs[start : start + _TOGETHER]
+    x, y, radius = some[:, [columns.X, columns.Y, columns.RADIUS]].T
+    is_near = (
+        (points[:, 0] >= (x - radius).min())
+        & (points[:, 0] <= (x + radius).max())
+        & (points[:, 1] >= (y - radius).min())
+        & (points[:, 1] <= (y + radius).max())
+    )
+    near = points[is_near]
+    opacity, hardness = some[:, [columns.OPACITY, columns.HARDNESS]].T
+    turn = np.deg2rad(some[:, columns.ANGLE])
+    ratio = np.maximum(some[:, columns.RATIO], 1.0)
+    dx, dy = near[:, :1] - x, near[:, 1:] - y
     across = (dy * np.cos(turn) - dx * np.sin(turn)) * ratio
     along = dy * np.sin(turn) + dx * np.cos(turn)
     share = (across**2 + along**2) / radius**2
@@ -153,7 +160,7 @@ def _opacity(points: np.ndarray, dabs: np.ndarray, times: int) -> np.ndarray:
         hardness / (1 - hardness) * (1 - share),
     )
     mask = np.where(share <= 1, np.clip(mask, 0, 1), 0) * np.clip(opacity, 0, 1)
-    clear += np.log1p(-np.minimum(mask, 1 - 1e-6)).sum(axis=1)
+    clear[is_near] += np.log1p(-np.minimum(mask, 1 - 1e-6)).sum(axis=1)
   return 1 - np.exp(times * clear)
 
 

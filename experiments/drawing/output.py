@@ -51,7 +51,7 @@ def write(
   has_few_moves = (program.commands['flag'] == 0).sum() <= _MANY_MOVES
   images |= {
       'trace.png': program.trace(_FILM_SIZE, moves=bool(has_few_moves)),
-      'target.png': target,
+      'target.png': _reduced(target, max(sizes)),
   }
   _write(out_dir / 'program.json', program.to_json().encode())
   for name, image in images.items():
@@ -70,6 +70,13 @@ def write(
         out_dir / name,
         content.encode() if isinstance(content, str) else content,
     )
+
+
+def _reduced(image: np.ndarray, size: int) -> np.ndarray:
+  """Returns an image whose longer side is at most `size` pixels long."""
+  scale = min(1.0, size / max(image.shape[:2]))
+  height, width = (max(1, round(scale * n)) for n in image.shape[:2])
+  return by_strokes.resized(image, (height, width))
 
 
 def _write(path: pathlib.Path, content: bytes) -> None:
