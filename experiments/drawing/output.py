@@ -73,7 +73,7 @@ def write(
 
 
 def _reduced(image: np.ndarray, size: int) -> np.ndarray:
-  """Returns an image whose longer side is at most `size` pixels long."""
+  """Returns an image `[H, W, C]`, made smaller if a side exceeds `size`."""
   scale = min(1.0, size / max(image.shape[:2]))
   height, width = (max(1, round(scale * n)) for n in image.shape[:2])
   return by_strokes.resized(image, (height, width))

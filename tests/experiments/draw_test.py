@@ -540,6 +540,8 @@ def test_ctrl_c_keeps_what_is_there(tmp_path):
   output, _ = process.communicate(timeout=120)
   assert process.returncode == 0 and 'stopped' in output
   assert not (out / 'preview.png').exists()
+  with Image.open(image) as given, Image.open(out / 'target.png') as target:
+    assert max(given.size) > 16 == max(target.size)  # As large as the drawing.
   program = painting.Program.from_json((out / 'program.json').read_text())
   assert 1 <= program.commands['flag'].sum() < 2000
 
