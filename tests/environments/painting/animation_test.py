@@ -45,6 +45,35 @@ def test_gif_of_a_gray_program_keeps_every_shade():
     np.testing.assert_array_equal(last.convert('L'), canvases[-1, ..., 0])
 
 
+def test_gif_of_many_colors_keeps_the_paper_and_comes_near_to_all_others():
+  paper = [253, 239, 217]
+  frames = np.empty((12, 64, 64, 3), np.uint8)
+  frames[...] = paper
+  ramp = np.arange(64, dtype=np.uint8)
+  for time in range(1, len(frames)):  # 704 colors, as broad strokes have.
+    frames[time:, 5 * time : 5 * time + 4, :, 0] = ramp * 4
+    frames[time:, 5 * time : 5 * time + 4, :, 1] = time * 20
+  with Image.open(io.BytesIO(animation.gif(frames))) as image:
+    shown = [
+        np.asarray(frame.convert('RGB'))
+        for frame in ImageSequence.Iterator(image)
+    ]
+  assert len(shown) == len(frames)
+  is_paper = (frames == paper).all(axis=-1)
+  np.testing.assert_array_equal(np.stack(shown)[is_paper], frames[is_paper])
+  error = np.abs(np.stack(shown).astype(int) - frames)
+  assert 0 < error.max() <= 24
+  assert error[~is_paper].mean() < 6
+
+
+def test_gif_of_256_colors_keeps_them():
+  frames = np.random.default_rng(0).integers(
+      256, size=(1, 16, 16, 3), dtype=np.uint8
+  )
+  with Image.open(io.BytesIO(animation.gif(frames))) as image:
+    np.testing.assert_array_equal(image.convert('RGB'), frames[0])
+
+
 @pytest.mark.parametrize('size', [32, 31])
 def test_mp4_shows_every_frame_for_its_time(size):
   av = pytest.importorskip('av', reason='PyAV is not installed')
