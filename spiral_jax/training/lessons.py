@@ -87,7 +87,7 @@ class Lessons:
     rng = np.random.default_rng((self._seed, self._lessons))
     count = self._count
     programs, target = self._source(rng, count, params)
-    imitated = {k: np.asarray(v, np.int32) for k, v in programs.items()}
+    imitated = hide_inactive(rng, self._action_spec, programs)
     executed = disturb(rng, self._action_spec, imitated, self._disturbance)
     noise = None
     if self._noise_size:
@@ -131,6 +131,33 @@ def render(
     command = {name: values[t] for name, values in program.items()}
     canvases.append(environment.step(command).observation['canvas'])
   return np.stack(canvases)
+
+
+def hide_inactive(
+    rng: np.random.Generator,
+    action_spec: types.ActionSpec,
+    program: Mapping[str, np.ndarray],
+) -> dict[str, np.ndarray]:
+  """Returns programs whose parts that have no meaning are of uniform values.
+
+  Whoever made a program left something there, which may well tell what it was
+  about to draw. A learner would read that in its last command, and miss it in
+  its own ones, as nothing teaches it what to write there.
+
+  Args:
+    rng: random numbers.
+    action_spec: the parts of a command.
+    program: int `[T, B]` a part; not changed.
+  """
+  cleaned = {k: np.asarray(v, np.int32) for k, v in program.items()}
+  for name, part in action_spec.items():
+    governor = types.active_if(part)
+    if governor is None:
+      continue
+    has_meaning = np.isin(cleaned[governor[0]], governor[1])
+    fresh = rng.integers(0, part.num_values, has_meaning.shape, dtype=np.int32)
+    cleaned[name] = np.where(has_meaning, cleaned[name], fresh)
+  return cleaned
 
 
 def disturb(

@@ -53,6 +53,24 @@ def test_locations_mostly_go_to_a_neighbor():
   assert distance.max() > 1
 
 
+def test_what_has_no_meaning_says_nothing():
+  program = programs(count=2000)
+  program['size'] = program['end'] % 2  # Tells, even where nothing is painted.
+  cleaned = lessons.hide_inactive(np.random.default_rng(1), SPEC, program)
+  is_painted = program['flag'] == 1
+  for name in SPEC:
+    is_same = cleaned[name] == program[name]
+    assert is_same[is_painted].all()
+    if name in ('flag', 'end'):  # These always have a meaning.
+      assert is_same.all()
+  others = cleaned['size'][~is_painted]
+  num_values = SPEC['size'].num_values
+  shares = np.bincount(others, minlength=num_values) / others.size
+  np.testing.assert_allclose(shares, 1 / num_values, rtol=0.1)
+  told = cleaned['end'][~is_painted] % 2
+  assert abs(np.corrcoef(told, others)[0, 1]) < 0.05
+
+
 @pytest.mark.parametrize('share', [0.0, 1.0])
 def test_no_and_every_command(share):
   program = programs()
