@@ -109,11 +109,13 @@ class LearnerConfig:
     reward_weight: weight of the loss of the rewards; 0 learns from programs
       alone.
     dreams_weight: weight of the imitation of dreams, programs of a prior. With
-      the other two at 0, as it is by default, the learner is the paper's.
+      the other three at 0, as it is by default, the learner is the paper's.
     hindsight_weight: weight of the imitation of the agent's own programs, as if
       their results had been the targets; needs a conditional agent.
     memory_weight: weight of the imitation of the best programs that were found
       for training images.
+    teacher_weight: weight of the imitation of another agent that redraws
+      training images.
     reward: 'discriminator' for its score; 'l2' for minus the mean squared error
       per pixel between canvas and target; 'euclidean' for minus their Euclidean
       distance, the optimal discriminator of the paper's appendix A;
@@ -166,6 +168,7 @@ class LearnerConfig:
   dreams_weight: float = 0.0
   hindsight_weight: float = 0.0
   memory_weight: float = 0.0
+  teacher_weight: float = 0.0
   reward: Literal[
       'discriminator', 'l2', 'multiscale_l2', 'log_l2', 'euclidean'
   ] = 'discriminator'
@@ -201,6 +204,7 @@ class LearnerConfig:
         dreams_weight='0 or more',
         hindsight_weight='0 or more',
         memory_weight='0 or more',
+        teacher_weight='0 or more',
         blank_page_cost='0 or more',
         color_cost='0 or more',
         color_bins='a whole number from 2 to 256',
@@ -221,8 +225,9 @@ class LearnerConfig:
     )
     if not self.reward_weight and not any(self.lesson_weights.values()):
       raise ValueError(
-          'reward_weight is 0, and so are dreams_weight, hindsight_weight and '
-          'memory_weight: nothing is learned; give one of them'
+          'reward_weight is 0, and so are dreams_weight, hindsight_weight, '
+          'memory_weight and teacher_weight: nothing is learned; give one of '
+          'them'
       )
 
   @property
@@ -232,6 +237,7 @@ class LearnerConfig:
         'dreams': self.dreams_weight,
         'hindsight': self.hindsight_weight,
         'memory': self.memory_weight,
+        'teacher': self.teacher_weight,
     }
 
 

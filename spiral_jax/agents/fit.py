@@ -220,7 +220,7 @@ def check_batch(
         )
     )
   weights = config.lesson_weights
-  expected = [name for name in ('dreams', 'memory') if weights[name]]
+  expected = [name for name in ('dreams', 'memory', 'teacher') if weights[name]]
   if sorted(lessons) != expected:
     raise ValueError(
         f'lessons are of {", ".join(lessons) or "no source"}, and those with a '

@@ -172,6 +172,9 @@ class LessonConfig:
     part_cost: error that a remembered program may have for each part of its
       commands that keeps the value it had before: what chance left in a program
       is hard to learn.
+    teacher: weights of a conditional agent whose redrawings of training images
+      are imitated, if the learner gives them a weight: a name, as digits, or
+      the folder of a run. Its environment must be that of the run.
     alternatives: number of other values of single parts of commands that are
       tried of each episode, if corrections have a weight. An actor draws them
       on as many canvases more, and on one for each command.
@@ -186,6 +189,7 @@ class LessonConfig:
   search_samples: int = 4
   search_rounds: int = 4
   part_cost: float = 0.0
+  teacher: str = ''
   alternatives: int = 8
 
   def __post_init__(self) -> None:

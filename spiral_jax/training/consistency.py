@@ -38,10 +38,22 @@ def check(experiment: experiment_lib.Experiment) -> None:
         f'{run.unroll_length}'
     )
   has_episodes = learner.reward_weight or learner.hindsight_weight
-  if run.augment and not (has_episodes and experiment.agent.conditional):
+  has_targets = has_episodes and experiment.agent.conditional
+  if run.augment and not (has_targets or learner.teacher_weight):
     raise ValueError(
         f'--augment={",".join(run.augment)} changes targets of episodes, and '
         'this run has none; leave it out'
+    )
+  teacher = experiment.lessons.teacher
+  if learner.teacher_weight and not teacher:
+    raise ValueError(
+        f'--teacher_weight={learner.teacher_weight} imitates another agent, '
+        'and none is named; add --teacher, as --teacher=digits'
+    )
+  if teacher and not learner.teacher_weight:
+    raise ValueError(
+        f'--teacher={teacher} teaches nothing, as --teacher_weight is 0; add '
+        '--teacher_weight=1, or leave the teacher out'
     )
   is_remembering = learner.memory_weight > 0
   if experiment.lessons.dream_prior == 'memory' and not is_remembering:

@@ -275,6 +275,7 @@ def _check(experiment: experiment_lib.Experiment) -> None:
       'dreams_weight': learner.dreams_weight,
       'corrections_weight': learner.corrections_weight,
       'memory_weight': learner.memory_weight,
+      'teacher_weight': learner.teacher_weight,
   }
   for name, value in refused.items():
     if value:

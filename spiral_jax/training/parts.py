@@ -11,6 +11,7 @@ from spiral_jax import datasets
 from spiral_jax import types
 from spiral_jax.training import experiment as experiment_lib
 from spiral_jax.training import teachers as teachers_lib
+from spiral_jax.training import trained_agent as trained_agent_lib
 
 
 class Parts(NamedTuple):
@@ -21,6 +22,7 @@ class Parts(NamedTuple):
   learner: agents.Learner
   discriminator_learner: agents.DiscriminatorLearner | None
   recognizer: teachers_lib.Recognizer | None
+  teacher: trained_agent_lib.TrainedAgent | None
   train: datasets.ImageDataset
   held_out: datasets.ImageDataset
   spare: Any  # A batched environment that no actor owns.
@@ -47,8 +49,8 @@ def make_parts(
       ones.
 
   Raises:
-    ValueError: if parts or data do not fit each other.
-    OSError: if data or the renderer's library are missing.
+    ValueError: if parts, data or the teacher do not fit each other.
+    OSError: if data, the teacher or the renderer's library are missing.
   """
   agent = experiment.make_agent(torso)
   mesh = agents.make_mesh(experiment.run.devices)
@@ -80,6 +82,7 @@ def make_parts(
       learner=learner,
       discriminator_learner=discriminator_learner,
       recognizer=teachers_lib.make_recognizer(experiment, torso, mesh),
+      teacher=teachers_lib.load_teacher(experiment),
       train=experiment.load_images('train'),
       held_out=held_out,
       spare=spare,

@@ -33,6 +33,7 @@ MAY_CHANGE = (
     'run.checkpoint_rounds',
     'run.picture_seconds',
     'agent.compute_dtype',
+    'lessons.teacher',
     'run.data_dir',
     'run.download',
 )

@@ -1,4 +1,4 @@
-"""Teachers of a run: dreams, a memory of programs, a recognizer.
+"""Teachers of a run: dreams, a memory of programs, a recognizer, other agents.
 
 The memory of a conditional agent is searched by that agent. That of an agent
 that draws from noise, the generator, is searched by a second agent beside it,
@@ -10,6 +10,9 @@ al., 1995; Hewitt, Le and Tenenbaum, arXiv:2007.03132).
                           | lessons              | lessons from dreams
                           v                      | and the memory
                       generator ---- dreams -----+
+
+A trained agent that redraws images can take the place of recognizer and memory:
+its redrawings are the samples of a recognition model, as wake-sleep has them.
 """
 
 import dataclasses
@@ -26,9 +29,11 @@ from spiral_jax import search
 from spiral_jax import types
 from spiral_jax.driver import device_rollout
 from spiral_jax.driver import rollout
+from spiral_jax.training import config as config_lib
 from spiral_jax.training import experiment as experiment_lib
 from spiral_jax.training import lessons
 from spiral_jax.training import memory
+from spiral_jax.training import trained_agent
 
 Half = Literal['policy', 'recognizer']
 
@@ -73,6 +78,7 @@ def make_recognizer(
       best_colors_weight=0.0,
       corrections_weight=0.0,
       memory_weight=1.0,
+      teacher_weight=0.0,
       epochs=1,
       minibatches=1,
   )
@@ -85,6 +91,7 @@ def make_teachers(
     recognizer: Recognizer | None,
     images: datasets.ImageDataset,
     renderer: device_rollout.Renderer | None = None,
+    trained: trained_agent.TrainedAgent | None = None,
 ) -> tuple[list[Teacher], memory.Memory | None]:
   """Returns the teachers of a run, and its memory if it has one.
 
@@ -94,6 +101,7 @@ def make_teachers(
     recognizer: a second one, if the first draws from noise and remembers.
     images: images whose programs are remembered.
     renderer: draws lessons with `run.on_device`; None makes one.
+    trained: what `load_teacher` returned.
   """
   if experiment.run.on_device and renderer is None:
     renderer = experiment.make_device_renderer()
@@ -120,6 +128,10 @@ def make_teachers(
         experiment, _dream_source(experiment, remembered), seed + 998, renderer
     )
     teachers.append(Teacher('dreams', 'policy', 'policy', 'dreams', made))
+  if trained is not None:
+    redrawn = _Redrawn(trained, experiment.run, images)
+    made = _make_lessons(experiment, redrawn, seed + 992, renderer)
+    teachers.append(Teacher('teacher', 'policy', 'policy', 'teacher', made))
   return teachers, remembered
 
 
@@ -196,6 +208,65 @@ class _Generated:
   def set_state(self, state) -> None:
     """Restores what `get_state` returned."""
     self._rollout.set_state(state)
+
+
+def load_teacher(
+    experiment: experiment_lib.Experiment,
+) -> trained_agent.TrainedAgent | None:
+  """Returns the trained agent that a run imitates; None if there is none.
+
+  Raises:
+    FileNotFoundError, ValueError: as `trained_agent.restore`; or if the agent
+      draws from noise, or elsewhere than in the run's environment.
+  """
+  name = experiment.lessons.teacher
+  if not name:
+    return None
+  trained = trained_agent.restore(name)
+  if not trained.experiment.agent.conditional:
+    raise ValueError(
+        f'--teacher={name} draws from noise; name an agent that redraws images'
+    )
+  own, other = experiment.environment, trained.experiment.environment
+  if experiment.task != trained.experiment.task or own != other:
+    raise ValueError(
+        f'--teacher={name} draws in another environment: it has {other}, and '
+        f'the run {own}; name another teacher, or give its settings to the run'
+    )
+  return trained
+
+
+class _Redrawn:
+  """A source of lessons: what a trained agent most likely draws of images."""
+
+  def __init__(
+      self,
+      trained: trained_agent.TrainedAgent,
+      run: config_lib.RunConfig,
+      images: datasets.ImageDataset,
+  ):
+    step = jax.jit(trained.agent.step, static_argnames='greedy')
+    seed = run.seed * 1000 + 991
+    self._params = trained.params
+    self._rollout = rollout.Rollout(
+        trained.experiment.make_environment(run.batch_size),
+        functools.partial(step, greedy=True),
+        trained.agent.initial_state(run.batch_size),
+        targets=datasets.ImageStream(
+            images, run.batch_size, seed=seed, augment=run.augment
+        ),
+        seed=seed,
+    )
+    self.get_state = self._rollout.get_state
+    self.set_state = self._rollout.set_state
+
+  def __call__(
+      self, rng: np.random.Generator, count: int, params: types.Params
+  ) -> tuple[types.Action, np.ndarray | None]:
+    """Returns programs int32 `[T, B]` a part, and images `[B, H, W, C]`."""
+    del rng, count, params
+    episodes = self._rollout(self._params, 0)
+    return episodes.action, episodes.target
 
 
 def _make_wake(

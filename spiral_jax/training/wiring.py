@@ -10,8 +10,9 @@ actor 0..N  -- trajectories [T,B] -->  policy learner --+
           dataset -- real images --> discriminator learner <-- replay
 
 Beside trajectories, the policy learner may imitate lessons: dreams of a prior,
-and the best programs that a search remembers of training images. An agent that
-draws from noise then has a recognizer beside it; see teachers.py.
+the best programs that a search remembers of training images (an agent that
+draws from noise then has a recognizer beside it), and what another agent draws
+of them; see teachers.py.
 """
 
 from collections.abc import Callable
@@ -126,7 +127,7 @@ def _add_channels(
     trajectories = program.channel('trajectories', capacity)
   taught = [
       ('policy', source)
-      for source in ('memory', 'dreams')
+      for source in ('memory', 'dreams', 'teacher')
       if learner.lesson_weights[source]
   ]
   params = program.params('policy params')
@@ -214,6 +215,7 @@ def _add_teachers(
       parts.recognizer,
       parts.train,
       parts.device_renderer,
+      parts.teacher,
   )
   for teacher in teachers:
     params: Any = channels.params

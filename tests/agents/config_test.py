@@ -47,6 +47,7 @@ LEARNER = {
     'dreams_weight': ZERO_OR_MORE,
     'hindsight_weight': ZERO_OR_MORE,
     'memory_weight': ZERO_OR_MORE,
+    'teacher_weight': ZERO_OR_MORE,
     'reward': one_of(
         'discriminator', 'l2', 'multiscale_l2', 'log_l2', 'euclidean'
     ),

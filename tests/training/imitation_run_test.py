@@ -9,15 +9,22 @@ import pytest
 from spiral_jax import training
 from spiral_jax.driver import checkpoints
 from spiral_jax.training import lessons
+from spiral_jax.training import population
 from spiral_jax.training import teachers
 from tests import tiny
 from tests.own_renderer import rectangles
+from tests.training.population import toys
 
 pytestmark = pytest.mark.usefixtures('scene_table')
 
 DREAMS = dict(reward_weight=0.0, dreams_weight=1.0)
 # A round of each search: tests of the search itself are elsewhere.
 SMALL = dict(memory_size=12, search_images=4, search_samples=2, search_rounds=1)
+
+
+def population_train(experiment):
+  """Trains a population, as far as it is not refused."""
+  population.train(experiment, toys.SEARCH)
 
 
 def train(run_dir, *, make=tiny.scene_experiment, **kwargs):
@@ -310,6 +317,105 @@ def test_dreams_of_a_memory_need_one(tmp_path):
   config = training.LessonConfig(dream_prior='memory')
   with pytest.raises(ValueError, match='add --memory_weight'):
     training.train(experiment.replace(lessons=config))
+
+
+def taught(run_dir, teacher, *, weight=1.0, learner=(), **kwargs):
+  """Returns a run of an agent that draws from noise and has a teacher."""
+  learner = {'reward_weight': 0.0, 'teacher_weight': weight, **dict(learner)}
+  made = tiny.experiment(run_dir, learner=learner, **kwargs)
+  lessons_config = training.LessonConfig(teacher=str(teacher), disturbance=0.0)
+  return made.replace(lessons=lessons_config)
+
+
+def test_a_trained_agent_teaches_what_it_draws_of_training_images(tmp_path):
+  teacher = training.train(tiny.experiment(tmp_path / 'it', conditional=True))
+
+  def make(run_dir, **kwargs):
+    return taught(run_dir, teacher, **kwargs)
+
+  whole, records = train(tmp_path / 'whole', make=make)
+  assert 'actor 0' not in whole and 'discriminator' not in whole
+  nll = [r['policy/teacher_nll'] for r in records if 'policy/teacher_nll' in r]
+  assert len(nll) == 3 and nll[-1] < nll[0]
+  halves = tmp_path / 'halves'
+  train(halves, make=make, run=dict(frames=24))
+  moved = teacher.rename(tmp_path / 'moved')
+  state, _ = train(
+      halves,
+      make=lambda *args, **kwargs: taught(*args, moved, **kwargs),
+      run=dict(resume=True),
+  )
+  for part in ('policy', 'teacher'):
+    jax.tree.map(np.testing.assert_array_equal, state[part], whole[part])
+
+
+@pytest.mark.parametrize('conditional', [True, False])
+def test_lessons_are_the_likeliest_commands_of_the_teacher(
+    tmp_path, conditional
+):
+  it = training.train(tiny.experiment(tmp_path / 'it', conditional=True))
+  experiment = taught(
+      tmp_path / 'run', it, conditional=conditional, run=dict(augment=('warp',))
+  )
+  train_images = experiment.load_images('train')
+  (teacher,), _ = teachers.make_teachers(
+      experiment,
+      experiment.make_agent(),
+      None,
+      train_images,
+      trained=teachers.load_teacher(experiment),
+  )
+  assert (teacher.learns, teacher.source) == ('policy', 'teacher')
+  lesson, other = teacher.lessons(None, 0), teacher.lessons(None, 1)
+  assert lesson.canvas.shape == (4, 8, 16, 16, 1)
+  assert (lesson.noise is None) == conditional
+  assert (lesson.target is not None) == conditional
+  if not conditional:
+    return
+  assert (lesson.target != other.target).any()
+  assert not any(  # They are warped anew each time.
+      (train_images.images == target).all(axis=(1, 2, 3)).any()
+      for target in lesson.target
+  )
+  (redrawn,) = training.episodes(
+      training.restore(it), 8, lesson.target, greedy=True
+  )
+  np.testing.assert_array_equal(lesson.canvas, redrawn.canvas)
+  np.testing.assert_array_equal(lesson.imitated['end'], redrawn.action['end'])
+
+
+def test_a_teacher_goes_with_rewards(tmp_path):
+  it = training.train(tiny.experiment(tmp_path / 'it', conditional=True))
+  state, records = train(
+      tmp_path / 'run',
+      make=lambda run_dir, **kwargs: taught(run_dir, it, **kwargs),
+      run=dict(lockstep=False),
+      learner=dict(reward_weight=1.0),
+  )
+  assert 'actor 0' in state and 'discriminator' in state
+  last = [r for r in records if 'policy/frames' in r][-1]
+  assert {'policy/teacher_nll', 'policy/policy_loss'} <= last.keys()
+
+
+@pytest.mark.parametrize('train_them', [training.train, population_train])
+def test_a_teacher_that_cannot_teach_is_refused(tmp_path, train_them):
+  run_dir = tmp_path / 'run'
+  noise = training.train(tiny.experiment(tmp_path / 'noise'))
+  other = training.train(tiny.scene_experiment(tmp_path / 'other'))
+  for experiment, words in (
+      (taught(run_dir, 'digts'), "no weights named 'digts'"),
+      (taught(run_dir, tmp_path / 'gone'), 'gone holds no checkpoint'),
+      (taught(run_dir, noise), 'draws from noise; name an agent that redraws'),
+      (taught(run_dir, other), 'draws in another environment'),
+      (taught(run_dir, ''), 'add --teacher, as --teacher=digits'),
+      (
+          taught(run_dir, 'digits', weight=0.0, learner=dict(reward_weight=1)),
+          'add --teacher_weight=1, or leave the teacher out',
+      ),
+  ):
+    with pytest.raises((ValueError, FileNotFoundError), match=words):
+      train_them(experiment)
+    assert not run_dir.exists()
 
 
 def test_a_disturbance_is_a_share():

@@ -1,6 +1,7 @@
 """Starts a population on Ray, after a look at what was asked for."""
 
 import contextlib
+import dataclasses
 import functools
 import json
 import math
@@ -12,6 +13,7 @@ from spiral_jax.training import consistency
 from spiral_jax.training import experiment as experiment_lib
 from spiral_jax.training import run_dir as run_dir_lib
 from spiral_jax.training import run_lock
+from spiral_jax.training import teachers
 from spiral_jax.training import trained_agent
 from spiral_jax.training.population import budget
 from spiral_jax.training.population import rounds
@@ -105,6 +107,7 @@ def _check(
   if not run.resume:
     if run.init_from:
       trained_agent.initial_params(experiment)
+    teachers.load_teacher(experiment)
     return
   if not path.exists():
     raise FileNotFoundError(
@@ -126,12 +129,20 @@ def _with_absolute_paths(
   """Returns an experiment whose paths hold in any process."""
   run = experiment.run
   paths = {'run_dir': run.run_dir, 'data_dir': run.data_dir}
-  weights = pathlib.Path(run.init_from).expanduser()
-  if any((weights / n).exists() for n in ('checkpoints', 'weights.npz')):
+  if _is_folder_of_weights(run.init_from):
     paths['init_from'] = run.init_from  # Else the name of bundled ones.
-  absolute = {
-      name: str(pathlib.Path(path).expanduser().absolute())
-      for name, path in paths.items()
-      if path
-  }
-  return experiment.replace(**absolute)
+  absolute = {name: _absolute(path) for name, path in paths.items() if path}
+  lessons = experiment.lessons
+  if _is_folder_of_weights(lessons.teacher):
+    teacher = _absolute(lessons.teacher)
+    lessons = dataclasses.replace(lessons, teacher=teacher)
+  return experiment.replace(lessons=lessons, **absolute)
+
+
+def _is_folder_of_weights(name: str) -> bool:
+  path = pathlib.Path(name).expanduser()
+  return any((path / n).exists() for n in ('checkpoints', 'weights.npz'))
+
+
+def _absolute(path: str) -> str:
+  return str(pathlib.Path(path).expanduser().absolute())
