@@ -16,6 +16,10 @@ or what a second of search makes of each of an agent's drawings:
 
   python experiments/evaluate.py --weights=digits --count=50 --search_seconds=1
 
+or what is drawn from noise if likely commands become likelier:
+
+  python experiments/evaluate.py --weights=digits_unconditional --temperature=.8
+
 or what an agent that learned with --on_device draws in either renderer:
 
   python experiments/evaluate.py --run_dir=runs/mnist --on_device
@@ -77,6 +81,12 @@ _SEARCH_SECONDS = flags.DEFINE_float(
     'best of 16 samples of the agent; 0 means none',
     lower_bound=0.0,
 )
+_TEMPERATURE = flags.DEFINE_float(
+    'temperature',
+    1.0,
+    'temperature of sampling: below 1, likely commands become likelier, and '
+    'drawings more alike',
+)
 _ON_DEVICE = flags.DEFINE_bool(
     'on_device',
     False,
@@ -93,6 +103,7 @@ def main(argv: Sequence[str]) -> None:
       'data_dir': _DATA_DIR.value,
       'count': _COUNT.value,
       'search_seconds': _SEARCH_SECONDS.value,
+      'temperature': _TEMPERATURE.value,
       'on_device': _ON_DEVICE.value,
   }
   if bool(_RUN_DIR.value) == bool(_WEIGHTS.value):

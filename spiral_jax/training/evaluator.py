@@ -34,6 +34,7 @@ _CURVES = (
     'policy/dreams_nll',
     'policy/hindsight_nll',
     'policy/memory_nll',
+    'policy/teacher_nll',
     'policy/color_nll',
     'recognizer/dreams_nll',
     'recognizer/memory_nll',
@@ -54,6 +55,7 @@ def evaluate(
     task: 'str | task_lib.Task | None' = None,
     recognizer: bool = False,
     search_seconds: float = 0.0,
+    temperature: float = 1.0,
     on_device: bool = False,
 ) -> dict[str, Any]:
   """Evaluates a checkpoint; writes `evaluation.json` and pictures next to it.
@@ -72,6 +74,8 @@ def evaluate(
       that draws from noise; what is written goes into the folder `recognizer`.
     search_seconds: seconds of search for each image's program, which begins
       with the best of 16 samples of the agent; 0 means none.
+    temperature: divisor of the logits of what is sampled, but for the untrained
+      agent; below 1, pictures are more alike, and more of them are good.
     on_device: draws with the task's renderer in JAX, too, and says how many of
       the pictures are the same.
 
@@ -94,6 +98,7 @@ def evaluate(
       data_dir=data_dir,
       count=count,
       search_seconds=search_seconds,
+      temperature=temperature,
       on_device=on_device,
   )
   made = []
@@ -125,6 +130,7 @@ def evaluate_agent(
     data_dir: str = '',
     count: int = 1000,
     search_seconds: float = 0.0,
+    temperature: float = 1.0,
     on_device: bool = False,
 ) -> dict[str, Any]:
   """Evaluates an agent; writes `evaluation.json` and pictures.
@@ -136,6 +142,7 @@ def evaluate_agent(
     data_dir: folder of the data set.
     count: number of samples or reconstructions.
     search_seconds: as for `evaluate`.
+    temperature: as for `evaluate`.
     on_device: as for `evaluate`.
 
   Returns:
@@ -164,7 +171,9 @@ def evaluate_agent(
     figures['frames'] = int(trained.state['policy']['frames'])
     figures['minutes'] = round(trained.state['clock']['seconds'] / 60, 2)
   figures['test_images'] = len(test.images)
-  drawn = _draw(trained, count or 1000, test, metrics)
+  if temperature != 1.0:
+    figures['temperature'] = temperature
+  drawn = _draw(trained, count or 1000, test, metrics, temperature=temperature)
   figures |= drawn.figures
   if is_conditional:
     greedy = _draw(trained, count, test, metrics, greedy=True)
@@ -182,6 +191,7 @@ def evaluate_agent(
         test,
         metrics,
         greedy=is_conditional,
+        temperature=temperature,
         on_device=True,
     )
     canvas = greedy.canvas if is_conditional else drawn.canvas
@@ -254,12 +264,18 @@ def _draw(
     metrics: digit_metrics_lib.DigitMetrics | None,
     *,
     greedy: bool = False,
+    temperature: float = 1.0,
     on_device: bool = False,
 ) -> _Drawn:
   """Draws `count` pictures; a conditional agent's targets are `test`."""
   targets = test.images if trained.experiment.agent.conditional else None
   trajectories = trained_agent_lib.episodes(
-      trained, count, targets, greedy=greedy, on_device=on_device
+      trained,
+      count,
+      targets,
+      greedy=greedy,
+      temperature=temperature,
+      on_device=on_device,
   )
   first = next(trajectories)
   episodes = (

@@ -224,6 +224,7 @@ def episodes(
     *,
     seed: int | None = None,
     greedy: bool = False,
+    temperature: float = 1.0,
     on_device: bool = False,
 ) -> Iterator[agents.Trajectory]:
   """Yields trajectories of equally many episodes until there are `count`.
@@ -237,18 +238,21 @@ def episodes(
     seed: seed of sampled commands and noise; None for one that belongs to the
       run.
     greedy: decides for the likeliest value of each part instead of sampling.
+    temperature: divisor of the logits of each part, for sampling.
     on_device: draws with the task's renderer in JAX; canvases may stay on the
       device.
 
   Raises:
     ValueError: if the targets do not have the shape of the canvas, a
-      conditional agent has none, or another agent has some; or as
-      `Experiment.make_device_renderer`.
+      conditional agent has none, or another agent has some; if the temperature
+      is not above 0; or as `Experiment.make_device_renderer`.
   """
   if isinstance(trained, weights.Pretrained):
     trained = _from_pretrained(trained, 'the weights')
   experiment = trained.experiment
   _check_targets(experiment, targets)
+  if not temperature > 0:
+    raise ValueError(f'temperature is {temperature}, must be above 0')
   pixels = math.prod(experiment.canvas_shape)
   length = experiment.environment.episode_length + 1
   batch = min(_BATCH, count, max(1, _BYTES // (length * pixels)))
@@ -260,7 +264,10 @@ def episodes(
     seed = experiment.run.seed + 1_000_003
   # As actors call it, so that JAX traces it once for all.
   step = jax.jit(trained.agent.step, static_argnames='greedy')
-  decide = functools.partial(step, greedy=True) if greedy else step
+  options: dict[str, Any] = {'greedy': True} if greedy else {}
+  if temperature != 1.0 and not greedy:
+    options['temperature'] = temperature
+  decide = functools.partial(step, **options) if options else step
   state = trained.agent.initial_state(batch)
   begins: dict[str, Any] = dict(
       noise_size=experiment.agent.noise_size, targets=stream, seed=seed

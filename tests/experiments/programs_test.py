@@ -52,12 +52,12 @@ def test_trains_evaluates_and_evaluates_again(tmp_path, conditional):
     return  # Evaluating again takes a while.
   (tmp_path / 'evaluation.json').unlink()
   code, output, errors = tiny.run_program(
-      'evaluate.py', f'--run_dir={tmp_path}', '--count=8'
+      'evaluate.py', f'--run_dir={tmp_path}', '--count=8', '--temperature=.5'
   )
   assert code == 0, errors
   assert 'frames' in output
   again = json.loads((tmp_path / 'evaluation.json').read_text())
-  assert again['frames'] == 72
+  assert again['frames'] == 72 and again['temperature'] == 0.5
 
 
 @pytest.mark.slow

@@ -34,7 +34,7 @@ def _run_dir(tmp_path):
   folder = tmp_path / 'runs' / 'mine'
   experiment = tiny.experiment(
       folder, conditional=True, run=dict(data_dir=str(tmp_path / 'home'))
-  )
+  ).replace(lessons=training.LessonConfig(teacher=str(tmp_path / 'teacher')))
   params = experiment.make_agent().init(jax.random.key(0))
   checkpoints.Checkpoints(folder / 'checkpoints', experiment.to_json()).save(
       1, {'policy': {'learner': {'params': serialization.to_plain(params)}}}
