@@ -269,7 +269,9 @@ def _evaluation(folder: pathlib.Path, step: int) -> dict[str, Any] | None:
 
 def _without_paths(config: dict[str, Any]) -> dict[str, Any]:
   """Returns a run's configuration without paths of its machine."""
-  paths = ('run_dir', 'init_from', 'data_dir', 'brushes_path')
+  paths = {'run_dir', 'init_from', 'data_dir', 'brushes_path'}
+  if config['lessons'].get('teacher') not in agents.names():
+    paths.add('teacher')
   return {
       part: {k: v for k, v in saved.items() if k not in paths}
       if isinstance(saved, dict)
@@ -298,6 +300,9 @@ def _card(
   commands = experiment.environment.episode_length
   learner = experiment.learner
   taught = [name for name, w in learner.lesson_weights.items() if w]
+  teacher = experiment.lessons.teacher
+  if teacher in agents.names():
+    taught[taught.index('teacher')] = f'what `{teacher}` redraws'
   sources = [f'{learner.reward} as the reward'] * bool(learner.reward_weight)
   sources += [f'imitation ({", ".join(taught)})'] * bool(taught)
   shown = {k: v for k, v in figures.items() if k not in ('frames', 'minutes')}
