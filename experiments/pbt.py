@@ -6,7 +6,7 @@ members with a low score are replaced by copies of those with a high one
 that take turns on one machine:
 
   python experiments/pbt.py \
-      --flagfile=experiments/flags/mnist_unconditional_cpu.flags \
+      --flagfile=experiments/flags/mnist_unconditional_reward_cpu.flags \
       --run_dir=runs/pbt --members=4 --minutes=40 --perturb_minutes=2 \
       --learning_rates=1e-4,2e-3 --entropy_costs=0.02,0.3
   python experiments/evaluate.py --run_dir=runs/pbt/best
