@@ -35,6 +35,7 @@ from collections.abc import Callable, Mapping, Sequence
 import contextlib
 import functools
 import pathlib
+import time
 from typing import Any
 
 from absl import flags
@@ -77,7 +78,11 @@ _STROKES = flags.DEFINE_integer(
     'strokes', 100, 'largest number of strokes of a painting', lower_bound=1
 )
 _SECONDS = flags.DEFINE_float(
-    'seconds', 30.0, 'time to search for each painting', lower_bound=0.1
+    'seconds',
+    30.0,
+    'time for each painting, its files included; at least half of it is for '
+    'the search',
+    lower_bound=0.1,
 )
 _SCORE = flags.DEFINE_enum(
     'score',
@@ -186,6 +191,8 @@ _PREVIEW = 'preview.png'
 def main(argv: Sequence[str]) -> None:
   """Draws as the flags say."""
   del argv
+  # Nearly all that was computed so far is imports; one waits for them as well.
+  begun = time.monotonic() - time.process_time()
   console = console_lib.Console()
   path = pathlib.Path(_IMAGE.value).expanduser()
   out_dir = pathlib.Path(_OUT_DIR.value).expanduser()
@@ -217,7 +224,7 @@ def main(argv: Sequence[str]) -> None:
     names = out_dir_lib.folder_names(list(jobs), taken=[overview])
     folders = {job: out_dir / name for job, name in zip(jobs, names)}
   # Agents draw all images at once.
-  drawings = _run(console, jobs, folders, sizes, method != 'agent')
+  drawings = _run(console, jobs, folders, sizes, method != 'agent', begun)
   where = f'{out_dir}; open drawing.html in a browser'
   if overview:
     picture = (
@@ -264,8 +271,8 @@ def _is_of_strokes(path: pathlib.Path) -> bool:
 
 
 # Makes a drawing. It may write previews to the folder, and ends early once
-# there is a signal.
-_Job = Callable[[pathlib.Path, Sequence[object]], results.Drawing]
+# there is a signal. Its time runs from a moment of `time.monotonic`.
+_Job = Callable[[pathlib.Path, Sequence[object], float], results.Drawing]
 
 
 def _agent_jobs(
@@ -308,7 +315,7 @@ def _agent_jobs(
     return drawings
 
   def job(name: str) -> _Job:
-    return lambda folder, stopped: draw_all()[name]
+    return lambda folder, stopped, begun: draw_all()[name]
 
   return {name: job(name) for _, names, _ in agents for name in names}
 
@@ -349,12 +356,10 @@ def _search_jobs(
 
   def job(name: str) -> _Job:
     if methods[name] == 'lines':
-      return lambda folder, stopped: by_lines.draw(
+      return lambda folder, stopped, begun: by_lines.draw(
           images[name], brush=_BRUSH.value
       )
-    return lambda folder, stopped: _paint(
-        console, name, images[name], folder, stopped, style
-    )
+    return functools.partial(_paint, console, name, images[name], style)
 
   return {name: job(name) for name in methods}
 
@@ -374,9 +379,7 @@ def _style_jobs(
     sizes = []
 
   def job(name: str) -> _Job:
-    return lambda folder, stopped: _paint(
-        console, name, path, folder, stopped, chosen[name]
-    )
+    return functools.partial(_paint, console, name, path, chosen[name])
 
   return {name: job(name) for name in chosen}
 
@@ -385,19 +388,23 @@ def _paint(
     console: console_lib.Console,
     name: str,
     path: pathlib.Path,
+    style: Mapping[str, Any],
     folder: pathlib.Path,
     stopped: Sequence[object],
-    style: Mapping[str, Any],
+    begun: float,
 ) -> results.Drawing:
   """Returns a painting, while its preview grows in a folder."""
   image = user_images.read_whole(path)
+  seconds = by_strokes.search_seconds(
+      _SECONDS.value, _STROKES.value, spent=time.monotonic() - begun
+  )
   with by_strokes.Watch(
       console, name, _STROKES.value, folder / _PREVIEW, stopped
   ) as watch:
     return by_strokes.paint(
         image,
         strokes=_STROKES.value,
-        seconds=_SECONDS.value,
+        seconds=seconds,
         score=_SCORE.value,
         seed=_SEED.value,
         on_progress=watch,
@@ -411,10 +418,12 @@ def _run(
     folders: Mapping[str, pathlib.Path],
     sizes: list[int],
     holds_signals: bool,
+    begun: float,
 ) -> dict[str, results.Drawing]:
   """Makes drawings and writes each; returns them.
 
-  Of several images, one that cannot be drawn is left out with a warning.
+  Of several images, one that cannot be drawn is left out with a warning. The
+  time of the first runs from `begun`, that of the next from its end.
   """
   drawings: dict[str, results.Drawing] = {}
   with contextlib.ExitStack() as stack:
@@ -426,7 +435,7 @@ def _run(
         break
       out_dir_lib.prepare(folders[name])
       try:
-        drawings[name] = job(folders[name], stopped)
+        drawings[name] = job(folders[name], stopped, begun)
       except ValueError as error:
         # Agents draw all images at once, or none.
         if len(jobs) == 1 or not holds_signals:
@@ -444,6 +453,7 @@ def _run(
           millimeters=_MILLIMETERS.value,
           title=name,
       )
+      begun = time.monotonic()
   if stopped:
     console.print('stopped; what was there is written')
   if not drawings:

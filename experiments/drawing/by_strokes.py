@@ -21,6 +21,7 @@ from spiral_jax.training import program_search
 _MOST_COLORS = 256  # Of a palette.
 _MEASURED = 256  # Pixels of the picture whose error is told.
 _PREVIEW_SECONDS = 2.0  # Between two of them.
+_WRITING_SECONDS = 0.006  # Of the files of a painting, for each stroke.
 
 
 def paint(
@@ -98,6 +99,20 @@ def paint(
   if score == 'l2' and error > without:
     program, error = nothing, without
   return results.Drawing(program, image, error, None, blank, constant)
+
+
+def search_seconds(seconds: float, strokes: int, *, spent: float) -> float:
+  """Returns what is left for the search, so that all of it takes `seconds`.
+
+  Args:
+    seconds: time of a painting with its files.
+    strokes: number of strokes, on which the time of writing files depends.
+    spent: seconds that are over.
+
+  Returns:
+    At least half of `seconds`.
+  """
+  return max(seconds - spent - _WRITING_SECONDS * strokes, seconds / 2)
 
 
 def check_palette(count: int) -> None:

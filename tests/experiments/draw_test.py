@@ -546,6 +546,13 @@ def test_ctrl_c_keeps_what_is_there(tmp_path):
   assert 1 <= program.commands['flag'].sum() < 2000
 
 
+def test_start_and_files_count_as_time_of_a_painting():
+  left = by_strokes.search_seconds(60.0, 100, spent=4.0)
+  assert 54.0 < left < 56.0
+  assert by_strokes.search_seconds(60.0, 2000, spent=4.0) < left - 10.0
+  assert by_strokes.search_seconds(5.0, 2000, spent=4.0) == 2.5
+
+
 def test_no_painting_is_worse_than_its_paper():
   flat = np.full((20, 30, 3), (10, 200, 77), np.uint8)
   drawing = by_strokes.paint(flat, strokes=3, seconds=0.3)
