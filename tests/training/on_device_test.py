@@ -53,12 +53,12 @@ def _rollouts(experiment):
   return *both, agent.init(jax.random.key(1))
 
 
-def _assert_close(one, other):
+def _assert_close(one, other, *, atol=1e-5):
   """Asserts that trees are equal but for the rounding of floats."""
   for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
     a, b = np.asarray(a), np.asarray(b)
     assert a.dtype == b.dtype
-    np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(a, b, rtol=1e-5, atol=atol)
 
 
 @pytest.mark.parametrize('name', MAKES)
@@ -107,9 +107,11 @@ def test_twenty_updates_are_those_of_the_host(tmp_path, learner):
     runs.append(_train(tmp_path / str(on_device), learner=learner, run=run))
   (host, told), (device, told_there) = runs
   assert host['policy']['version'] == device['policy']['version'] == 20
-  _assert_close(
-      device['policy']['learner']['params'], host['policy']['learner']['params']
-  )
+  # Adam divides gradients by their size. Where they nearly cancel, as for the
+  # bias of the value, that makes rounding larger: here up to half a step of the
+  # twenty.
+  here, there = (part['policy']['learner']['params'] for part in (host, device))
+  _assert_close(there, here, atol=5e-5)
   for here, there in zip(told, told_there, strict=True):
     np.testing.assert_allclose(
         there['policy/loss'], here['policy/loss'], rtol=1e-3, atol=1e-4
