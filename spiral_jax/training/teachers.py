@@ -29,7 +29,6 @@ from spiral_jax import search
 from spiral_jax import types
 from spiral_jax.driver import device_rollout
 from spiral_jax.driver import rollout
-from spiral_jax.training import config as config_lib
 from spiral_jax.training import experiment as experiment_lib
 from spiral_jax.training import lessons
 from spiral_jax.training import memory
@@ -129,7 +128,7 @@ def make_teachers(
     )
     teachers.append(Teacher('dreams', 'policy', 'policy', 'dreams', made))
   if trained is not None:
-    redrawn = _Redrawn(trained, experiment.run, images)
+    redrawn = _Redrawn(trained, experiment, images)
     made = _make_lessons(experiment, redrawn, seed + 992, renderer)
     teachers.append(Teacher('teacher', 'policy', 'policy', 'teacher', made))
   return teachers, remembered
@@ -242,14 +241,15 @@ class _Redrawn:
   def __init__(
       self,
       trained: trained_agent.TrainedAgent,
-      run: config_lib.RunConfig,
+      experiment: experiment_lib.Experiment,
       images: datasets.ImageDataset,
   ):
     step = jax.jit(trained.agent.step, static_argnames='greedy')
+    run = experiment.run
     seed = run.seed * 1000 + 991
     self._params = trained.params
     self._rollout = rollout.Rollout(
-        trained.experiment.make_environment(run.batch_size),
+        experiment.make_environment(run.batch_size),
         functools.partial(step, greedy=True),
         trained.agent.initial_state(run.batch_size),
         targets=datasets.ImageStream(

@@ -252,7 +252,7 @@ def episodes(
   experiment = trained.experiment
   _check_targets(experiment, targets)
   if not temperature > 0:
-    raise ValueError(f'temperature is {temperature}, must be above 0')
+    raise ValueError(f'temperature is {temperature}, must be above 0, as 0.8')
   pixels = math.prod(experiment.canvas_shape)
   length = experiment.environment.episode_length + 1
   batch = min(_BATCH, count, max(1, _BYTES // (length * pixels)))

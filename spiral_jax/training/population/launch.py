@@ -141,7 +141,8 @@ def _with_absolute_paths(
 
 def _is_folder_of_weights(name: str) -> bool:
   path = pathlib.Path(name).expanduser()
-  return any((path / n).exists() for n in ('checkpoints', 'weights.npz'))
+  files = [path / n for n in ('checkpoints', 'weights.npz')]
+  return bool(name) and any(file.exists() for file in files)
 
 
 def _absolute(path: str) -> str:
