@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from spiral_jax.training import population
+from spiral_jax.training.population import launch
 from tests import tiny
 from tests.training.population import toys
 
@@ -26,6 +27,14 @@ def test_an_experiment_that_fits_no_population_is_refused(tmp_path, run, words):
   assert not run_dir.exists()
   with pytest.raises(ValueError, match='run_dir is empty'):
     population.train(tiny.experiment(''), toys.SEARCH)
+
+
+def test_no_teacher_is_not_the_folder_that_one_is_in(tmp_path, monkeypatch):
+  (tmp_path / 'checkpoints').mkdir()
+  monkeypatch.chdir(tmp_path)
+  experiment = launch._with_absolute_paths(tiny.experiment('run'))
+  assert experiment.lessons.teacher == experiment.run.init_from == ''
+  assert experiment.run.run_dir == str(tmp_path / 'run')
 
 
 def test_a_folder_with_something_else_is_refused(tmp_path):
